@@ -1,0 +1,1 @@
+"""Pure rules: persons → duplicates → owners → leads. No clock, no network, no settings."""

@@ -1,0 +1,252 @@
+"""The front door: `person-sync`. Answers on stdout, progress on stderr, and telling exit codes.
+
+0 done · 1 done, but more was rejected than allowed or somebody is held · 2 the settings or the
+arguments are wrong · 3 passing trouble: run again · 4 a human must look.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from pipelines.errors import SyncError
+
+INTERRUPTED = 3
+
+# Said before Prefect is imported: its banner and its telemetry are nobody's business here, and a
+# temporary server's log would drown the answer.
+PREFECT_QUIET = {
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLI_COLORS": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+class Front(click.Group):
+    """Turns what can go wrong into one sentence and an exit code; a traceback is our own bug."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except SyncError as error:
+            _stop(context, error)
+        except KeyboardInterrupt:
+            click.echo(
+                "interrupted: nothing is lost; person-sync run or person-sync resume goes on",
+                err=True,
+            )
+            context.exit(INTERRUPTED)
+
+
+def _stop(context: click.Context, error: SyncError) -> NoReturn:
+    if context.params.get("as_json") or "--json" in sys.argv:
+        answer = {"error": type(error).__name__, "message": str(error), "passes": error.passes}
+        click.echo(json.dumps(answer))
+    click.echo(f"person-sync: {error}", err=True)
+    context.exit(error.exit_code)
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The two options every command takes."""
+    command = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(
+        command
+    )
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="The settings file (else PERSON_SYNC_CONFIG, else ./person-sync.toml).",
+    )(command)
+
+
+@click.group(cls=Front, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="person-sync")
+def main() -> None:
+    """New persons in a SQL warehouse become Salesforce Leads, each accounted for exactly once."""
+    progress = logging.getLogger("pipelines")
+    progress.addHandler(logging.StreamHandler(sys.stderr))
+    progress.setLevel(logging.INFO)
+    progress.propagate = False
+
+
+@main.command()
+@settings_options
+def migrate(config: Path | None, as_json: bool) -> None:
+    """Create or upgrade the result tables and views."""
+    from pipelines import preflight, runs
+    from pipelines.settings import load_settings
+
+    with preflight.open_store(load_settings(config), create=True) as warehouse:
+        applied = runs.migrate(warehouse)
+    words = [f"applied {name}" for name in applied] or ["already up to date"]
+    _answer(as_json, {"applied": applied}, words)
+
+
+@main.command()
+@settings_options
+def check(config: Path | None, as_json: bool) -> None:
+    """Look whether a run could start; write nothing."""
+    from pipelines import preflight
+    from pipelines.settings import load_settings
+
+    findings = preflight.check(load_settings(config))
+    lines = [f"{'ok  ' if one.is_good else 'WRONG'} {one.subject}: {one.words}" for one in findings]
+    _answer(as_json, {"findings": [vars(one) for one in findings]}, lines)
+    sys.exit(max((one.exit_code for one in findings), default=0))
+
+
+@main.command()
+@click.option("--owner", metavar="S", help="The default owner strategy of this run.")
+@click.option("--person-id", "person_ids", multiple=True, metavar="ID", help="Only this person.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many persons.")
+@click.option("--plan", is_flag=True, help="Decide everything, row by row, and send nothing.")
+@settings_options
+def run(
+    owner: str | None,
+    person_ids: tuple[str, ...],
+    limit: int | None,
+    plan: bool,
+    config: Path | None,
+    as_json: bool,
+) -> None:
+    """Sync new persons."""
+    settings = _settings_for_flow(config)
+    flows = _import_flows()
+    told = flows.sync_persons(
+        owner=owner, person_ids=list(person_ids) or None, limit=limit, plan=plan
+    )
+    _tell(told, settings, as_json)
+
+
+@main.command()
+@click.argument("person_ids", nargs=-1, required=True, metavar="ID...")
+@settings_options
+def now(person_ids: tuple[str, ...], config: Path | None, as_json: bool) -> None:
+    """Sync these persons at once; answer with each one's outcome."""
+    from pipelines import summaries
+    from pipelines.settings import load_settings
+
+    settings = load_settings(config)
+    told = _import_flows().sync_now(settings, person_ids)
+    _answer(as_json, told, summaries.person_lines(told))
+    sys.exit(summaries.exit_code(told, settings.run.allowed_reject_share))
+
+
+@main.command()
+@settings_options
+def resume(config: Path | None, as_json: bool) -> None:
+    """Carry open batches to their end; claim nobody new."""
+    from pipelines.settings import load_settings
+
+    settings = load_settings(config)
+    _tell(_import_flows().resume(settings), settings, as_json)
+
+
+@main.command()
+@click.argument("run_id", required=False)
+@settings_options
+def status(run_id: str | None, config: Path | None, as_json: bool) -> None:
+    """Tell what happened: the last run, or the one named, and what is still open."""
+    from pipelines import preflight, summaries
+    from pipelines.settings import load_settings
+
+    with preflight.open_store(load_settings(config)) as warehouse:
+        told = summaries.summarise(warehouse, run_id)
+    _answer(as_json, told, summaries.as_lines(told))
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True)
+@click.option("--org", type=click.Path(path_type=Path), help="What the org holds: a TOML file.")
+@click.option("--store", type=click.Path(path_type=Path), help="Keep the state in this file.")
+@click.option("--idle-stop", type=float, metavar="SECONDS", help="Stop after so long unasked.")
+@settings_options
+def emulator(
+    port: int,
+    org: Path | None,
+    store: Path | None,
+    idle_stop: float | None,
+    config: Path | None,
+    as_json: bool,
+) -> None:
+    """Serve the org emulator on loopback."""
+    del config, as_json  # taken for the sake of uniformity: the emulator has no settings of ours
+    command = [sys.executable, "-m", "pipelines.emulator.server", "--port", str(port)]
+    for option, value in (("--org", org), ("--store", store), ("--idle-stop", idle_stop)):
+        if value is not None:
+            command += [option, str(value)]
+    # It replaces this process: nothing of ours is imported by the emulator, nor it by us.
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
+
+
+@main.command()
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".demo"),
+    show_default=True,
+)
+@click.option("--persons", type=click.IntRange(min=1), help="Make so many persons instead.")
+@settings_options
+def demo(folder: Path, persons: int | None, config: Path | None, as_json: bool) -> None:
+    """Run the whole story on this machine: the org emulator, a SQLite warehouse, one run."""
+    del config  # the demo writes its own
+    from pipelines import demo as stage
+
+    click.echo(f"Person Sync demo in {folder}/ (the first time Prefect takes a while)", err=True)
+    _be_quiet_about_prefect()
+    told = stage.play(folder, persons)
+    _answer(as_json, told, stage.closing_words(folder, told))
+
+
+def _tell(told: dict[str, Any], settings: Any, as_json: bool) -> None:
+    from pipelines import summaries
+
+    _answer(as_json, told, summaries.as_lines(told))
+    sys.exit(summaries.exit_code(told, settings.run.allowed_reject_share))
+
+
+def _settings_for_flow(config: Path | None) -> Any:
+    """Read the settings before Prefect starts, so that a wrong one is told at once.
+
+    The flow reads them again for itself, by the variable: settings are never flow parameters, which
+    Prefect stores in plain text.
+    """
+    from pipelines.settings import load_settings
+
+    settings = load_settings(config)
+    if config is not None:
+        os.environ["PERSON_SYNC_CONFIG"] = str(config.resolve())
+    if not os.environ.get("PREFECT_API_URL"):
+        click.echo("starting Prefect (PREFECT_API_URL names a server that runs: quicker)", err=True)
+    return settings
+
+
+def _answer(as_json: bool, document: dict[str, Any], lines: Sequence[str]) -> None:
+    if as_json:
+        click.echo(json.dumps(document, default=str, ensure_ascii=False))
+    else:
+        for line in lines:
+            click.echo(line)
+
+
+def _be_quiet_about_prefect() -> None:
+    for name, value in PREFECT_QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def _import_flows() -> Any:
+    # Imported late: Prefect takes a second, and --help or a wrong argument need not wait for it.
+    _be_quiet_about_prefect()
+    from pipelines import flows
+
+    return flows

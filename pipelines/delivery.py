@@ -1,0 +1,266 @@
+"""Carries a batch one step further from wherever it stands. A run and a recovery are the same call.
+
+    planned ──► opened ──► closing ──► settled
+       ▲           │          │
+       └───────────┴──────────┘   the job came to nothing, or left persons over: one more attempt
+
+`opened` is never carried on with: whoever finds it was interrupted between the job and the intent
+to close, when nothing can have been made, so the job is thrown away. From `closing` on records may
+exist: the job is asked what it did, closed again if it is still open, and never aborted, save when
+it is spoiled (closing refused and yet open).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipelines.errors import DeadlineReached, FencedOff, LedgerDisagrees, OrgRefused, Passing
+from pipelines.judging import Payload, rebuild_payload
+from pipelines.preflight import Ground
+from pipelines.rules import leads
+from pipelines.salesforce import bulk, collections
+from pipelines.settling import settle_bulk, settle_collection, settle_without_job
+from pipelines.warehouse import ledger
+
+log = logging.getLogger(__name__)
+
+TERMINAL = frozenset({"JobComplete", "Failed", "Aborted"})
+
+
+class Clock(Protocol):
+    """Time as an argument: what cannot be run in a test is handed in."""
+
+    def monotonic(self) -> float: ...
+    def sleep(self, seconds: float, /) -> None: ...
+
+
+@dataclass
+class Carrier:
+    """The batches in flight of one run, and what is known of them beyond the ledger.
+
+    What it remembers is only ever a shortcut: a payload not remembered is built again from the
+    source rows, a job not remembered as still is asked again.
+    """
+
+    ground: Ground
+    run_id: str
+    clock: Clock = time
+    give_up_at: float | None = None
+    in_flight: list[ledger.Batch] = field(default_factory=list)
+    payloads: dict[str, Payload] = field(default_factory=dict)
+    still_counts: dict[str, tuple[int | None, int]] = field(default_factory=dict)
+    failing_since: float | None = None
+
+    def take(self, batch: ledger.Batch, payload: Payload | None = None) -> None:
+        """Carry this batch from now on."""
+        self.in_flight.append(batch)
+        if payload is not None:
+            self.payloads[batch.batch_id] = payload
+
+    def carry(self, *, until_at_most: int) -> None:
+        """Take every batch as far as it goes, and wait until at most so many are in flight.
+
+        Raises Passing when the trouble outlasts the patience of the settings, DeadlineReached when
+        the run's time is over: the batches stay open in the ledger, and nothing is lost.
+        """
+        while True:
+            self._step_all()
+            if len(self.in_flight) <= until_at_most:
+                return
+            self._mind_the_deadline()
+            self.clock.sleep(self.ground.settings.run.poll_seconds)
+
+    def _step_all(self) -> None:
+        for batch in list(self.in_flight):
+            try:
+                after = self._carry_one(batch)
+                self.failing_since = None
+            except FencedOff:
+                log.warning("batch %s was taken over by another run", batch.batch_id)
+                after = None
+            except Passing as trouble:
+                self._be_patient(trouble)
+                after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
+            except OrgRefused:
+                # A run frozen for long finds its job aborted by the one that took over.
+                after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
+                if after is not None and after.fence == batch.fence:
+                    raise
+            self._replace(batch, after)
+
+    def _carry_one(self, batch: ledger.Batch) -> ledger.Batch:
+        while True:
+            after = advance(self, batch)
+            if after == batch or after.batch_state == "settled":
+                return after
+            batch = after
+
+    def _replace(self, batch: ledger.Batch, after: ledger.Batch | None) -> None:
+        place = self.in_flight.index(batch)
+        if after is None or after.batch_state == "settled" or after.fence != batch.fence:
+            del self.in_flight[place]
+            self.payloads.pop(batch.batch_id, None)
+        else:
+            self.in_flight[place] = after
+
+    def _be_patient(self, trouble: Passing) -> None:
+        now = self.clock.monotonic()
+        self.failing_since = self.failing_since or now
+        if now - self.failing_since >= self.ground.settings.run.patience_seconds:
+            raise trouble
+        log.warning("%s; trying again", trouble)
+
+    def _mind_the_deadline(self) -> None:
+        if self.give_up_at is not None and self.clock.monotonic() >= self.give_up_at:
+            raise DeadlineReached(
+                f"the run's time is over with {len(self.in_flight)} batches open: "
+                "person-sync resume carries them to their end"
+            )
+
+
+def advance(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
+    """Take the one step that the batch's state asks for, and record it.
+
+    Safe to repeat after a crash at any line. The same batch back means: the org is still busy.
+    Raises FencedOff when another run has it, Passing when the org or the warehouse is away.
+    """
+    return STEPS[batch.carrier, batch.batch_state](carrier, batch)
+
+
+def _open_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
+    """Send the payload and let the job start. planned → closing."""
+    batch, payload = _payload_of(carrier, batch)
+    if batch.batch_state == "settled":
+        return batch
+    store, org = carrier.ground.warehouse, carrier.ground.org
+    data = leads.encode_csv(payload.records)
+    job = bulk.create_job(
+        org,
+        operation=batch.operation,
+        sobject=batch.sobject,
+        assignment_rule_id=batch.assignment_rule_id,
+    )
+    # The id before the bytes: a job whose id is lost was never given data, so it can do nothing.
+    batch = ledger.record_job(
+        store,
+        batch,
+        job.job_id,
+        payload_sha256=hashlib.sha256(data).hexdigest(),
+        payload_bytes=len(data),
+    )
+    bulk.upload(org, job.job_id, data)
+    # The intent before the leap: only closing makes leads, and from here on we know to ask first.
+    batch = ledger.record_closing(store, batch)
+    carrier.payloads.pop(batch.batch_id, None)
+    bulk.close_job(org, job.job_id)
+    return batch
+
+
+def _throw_away_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
+    """Abort a job that was never to be closed. opened → planned.
+
+    Uploading a second time is no way out: a job takes one upload, and closing it would be refused.
+    Aborting also shuts the door on an upload that is still under way.
+    """
+    job_id = _job_id(batch)
+    bulk.abort_job(carrier.ground.org, job_id)
+    return ledger.detach_job(carrier.ground.warehouse, batch, "Aborted")
+
+
+def _follow_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
+    """Ask the job how far it is, and settle when it has ended. closing → any but opened."""
+    org, store = carrier.ground.org, carrier.ground.warehouse
+    ledger.renew_lease(store, batch, carrier.ground.settings.run.lease_seconds)
+    job = bulk.job_status(org, _job_id(batch))
+    if job is None:
+        return settle_without_job(carrier.ground, batch)
+    if job.state == "Open":
+        return _close_again(carrier, batch)
+    if job.state not in TERMINAL or not _is_still(carrier, job):
+        return batch
+    return settle_bulk(carrier.ground, batch, job)
+
+
+def _close_again(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
+    org, job_id = carrier.ground.org, _job_id(batch)
+    answer = bulk.close_job(org, job_id)
+    if not isinstance(answer, bulk.Refused):
+        return batch
+    job = bulk.job_status(org, job_id)
+    if job is None or job.state != "Open":
+        return batch
+    # Refused and yet open: spoiled, for instance by a proxy that repeated the upload. It can never
+    # start, so this is the one job past the close intent that may be aborted.
+    bulk.abort_job(org, job_id)
+    return ledger.detach_job(carrier.ground.warehouse, batch, "Aborted")
+
+
+def _is_still(carrier: Carrier, job: bulk.JobInfo) -> bool:
+    """Whether the counts have come to rest. A chunk may still land after an abort."""
+    if job.state != "Aborted":
+        return True
+    seen, times = carrier.still_counts.get(job.job_id, (None, 0))
+    times = times + 1 if seen == job.processed_count else 1
+    carrier.still_counts[job.job_id] = (job.processed_count, times)
+    return times >= 3
+
+
+def _send_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
+    """Send up to 200 records in one call. planned → settled."""
+    batch, payload = _payload_of(carrier, batch)
+    if batch.batch_state == "settled":
+        return batch
+    batch = ledger.record_closing(carrier.ground.warehouse, batch)
+    return _call_collection(carrier, batch, payload)
+
+
+def _call_collection(carrier: Carrier, batch: ledger.Batch, payload: Payload) -> ledger.Batch:
+    org = carrier.ground.org
+    records = leads.to_json_records(payload.records, batch.sobject, carrier.ground.lead_fields)
+    if batch.operation == "update":
+        answers = collections.update_records(org, batch.sobject, records)
+    else:
+        answers = collections.create_records(
+            org,
+            batch.sobject,
+            records,
+            assignment=batch.assignment_rule_id or "FALSE",
+            allow_duplicates=batch.is_duplicate_wanted,
+        )
+    return settle_collection(carrier.ground, batch, payload.person_ids, answers)
+
+
+def _recover_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
+    """A call whose answer nobody has: ask the org what it did. closing → planned | settled."""
+    if batch.operation == "update":
+        return ledger.detach_job(carrier.ground.warehouse, batch, None)
+    return settle_without_job(carrier.ground, batch)
+
+
+def _payload_of(carrier: Carrier, batch: ledger.Batch) -> tuple[ledger.Batch, Payload]:
+    payload = carrier.payloads.get(batch.batch_id)
+    if payload is not None:
+        return batch, payload
+    return rebuild_payload(carrier.ground, batch)
+
+
+def _job_id(batch: ledger.Batch) -> str:
+    if batch.salesforce_job_id is None:
+        raise LedgerDisagrees(f"batch {batch.batch_id} is {batch.batch_state} without a job")
+    return batch.salesforce_job_id
+
+
+Step = Callable[[Carrier, ledger.Batch], ledger.Batch]
+
+STEPS: dict[tuple[str, str], Step] = {
+    ("bulk", "planned"): _open_job,
+    ("bulk", "opened"): _throw_away_job,
+    ("bulk", "closing"): _follow_job,
+    ("collections", "planned"): _send_collection,
+    ("collections", "closing"): _recover_collection,
+}

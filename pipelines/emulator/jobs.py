@@ -1,0 +1,519 @@
+"""Bulk API 2.0 jobs: opening, one upload, closing, aborting, deleting, listing, and their results.
+
+Nothing of a job happens until it is closed; from then on `processing.py` carries it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pipelines.emulator import ids, query
+from pipelines.emulator.calls import ApiError
+from pipelines.emulator.cursors import cursor_rows, cursor_total
+from pipelines.emulator.org import Org
+from pipelines.emulator.ownership import Rule
+from pipelines.emulator.soql import SoqlError
+from pipelines.emulator.store import Row
+from pipelines.emulator.uploads import (
+    DELIMITERS,
+    BrokenRow,
+    JobRefused,
+    Layout,
+    header_names,
+    read_records,
+    read_rows,
+)
+from pipelines.emulator.values import Failure, now
+
+INGEST_PROPERTIES = frozenset(
+    [
+        "object",
+        "operation",
+        "contentType",
+        "lineEnding",
+        "columnDelimiter",
+        "externalIdFieldName",
+        "assignmentRuleId",
+    ]
+)
+INGEST_OPERATIONS = ("insert", "delete", "hardDelete", "update", "upsert")
+QUERY_PROPERTIES = frozenset(["operation", "query", "contentType", "lineEnding", "columnDelimiter"])
+ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
+MAX_UPLOAD = 150_000_000
+PIECE = 1 << 20
+LIST_PAGE = 1_000
+MULTIPART_LIMIT = 100_000
+MULTIPLE = (
+    "Found multiple contents for job: {}, please 'Close' / 'Abort' / 'Delete' the current Job "
+    "then create a new Job and make sure you only do 'PUT' once on a given Job."
+)
+JOB_FAULTS = frozenset({"fail_after_chunk", "abort_after_chunk", "lock_rows", "forget", "stall"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as it stands."""
+
+    id: str
+    kind: str
+    object: str
+    operation: str
+    state: str
+    created_by_id: str
+    created_date: str
+    system_modstamp: str
+    api_version: str
+    line_ending: str
+    column_delimiter: str
+    external_id_field: str | None
+    assignment_rule_id: str | None
+    query: str | None
+    locator: str | None
+    error_message: str | None
+    spoiled: int
+    rows_done: int
+    chunks_done: int
+    failed: int
+    milliseconds: int
+    faults: str
+    forgotten: int
+
+    def layout(self, newline_in_cell: bool) -> Layout:
+        """How the job says its file is written."""
+        return Layout(DELIMITERS[self.column_delimiter], self.line_ending, newline_in_cell)
+
+    def fault(self, name: str) -> float | None:
+        """The number of an injected fault, or None where the job has none of that name."""
+        for fault in json.loads(self.faults):
+            word, _, number = fault.partition(":")
+            if word == name:
+                return float(number or 1)
+        return None
+
+
+COLUMNS = tuple(column.name for column in fields(Job))
+
+
+class Jobs:
+    """The jobs of one org; `start` is told the id of each job that may begin."""
+
+    def __init__(self, org: Org, start: Callable[[str], None]) -> None:
+        self._org = org
+        self._store = org.store
+        self._start = start
+
+    def create_ingest(
+        self, asked: Mapping[str, Any], user_id: str, version: str, faults: Iterable[str]
+    ) -> Job:
+        """Open an ingest job."""
+        self._check_properties(asked, INGEST_PROPERTIES)
+        operation = asked.get("operation")
+        if operation not in INGEST_OPERATIONS:
+            raise ApiError(400, "INVALIDJOB", f"Invalid operation: {operation}")
+        sobject = self._org.schema.find(str(asked.get("object")))
+        if sobject is None or not sobject.writable:
+            message = f"Entity '{asked.get('object')}' is not supported by the Bulk API."
+            raise ApiError(400, "INVALIDENTITY", message)
+        external = asked.get("externalIdFieldName")
+        if operation == "upsert" and not external:
+            raise ApiError(400, "INVALIDJOB", "externalIdFieldName is required for upsert")
+        if external and sobject.key_field(str(external)) is None:
+            message = (
+                f"InvalidJob : Field name provided, {external} does not match an External ID, "
+                f"Salesforce Id, or indexed field for {sobject.name}"
+            )
+            raise ApiError(400, "INVALIDJOB", message)
+        rule = self._rule(asked.get("assignmentRuleId"), sobject.name)
+        return self._add(
+            kind="V2Ingest",
+            object=sobject.name,
+            operation=str(operation),
+            external_id_field=sobject.key_field(str(external)).name if external else None,  # type: ignore[union-attr]  # checked above
+            assignment_rule_id=rule.id if rule else None,
+            faults=list(faults),
+            asked=asked,
+            user_id=user_id,
+            version=version,
+            state="Open",
+        )
+
+    def create_query(self, asked: Mapping[str, Any], user_id: str, version: str) -> Job:
+        """Open a query job; it is queued at once."""
+        self._check_properties(asked, QUERY_PROPERTIES)
+        operation = asked.get("operation")
+        if operation not in ("query", "queryAll"):
+            raise ApiError(400, "INVALIDJOB", f"Invalid operation: {operation}")
+        text = asked.get("query")
+        if not isinstance(text, str):
+            raise ApiError(400, "INVALIDJOB", "query is required")
+        plan = bulk_plan(self._org, text, operation == "queryAll")
+        job = self._add(
+            kind="V2Query",
+            object=plan.sobject.name,
+            operation=str(operation),
+            query=text,
+            asked=asked,
+            user_id=user_id,
+            version=version,
+            state="UploadComplete",
+        )
+        self._start(job.id)
+        return job
+
+    def upload(self, job_id: str, data: bytes) -> None:
+        """Take the one upload of an open job, whole or not at all."""
+        with self._store.transaction():
+            job = self.find(job_id, "V2Ingest")
+            if job.state != "Open":
+                message = f"Uploading data is not allowed, the job is in state {job.state}"
+                raise ApiError(400, "INVALIDJOBSTATE", message)
+            if len(data) > MAX_UPLOAD:
+                raise ApiError(413, "INVALIDJOB", "the upload is larger than 150 MB")
+            if self._has_data(job.id):
+                if self._org.behaviour.second_put == "put":
+                    raise ApiError(400, "INVALIDJOB", MULTIPLE.format(job.id))
+                # Others say that the second PUT passes and the close is refused (delivery B1).
+                self.change(job.id, spoiled=1)
+                return
+            pieces = (data[start : start + PIECE] for start in range(0, max(1, len(data)), PIECE))
+            self._store.run_many(
+                "insert into emulator_job_data values (?, ?, ?)",
+                ((job.id, number, piece) for number, piece in enumerate(pieces)),
+            )
+
+    def close(self, job_id: str, user_id: str) -> Job:
+        """Let an open job begin."""
+        with self._store.transaction():
+            job = self.find(job_id, "V2Ingest")
+            if job.state != "Open":
+                done = "Completed" if job.state in ENDED else "Closed"
+                message = f"Closing already {done} Job not allowed"
+                raise ApiError(400, "INVALIDJOBSTATE", message)
+            if job.created_by_id != user_id:
+                message = "only the user who created a job can close it"
+                raise ApiError(403, "INSUFFICIENT_ACCESS", message)
+            if job.spoiled:
+                raise ApiError(400, "INVALIDJOB", MULTIPLE.format(job.id))
+            job = self.change(job.id, state="UploadComplete")
+        self._start(job.id)
+        return job
+
+    def abort(self, job_id: str, kind: str) -> Job:
+        """Stop a job; what is in stays in."""
+        with self._store.transaction():
+            job = self.find(job_id, kind)
+            if job.state in ENDED:
+                done = "Completed" if job.state == "JobComplete" else job.state
+                message = f"Aborting already {done} Job not allowed"
+                raise ApiError(400, "INVALIDJOBSTATE", message)
+            return self.change(job.id, state="Aborted")
+
+    def delete(self, job_id: str, kind: str) -> None:
+        """Forget a job that is not at work."""
+        with self._store.transaction():
+            job = self.find(job_id, kind)
+            if job.state not in ENDED | {"UploadComplete"}:
+                message = f"Deleting a job in state {job.state} is not allowed"
+                raise ApiError(400, "INVALIDJOBSTATE", message)
+            for table in ("emulator_job_data", "emulator_job_results"):
+                self._store.run(f"delete from {table} where job_id = ?", (job.id,))  # noqa: S608
+            self._store.run("delete from emulator_jobs where id = ?", (job.id,))
+
+    def find(self, job_id: str, kind: str | None = None) -> Job:
+        """The job of this id, or the org's 404."""
+        job = self.peek(job_id)
+        if job is None or job.forgotten or (kind is not None and job.kind != kind):
+            raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
+        return job
+
+    def peek(self, job_id: str) -> Job | None:
+        """The job of this id, if it is still there."""
+        found = self._store.row(
+            f"select {', '.join(COLUMNS)} from emulator_jobs where id = ?",  # noqa: S608
+            (ids.normalised(job_id) or "",),
+        )
+        return None if found is None else _job(found)
+
+    def all(self, kind: str) -> list[Job]:
+        """Every job of one kind, in the order they were opened."""
+        select = f"select {', '.join(COLUMNS)} from emulator_jobs"  # noqa: S608
+        where = " where kind = ? and not forgotten order by rowid"
+        return [_job(row) for row in self._store.rows(select + where, (kind,))]
+
+    def open_work(self) -> list[str]:
+        """The jobs that were closed but not ended, after a restart."""
+        sql = "select id from emulator_jobs where state in ('UploadComplete', 'InProgress')"
+        return [str(id_) for (id_,) in self._store.rows(f"{sql} order by rowid")]
+
+    def change(self, job_id: str, **values: str | int) -> Job:
+        """Write some of a job's columns."""
+        assignments = ", ".join(f"{name} = ?" for name in ("system_modstamp", *values))
+        self._store.run(
+            f"update emulator_jobs set {assignments} where id = ?",  # noqa: S608
+            (now(), *values.values(), job_id),
+        )
+        job = self.peek(job_id)
+        if job is None:
+            raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
+        return job
+
+    def add_results(self, job_id: str, chunk: int, bodies: Mapping[str, bytes]) -> None:
+        """Keep the result lines of one chunk."""
+        self._store.run_many(
+            "insert or replace into emulator_job_results values (?, ?, ?, ?)",
+            ((job_id, kind, chunk, body) for kind, body in bodies.items() if body),
+        )
+
+    def pieces(self, job_id: str) -> Iterator[bytes]:
+        """The upload as it came, piece by piece."""
+        piece = 0
+        while True:
+            sql = "select data from emulator_job_data where job_id = ? and piece = ?"
+            found = self._store.row(sql, (job_id, piece))
+            if found is None:
+                return
+            yield bytes(found[0])  # type: ignore[arg-type]  # a blob column
+            piece += 1
+
+    def results(self, job: Job, kind: str) -> Iterator[bytes]:
+        """A result file: the header, then the chunks in an order of no meaning (§6.3)."""
+        header = self.header(job)
+        marks = {"successful": '"sf__Id","sf__Created"', "failed": '"sf__Id","sf__Error"'}
+        cut = DELIMITERS[job.column_delimiter]
+        yield (
+            f"{marks[kind].replace(',', cut)}{cut}{header}" if header else marks[kind]
+        ).encode() + b"\n"
+        sql = "select chunk from emulator_job_results where job_id = ? and kind = ?"
+        chunks = [int(c or 0) for (c,) in self._store.rows(sql, (job.id, kind))]
+        random.Random(f"{self._org.behaviour.seed}{job.id}{kind}").shuffle(chunks)  # noqa: S311
+        for chunk in chunks:
+            body = self._store.row(
+                "select body from emulator_job_results where job_id = ? and kind = ? and chunk = ?",
+                (job.id, kind, chunk),
+            )
+            yield bytes(body[0]) if body else b""  # type: ignore[arg-type]  # a blob column
+
+    def unprocessed(self, job: Job) -> Iterator[bytes]:
+        """The rows nobody looked at, without sf__ columns."""
+        yield self.header(job).encode() + b"\n"
+        if job.state not in {"Failed", "Aborted"}:
+            return
+        cut = DELIMITERS[job.column_delimiter]
+        for position, cells in enumerate(self._rows(job)):
+            if position >= job.rows_done:
+                yield csv_line(cells, cut)
+
+    def header(self, job: Job) -> str:
+        """The header line as uploaded; empty where there was no upload that can be read."""
+        try:
+            layout = job.layout(newline_in_cell=True)
+            return next(read_records(self.pieces(job.id), layout), "").removesuffix("\r")
+        except JobRefused:
+            return ""
+
+    def _rows(self, job: Job) -> Iterator[list[str]]:
+        layout = job.layout(newline_in_cell=True)
+        records = read_records(self.pieces(job.id), layout)
+        try:
+            names = header_names(next(records, ""), layout.delimiter)
+            for cells in read_rows(records, layout.delimiter):
+                yield [""] * len(names) if isinstance(cells, BrokenRow) else cells
+        except JobRefused:
+            return
+
+    def page(self, kind: str, locator: str, data: str) -> dict[str, object]:
+        """One page of the job list: no counts, no order (§6.1)."""
+        seed = self._org.behaviour.seed
+        jobs = sorted(
+            self.all(kind), key=lambda j: hashlib.sha256(f"{seed}{j.id}".encode()).digest()
+        )
+        start = int(locator) if locator.isdecimal() and len(locator) < 10 else 0
+        end = start + LIST_PAGE
+        path = "ingest" if kind == "V2Ingest" else "query"
+        more = f"{data}/jobs/{path}?queryLocator={end}" if end < len(jobs) else None
+        records = [listed(job) for job in jobs[start:end]]
+        return {"done": more is None, "records": records, "nextRecordsUrl": more}
+
+    def query_results(
+        self, job: Job, locator: str, max_records: int
+    ) -> tuple[Iterator[bytes], int, str]:
+        """One page of a query's rows, how many they are, and the next locator or `null`."""
+        start = _offset(locator)
+        plan = bulk_plan(self._org, str(job.query), job.operation == "queryAll")
+        total = cursor_total(self._org, str(job.locator))
+        count = max(0, min(max_records, total - start))
+        following = start + count
+        more = base64.b64encode(str(following).encode()).decode() if following < total else "null"
+        return self._query_lines(job, plan, start, count), count, more
+
+    def _query_lines(self, job: Job, plan: query.Plan, start: int, count: int) -> Iterator[bytes]:
+        cut = DELIMITERS[job.column_delimiter]
+        end = "\r\n" if job.line_ending == "CRLF" else "\n"
+        yield csv_line([".".join(c.keys) for c in plan.columns], cut, end)
+        for first in range(start, start + count, 5_000):
+            size = min(5_000, start + count - first)
+            rows = cursor_rows(self._org, plan, str(job.locator), first, size)
+            yield b"".join(csv_line(plan.csv_cells(row), cut, end) for row in rows)
+
+    def _check_properties(self, asked: Mapping[str, Any], known: frozenset[str]) -> None:
+        for name in asked:
+            if name not in known:
+                message = f'Unrecognized field "{name}" in the job'
+                raise ApiError(400, "INVALIDJOB", message)
+        choices = {
+            "contentType": ("CSV",),
+            "lineEnding": ("LF", "CRLF"),
+            "columnDelimiter": tuple(DELIMITERS),
+        }
+        for name, allowed in choices.items():
+            if asked.get(name, allowed[0]) not in allowed:
+                raise ApiError(400, "INVALIDJOB", f"Invalid {name}: {asked[name]}")
+
+    def _rule(self, rule_id: object, object_name: str) -> Rule | None:
+        if not rule_id:
+            return None
+        if object_name != "Lead":
+            message = f"assignmentRuleId is not supported for {object_name}"
+            raise ApiError(400, "INVALIDJOB", message)
+        try:
+            return self._org.owners.rule_named(str(rule_id))
+        except Failure as failure:
+            raise ApiError(400, failure.code, failure.message) from failure
+
+    def _add(
+        self,
+        *,
+        asked: Mapping[str, Any],
+        user_id: str,
+        version: str,
+        state: str,
+        kind: str,
+        object: str,
+        operation: str,
+        external_id_field: str | None = None,
+        assignment_rule_id: str | None = None,
+        query: str | None = None,
+        faults: list[str] | None = None,
+    ) -> Job:
+        moment = now()
+        with self._store.transaction():
+            values: dict[str, str | int | None] = {
+                "id": self._store.take_id("750"),
+                "kind": kind,
+                "object": object,
+                "operation": operation,
+                "state": state,
+                "created_by_id": user_id,
+                "created_date": moment,
+                "system_modstamp": moment,
+                "api_version": version,
+                "line_ending": str(asked.get("lineEnding", "LF")),
+                "column_delimiter": str(asked.get("columnDelimiter", "COMMA")),
+                "external_id_field": external_id_field,
+                "assignment_rule_id": assignment_rule_id,
+                "query": query,
+                "faults": json.dumps(faults or []),
+            }
+            marks = ", ".join("?" * len(values))
+            self._store.run(
+                f"insert into emulator_jobs ({', '.join(values)}) values ({marks})",  # noqa: S608
+                list(values.values()),
+            )
+        return self.find(str(values["id"]))
+
+    def _has_data(self, job_id: str) -> bool:
+        sql = "select 1 from emulator_job_data where job_id = ? limit 1"
+        return self._store.row(sql, (job_id,)) is not None
+
+
+def bulk_plan(org: Org, text: str, include_deleted: bool) -> query.Plan:
+    """The plan of a bulk query, which allows less than REST (§7.3)."""
+    plan = query.plan(org, text, include_deleted=include_deleted)
+    asked = plan.query
+    compound = any(column.field.type == "address" for column in plan.columns)
+    if plan.is_aggregate or asked.count_all or asked.offset or compound:
+        message = "Bulk API Query doesn't support COUNT, aggregates, OFFSET or compound fields"
+        raise SoqlError("FUNCTIONALITY_NOT_ENABLED", message)
+    return plan
+
+
+def listed(job: Job) -> dict[str, object]:
+    """A job as the list shows it."""
+    shown: dict[str, object] = {
+        "id": job.id,
+        "operation": job.operation,
+        "object": job.object,
+        "createdById": job.created_by_id,
+        "createdDate": job.created_date,
+        "systemModstamp": job.system_modstamp,
+        "state": job.state,
+        "concurrencyMode": "Parallel",
+        "contentType": "CSV",
+        "apiVersion": float(job.api_version),
+        "jobType": job.kind,
+        "lineEnding": job.line_ending,
+        "columnDelimiter": job.column_delimiter,
+    }
+    if job.kind == "V2Ingest" and job.state == "Open":
+        # Relative, without a leading slash, and only while the job is open (§6.1).
+        shown["contentUrl"] = f"services/data/v{job.api_version}/jobs/ingest/{job.id}/batches"
+    return shown
+
+
+def created(job: Job) -> dict[str, object]:
+    """A job as its creation answers: every default filled in, no jobType yet."""
+    return {k: v for k, v in listed(job).items() if k != "jobType"} | _options(job)
+
+
+def changed(job: Job) -> dict[str, object]:
+    """A job as closing and aborting answer."""
+    left_out = {"jobType", "contentUrl", "lineEnding", "columnDelimiter"}
+    return {k: v for k, v in listed(job).items() if k not in left_out} | _options(job)
+
+
+def described(job: Job) -> dict[str, object]:
+    """A job as polling shows it; the processed count includes the failed rows (§6.1)."""
+    shown = listed(job) | _options(job)
+    shown |= {"retries": 0, "totalProcessingTime": job.milliseconds}
+    if job.kind == "V2Ingest":
+        shown |= {"apiActiveProcessingTime": job.milliseconds, "apexProcessingTime": 0}
+    if job.state not in {"Open", "UploadComplete"}:
+        shown["numberRecordsProcessed"] = job.rows_done
+        if job.kind == "V2Ingest":
+            shown["numberRecordsFailed"] = job.failed
+    if job.state == "Failed":
+        shown["errorMessage"] = job.error_message
+    return shown
+
+
+def _options(job: Job) -> dict[str, object]:
+    options = {
+        "externalIdFieldName": job.external_id_field,
+        "assignmentRuleId": job.assignment_rule_id,
+    }
+    return {name: value for name, value in options.items() if value}
+
+
+def csv_line(cells: Iterable[str], delimiter: str, end: str = "\n") -> bytes:
+    """One line, every cell quoted."""
+    quoted = f'"{delimiter}"'.join(cell.replace('"', '""') for cell in cells)
+    return f'"{quoted}"{end}'.encode()
+
+
+def _job(row: Row) -> Job:
+    return Job(*row)  # type: ignore[arg-type]  # the columns in the order of the fields
+
+
+def _offset(locator: str) -> int:
+    if not locator or locator == "null":
+        return 0
+    try:
+        return int(base64.b64decode(locator, validate=True))
+    except ValueError as error:
+        raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator") from error

@@ -1,0 +1,393 @@
+"""What an org holds: its schema, users, queues, rules, records and sessions, in one store.
+
+An org is made from an org file once; afterwards the store is the org, and only a reset reads the
+file again. Nothing here knows HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.emulator import ids, standard_objects
+from pipelines.emulator.org_file import (
+    AssignmentRule,
+    CustomField,
+    OrgFile,
+    OrgFileError,
+    Queue,
+    Record,
+    User,
+    parse_org,
+)
+from pipelines.emulator.ownership import Owners, Rule
+from pipelines.emulator.schema import Field, Schema, SObject
+from pipelines.emulator.store import Parameter, Store
+from pipelines.emulator.values import Failure, Value, WrongJsonType, from_json, now
+
+
+class Org:
+    """One org; `generation` grows with every reset, so that work of the old one can be dropped."""
+
+    def __init__(self, store: Store, text: str, directory: Path) -> None:
+        self.store = store
+        self.generation = 0
+        known = store.get("org_text")
+        if known is None:
+            self.reset(text, directory)
+        else:
+            self._take(parse_org(known, Path(store.get("org_directory") or ".")))
+            self._load()
+
+    def reset(self, text: str | None = None, directory: Path | None = None) -> None:
+        """Empty the org back to its file, or make it what `text` says. Every session ends."""
+        with self.store.lock:
+            text = text if text is not None else self.store.get("org_text") or ""
+            directory = directory or Path(self.store.get("org_directory") or ".")
+            before = self.__dict__.copy()
+            self._take(parse_org(text, directory))
+            try:
+                with self.store.transaction():
+                    self.store.empty(self.schema)
+                    self.store.put("org_text", text)
+                    self.store.put("org_directory", str(directory))
+                    self._seed()
+                self._load()
+            except OrgFileError:
+                self.__dict__.update(before)
+                raise
+            self.generation += 1
+
+    def _take(self, file: OrgFile) -> None:
+        self.file = file
+        self.behaviour = file.behaviour
+        self.schema = _schema(file)
+        self.id = _org_id(file)
+        self.countries: Mapping[str, frozenset[str]] = {
+            country.label: frozenset(country.states) for country in file.countries
+        }
+
+    def _load(self) -> None:
+        """Read back what is asked for on every save."""
+        self.usernames = {
+            str(name).lower(): str(id_)
+            for id_, name in self.store.rows('select Id, Username from "User"')
+        }
+        self.running_user_id = self.usernames[self.file.running_user]
+        self.owners = Owners(
+            user_types={
+                str(id_): str(kind)
+                for id_, kind in self.store.rows('select Id, UserType from "User"')
+            },
+            inactive={
+                str(id_) for (id_,) in self.store.rows('select Id from "User" where IsActive = 0')
+            },
+            queue_objects=self._queue_objects(),
+        )
+        self._queues = {
+            str(name): str(id_)
+            for id_, name in self.store.rows(
+                "select Id, DeveloperName from \"Group\" where Type = 'Queue'"
+            )
+        }
+        self.default_lead_owner = self._default_lead_owner()
+        rule_ids = [
+            str(i) for (i,) in self.store.rows("select Id from AssignmentRule order by rowid")
+        ]
+        for id_, rule in zip(rule_ids, self.file.assignment_rules, strict=True):
+            self.owners.rules[id_] = self._rule(id_, rule)
+
+    def _queue_objects(self) -> dict[str, set[str]]:
+        served: dict[str, set[str]] = {
+            str(i): set()
+            for (i,) in self.store.rows("select Id from \"Group\" where Type = 'Queue'")
+        }
+        for queue, name in self.store.rows("select QueueId, SobjectType from QueueSobject"):
+            served[str(queue)].add(str(name))
+        return served
+
+    def _default_lead_owner(self) -> str:
+        named = self.file.default_lead_owner
+        return self.owner_named(named, "org.default_lead_owner") if named else self.running_user_id
+
+    def _rule(self, id_: str, rule: AssignmentRule) -> Rule:
+        place = f"assignment_rule {rule.name!r}"
+        lead = self.schema["Lead"]
+        entries = []
+        for when, owner in rule.entries:
+            for name in when:
+                if lead.find(name) is None:
+                    raise OrgFileError(f"{place} tests {name}, which Lead does not have")
+            tested = {lead[name].name: values for name, values in when.items()}
+            entries.append((tested, self.owner_named(owner, f"{place} entry.assign_to")))
+        return Rule(id_, rule.name, rule.active, tuple(entries), self.default_lead_owner)
+
+    def owner_named(self, words: str, place: str) -> str:
+        """The id behind `user:USERNAME` or `queue:DEVELOPER_NAME`."""
+        kind, _, name = words.partition(":")
+        found = {"user": self.usernames, "queue": self._queues}.get(kind, {}).get(
+            name.lower() if kind == "user" else name
+        )
+        if found is None:
+            raise OrgFileError(
+                f"{place} names {words!r}; write user:USERNAME or queue:DEVELOPER_NAME"
+                " of a [[user]] or [[queue]] of this file"
+            )
+        return found
+
+    def _seed(self) -> None:
+        self._seed_organization()
+        for user in _all_users(self.file, self.id):
+            self._seed_user(user)
+        for queue in _all_queues(self.file):
+            self._seed_queue(queue)
+        for rule in self.file.assignment_rules:
+            self._add(
+                "AssignmentRule",
+                {"Name": rule.name, "SobjectType": "Lead", "Active": rule.active},
+                rule.id,
+            )
+        for position, status in enumerate(standard_objects.LEAD_STATUSES):
+            values = {"ApiName": status, "MasterLabel": status, "SortOrder": position + 1}
+            flags = {"IsDefault": position == 0, "IsConverted": status == "Closed - Converted"}
+            self._add("LeadStatus", values | flags)
+        # Owners of seeded records are named in words, so the users and queues must be known first.
+        self._load()
+        for record in self.file.records:
+            self._seed_record(record)
+        self._index_for_duplicate_rules()
+
+    def _seed_organization(self) -> None:
+        values = {
+            "Name": self.file.name,
+            "IsSandbox": self.file.is_sandbox,
+            "InstanceName": "EM1",
+            "OrganizationType": "Enterprise Edition",
+            "DefaultLeadAccess": "ReadEditTransfer",
+        }
+        self._add("Organization", values, self.id)
+
+    def _seed_user(self, user: User) -> None:
+        first, _, last = user.name.rpartition(" ")
+        values = {
+            "Username": user.username,
+            "Name": user.name,
+            "FirstName": first or None,
+            "LastName": last,
+            "Email": user.email,
+            "Alias": user.username[:8],
+            "CommunityNickname": user.username.partition("@")[0][:40],
+            "IsActive": user.is_active,
+            "UserType": user.user_type,
+        }
+        self._add("User", values, user.id)
+
+    def _seed_queue(self, queue: Queue) -> None:
+        values = {"Name": queue.name, "DeveloperName": queue.developer_name, "Type": "Queue"}
+        queue_id = self._add("Group", values, queue.id)
+        for served in queue.objects:
+            self._add("QueueSobject", {"QueueId": queue_id, "SobjectType": served})
+        for username in queue.members:
+            found = self.store.row('select Id from "User" where Username = ?', (username.lower(),))
+            if found is None:
+                raise OrgFileError(
+                    f"queue {queue.developer_name!r} has the member {username!r}, "
+                    "who is no [[user]] of this file"
+                )
+            self._add("GroupMember", {"GroupId": queue_id, "UserOrGroupId": found[0]})
+
+    def _seed_record(self, record: Record) -> None:
+        sobject = self.schema[record.object]
+        values: dict[str, Value] = {}
+        for name, given in record.values.items():
+            field = sobject.find(name)
+            if field is None and (record.object, name) in self.file.hidden_fields:
+                continue
+            if field is None or not field.stored:
+                raise OrgFileError(f"{record.place}.{name} is not a field of {record.object}")
+            values[field.name] = _seed_value(record.place, field, given)
+        for required in sobject.required_fields:
+            if values.get(required.name) is None:
+                raise OrgFileError(f"{record.place}.{required.name} is missing")
+        if record.owner:
+            values["OwnerId"] = self.owner_named(record.owner, f"{record.place}.owner")
+        self._add(record.object, _completed(sobject, values, self.running_user_id))
+
+    def _add(self, object_name: str, given: Mapping[str, Any], record_id: str = "") -> str:
+        sobject = self.schema[object_name]
+        moment = now()
+        new_id = record_id or str(given.get("Id") or "") or self.store.take_id(sobject.prefix)
+        full_id = ids.normalised(new_id)
+        if full_id is None or full_id[:3] != sobject.prefix:
+            raise OrgFileError(f"{new_id!r} is not the id of a {object_name}")
+        audit = dict.fromkeys(("CreatedDate", "LastModifiedDate", "SystemModstamp"), moment)
+        values: dict[str, Any] = {"IsDeleted": 0} | audit | dict(given) | {"Id": full_id}
+        names = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join("?" * len(values))
+        parameters: Sequence[Parameter] = [
+            int(v) if isinstance(v, bool) else v for v in values.values()
+        ]
+        self.store.run(f'insert into "{object_name}" ({names}) values ({marks})', parameters)  # noqa: S608
+        return full_id
+
+    def _index_for_duplicate_rules(self) -> None:
+        for rule in self.file.duplicate_rules:
+            self.store.run(
+                f'create index if not exists "{rule.matches}_LastName"'
+                f' on "{rule.matches}" (LastName)'
+            )
+
+    def open_session(self, user_id: str) -> str:
+        """A bearer token for this user."""
+        token = f"{self.id[:15]}!AQ{secrets.token_hex(24)}"
+        self.store.run(
+            "insert into emulator_sessions (token, user_id) values (?, ?)", (token, user_id)
+        )
+        return token
+
+    def user_of(self, token: str) -> str | None:
+        """Whose session a token opens; None where it is unknown or over."""
+        found = self.store.row(
+            "select user_id from emulator_sessions where token = ? and not is_expired", (token,)
+        )
+        return None if found is None else str(found[0])
+
+    def expire(self, token: str) -> None:
+        """End one session."""
+        self.store.run("update emulator_sessions set is_expired = 1 where token = ?", (token,))
+
+    def user(self, user_id: str) -> dict[str, Any]:
+        """One user, field by field."""
+        names = ("Id", "Username", "Name", "FirstName", "LastName", "Email", "UserType", "IsActive")
+        found = self.store.row(f'select {", ".join(names)} from "User" where Id = ?', (user_id,))  # noqa: S608
+        return dict(zip(names, found or [None] * len(names), strict=True))
+
+
+def _schema(file: OrgFile) -> Schema:
+    custom: dict[str, list[Field]] = defaultdict(list)
+    for declared in file.fields:
+        if declared.name.endswith("__c"):
+            custom[declared.object].append(_custom(declared))
+    objects = [
+        *standard_objects.business_objects(custom),
+        *standard_objects.setup_objects(),
+    ]
+    return Schema(_without_hidden(_restrict_picklists(sobject, file), file) for sobject in objects)
+
+
+def _restrict_picklists(sobject: SObject, file: OrgFile) -> SObject:
+    """Standard picklists take any value (§3.2); an admin may restrict one to values of his own."""
+    declared = [one for one in file.fields if one.object == sobject.name]
+    own = {one.name: one.picklist for one in declared if not one.name.endswith("__c")}
+    wrong = own.keys() - {one.name for one in sobject.fields if one.type == "picklist"}
+    if wrong:
+        raise OrgFileError(f"field names {wrong.pop()!r}, no standard picklist of {sobject.name}")
+    return replace(
+        sobject,
+        fields=tuple(
+            replace(one, picklist=own[one.name], restricted=True) if one.name in own else one
+            for one in sobject.fields
+        ),
+    )
+
+
+def _custom(declared: CustomField) -> Field:
+    return Field(
+        name=declared.name,
+        label=declared.label,
+        type=declared.type,
+        length=declared.length,
+        precision=declared.precision,
+        scale=declared.scale,
+        nillable=not declared.required and declared.type != "boolean",
+        defaulted=declared.type == "boolean",
+        default=0 if declared.type == "boolean" else None,
+        createable=not declared.read_only,
+        updateable=not declared.read_only,
+        picklist=declared.picklist,
+        restricted=declared.restricted,
+        reference_to=declared.reference_to,
+        relationship=declared.name.replace("__c", "__r") if declared.reference_to else None,
+        external_id=declared.external_id,
+        id_lookup=declared.external_id,
+        unique=declared.unique,
+        case_sensitive=declared.case_sensitive,
+        custom=True,
+    )
+
+
+def _without_hidden(sobject: SObject, file: OrgFile) -> SObject:
+    """Field-level security leaves no trace of a hidden field (§3.1)."""
+    hidden = {name.lower() for owner, name in file.hidden_fields if owner == sobject.name}
+    unknown = hidden - {f.name.lower() for f in sobject.fields}
+    if unknown:
+        raise OrgFileError(
+            f"hidden_field names {unknown.pop()!r}, which {sobject.name} does not have"
+        )
+    return replace(sobject, fields=tuple(f for f in sobject.fields if f.name.lower() not in hidden))
+
+
+def _org_id(file: OrgFile) -> str:
+    """Given, or made from the name: two orgs of different names are different orgs."""
+    if file.id:
+        found = ids.normalised(file.id)
+        if found is None or not found.startswith("00D"):
+            raise OrgFileError(f"org.id {file.id!r} is not the id of an organization (00D…)")
+        return found
+    digest = hashlib.sha256(file.name.encode()).digest()
+    return ids.numbered("00D", int.from_bytes(digest[:6], "big"))
+
+
+def _all_users(file: OrgFile, org_id: str) -> list[User]:
+    """The users of the file, the running user, and the Chatter user every org ships (§5.4)."""
+    users = list(file.users)
+    if file.running_user not in {user.username for user in users}:
+        users.append(User(file.running_user, "Integration User", file.running_user))
+    chatty = f"chatty.{org_id.lower()}@chatter.salesforce.com"
+    users.append(
+        User(chatty, "Chatter Expert", "noreply@chatter.salesforce.com", user_type="CsnOnly")
+    )
+    names = [user.username for user in users]
+    if len(set(names)) < len(names):
+        raise OrgFileError("two [[user]] share a username; usernames are unique")
+    return users
+
+
+def _all_queues(file: OrgFile) -> list[Queue]:
+    """The queues of the file, and the default lead owner's where only that names it."""
+    queues = list(file.queues)
+    names = [queue.developer_name for queue in queues]
+    if len(set(names)) < len(names):
+        raise OrgFileError("two [[queue]] share a developer_name")
+    kind, _, name = file.default_lead_owner.partition(":")
+    if kind == "queue" and name and name not in names:
+        queues.append(Queue(name, name.replace("_", " "), ("Lead",)))
+    return queues
+
+
+def _seed_value(place: str, field: Field, given: Any) -> Value:
+    try:
+        return from_json(field, given)
+    except Failure as failure:
+        raise OrgFileError(f"{place}.{field.name}: {failure.message}") from failure
+    except WrongJsonType as error:
+        raise OrgFileError(f"{place}.{field.name}: {error}") from error
+
+
+def _completed(sobject: SObject, given: dict[str, Value], owner_id: str) -> dict[str, Value]:
+    values: dict[str, Value] = {
+        field.name: field.default
+        for field in sobject.stored_fields
+        if field.defaulted and field.default is not None
+    }
+    values |= {"OwnerId": owner_id, "CreatedById": owner_id, "LastModifiedById": owner_id}
+    values |= given
+    if sobject.find("FirstName"):
+        first, last = values.get("FirstName"), values.get("LastName")
+        values["Name"] = f"{first} {last}" if first else last
+    return values

@@ -1,0 +1,528 @@
+"""Saving records: a chunk is up to 200 of them saved together, judged column by column.
+
+The steps follow the org's order of execution (§5.1): formats, lengths and look-ups; required
+fields and the admin's own rules; duplicate rules; unique values; the save; and the assignment
+rule last, which is why it overrides the owner that was sent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.emulator import duplicates, ids
+from pipelines.emulator.org import Org
+from pipelines.emulator.ownership import Rule, holds, unknown_reference
+from pipelines.emulator.schema import Field, SObject
+from pipelines.emulator.values import (
+    ABSENT,
+    Absent,
+    Cell,
+    Failure,
+    Value,
+    from_json,
+    malformed_id,
+    now,
+)
+
+CHUNK_ROWS = 200
+
+
+@dataclass(frozen=True)
+class SaveOptions:
+    """Who saves, under which rule, and whether an alert may be overridden."""
+
+    user_id: str
+    rule: Rule | None = None
+    allow_duplicates: bool = False
+
+
+@dataclass
+class Chunk:
+    """Records of one object saved together, a column for each field that any of them names."""
+
+    sobject: SObject
+    size: int
+    columns: dict[str, list[Cell]] = field(default_factory=dict)
+    failures: dict[int, list[Failure]] = field(default_factory=dict)
+
+    def fail(self, row: int, failure: Failure) -> None:
+        """Refuse a row; it takes no further step."""
+        self.failures.setdefault(row, []).append(failure)
+
+    @property
+    def alive(self) -> list[int]:
+        """The rows that nothing has refused yet."""
+        return [row for row in range(self.size) if row not in self.failures]
+
+    def cell(self, name: str, row: int) -> Cell:
+        """What a row says of a field."""
+        column = self.columns.get(name)
+        return ABSENT if column is None else column[row]
+
+    def record(self, row: int) -> dict[str, Cell]:
+        """What a row says, without the fields it does not speak of."""
+        return {
+            name: column[row] for name, column in self.columns.items() if column[row] is not ABSENT
+        }
+
+    def part(self, rows: Sequence[int], without: str) -> Chunk:
+        """Some of the rows as a chunk of their own, without one column."""
+        columns = {
+            name: [column[row] for row in rows]
+            for name, column in self.columns.items()
+            if name != without
+        }
+        return Chunk(self.sobject, len(rows), columns)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A record that is in, and whether it is new."""
+
+    id: str
+    created: bool
+
+
+Results = dict[int, Saved]
+
+
+class FieldsRefused(Exception):
+    """A request names fields that cannot be written; the org refuses it before judging values."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def chunk_of_json(
+    sobject: SObject, records: Sequence[Mapping[str, object]], *, creating: bool
+) -> Chunk:
+    """A chunk from JSON objects; `attributes` is the client's own and says nothing here."""
+    chunk = Chunk(sobject, len(records))
+    for row, record in enumerate(records):
+        members = {k: v for k, v in record.items() if k != "attributes"}
+        refused = refused_fields(sobject, members, creating=creating)
+        if refused is not None:
+            chunk.fail(row, refused)
+            continue
+        for name, value in members.items():
+            _put_json(chunk, sobject[name], row, value)
+    return chunk
+
+
+def _put_json(chunk: Chunk, field_: Field, row: int, value: object) -> None:
+    column = chunk.columns.setdefault(field_.name, [ABSENT] * chunk.size)
+    try:
+        column[row] = from_json(field_, value)
+    except Failure as failure:
+        chunk.fail(row, failure)
+
+
+def refused_fields(sobject: SObject, names: Iterable[str], *, creating: bool) -> Failure | None:
+    """Unknown (or hidden) fields first, then those that may not be written (§7.1)."""
+    unwritable = []
+    for name in names:
+        found = sobject.find(name)
+        if found is None:
+            message = f"No such column '{name}' on sobject of type {sobject.name}"
+            return Failure("INVALID_FIELD", message)
+        if not (found.createable if creating else found.updateable):
+            unwritable.append(found.name)
+    if not unwritable:
+        return None
+    message = (
+        f"Unable to create/update fields: {', '.join(unwritable)}. Please check the security "
+        "settings of this field and verify that it is read/write for your profile or permission "
+        "set."
+    )
+    return Failure("INVALID_FIELD_FOR_INSERT_UPDATE", message, tuple(unwritable))
+
+
+class Saver:
+    """Creates, updates, upserts and deletes records of one org."""
+
+    def __init__(self, org: Org) -> None:
+        self._org = org
+        self._store = org.store
+
+    def insert(self, chunk: Chunk, options: SaveOptions) -> Results:
+        """Save new records; the refused rows are in `chunk.failures` afterwards."""
+        with self._store.transaction():
+            self._check_references(chunk)
+            self._check_required(chunk)
+            self._check_admin_rules(chunk, chunk.record)
+            self._check_duplicates(chunk, options)
+            self._check_unique(chunk, {})
+            rows = chunk.alive
+            new_ids = self._store.take_ids(chunk.sobject.prefix, len(rows)) if rows else []
+            if rows:
+                self._write_new(chunk, rows, new_ids, options)
+        return {row: Saved(id_, True) for row, id_ in zip(rows, new_ids, strict=True)}
+
+    def update(self, chunk: Chunk, targets: Sequence[str], options: SaveOptions) -> Results:
+        """Change records; a target is an 18-character id."""
+        with self._store.transaction():
+            existing = self._existing(chunk, targets)
+            self._check_references(chunk)
+            self._check_required(chunk, updating=True)
+            merged = {
+                row: existing[targets[row]] | chunk.record(row)
+                for row in chunk.alive
+                if targets[row] in existing
+            }
+            self._check_admin_rules(chunk, lambda row: merged[row])
+            self._check_unique(chunk, dict(enumerate(targets)))
+            rows = chunk.alive
+            self._write_changes(chunk.sobject, [merged[row] for row in rows], options)
+        return {row: Saved(targets[row], False) for row in rows}
+
+    def upsert(self, chunk: Chunk, key: Field, options: SaveOptions) -> Results:
+        """Create or change, by a key field (§7.1, §10)."""
+        with self._store.transaction():
+            matches = self._matches(chunk, key)
+            new = [row for row in chunk.alive if not matches[row]]
+            old = [row for row in chunk.alive if matches[row]]
+            without = "Id" if key.type == "id" else ""
+            results = self._part(chunk, new, without, lambda part: self.insert(part, options))
+            targets = [matches[row] for row in old]
+            results |= self._part(
+                chunk, old, key.name, lambda part: self.update(part, targets, options)
+            )
+        return results
+
+    def delete(self, sobject: SObject, targets: Sequence[str]) -> dict[int, Failure]:
+        """Put records into the bin; answers the refusals by position."""
+        failures: dict[int, Failure] = {}
+        with self._store.transaction():
+            for row, target in enumerate(targets):
+                state = self.state_of(sobject, target)
+                if state != "living":
+                    failures[row] = gone(state)
+                    continue
+                self._store.run(
+                    f'update "{sobject.name}" set IsDeleted = 1, SystemModstamp = ?'  # noqa: S608
+                    " where Id = ?",
+                    (now(), target),
+                )
+        return failures
+
+    def state_of(self, sobject: SObject, record_id: str) -> str:
+        """`living`, `deleted` or `unknown`."""
+        found = self._store.row(
+            f'select IsDeleted from "{sobject.name}" where Id = ?',  # noqa: S608
+            (record_id,),
+        )
+        if found is None:
+            return "unknown"
+        return "deleted" if found[0] else "living"
+
+    def find_by_key(self, sobject: SObject, key: Field, value: Value) -> list[str]:
+        """The living records whose key has this value."""
+        return self._found_by_key(sobject, key, [value]).get(_key_form(key, value), [])
+
+    def _part(
+        self, chunk: Chunk, rows: list[int], without: str, save: Callable[[Chunk], Results]
+    ) -> Results:
+        if not rows:
+            return {}
+        part = chunk.part(rows, without)
+        results = save(part)
+        for row, failures in part.failures.items():
+            chunk.failures[rows[row]] = failures
+        return {rows[row]: saved for row, saved in results.items()}
+
+    def _matches(self, chunk: Chunk, key: Field) -> dict[int, str]:
+        values = chunk.columns.get(key.name) or [ABSENT] * chunk.size
+        forms = {row: _key_form(key, values[row]) for row in chunk.alive}
+        repeats = Counter(form for form in forms.values() if form is not None)
+        found = self._found_by_key(chunk.sobject, key, [values[row] for row in forms])
+        matches: dict[int, str] = {}
+        for row, form in forms.items():
+            known = found.get(form, [])
+            failure = _key_failure(key, values[row], 0 if form is None else repeats[form], known)
+            if form is not None and key.type == "id" and not known:
+                failure = gone(self.state_of(chunk.sobject, str(form)))
+            if failure is not None:
+                chunk.fail(row, failure)
+            matches[row] = known[0] if known else ""
+        return matches
+
+    def _found_by_key(
+        self, sobject: SObject, key: Field, values: Iterable[Cell]
+    ) -> dict[Value, list[str]]:
+        wanted = sorted({str(v) for v in values if v is not None and not isinstance(v, Absent)})
+        found: dict[Value, list[str]] = defaultdict(list)
+        for id_, value in self._store.rows(
+            f'select Id, "{key.name}" from "{sobject.name}"'  # noqa: S608
+            f' where IsDeleted = 0 and "{key.name}" in ({",".join("?" * len(wanted))})',
+            wanted,
+        ):
+            found[_key_form(key, _value(value))].append(str(id_))
+        return found
+
+    def _existing(self, chunk: Chunk, targets: Sequence[str]) -> dict[str, dict[str, Cell]]:
+        sobject = chunk.sobject
+        names = [f.name for f in sobject.stored_fields]
+        columns = ", ".join(f'"{name}"' for name in names)
+        wanted = sorted(set(targets))
+        known: dict[str, dict[str, Cell]] = {}
+        for values in self._store.rows(
+            f'select {columns} from "{sobject.name}"'  # noqa: S608
+            f" where Id in ({','.join('?' * len(wanted))})",
+            wanted,
+        ):
+            record: dict[str, Cell] = dict(zip(names, map(_value, values), strict=True))
+            known[str(record["Id"])] = record
+        for row in chunk.alive:
+            failure = _cannot_change(known.get(targets[row]))
+            if failure is not None:
+                chunk.fail(row, failure)
+        return known
+
+    def _check_references(self, chunk: Chunk) -> None:
+        for name, column in chunk.columns.items():
+            field_ = chunk.sobject[name]
+            if field_.type != "reference":
+                continue
+            verdicts: dict[str, Failure | None] = {}
+            for row, value in enumerate(column):
+                if isinstance(value, str):
+                    if value not in verdicts:
+                        verdicts[value] = self._reference_refusal(chunk.sobject, field_, value)
+                    failure = verdicts[value]
+                    if failure is not None:
+                        chunk.fail(row, failure)
+                elif value is None and name == "OwnerId":
+                    chunk.fail(row, Failure("INVALID_CROSS_REFERENCE_KEY", "owner cannot be blank"))
+
+    def _reference_refusal(self, sobject: SObject, field_: Field, value: str) -> Failure | None:
+        if field_.name == "OwnerId":
+            return self._org.owners.refusal(sobject, field_, value)
+        target = self._org.schema.of_id(value)
+        if target is None or target.name not in field_.reference_to:
+            return malformed_id(field_, value)
+        return None if self.state_of(target, value) == "living" else unknown_reference(field_)
+
+    def _check_required(self, chunk: Chunk, *, updating: bool = False) -> None:
+        required = chunk.sobject.required_fields
+        columns = [(f.name, chunk.columns.get(f.name)) for f in required]
+        for row in chunk.alive:
+            missing = [
+                name
+                for name, column in columns
+                if _is_missing(ABSENT if column is None else column[row], updating)
+            ]
+            if missing:
+                message = f"Required fields are missing: [{', '.join(missing)}]"
+                chunk.fail(row, Failure("REQUIRED_FIELD_MISSING", message, tuple(missing)))
+
+    def _check_admin_rules(
+        self, chunk: Chunk, record_of: Callable[[int], Mapping[str, Cell]]
+    ) -> None:
+        rules = [r for r in self._org.file.validation_rules if r.object == chunk.sobject.name]
+        countries = self._org.countries
+        if not rules and not countries:
+            return
+        for row in chunk.alive:
+            record = record_of(row)
+            for rule in rules:
+                if holds(rule.when, record):
+                    fields = (rule.field,) if rule.field else ()
+                    chunk.fail(
+                        row, Failure("FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, fields)
+                    )
+            failure = _address_failure(countries, record) if countries else None
+            if failure is not None:
+                chunk.fail(row, failure)
+
+    def _check_duplicates(self, chunk: Chunk, options: SaveOptions) -> None:
+        rules = [r for r in self._org.file.duplicate_rules if r.object == chunk.sobject.name]
+        if not rules:
+            return
+        looked_at = ("Email", "FirstName", "LastName", "Phone")
+        faces = {
+            row: duplicates.face(*(chunk.cell(name, row) for name in looked_at))
+            for row in chunk.alive
+        }
+        for row, hits in duplicates.find_hits(self._store, rules, faces).items():
+            failure = duplicates.refusal(hits, options.allow_duplicates, chunk.sobject.name)
+            if failure is not None:
+                chunk.fail(row, failure)
+
+    def _check_unique(self, chunk: Chunk, own_ids: Mapping[int, str]) -> None:
+        """No two living records share a unique value, not even two of one chunk."""
+        for key in chunk.sobject.unique_fields:
+            values = chunk.columns.get(key.name)
+            if values is None:
+                continue
+            taken = self._found_by_key(chunk.sobject, key, values)
+            for row in chunk.alive:
+                form = _key_form(key, values[row])
+                if form is None:
+                    continue
+                others = [id_ for id_ in taken.get(form, []) if id_ != own_ids.get(row)]
+                if others:
+                    chunk.fail(row, _duplicate_value(key, others))
+                else:
+                    taken[form].append(own_ids.get(row, ""))
+
+    def _write_new(
+        self, chunk: Chunk, rows: Sequence[int], new_ids: Sequence[str], options: SaveOptions
+    ) -> None:
+        sobject, moment, count = chunk.sobject, now(), len(rows)
+        columns: dict[str, Sequence[Cell]] = {
+            f.name: [_default(f)] * count for f in sobject.stored_fields if f.defaulted
+        }
+        whole = count == chunk.size
+        for name, column in chunk.columns.items():
+            default = _default(sobject[name])
+            picked = column if whole else [column[row] for row in rows]
+            columns[name] = [default if cell is ABSENT else cell for cell in picked]
+        columns["Id"] = new_ids
+        for name in ("CreatedDate", "LastModifiedDate", "SystemModstamp"):
+            columns[name] = [moment] * count
+        for name in ("CreatedById", "LastModifiedById"):
+            columns[name] = [options.user_id] * count
+        columns["OwnerId"] = [
+            options.user_id if isinstance(owner, Absent) or owner is None else owner
+            for owner in columns.get("OwnerId", [ABSENT] * count)
+        ]
+        if sobject.find("FirstName"):
+            columns["Name"] = _full_names(columns, count)
+        if options.rule is not None and sobject.name == "Lead":
+            columns["OwnerId"] = _routed(options.rule, columns, count)
+        names = ", ".join(f'"{name}"' for name in columns)
+        marks = ", ".join("?" * len(columns))
+        self._store.run_many(
+            f'insert into "{sobject.name}" ({names}) values ({marks})',  # noqa: S608
+            zip(*columns.values(), strict=True),  # no ABSENT is left
+        )
+
+    def _write_changes(
+        self, sobject: SObject, records: Sequence[dict[str, Cell]], options: SaveOptions
+    ) -> None:
+        if not records:
+            return
+        moment = now()
+        for record in records:
+            record["LastModifiedDate"] = record["SystemModstamp"] = moment
+            record["LastModifiedById"] = options.user_id
+            if sobject.find("FirstName"):
+                record["Name"] = _full_name(record.get("FirstName"), record.get("LastName"))
+            if options.rule is not None and sobject.name == "Lead":
+                record["OwnerId"] = options.rule.owner_for(record)
+        names = [f.name for f in sobject.stored_fields if f.name != "Id"]
+        assignments = ", ".join(f'"{name}" = ?' for name in names)
+        self._store.run_many(
+            f'update "{sobject.name}" set {assignments} where Id = ?',  # noqa: S608
+            ([_value(record[name]) for name in (*names, "Id")] for record in records),
+        )
+
+
+def gone(state: str) -> Failure:
+    """The refusal of a record that was deleted, or never was."""
+    if state == "deleted":
+        return Failure("ENTITY_IS_DELETED", "entity is deleted")
+    return Failure("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+
+
+def _value(cell: Any) -> Value:
+    return None if isinstance(cell, Absent) else cell
+
+
+def _cannot_change(record: Mapping[str, Cell] | None) -> Failure | None:
+    if record is None:
+        return gone("unknown")
+    if record["IsDeleted"]:
+        return gone("deleted")
+    if record.get("IsConverted"):
+        return Failure("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
+    return None
+
+
+def _is_missing(cell: Cell, updating: bool) -> bool:
+    return cell is None or (cell is ABSENT and not updating)
+
+
+def _default(field_: Field) -> Value:
+    return field_.default if field_.defaulted else None
+
+
+def _full_names(columns: Mapping[str, Sequence[Cell]], count: int) -> list[Cell]:
+    nothing: Sequence[Cell] = [None] * count
+    first, last = columns.get("FirstName", nothing), columns.get("LastName", nothing)
+    return [_full_name(f, n) for f, n in zip(first, last, strict=True)]
+
+
+def _full_name(first: Cell, last: Cell) -> str:
+    return f"{first} {last}" if first else str(last)
+
+
+def _routed(rule: Rule, columns: Mapping[str, Sequence[Cell]], count: int) -> list[Cell]:
+    tested = {name for when, _ in rule.entries for name in when}
+    seen = {name: column for name, column in columns.items() if name in tested}
+    return [rule.owner_for({n: column[row] for n, column in seen.items()}) for row in range(count)]
+
+
+def _key_form(key: Field, value: Cell) -> Value:
+    """A key value as it is compared: only a case-sensitive field tells `a` from `A`."""
+    if isinstance(value, Absent) or value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        value = as_key_text(value)
+    return value if key.case_sensitive or key.type in {"id", "reference"} else value.lower()
+
+
+def as_key_text(value: float) -> str:
+    """A number used as a key, without a needless fraction."""
+    return str(int(value)) if float(value).is_integer() else str(value)
+
+
+def _key_failure(key: Field, value: Cell, repeats: int, known: Sequence[str]) -> Failure | None:
+    if _key_form(key, value) is None:
+        return Failure("MISSING_ARGUMENT", f"{key.name} not specified", (key.name,))
+    if repeats > 1:
+        # Neither of two rows with one key is saved: the org cannot tell which was meant.
+        message = f"Duplicate external id specified: {value}"
+        return Failure("DUPLICATE_VALUE", message, (key.name,))
+    if len(known) > 1:
+        message = (
+            f"{key.name}: more than one record found for external id field: [{', '.join(known)}]"
+        )
+        return Failure("DUPLICATE_EXTERNAL_ID", message, (key.name,))
+    return None
+
+
+def _duplicate_value(key: Field, others: Sequence[str]) -> Failure:
+    # The message carries the 15-character form (§4); a twin of the same chunk has no id yet.
+    named = ", ".join(id_[:15] or "<unknown>" for id_ in others)
+    message = f"duplicate value found: {key.name} duplicates value on record with id: {named}"
+    return Failure("DUPLICATE_VALUE", message)
+
+
+def _address_failure(
+    countries: Mapping[str, frozenset[str]], record: Mapping[str, Cell]
+) -> Failure | None:
+    country, state = record.get("Country"), record.get("State")
+    if isinstance(country, str) and country not in countries:
+        return _bad_place("country", "countries", "Country", "Country")
+    if isinstance(state, str) and state not in countries.get(str(country), frozenset()):
+        return _bad_place("state", "states", "State", "State/Province")
+    return None
+
+
+def _bad_place(one: str, many: str, field_name: str, label: str) -> Failure:
+    advice = f"Please select a {one} from the list of valid {many}."  # noqa: S608 - English
+    message = f"There's a problem with this {one}, even though it may appear correct. {advice}"
+    return Failure("FIELD_INTEGRITY_EXCEPTION", f"{message}: {label}", (field_name,))
+
+
+def target_id(field_: Field, text: str) -> str:
+    """A record id out of a request, in 18 characters."""
+    found = ids.normalised(text)
+    if found is None:
+        raise malformed_id(field_, text)
+    return found

@@ -1,0 +1,492 @@
+"""REST on single records, collections and queries (§7)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pipelines.emulator import cursors, describe, ids, query
+from pipelines.emulator.calls import Answer, ApiError, Call, error_items
+from pipelines.emulator.org import Org
+from pipelines.emulator.ownership import Rule
+from pipelines.emulator.records import (
+    Chunk,
+    Results,
+    Saved,
+    SaveOptions,
+    Saver,
+    chunk_of_json,
+    refused_fields,
+    target_id,
+)
+from pipelines.emulator.schema import Field, SObject
+from pipelines.emulator.values import Failure, Value, from_json, to_json
+
+MAX_COLLECTION = 200
+MAX_READ_BACK = 2_000
+STATUSES = {"ENTITY_IS_DELETED": 404, "NOT_FOUND": 404}
+NOT_FOUND = "The requested resource does not exist"
+ROLLED_BACK = Failure(
+    "ALL_OR_NONE_OPERATION_ROLLED_BACK",
+    "Record rolled back because not all records were valid and the request was using AllOrNone "
+    "header",
+)
+
+
+class Refused(Exception):
+    """One record refused on its own: an array of errors."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        super().__init__(failures[0].message)
+        self.failures = failures
+
+
+class RolledBack(Exception):
+    """Some record of an all-or-none request was refused."""
+
+
+class Rest:
+    """Everything under sobjects, composite/sobjects and query."""
+
+    def __init__(self, org: Org, saver: Saver) -> None:
+        self._org = org
+        self._store = org.store
+        self._saver = saver
+
+    # -- describing ---------------------------------------------------------------------------
+
+    def describe_global(self, call: Call) -> Answer:
+        """`GET /sobjects`."""
+        return Answer(200, describe.describe_global(self._org.schema, call.data))
+
+    def describe_brief(self, call: Call, object_name: str) -> Answer:
+        """`GET /sobjects/X`."""
+        sobject = self.sobject(object_name)
+        value = {"objectDescribe": describe.brief(sobject, call.data), "recentItems": []}
+        return Answer(200, value)
+
+    def describe(self, call: Call, object_name: str) -> Answer:
+        """`GET /sobjects/X/describe`."""
+        if "if-modified-since" in call.headers:
+            return Answer(304)
+        return Answer(200, describe.describe(self.sobject(object_name), call.data))
+
+    def sobject(self, name: str) -> SObject:
+        """The object of this name, or the org's 404."""
+        found = self._org.schema.find(name)
+        if found is None:
+            raise ApiError(404, "NOT_FOUND", NOT_FOUND)
+        return found
+
+    def _writable(self, name: str, verb: str) -> SObject:
+        sobject = self.sobject(name)
+        if not sobject.writable:
+            message = f"entity type {sobject.name} does not support {verb}"
+            raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", message)
+        return sobject
+
+    # -- single records -----------------------------------------------------------------------
+
+    def create(self, call: Call, object_name: str) -> Answer:
+        """`POST /sobjects/X`."""
+        sobject = self._writable(object_name, "create")
+        body = call.json_object()
+        if any(name.lower() == "id" for name in body):
+            message = "The Id field should not be specified in the sobject data."
+            raise ApiError(400, "INVALID_FIELD", message, ["Id"])
+        chunk = chunk_of_json(sobject, [body], creating=True)
+        saved = self._one(chunk, self._saver.insert(chunk, self.options(call, sobject)))
+        return Answer(201, {"id": saved.id, "success": True, "errors": []})
+
+    def read(self, call: Call, object_name: str, record_id: str) -> Answer:
+        """`GET /sobjects/X/ID`."""
+        sobject = self.sobject(object_name)
+        found = ids.normalised(record_id) or ""
+        return self._read(call, sobject, found, call.query.get("fields", ""))
+
+    def _read(self, call: Call, sobject: SObject, record_id: str, fields: str) -> Answer:
+        if self._saver.state_of(sobject, record_id) != "living":
+            raise ApiError(404, "NOT_FOUND", NOT_FOUND)
+        names = [f.name for f in self._asked_fields(sobject, fields)]
+        return Answer(200, self._records(call, sobject, [record_id], names)[record_id])
+
+    def update(self, call: Call, object_name: str, record_id: str) -> Answer:
+        """`PATCH /sobjects/X/ID`."""
+        sobject = self._writable(object_name, "update")
+        target = self._living(sobject, record_id)
+        body = call.json_object()
+        if any(name.lower() == "id" for name in body):
+            message = "The Id field should not be specified in the sobject data."
+            raise ApiError(400, "INVALID_FIELD", message, ["Id"])
+        chunk = chunk_of_json(sobject, [body], creating=False)
+        self._one(chunk, self._saver.update(chunk, [target], self.options(call, sobject)))
+        return Answer(204)
+
+    def delete(self, _call: Call, object_name: str, record_id: str) -> Answer:
+        """`DELETE /sobjects/X/ID`."""
+        sobject = self._writable(object_name, "delete")
+        self._saver.delete(sobject, [self._living(sobject, record_id)])
+        return Answer(204)
+
+    def _living(self, sobject: SObject, record_id: str) -> str:
+        target = ids.normalised(record_id)
+        state = "unknown" if target is None else self._saver.state_of(sobject, target)
+        if target is None or state == "unknown":
+            raise ApiError(404, "NOT_FOUND", NOT_FOUND)
+        if state == "deleted":
+            raise ApiError(404, "ENTITY_IS_DELETED", "entity is deleted")
+        return target
+
+    def read_by_key(self, call: Call, object_name: str, field: str, text: str) -> Answer:
+        """`GET /sobjects/X/FIELD/VALUE`."""
+        sobject = self.sobject(object_name)
+        key = self._key(sobject, field)
+        found = self._saver.find_by_key(sobject, key, self._key_value(key, text))
+        if len(found) > 1:
+            return self._many(call, sobject, found)
+        if not found:
+            raise ApiError(404, "NOT_FOUND", NOT_FOUND)
+        return self._read(call, sobject, found[0], call.query.get("fields", ""))
+
+    def upsert(self, call: Call, object_name: str, field: str, text: str) -> Answer:
+        """`PATCH /sobjects/X/FIELD/VALUE`: 201 for a new record, 200 for a known one."""
+        sobject = self._writable(object_name, "upsert")
+        key = self._key(sobject, field)
+        body = call.json_object()
+        if any(name.lower() in {key.name.lower(), "id"} for name in body):
+            message = f"The {key.name} field should not be specified in the sobject data."
+            raise ApiError(400, "INVALID_FIELD", message, [key.name])
+        value = self._key_value(key, text)
+        with self._store.transaction():
+            found = self._saver.find_by_key(sobject, key, value)
+            if len(found) > 1:
+                return self._many(call, sobject, found)
+            if not found and (
+                call.query.get("updateOnly", "").lower() == "true" or key.type == "id"
+            ):
+                raise ApiError(404, "NOT_FOUND", NOT_FOUND)
+            options = self.options(call, sobject)
+            record = body if found else body | {key.name: value}
+            chunk = chunk_of_json(sobject, [record], creating=not found)
+            if found:
+                saved = self._one(chunk, self._saver.update(chunk, found, options))
+            else:
+                saved = self._one(chunk, self._saver.insert(chunk, options))
+        if found and float(call.version) < 46:
+            return Answer(204)
+        value_ = {"id": saved.id, "success": True, "errors": [], "created": saved.created}
+        return Answer(201 if saved.created else 200, value_)
+
+    def delete_by_key(self, call: Call, object_name: str, field: str, text: str) -> Answer:
+        """`DELETE /sobjects/X/FIELD/VALUE`."""
+        sobject = self._writable(object_name, "delete")
+        key = self._key(sobject, field)
+        found = self._saver.find_by_key(sobject, key, self._key_value(key, text))
+        if len(found) > 1:
+            return self._many(call, sobject, found)
+        if not found:
+            raise ApiError(404, "NOT_FOUND", NOT_FOUND)
+        self._saver.delete(sobject, found)
+        return Answer(204)
+
+    def _many(self, call: Call, sobject: SObject, found: Sequence[str]) -> Answer:
+        return Answer(300, [f"{call.data}/sobjects/{sobject.name}/{id_}" for id_ in found])
+
+    def _key(self, sobject: SObject, name: str) -> Field:
+        key = sobject.key_field(name)
+        if key is None:
+            message = f"Provided external ID field does not exist or is not accessible: {name}"
+            raise ApiError(404, "NOT_FOUND", message)
+        return key
+
+    def _key_value(self, key: Field, text: str) -> Value:
+        try:
+            return ids.normalised(text) if key.type == "id" else from_json(key, text)
+        except Failure as failure:
+            raise Refused([failure]) from failure
+
+    def _one(self, chunk: Chunk, results: Results) -> Saved:
+        if 0 in chunk.failures:
+            raise Refused(chunk.failures[0])
+        return results[0]
+
+    def options(self, call: Call, sobject: SObject) -> SaveOptions:
+        """What the request's headers ask of a save."""
+        header = call.headers.get("sforce-duplicate-rule-header", "")
+        settings = dict(
+            part.strip().lower().partition("=")[::2] for part in header.split(";") if part.strip()
+        )
+        rule = self._rule(call) if sobject.name == "Lead" else None
+        return SaveOptions(call.user_id, rule, settings.get("allowsave") == "true")
+
+    def _rule(self, call: Call) -> Rule | None:
+        """REST runs the active rule unless told not to, on create and update (ten facts, 1)."""
+        asked = call.headers.get("sforce-auto-assign", "true").strip()
+        if asked.lower() in {"true", "false"}:
+            return self._org.owners.active_rule if asked.lower() == "true" else None
+        try:
+            return self._org.owners.rule_named(asked)
+        except Failure as failure:
+            raise ApiError(400, failure.code, failure.message) from failure
+
+    # -- collections --------------------------------------------------------------------------
+
+    def create_many(self, call: Call) -> Answer:
+        """`POST /composite/sobjects`."""
+
+        def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
+            chunk = chunk_of_json(sobject, records, creating=True)
+            return chunk, self._saver.insert(chunk, self.options(call, sobject))
+
+        return self._save_many(call, save, with_created=False)
+
+    def update_many(self, call: Call) -> Answer:
+        """`PATCH /composite/sobjects`."""
+
+        def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
+            targets, bodies = [], []
+            for record in records:
+                targets.append(str(_taken(record, "id") or ""))
+                bodies.append({k: v for k, v in record.items() if k.lower() != "id"})
+            chunk = chunk_of_json(sobject, bodies, creating=False)
+            found = self._targets(chunk, targets)
+            return chunk, self._saver.update(chunk, found, self.options(call, sobject))
+
+        return self._save_many(call, save, with_created=False)
+
+    def upsert_many(self, call: Call, object_name: str, field: str) -> Answer:
+        """`PATCH /composite/sobjects/X/FIELD`."""
+        key = self._key(self._writable(object_name, "upsert"), field)
+
+        def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
+            keyless = [
+                {k: v for k, v in r.items() if k.lower() != key.name.lower()} for r in records
+            ]
+            chunk = chunk_of_json(sobject, keyless, creating=True)
+            chunk.columns[key.name] = [
+                self._row_key(chunk, key, row, _taken(record, key.name))
+                for row, record in enumerate(records)
+            ]
+            return chunk, self._saver.upsert(chunk, key, self.options(call, sobject))
+
+        return self._save_many(call, save, with_created=True)
+
+    def _row_key(self, chunk: Chunk, key: Field, row: int, given: object) -> Value:
+        try:
+            return from_json(key, given)
+        except Failure as failure:
+            chunk.fail(row, failure)
+            return None
+
+    def delete_many(self, call: Call) -> Answer:
+        """`DELETE /composite/sobjects?ids=…`."""
+        asked = [part for part in call.query.get("ids", "").split(",") if part]
+        _check_size(asked, MAX_COLLECTION)
+        all_or_none = call.query.get("allOrNone", "false").lower() == "true"
+        answers: list[dict[str, object]] = []
+        try:
+            with self._store.savepoint():
+                for text in asked:
+                    failure = self._delete_one(text)
+                    answers.append(self._row_answer(call, text, failure))
+                if all_or_none and not all(answer["success"] for answer in answers):
+                    raise RolledBack
+        except RolledBack:
+            answers = [
+                a if not a["success"] else self._row_answer(call, "", ROLLED_BACK) for a in answers
+            ]
+        return Answer(200, answers)
+
+    def _delete_one(self, text: str) -> Failure | None:
+        target = ids.normalised(text)
+        if target is None:
+            return Failure("MALFORMED_ID", f"malformed id {text}")
+        sobject = self._org.schema.of_id(target)
+        if sobject is None or not sobject.writable:
+            return Failure("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+        return self._saver.delete(sobject, [target]).get(0)
+
+    def _row_answer(self, call: Call, text: str, failure: Failure | None) -> dict[str, object]:
+        if failure is None:
+            return {"id": ids.normalised(text), "success": True, "errors": []}
+        return {"success": False, "errors": self._row_errors(call, [failure])}
+
+    def _targets(self, chunk: Chunk, texts: Sequence[str]) -> list[str]:
+        found = []
+        for row, text in enumerate(texts):
+            try:
+                found.append(target_id(chunk.sobject["Id"], text))
+            except Failure as failure:
+                found.append("")
+                chunk.fail(row, failure)
+        return found
+
+    def _save_many(
+        self,
+        call: Call,
+        save: Callable[[SObject, list[dict[str, Any]]], tuple[Chunk, Results]],
+        *,
+        with_created: bool,
+    ) -> Answer:
+        body = call.json_object()
+        records = body.get("records")
+        if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
+            raise ApiError(400, "JSON_PARSER_ERROR", "records must be a list of objects")
+        _check_size(records, MAX_COLLECTION)
+        groups = self._by_object(records)
+        answers: list[dict[str, object]] = [{}] * len(records)
+        try:
+            with self._store.savepoint():
+                for sobject, rows in groups.items():
+                    chunk, results = save(sobject, [records[row] for row in rows])
+                    for position, row in enumerate(rows):
+                        saved, failures = results.get(position), chunk.failures.get(position, [])
+                        answers[row] = self._saved_answer(call, saved, failures, with_created)
+                if body.get("allOrNone") is True and not all(a["success"] for a in answers):
+                    raise RolledBack
+        except RolledBack:
+            answers = [
+                a if not a["success"] else self._saved_answer(call, None, [ROLLED_BACK], False)
+                for a in answers
+            ]
+        return Answer(200, answers)
+
+    def _by_object(self, records: Sequence[Mapping[str, Any]]) -> dict[SObject, list[int]]:
+        groups: dict[str, list[int]] = defaultdict(list)
+        for row, record in enumerate(records):
+            attributes = record.get("attributes")
+            name = attributes.get("type") if isinstance(attributes, dict) else None
+            sobject = self._org.schema.find(str(name))
+            if sobject is None or not sobject.writable:
+                message = f"sObject type '{name}' is not supported."
+                raise ApiError(400, "INVALID_TYPE", message)
+            groups[sobject.name].append(row)
+        return {self._org.schema[name]: rows for name, rows in groups.items()}
+
+    def _saved_answer(
+        self, call: Call, saved: Saved | None, failures: Sequence[Failure], with_created: bool
+    ) -> dict[str, object]:
+        if saved is None:
+            return {"success": False, "errors": self._row_errors(call, failures)}
+        created = {"created": saved.created} if with_created else {}
+        return {"id": saved.id, "success": True, "errors": [], **created}
+
+    def _row_errors(self, call: Call, failures: Sequence[Failure]) -> Any:
+        return error_items(failures, "statusCode", call.version, 0)
+
+    def read_many(self, call: Call, object_name: str) -> Answer:
+        """`GET /composite/sobjects/X?ids=…&fields=…`."""
+        asked = call.query.get("ids", "").split(",")
+        return self._read_back(call, object_name, asked, call.query.get("fields", "").split(","))
+
+    def read_back(self, call: Call, object_name: str) -> Answer:
+        """`POST /composite/sobjects/X` with ids and fields: null for an unknown id."""
+        body = call.json_object()
+        asked, names = body.get("ids"), body.get("fields")
+        if not isinstance(asked, list) or not isinstance(names, list):
+            raise ApiError(400, "JSON_PARSER_ERROR", "ids and fields must be lists")
+        return self._read_back(call, object_name, list(map(str, asked)), list(map(str, names)))
+
+    def _read_back(
+        self, call: Call, object_name: str, asked: Sequence[str], names: Sequence[str]
+    ) -> Answer:
+        sobject = self.sobject(object_name)
+        _check_size(asked, MAX_READ_BACK)
+        found = [ids.normalised(text) for text in asked]
+        records = self._records(call, sobject, [i for i in found if i is not None], names)
+        return Answer(200, [records.get(i) if i is not None else None for i in found])
+
+    def _records(
+        self, call: Call, sobject: SObject, wanted: Sequence[str], names: Sequence[str]
+    ) -> dict[str, dict[str, object]]:
+        """Records by id; names may go through relationships, as in SOQL."""
+        if not wanted:
+            return {}
+        quoted = ",".join(f"'{i}'" for i in dict.fromkeys(wanted))
+        listed = ", ".join(dict.fromkeys(name.strip() for name in names))
+        text = f"SELECT {listed} FROM {sobject.name} WHERE Id IN ({quoted})"  # noqa: S608 - SOQL, parsed
+        plan = query.plan(self._org, text)
+        rows = self._store.rows(*plan.select_rows())
+        return {str(row[0]): plan.record(row, call.version) for row in rows}
+
+    def _asked_fields(self, sobject: SObject, fields: str) -> list[Field]:
+        if not fields:
+            return list(sobject.fields)
+        names = [name.strip() for name in fields.split(",")]
+        refused = refused_fields(
+            sobject, [n for n in names if sobject.find(n) is None], creating=True
+        )
+        if refused is not None:
+            raise Refused([refused])
+        return [sobject[name] for name in names]
+
+    # -- queries ------------------------------------------------------------------------------
+
+    def query(self, call: Call) -> Answer:
+        """`GET /query?q=…`."""
+        return self._query(call, include_deleted=False)
+
+    def query_all(self, call: Call) -> Answer:
+        """`GET /queryAll?q=…`, deleted records included."""
+        return self._query(call, include_deleted=True)
+
+    def _query(self, call: Call, *, include_deleted: bool) -> Answer:
+        text = call.query.get("q")
+        if text is None:
+            raise ApiError(400, "MALFORMED_QUERY", "A query string has to be specified")
+        if call.query.get("columns", "").lower() == "true":
+            plan = query.plan(self._org, text)
+            return Answer(200, cursors.column_metadata(plan))
+        page = cursors.first_page(
+            self._org, text, call.version, _page_size(call), include_deleted=include_deleted
+        )
+        return Answer(200, page)
+
+    def query_more(self, call: Call, reference: str) -> Answer:
+        """`GET /query/01g…-2000`."""
+        return Answer(200, cursors.next_page(self._org, reference, call.version))
+
+    def record_count(self, call: Call) -> Answer:
+        """`GET /limits/recordCount?sObjects=…`; objects it does not know are left out."""
+        asked = call.query.get("sObjects", "")
+        names = [n for n in asked.split(",") if n] or [o.name for o in self._org.schema.objects]
+        counts = []
+        for sobject in filter(None, map(self._org.schema.find, names)):
+            sql = f'select count(*) from "{sobject.name}" where IsDeleted = 0'  # noqa: S608
+            found = self._store.row(sql)
+            counts.append({"count": found[0] if found else 0, "name": sobject.name})
+        return Answer(200, {"sObjects": counts})
+
+    def dump(self, object_name: str) -> list[dict[str, object]]:
+        """Every record of an object with all its fields and its owner's name and kind."""
+        sobject = self._org.schema[object_name]
+        names = [f.name for f in sobject.stored_fields]
+        columns = ", ".join(f't."{name}"' for name in names)
+        sql = (
+            f'select o.Name, o.Type, {columns} from "{object_name}" t'  # noqa: S608
+            ' left join "Name" o on o.Id = t.OwnerId order by t.rowid'
+        )
+        made = []
+        for owner, kind, *values in self._store.rows(sql):
+            fields = zip(sobject.stored_fields, values, strict=True)
+            record: dict[str, object] = {f.name: to_json(f, v) for f, v in fields}  # type: ignore[arg-type]  # no blobs here
+            made.append(record | {"Owner": {"Name": owner, "Type": kind}})
+        return made
+
+
+def _check_size(items: Sequence[object], limit: int) -> None:
+    if len(items) > limit:
+        message = f"record limit reached. cannot submit more than {limit} records into this call"
+        raise ApiError(400, "EXCEEDED_ID_LIMIT", message)
+
+
+def _taken(record: Mapping[str, Any], name: str) -> Any:
+    return next((v for k, v in record.items() if k.lower() == name.lower()), None)
+
+
+def _page_size(call: Call) -> int:
+    header = call.headers.get("sforce-query-options", "").lower().replace(" ", "")
+    _, found, number = header.partition("batchsize=")
+    wanted = int(number) if found and number.isdecimal() and len(number) < 10 else cursors.MAX_PAGE
+    return max(cursors.MIN_PAGE, min(cursors.MAX_PAGE, wanted))

@@ -1,0 +1,123 @@
+"""What an sObject and its fields are: the shapes that describe, SOQL, REST and Bulk agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+TEXT_TYPES = frozenset({"string", "textarea", "phone", "url", "email", "picklist", "combobox"})
+NUMBER_TYPES = frozenset({"int", "double", "currency", "percent"})
+FRACTION_TYPES = frozenset({"double", "currency", "percent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of an sObject, as the running user sees it."""
+
+    name: str
+    label: str
+    type: str
+    length: int = 0
+    precision: int = 0
+    scale: int = 0
+    nillable: bool = True
+    createable: bool = True
+    updateable: bool = True
+    defaulted: bool = False
+    default: str | int | float | None = None
+    picklist: tuple[str, ...] = ()
+    restricted: bool = False
+    reference_to: tuple[str, ...] = ()
+    relationship: str | None = None
+    id_lookup: bool = False
+    external_id: bool = False
+    unique: bool = False
+    case_sensitive: bool = False
+    name_field: bool = False
+    filterable: bool = True
+    custom: bool = False
+    compound: str | None = None
+
+    @property
+    def stored(self) -> bool:
+        """False for a compound field, which is only a view of its parts."""
+        return self.type != "address"
+
+    @property
+    def required(self) -> bool:
+        """True where a record cannot be created without the field."""
+        return self.createable and not self.nillable and not self.defaulted
+
+    @property
+    def is_key(self) -> bool:
+        """True where upsert may match on the field and a look-up must be quick."""
+        return self.external_id or self.unique or self.id_lookup
+
+
+@dataclass(frozen=True)
+class SObject:
+    """One sObject: its key prefix, what may be done with it, and its fields in order."""
+
+    name: str
+    label: str
+    plural: str
+    prefix: str
+    fields: tuple[Field, ...]
+    writable: bool = False
+    _lower: dict[str, Field] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._lower.update((f.name.lower(), f) for f in self.fields)
+
+    def find(self, name: str) -> Field | None:
+        """The field of this name in any case, or None."""
+        return self._lower.get(name.lower())
+
+    def __getitem__(self, name: str) -> Field:
+        return self._lower[name.lower()]
+
+    @cached_property
+    def relationships(self) -> dict[str, Field]:
+        """Relationship name in lower case → the reference field behind it."""
+        return {f.relationship.lower(): f for f in self.fields if f.relationship}
+
+    @cached_property
+    def stored_fields(self) -> tuple[Field, ...]:
+        """The fields that have a column of their own."""
+        return tuple(f for f in self.fields if f.stored)
+
+    @cached_property
+    def unique_fields(self) -> tuple[Field, ...]:
+        """The fields of which no two living records may share a value."""
+        return tuple(f for f in self.fields if f.unique and f.type != "id")
+
+    @cached_property
+    def required_fields(self) -> tuple[Field, ...]:
+        """The fields that a new record must carry."""
+        return tuple(f for f in self.fields if f.required)
+
+    def key_field(self, name: str) -> Field | None:
+        """The field upsert may match on: Id, an external id, a unique or an idLookup field."""
+        found = self.find(name)
+        return found if found is not None and (found.is_key or found.type == "id") else None
+
+
+class Schema:
+    """The sObjects of an org, found by name in any case or by key prefix."""
+
+    def __init__(self, objects: Iterable[SObject]) -> None:
+        self.objects = tuple(objects)
+        self._by_name = {o.name.lower(): o for o in self.objects}
+        self._by_prefix = {o.prefix: o for o in self.objects}
+
+    def find(self, name: str) -> SObject | None:
+        """The sObject of this name in any case, or None."""
+        return self._by_name.get(name.lower())
+
+    def __getitem__(self, name: str) -> SObject:
+        return self._by_name[name.lower()]
+
+    def of_id(self, record_id: str) -> SObject | None:
+        """The sObject that an id belongs to, by its key prefix."""
+        return self._by_prefix.get(record_id[:3])

@@ -1,0 +1,138 @@
+"""The story: what a run does, step by step, and how patient each step is.
+
+The only file that imports Prefect. The ledger in the warehouse is the memory and the lock; Prefect
+is the alarm clock, the form and the page to look at. A step is told by name and given nothing but
+the run and positions: rows never pass through Prefect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from prefect import flow, runtime, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.blocks.system import Secret
+from prefect.cache_policies import NO_CACHE
+from pydantic import Field
+
+from pipelines import runs
+from pipelines.judging import Request
+from pipelines.settings import Settings, load_settings
+from pipelines.summaries import Summary, as_markdown
+
+Perform = Callable[..., int]
+
+
+def sync(settings: Settings, request: Request, perform: Perform) -> Summary:
+    """Make every new person a lead, or say why not."""
+    with runs.open_run(settings, request) as run:
+        if request.run_mode == "live":
+            perform(runs.take_abandoned, run)
+        perform(runs.list_persons, run)
+        for first, last in run.slices:
+            perform(runs.judge, run, first, last)
+            perform(runs.send, run)
+        perform(runs.settle, run)
+        return runs.close_run(run)
+
+
+def carry_on(settings: Settings, request: Request, perform: Perform) -> Summary:
+    """Carry what earlier runs left open to its end; read nobody new."""
+    with runs.open_run(settings, request) as run:
+        perform(runs.take_abandoned, run)
+        perform(runs.settle, run)
+        return runs.close_run(run)
+
+
+def plainly(step: Callable[..., int], *arguments: Any) -> int:
+    """Perform a step without Prefect."""
+    return step(*arguments)
+
+
+# No step is retried by Prefect: a retry of a step is a source of duplicates, not a cure. The next
+# run finds in the ledger where to go on. Inputs are not hashed, results not kept.
+as_step = task(cache_policy=NO_CACHE, persist_result=False, retries=0)
+
+TASKS: dict[Callable[..., int], Callable[..., int]] = {
+    step: as_step(step).with_options(name=name)
+    for step, name in (
+        (runs.take_abandoned, "take-abandoned-batches"),
+        (runs.list_persons, "list-new-persons"),
+        (runs.judge, "judge-slice"),
+        (runs.send, "send-batches"),
+        (runs.settle, "settle-batches"),
+    )
+}
+
+
+def as_task(step: Callable[..., int], *arguments: Any) -> int:
+    """Perform a step as a Prefect task of its own name."""
+    return TASKS[step](*arguments)
+
+
+@flow(name="sync-persons", persist_result=False)
+def sync_persons(
+    owner: Annotated[
+        str | None,
+        Field(title="Owner strategy", description="rules, rule:NAME, user:NAME or queue:NAME"),
+    ] = None,
+    person_ids: Annotated[
+        list[str] | None, Field(title="Only these persons", description="ids, never names")
+    ] = None,
+    limit: Annotated[
+        int | None, Field(title="At most so many persons", ge=1, description="empty: all")
+    ] = None,
+    plan: Annotated[
+        bool, Field(title="Plan only", description="decide everything, send nothing")
+    ] = False,
+) -> Summary:
+    """Every new person of the warehouse becomes a Salesforce lead, or is accounted for."""
+    request = runs.new_request(
+        "plan" if plan else "live",
+        owner=owner,
+        person_ids=None if person_ids is None else tuple(person_ids),
+        limit=limit,
+        flow_run_id=runtime.flow_run.id,
+    )
+    return _tell(sync(read_settings(), request, as_task))
+
+
+@flow(name="sync-person", persist_result=False)
+def sync_person(
+    person_ids: Annotated[
+        list[str], Field(title="These persons, at once", min_length=1, description="ids")
+    ],
+) -> Summary:
+    """A few persons become leads now, without waiting for the schedule."""
+    request = runs.new_request("now", person_ids=tuple(person_ids), flow_run_id=runtime.flow_run.id)
+    return _tell(sync(read_settings(), request, as_task))
+
+
+@flow(name="resume-batches", persist_result=False)
+def resume_batches() -> Summary:
+    """Open batches of earlier runs are carried to their end; nobody new is claimed."""
+    request = runs.new_request("resume", flow_run_id=runtime.flow_run.id)
+    return _tell(carry_on(read_settings(), request, as_task))
+
+
+def read_settings() -> Settings:
+    """The settings of this machine, secrets from the environment or Prefect Secret blocks."""
+    return load_settings(read_block=lambda name: str(Secret.load(name).get()))
+
+
+def sync_now(settings: Settings, person_ids: Sequence[str]) -> Summary:
+    """Sync a few persons without Prefect: its server alone takes longer than they do."""
+    return sync(settings, runs.new_request("now", person_ids=tuple(person_ids)), plainly)
+
+
+def resume(settings: Settings) -> Summary:
+    """Resume without Prefect."""
+    return carry_on(settings, runs.new_request("resume"), plainly)
+
+
+def _tell(summary: Summary) -> Summary:
+    create_markdown_artifact(
+        key="person-sync-summary", markdown=as_markdown(summary), description="What happened"
+    )
+    return summary

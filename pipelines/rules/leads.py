@@ -1,0 +1,243 @@
+"""What the lead looks like: persons become Salesforce columns, and these become bytes to send."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from pipelines.rules.duplicates import match_key
+from pipelines.rules.fields import NUMBER_TYPES, LeadField
+from pipelines.rules.parts import Operation, SObject
+from pipelines.rules.text import as_text, from_arrow, to_arrow
+
+HASH_LENGTH = 32  # hex digits
+
+SAME_FIELDS = (
+    "Salutation",
+    "FirstName",
+    "MiddleName",
+    "LastName",
+    "Suffix",
+    "Title",
+    "Email",
+    "Phone",
+    "MobilePhone",
+    "Fax",
+    "Description",
+    "LeadSource",
+    "DoNotCall",
+    "HasOptedOutOfEmail",
+    "HasOptedOutOfFax",
+    "IndividualId",
+)
+
+# Lead field → Contact field. What is not here a Contact does not have (Company, Industry …), or
+# nobody can tell that it means the same there (custom fields).
+CONTACT_FIELDS = {
+    "Street": "MailingStreet",
+    "City": "MailingCity",
+    "State": "MailingState",
+    "StateCode": "MailingStateCode",
+    "PostalCode": "MailingPostalCode",
+    "Country": "MailingCountry",
+    "CountryCode": "MailingCountryCode",
+    "Latitude": "MailingLatitude",
+    "Longitude": "MailingLongitude",
+    "GeocodeAccuracy": "MailingGeocodeAccuracy",
+    **{name: name for name in SAME_FIELDS},
+}
+_LEAD_FIELDS = {contact: lead for lead, contact in CONTACT_FIELDS.items()}
+
+_NUMBER_PARTS = r"^(?P<sign>[+\-]?)(?P<whole>[0-9]*)(?:\.(?P<fraction>[0-9]+))?$"
+_INSTANT_PARTS = (
+    r"^(?P<day>[0-9\-]{10})[T ](?P<minute>[0-9:]{5})"
+    r"(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?"
+    r"(?:Z|(?P<hours>[+\-][0-9]{2})(?::?(?P<minutes>[0-9]{2}))?)?$"
+)
+
+
+class RecordsMalformed(ValueError):
+    """These persons cannot be sent in one batch as asked: a fault of the caller."""
+
+
+def to_records(
+    persons: pd.DataFrame,
+    columns: Mapping[str, str],
+    lead_fields: Mapping[str, LeadField],
+    *,
+    sobject: SObject,
+    operation: Operation,
+    person_id_field: str,
+) -> pd.DataFrame:
+    """The Salesforce columns of these persons, all text, ready to send; row by row, index kept.
+
+    Id comes first for updates (lead_id or contact_id), then the mapped fields in the mapping's
+    order, then OwnerId where persons have an owner (leads only: a contact keeps its own), then
+    `person_id_field` for inserted leads unless that is "". A contact gets the fields it has,
+    addresses as Mailing…; columns null for everybody are left out, so an update never blanks a
+    field. E-mail is lower-cased, numbers are plain, booleans true or false, instants UTC with
+    milliseconds. Expects screened persons. Raises RecordsMalformed for an update without an id, and
+    for owners beside an assignment rule, which would override them.
+    """
+    records: dict[str, pd.Series] = {}
+    if operation == "update":
+        records["Id"] = _ids(persons, sobject)
+    for field, column in columns.items():
+        name = CONTACT_FIELDS.get(field) if sobject == "Contact" else field
+        if name is not None:
+            records[name] = _RENDERED.get(lead_fields[field].type, _as_is)(persons[column])
+    if sobject == "Lead":
+        records["OwnerId"] = _owners(persons)
+        if operation == "insert" and person_id_field:
+            records[person_id_field] = persons["person_id"]
+    frame = pd.DataFrame(records, index=persons.index)
+    return frame.loc[:, frame.notna().any(axis=0) | (len(frame) == 0)]
+
+
+def _ids(persons: pd.DataFrame, sobject: SObject) -> pd.Series:
+    ids = persons["lead_id" if sobject == "Lead" else "contact_id"]
+    if ids.isna().any():
+        raise RecordsMalformed(f"A {sobject} to be updated has no id.")
+    return ids
+
+
+def _owners(persons: pd.DataFrame) -> pd.Series:
+    owners = persons["owner_id"]
+    rules = persons.get("assignment_rule_id", owners.iloc[:0])
+    if owners.notna().any() and rules.notna().any():
+        raise RecordsMalformed("An assignment rule would override the owners given beside it.")
+    return owners
+
+
+def _as_is(cells: pd.Series) -> pd.Series:
+    return cells
+
+
+def _plain_numbers(cells: pd.Series) -> pd.Series:
+    """+007.50 → 7.5: what the Salesforce CSV reader and JSON both take as a number."""
+    parts = pc.extract_regex(to_arrow(cells), _NUMBER_PARTS)
+    whole = pc.utf8_ltrim(parts.field("whole"), "0")
+    whole = pc.if_else(pc.equal(whole, ""), "0", whole)
+    fraction = pc.utf8_rtrim(parts.field("fraction"), "0")
+    point = pc.if_else(pc.equal(fraction, ""), "", ".")
+    nothing = pc.and_(pc.equal(whole, "0"), pc.equal(fraction, ""))
+    negative = pc.and_(pc.equal(parts.field("sign"), "-"), pc.invert(nothing))
+    sign = pc.if_else(negative, "-", "")
+    return _beside(_join(sign, whole, point, fraction), cells)
+
+
+def _truths(cells: pd.Series) -> pd.Series:
+    return cells.str.lower().replace({"1": "true", "0": "false"})
+
+
+def _instants(cells: pd.Series) -> pd.Series:
+    """2026-01-31 18:30+01 → 2026-01-31T18:30:00.000+01:00; without a zone it is UTC."""
+    parts = pc.extract_regex(to_arrow(cells), _INSTANT_PARTS)
+    second, hours = _or_zeros(parts.field("second")), parts.field("hours")
+    fraction = pc.utf8_slice_codeunits(_join(_or_zeros(parts.field("fraction")), "000"), 0, 3)
+    offset = _join(hours, ":", _or_zeros(parts.field("minutes")))
+    zone = pc.if_else(pc.equal(hours, ""), "Z", offset)
+    day, minute = parts.field("day"), parts.field("minute")
+    joined = _join(day, "T", minute, ":", second, ".", fraction, zone)
+    return _beside(joined, cells)
+
+
+def _or_zeros(part: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(part, ""), "00", part)
+
+
+def _join(*parts: pa.Array | str) -> pa.Array:
+    texts = [pa.scalar(p) if isinstance(p, str) else p for p in (*parts, "")]
+    return pc.binary_join_element_wise(*(text.cast(pa.large_string()) for text in texts))
+
+
+def _beside(joined: pa.Array, cells: pd.Series) -> pd.Series:
+    # The parts of a null are empty texts, not nulls: a blank number would be sent as 0.
+    return from_arrow(joined, cells.index).where(cells.notna())
+
+
+_RENDERED: Mapping[str, Callable[[pd.Series], pd.Series]] = {
+    "email": match_key,  # Salesforce stores it lower-cased
+    "boolean": _truths,
+    "datetime": _instants,
+    **dict.fromkeys(NUMBER_TYPES, _plain_numbers),
+}
+
+
+def row_hashes(records: pd.DataFrame, lead_fields: Mapping[str, LeadField]) -> pd.Series:
+    """32 hex digits of each row as sent, and the same of the row as a results file gives it.
+
+    Over the columns sorted by name and the cells that are neither null nor "", so that a results
+    file (all text) gives the same. Left out: numbers and instants, because Salesforce echoes those
+    re-typed (912260031 comes back as 9.12260031E8), and the `sf__` columns that it adds. Equal rows
+    have equal hashes.
+    """
+    names = sorted(name for name in records.columns if _is_echoed(name, lead_fields))
+    texts = [_signed(name, records[name]) for name in names]
+    if not texts:
+        rows = [""] * len(records)
+    else:
+        nothing = pa.scalar("", pa.large_string())
+        joined = pc.binary_join_element_wise(*texts, nothing, null_handling="skip")
+        rows = joined.to_pylist()
+    return as_text([_digest(row) for row in rows], records.index)
+
+
+def _is_echoed(name: str, lead_fields: Mapping[str, LeadField]) -> bool:
+    field = lead_fields.get(_LEAD_FIELDS.get(name, name)) or lead_fields.get(name)
+    retyped = field is not None and field.type in NUMBER_TYPES | {"datetime"}
+    return not retyped and not name.startswith("sf__")
+
+
+def _signed(name: str, cells: pd.Series) -> pa.Array:
+    column = to_arrow(cells.where(cells != ""))
+    # Separators that no screened cell can hold keep (a, bc) apart from (ab, c).
+    return _join(f"{name}\x1f", column, "\x1e")
+
+
+def _digest(row: str) -> str:
+    return hashlib.blake2b(row.encode(), digest_size=HASH_LENGTH // 2).hexdigest()
+
+
+def encode_csv(records: pd.DataFrame) -> bytes:
+    """The records as Bulk API 2.0 wants them: UTF-8 without a mark, commas, LF, header first.
+
+    Every cell that is not null is quoted: unquoted, a bare carriage return ends a row for some
+    readers. Null is empty, which Salesforce takes as "not set". The same frame gives the same
+    bytes.
+    """
+    table = pa.Table.from_pandas(records, preserve_index=False)
+    sink = io.BytesIO()
+    pa.csv.write_csv(table, sink, pa.csv.WriteOptions(quoting_style="all_valid"))
+    return sink.getvalue()
+
+
+def to_json_records(
+    records: pd.DataFrame, sobject: SObject, lead_fields: Mapping[str, LeadField]
+) -> list[dict[str, Any]]:
+    """The records as sObject collections want them: typed by `attributes`, nulls left out.
+
+    Numbers are JSON numbers and booleans JSON booleans. For the few that travel so (200 a call).
+    """
+    readers = {str(name): _reader(str(name), lead_fields) for name in records.columns}
+    rows = records.astype(object).where(records.notna(), None).to_dict("records")
+    return [
+        {"attributes": {"type": sobject}}
+        | {str(name): readers[str(name)](cell) for name, cell in row.items() if cell is not None}
+        for row in rows
+    ]
+
+
+def _reader(name: str, lead_fields: Mapping[str, LeadField]) -> Callable[[str], Any]:
+    field = lead_fields.get(_LEAD_FIELDS.get(name, name)) or lead_fields.get(name)
+    if field is not None and field.type in NUMBER_TYPES | {"boolean"}:
+        return json.loads  # 12, 7.5, true: plain forms are JSON already
+    return str

@@ -1,0 +1,47 @@
+"""The rows of rejected_persons that our own rules write, all in one shape."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from pipelines.rules.text import as_text, shown
+
+REJECTED_COLUMNS = (
+    "person_id",
+    "rule_name",
+    "stage",
+    "field_name",
+    "observed_value",
+    "message",
+    "is_retryable",
+)
+
+
+def rejections(
+    person_id: pd.Series,
+    *,
+    stage: str,
+    rule_name: pd.Series,
+    field_name: pd.Series,
+    observed: pd.Series,
+    message: pd.Series,
+) -> pd.DataFrame:
+    """Rows for rejected_persons (`REJECTED_COLUMNS`), one a person and rule, in the order given.
+
+    All series stand side by side and share an index. `observed` is shortened and escaped here.
+    Nothing of ours is retryable unchanged: the person or the org has to change first.
+    """
+    frame = pd.DataFrame(
+        {
+            "person_id": person_id,
+            "rule_name": rule_name,
+            "stage": as_text(stage, person_id.index),
+            "field_name": field_name,
+            "observed_value": shown(observed),
+            "message": message,
+            "is_retryable": False,
+        }
+    )
+    # Rows without an id are all called "", and the table's key takes each rule once a person.
+    frame = frame.drop_duplicates(["person_id", "rule_name"]).reset_index(drop=True)
+    return frame.astype({"is_retryable": bool})

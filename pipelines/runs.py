@@ -1,0 +1,201 @@
+"""One execution: opened on firm ground, closed with its counts, whatever happens in between."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from typing import Any
+
+from pipelines import judging, preflight, summaries
+from pipelines.delivery import Carrier
+from pipelines.errors import DeadlineReached, LedgerDisagrees, Passing, SyncError
+from pipelines.judging import Request
+from pipelines.rules.dictionary import RULES
+from pipelines.settings import Settings
+from pipelines.warehouse import ledger, migrations, new_persons, reports
+from pipelines.warehouse.database import Warehouse
+
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """What the steps of the story share. A plain class: Prefect looks into dataclasses."""
+
+    def __init__(self, settings: Settings, request: Request, warehouse: Warehouse) -> None:
+        self.settings = settings
+        self.request = request
+        self.ground = preflight.new_ground(settings, warehouse, request.owner)
+        self.carrier = Carrier(self.ground, request.run_id, give_up_at=_give_up_at(settings))
+        self.person_count = 0
+
+    @property
+    def slices(self) -> Iterator[tuple[int, int]]:
+        """Positions first..last of each slice of the persons this run has set out to read."""
+        size = self.settings.run.slice_size
+        for first in range(1, self.person_count + 1, size):
+            yield first, min(first + size - 1, self.person_count)
+
+
+def new_request(run_mode: str, **choices: object) -> Request:
+    """A request with an id of its own."""
+    return Request(run_id=uuid.uuid4().hex, run_mode=run_mode, **choices)  # type: ignore[arg-type]
+
+
+@contextmanager
+def open_run(settings: Settings, request: Request) -> Iterator[Run]:
+    """A run on firm ground, recorded from its first moment.
+
+    Whatever ends it, its row says how: failed with the kind of error, or deadline. Raises
+    SettingsWrong, Passing, WrongOrg before anyone is read.
+    """
+    with preflight.open_store(settings) as warehouse:
+        migrate(warehouse)
+        run = Run(settings, request, warehouse)
+        ledger.fail_dead_runs(warehouse, is_alive)
+        ledger.begin_run(
+            warehouse,
+            run_id=request.run_id,
+            run_mode=request.run_mode,
+            owner_default=request.owner or settings.owners.default,
+            flow_run_id=request.flow_run_id,
+            code_version=version("person-sync"),
+            settings_hash=settings.fingerprint(),
+            holder_host=socket.gethostname(),
+            holder_pid=os.getpid(),
+        )
+        try:
+            _find_firm_ground(run)
+            yield run
+        except BaseException as error:
+            _end_badly(run, error)
+            raise
+
+
+def migrate(warehouse: Warehouse) -> list[str]:
+    """Create or upgrade the result tables and views; answers what was applied. May be repeated."""
+    return migrations.migrate(warehouse, rules=[rule._asdict() for rule in RULES])
+
+
+def _find_firm_ground(run: Run) -> None:
+    for probe in preflight.RUN_PROBES:
+        log.info("%s", _patiently(run, probe))
+    org = run.ground.org
+    ledger.bind_org(
+        run.ground.warehouse, run.request.run_id, org.org_id, org.org_name, org.is_sandbox
+    )
+
+
+def _patiently(run: Run, probe: preflight.Probe) -> str:
+    """A scheduled run may wait for an org that is away; a person waiting is told at once."""
+    give_up_at = time.monotonic() + run.settings.run.start_patience_seconds
+    while True:
+        try:
+            return probe(run.ground)
+        except Passing as trouble:
+            if time.monotonic() >= give_up_at:
+                raise
+            log.warning("%s; trying again", trouble)
+            time.sleep(run.settings.run.poll_seconds)
+
+
+def _end_badly(run: Run, error: BaseException) -> None:
+    state = "deadline" if isinstance(error, DeadlineReached) else "failed"
+    words = str(error) if isinstance(error, SyncError) else "interrupted or broken off"
+    # When the warehouse itself is away this cannot be written; the next run finds our process gone.
+    with suppress(SyncError):
+        ledger.end_run(
+            run.ground.warehouse,
+            run.request.run_id,
+            state,
+            api_call_count=_api_calls(run),
+            error_code=type(error).__name__,
+            error_message=words,
+        )
+
+
+def take_abandoned(run: Run) -> int:
+    """Take over the open batches that nobody carries any more; answers how many."""
+    batches = ledger.take_abandoned(
+        run.ground.warehouse,
+        run.request.run_id,
+        lease_seconds=run.settings.run.lease_seconds,
+        is_alive=is_alive,
+    )
+    for batch in batches:
+        run.carrier.take(batch)
+    return len(batches)
+
+
+def list_persons(run: Run) -> int:
+    """Set down who is to be read, earliest first; answers how many."""
+    run.person_count = new_persons.list_new_persons(
+        run.ground.warehouse,
+        run.request.run_id,
+        only=run.request.person_ids,
+        limit=run.request.limit,
+    )
+    return run.person_count
+
+
+def judge(run: Run, first: int, last: int) -> int:
+    """Judge one slice, record it, hand its batches to the carrier; answers how many batches."""
+    if run.request.run_mode == "plan":
+        judging.plan_slice(run.ground, run.request, first, last)
+        return 0
+    batches = judging.judge_slice(run.ground, run.request, first, last)
+    for batch, payload in batches:
+        run.carrier.take(batch, payload)
+    return len(batches)
+
+
+def send(run: Run) -> int:
+    """Carry what is in flight one step on; waits only when too much is under way."""
+    run.carrier.carry(until_at_most=run.settings.run.open_batches)
+    return len(run.carrier.in_flight)
+
+
+def settle(run: Run) -> int:
+    """Wait until every batch in flight is settled."""
+    run.carrier.carry(until_at_most=0)
+    return len(run.carrier.in_flight)
+
+
+def close_run(run: Run) -> dict[str, Any]:
+    """Count, check that everything adds up, and tell. Raises LedgerDisagrees when it does not."""
+    run_id, warehouse = run.request.run_id, run.ground.warehouse
+    ledger.end_run(warehouse, run_id, "finished", api_call_count=_api_calls(run))
+    failures = [one for one in reports.run_checks(warehouse, run_id) if one.is_failure]
+    if failures:
+        names = ", ".join(one.name for one in failures)
+        raise LedgerDisagrees(f"run {run_id} does not add up ({names}): see sql/checks")
+    return summaries.summarise(warehouse, run_id, run.request.person_ids)
+
+
+def is_alive(host: str, pid: int) -> bool:
+    """Whether the process may still be running. On another machine nobody can tell: it may."""
+    if host != socket.gethostname() or platform.system() == "Windows":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _api_calls(run: Run) -> int:
+    org = getattr(run.ground, "org", None)
+    return org.api_call_count if org else 0
+
+
+def _give_up_at(settings: Settings) -> float | None:
+    minutes = settings.run.deadline_minutes
+    return time.monotonic() + 60 * minutes if minutes else None

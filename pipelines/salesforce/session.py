@@ -1,0 +1,193 @@
+"""A session with the org: what the other modules speak through.
+
+Built on simple-salesforce for its addresses and typed answers. Its own handling of an ended
+session is never armed (its retry drops the headers and may upload an empty file and get 201):
+the bearer token lives on the requests session, which also serves the bulk calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+from simple_salesforce.api import Salesforce
+from simple_salesforce.exceptions import SalesforceError
+from simple_salesforce.util import call_salesforce
+
+from pipelines.errors import OrgRefused, SessionExpired, SettingsWrong, SyncError
+from pipelines.salesforce.errors import NOT_FOUND, translate
+from pipelines.salesforce.login import (
+    Credentials,
+    check_instance,
+    check_settings,
+    enter,
+    given_instance,
+)
+from pipelines.salesforce.transport import Relogin, Timeout, Transport
+
+__all__ = ["Credentials", "Org", "log_in"]
+
+
+class Org:
+    """A session with one org, counted and kept alive; a context manager. Safe to share by threads.
+
+    Every method sends one request (a GET up to four times) and raises the errors of our tree:
+    OrgUnreachable, OrgBusy, SessionExpired, OrgRefused. A `path` is relative to the API's root
+    of the version, or absolute when it starts with a slash.
+    """
+
+    def __init__(self, sf: Salesforce, transport: Transport) -> None:
+        self._sf = sf
+        self._transport = transport
+        self.owner_names: dict[str, str] = {}
+        """Names of owners already read, by id."""
+        about = self.get_json("query", {"q": "SELECT Id, Name, IsSandbox FROM Organization"})
+        self.org_id: str = about["records"][0]["Id"]
+        self.org_name: str = about["records"][0]["Name"]
+        self.is_sandbox: bool = about["records"][0]["IsSandbox"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connections go. The session itself ends by its own timeout in the org."""
+        self._transport.close()
+
+    @cached_property
+    def user_id(self) -> str:
+        """The user we are: the end of the identity that the list of resources names."""
+        identity: str = self.get_json("")["identity"]
+        return identity.rstrip("/").rpartition("/")[2]
+
+    @property
+    def api_call_count(self) -> int:
+        """Requests sent so far, logins and repeated ones included."""
+        return self._transport.call_count
+
+    @property
+    def api_usage(self) -> tuple[int, int] | None:
+        """(calls used, calls allowed) by the org today, as of the last answer; None before any."""
+        return self._transport.api_usage
+
+    def get(self, path: str, params: Mapping[str, str] | None = None) -> requests.Response:
+        """The whole answer to a GET, for those who need its headers."""
+        return self._call("GET", path, params=params)
+
+    def get_json(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """The parsed answer to a GET."""
+        return _parsed(self.get(path, params))
+
+    def get_bytes(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
+        """The body of the answer to a GET: whole, or OrgUnreachable."""
+        return self.get(path, params).content
+
+    def post_json(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Any:
+        """The parsed answer to a POST. Not repeated: OrgUnreachable leaves open what it did."""
+        return _parsed(self._call("POST", path, headers, json=body))
+
+    def patch_json(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Any:
+        """The parsed answer to a PATCH. Not repeated: OrgUnreachable leaves open what it did."""
+        return _parsed(self._call("PATCH", path, headers, json=body))
+
+    def put_bytes(self, path: str, data: bytes, content_type: str) -> int:
+        """The status of the answer to a PUT. Not repeated: OrgUnreachable leaves open what it did.
+
+        A session that ended is the exception: the 401 says that nothing was taken, so the whole
+        body is sent again after one fresh login.
+        """
+        return self._call("PUT", path, {"Content-Type": content_type}, data=data).status_code
+
+    def _call(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> requests.Response:
+        root = f"https://{self._sf.sf_instance}" if path.startswith("/") else self._sf.base_url
+        try:
+            return call_salesforce(
+                root + path,
+                method,
+                self._sf.session,
+                headers={"Accept": "application/json", **(headers or {})},
+                **body,
+            )
+        except (requests.RequestException, SalesforceError) as error:
+            trouble = translate(error)
+        raise trouble
+
+
+def _parsed(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except requests.JSONDecodeError as error:
+        trouble = translate(error)
+    raise trouble
+
+
+def log_in(
+    credentials: Credentials,
+    *,
+    api_version: str,
+    emulator_url: str = "",
+    timeout: Timeout = (10.0, 120.0),
+) -> Org:
+    """Log in and look at which org this is. `timeout` is (connect, read) in seconds.
+
+    `emulator_url` sends every request to the org emulator there instead; only loopback is taken.
+    Raises SettingsWrong naming the setting and the remedy, OrgUnreachable or OrgBusy.
+    """
+    check_settings(credentials, api_version)
+    transport = Transport(timeout, emulator_url)
+    try:
+        session, instance = _begin_session(credentials, api_version, transport, emulator_url)
+        check_instance(instance)
+        # simple-salesforce is not told the token: `repr(sf.__dict__)` would show it.
+        sf = Salesforce(
+            session_id="on the session", instance=instance, session=session, version=api_version
+        )
+        return _introduce(sf, transport, credentials, api_version)
+    except SyncError:
+        transport.close()
+        raise
+
+
+def _begin_session(
+    credentials: Credentials, api_version: str, transport: Transport, emulator_url: str
+) -> tuple[requests.Session, str]:
+    session = transport.new_session()
+    if credentials.login == "access_token":
+        session.auth = Relogin(credentials.access_token)
+        return session, given_instance(credentials, emulator_url)
+    again = partial(enter, credentials, api_version, transport)
+    token, instance = again()
+    session.auth = Relogin(token, lambda: again()[0])
+    return session, instance
+
+
+def _introduce(
+    sf: Salesforce, transport: Transport, credentials: Credentials, api_version: str
+) -> Org:
+    try:
+        return Org(sf, transport)
+    except SessionExpired:
+        trouble = SettingsWrong(
+            f"the org does not take the session of this login ({credentials.login}): "
+            "salesforce.access_token has ended or belongs to another org; get a new one"
+        )
+    except OrgRefused as error:
+        if error.code not in (NOT_FOUND, "GONE", "HTTP_410", "UNSUPPORTED_API_VERSION"):
+            raise
+        trouble = SettingsWrong(
+            f"salesforce.api_version: the org does not serve {api_version}; name one that it lists "
+            "under /services/data/"
+        )
+    raise trouble

@@ -1,0 +1,162 @@
+"""Carries requests over the wire: with a timeout, again where that is harmless, never elsewhere.
+
+`Transport` is a requests adapter, `Relogin` the authentication of a session: both work underneath
+simple-salesforce, so whatever it sends is counted, timed and kept logged in alike.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+import requests
+from pydantic import SecretStr
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from pipelines.errors import SettingsWrong
+from pipelines.salesforce.errors import is_expiry
+
+Timeout = tuple[float, float]
+
+# Seconds before each further try of a GET; nothing else is ever repeated.
+PAUSES: Final = (0.1, 0.4, 1.6)
+TRY_AGAIN_STATUSES: Final = frozenset({420, 429, 500, 502, 503, 504})
+TRY_AGAIN: Final = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+
+_USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")
+
+
+class Transport(HTTPAdapter):
+    """Sends requests: with a timeout always, a GET again when it fails, to the emulator if asked.
+
+    urllib3's own Retry is not used: on a broken connection it logs the URL, e-mail addresses and
+    all, as a warning.
+    """
+
+    def __init__(self, timeout: Timeout, emulator_url: str = "") -> None:
+        super().__init__(pool_connections=4, pool_maxsize=16)
+        self._timeout = timeout
+        self._emulator = _checked_emulator(emulator_url) if emulator_url else None
+        self._lock = threading.Lock()
+        self.call_count = 0
+        self.api_usage: tuple[int, int] | None = None
+
+    def new_session(self) -> requests.Session:
+        """A session that sends through here and follows no redirect, so no token goes astray."""
+        session = requests.Session()
+        session.adapters.clear()
+        session.mount("https://", self)
+        session.max_redirects = 0
+        session.trust_env = self._emulator is None
+        return session
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        """Send, and answer when the body is here whole. Counts every try."""
+        for pause in PAUSES if request.method == "GET" else ():
+            try:
+                response = self._send_once(request, *args, **kwargs)
+            except TRY_AGAIN:
+                time.sleep(pause)
+                continue
+            if response.status_code not in TRY_AGAIN_STATUSES:
+                return response
+            time.sleep(pause)
+        return self._send_once(request, *args, **kwargs)
+
+    def _send_once(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        with self._lock:
+            self.call_count += 1
+        kwargs["timeout"] = kwargs.get("timeout") or self._timeout
+        response = super().send(self._aimed(request), *args, **kwargs)
+        _ = response.content  # read here, so that a body that breaks off is tried again too
+        usage = _USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
+        if usage:
+            self.api_usage = int(usage[1]), int(usage[2])
+        return response
+
+    def _aimed(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._emulator is None:
+            return request
+        copy = request.copy()
+        copy.url = (
+            urlsplit(str(request.url))
+            ._replace(scheme=self._emulator.scheme, netloc=self._emulator.netloc)
+            .geturl()
+        )
+        return copy
+
+
+class Relogin(AuthBase):
+    """Puts the token on every request; on a 401 logs in once, under a lock, and sends it again.
+
+    Headers and body stay as they were. A body that cannot be rewound (a generator) gets its 401
+    back: sent again it would be empty, and Salesforce would answer 201.
+    """
+
+    def __init__(self, token: SecretStr, renew: Callable[[], SecretStr] | None = None) -> None:
+        self._token = token
+        self._renew = renew
+        self._lock = threading.Lock()
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        token = self._token
+        request.headers["Authorization"] = f"Bearer {token.get_secret_value()}"
+        tell = getattr(request.body, "tell", None)
+        start = tell() if tell else None
+        request.hooks["response"].append(partial(self._once_more, token=token, start=start))
+        return request
+
+    def _once_more(
+        self,
+        response: requests.Response,
+        *,
+        token: SecretStr,
+        start: int | None,
+        **kwargs: Any,
+    ) -> requests.Response:
+        body = response.request.body
+        is_rewindable = body is None or isinstance(body, str | bytes) or start is not None
+        if self._renew is None or not is_rewindable or not is_expiry(response):
+            return response
+        again = response.request.copy()
+        if start is not None:
+            again.body.seek(start)  # type: ignore[union-attr]  # it could tell, so it can seek
+        again.headers["Authorization"] = f"Bearer {self._fresh(token).get_secret_value()}"
+        answer: requests.Response = response.connection.send(again, **kwargs)
+        answer.history.append(response)
+        return answer
+
+    def _fresh(self, stale: SecretStr) -> SecretStr:
+        with self._lock:
+            if self._token is stale and self._renew is not None:
+                self._token = self._renew()
+            return self._token
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine by its very address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked_emulator(emulator_url: str) -> SplitResult:
+    there = urlsplit(emulator_url)
+    if there.scheme != "http" or not is_loopback(there.hostname or "") or there.username:
+        raise SettingsWrong(
+            "salesforce.emulator_url must be http:// on this machine, such as "
+            "http://127.0.0.1:8642; leave it empty to talk to Salesforce"
+        )
+    return there

@@ -1,0 +1,182 @@
+"""What a run has to tell: one document for machines, and the same in lines and in Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from pipelines.warehouse import reports
+from pipelines.warehouse.database import Warehouse
+
+OUTCOMES = ("created", "updated", "duplicate", "rejected", "held", "open")
+TABLES = ("strategies", "planned", "reasons", "duplicates", "owners", "open_batches")
+Summary = dict[str, Any]
+
+
+def summarise(
+    warehouse: Warehouse, run_id: str | None = None, person_ids: Sequence[str] | None = None
+) -> Summary:
+    """The run, its tables, and what became of `person_ids`; the last run where none is named.
+
+    JSON types only. Raises SettingsWrong for a run that is not there.
+    """
+    run_id = run_id or reports.last_run_id(warehouse)
+    if run_id is None:
+        return {"run": None}
+    told = reports.run_summary(warehouse, run_id)
+    summary: Summary = {"run": _plain(pd.DataFrame([told.run]))[0]}
+    for name in TABLES:
+        summary[name] = _plain(getattr(told, name))
+    if person_ids is not None:
+        summary["persons"] = _plain(reports.person_outcome(warehouse, person_ids))
+    return summary
+
+
+def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON knows them: instants as text in UTC, what is missing as null."""
+    text = frame.to_json(orient="records", date_format="iso", date_unit="us")
+    rows: list[dict[str, Any]] = json.loads(text)
+    return rows
+
+
+def exit_code(summary: Summary, allowed_reject_share: float) -> int:
+    """0 done; 1 done, but too many rejected or somebody held; 2 a person nobody knows; 3 open."""
+    run = summary["run"]
+    if any(person["outcome"] == "new" for person in summary.get("persons", ())):
+        return 2
+    if run["open_count"] or any(one["outcome"] == "open" for one in summary.get("persons", ())):
+        return 3
+    too_many = run["rejected_count"] > allowed_reject_share * run["read_count"]
+    return int(bool(too_many or run["held_count"]))
+
+
+def as_lines(summary: Summary) -> list[str]:
+    """The summary as a person at a terminal reads it."""
+    return list(_lines(summary))
+
+
+def _lines(summary: Summary) -> Iterator[str]:
+    run = summary["run"]
+    if run is None:
+        yield "no run yet: person-sync run makes one"
+        return
+    yield f"run {run['run_id']} ({run['run_mode']}) {run['run_state']}, {_instant(run)}"
+    if run["error_message"]:
+        yield f"  {run['error_message']}"
+    yield f"{balance(run)}; {run['api_call_count']} API calls"
+    for title, cells in _tables(summary):
+        if cells:
+            yield ""
+            yield title
+            yield from _columns(cells)
+
+
+def balance(run: Mapping[str, Any]) -> str:
+    """The conservation law with its numbers."""
+    sums = " + ".join(f"{run[f'{name}_count']} {name}" for name in OUTCOMES)
+    return f"{run['read_count']} read = {sums}"
+
+
+def _instant(run: Mapping[str, Any]) -> str:
+    return f"{str(run['finished_at'] or run['started_at'])[:19].replace('T', ' ')} UTC"
+
+
+def _tables(summary: Summary) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    yield "per owner strategy", _per_strategy(summary["strategies"])
+    yield (
+        "would be",
+        [
+            (
+                one["decision"],
+                str(one["person_count"]),
+                one["owner_name"] or one["owner_strategy"] or "",
+            )
+            for one in summary["planned"]
+        ],
+    )
+    yield (
+        "rejected, per rule",
+        [
+            (one["rule_name"], str(one["person_count"]), one["sentence"] or "")
+            for one in summary["reasons"]
+        ],
+    )
+    yield (
+        "already known",
+        [
+            (f"in {one['matched_in']}", str(one["person_count"]), one["action_taken"])
+            for one in summary["duplicates"]
+        ],
+    )
+    yield (
+        "leads made, per owner",
+        [
+            (one["owner_name"] or "?", str(one["created_count"]), one["owner_type"] or "")
+            for one in summary["owners"]
+            if one["created_count"]
+        ],
+    )
+    yield (
+        "open batches",
+        [
+            (one["batch_id"], str(one["person_count"]), f"{one['batch_state']} ({one['carrier']})")
+            for one in summary["open_batches"]
+        ],
+    )
+
+
+def _per_strategy(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    strategies: dict[str, list[str]] = {}
+    totals: dict[str, int] = {}
+    for row in rows:
+        name = "(undecided)" if row["owner_strategy"] == "NONE" else row["owner_strategy"]
+        strategies.setdefault(name, []).append(f"{row['person_count']} {row['outcome']}")
+        totals[name] = totals.get(name, 0) + row["person_count"]
+    return [(name, str(totals[name]), ", ".join(words)) for name, words in strategies.items()]
+
+
+def _columns(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widest = max(len(name) for name, *_ in cells)
+    longest = max(len(count) for _, count, *_ in cells)
+    for name, count, *words in cells:
+        yield f"  {name:<{widest}}  {count:>{longest}}  {' '.join(words)}".rstrip()
+
+
+def person_lines(summary: Summary) -> list[str]:
+    """A line for each person that was asked for by id."""
+    return [_person_line(person) for person in summary["persons"]]
+
+
+def _person_line(person: Mapping[str, Any]) -> str:
+    words = {
+        "created": f"created lead {person['lead_id']}, owned by {person['owner_name']}",
+        "updated": f"updated {person['lead_id'] or person['contact_id']}",
+        "duplicate": f"duplicate: already known in {person['matched']}",
+        "rejected": f"rejected: {person['rules']}",
+        "held": f"held: {person['reason_code']}; a human must look",
+        "open": f"under way in batch {person['batch_id']}, {person['batch_state']}",
+        "new": "not decided: no such person in the persons table",
+    }
+    return f"{person['person_id']}: {words[person['outcome']]}"
+
+
+def as_markdown(summary: Summary) -> str:
+    """The summary as Prefect shows it: counts, ids and rule names, never a person's data."""
+    run = summary["run"]
+    lines = [f"## {run['run_mode']} run {run['run_state']}", "", f"**{balance(run)}**", ""]
+    lines.append(f"{run['api_call_count']} API calls. Run id `{run['run_id']}`.")
+    for title, cells in _tables(summary):
+        if cells:
+            lines += ["", f"### {title}", "", "| | persons | |", "|---|--:|---|"]
+            lines += [f"| {' | '.join(map(_escaped, row))} |" for row in cells]
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    """Names of owners and rules are the org's words: they must not break the page."""
+    for mark, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("`", "\\`")):
+        text = text.replace(mark, safe)
+    return " ".join(text.replace("[", "\\[").replace("]", "\\]").split())

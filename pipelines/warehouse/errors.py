@@ -1,0 +1,102 @@
+"""The border where a database's errors become ours.
+
+Decided by SQLSTATE or SQLite's own code, never by the words of a message: those change with the
+version and with the server's language.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy import exc
+
+from pipelines.errors import SettingsWrong, SyncError, WarehouseRefused, WarehouseUnavailable
+
+# By the whole SQLSTATE, else by its class, the first two characters; else refused.
+_BY_SQLSTATE: dict[str, type[SyncError]] = {
+    "08": WarehouseUnavailable,  # the connection
+    "28": SettingsWrong,  # user or password
+    "3D000": SettingsWrong,  # no such database
+    "25006": WarehouseRefused,  # read-only
+    "25P03": WarehouseUnavailable,  # idle too long inside a transaction
+    "25P04": WarehouseUnavailable,  # the transaction took too long
+    "40": WarehouseUnavailable,  # serialization, deadlock
+    "42501": WarehouseRefused,  # no right
+    "53100": WarehouseRefused,  # disk full
+    "53": WarehouseUnavailable,  # too many connections, out of memory
+    "55006": WarehouseUnavailable,  # object in use
+    "55P03": WarehouseUnavailable,  # lock not to be had in time
+    "57": WarehouseUnavailable,  # shut down, cancelled, timed out
+    "58030": WarehouseUnavailable,  # input/output error
+}
+_BY_SQLITE_CODE: dict[int, type[SyncError]] = {
+    sqlite3.SQLITE_BUSY: WarehouseUnavailable,
+    sqlite3.SQLITE_LOCKED: WarehouseUnavailable,
+    sqlite3.SQLITE_PROTOCOL: WarehouseUnavailable,
+    sqlite3.SQLITE_IOERR: WarehouseUnavailable,
+    sqlite3.SQLITE_CANTOPEN: SettingsWrong,
+    sqlite3.SQLITE_NOTADB: SettingsWrong,
+}
+_SENTENCES: dict[type[SyncError], str] = {
+    WarehouseUnavailable: (
+        "the warehouse is away, locked or too slow to answer ({code}); run again later"
+    ),
+    SettingsWrong: (
+        "the warehouse of `warehouse.url` cannot be opened ({code}); "
+        "mend the address, the database's name, the user or the password"
+    ),
+    WarehouseRefused: (
+        "the warehouse refused ({code}); look at the user's rights, a read-only file, a full disk, "
+        "and whether `person-sync migrate` has run"
+    ),
+}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """What a driver raises becomes WarehouseUnavailable, WarehouseRefused or SettingsWrong.
+
+    The message holds the database's code and none of its words: PostgreSQL quotes whole rows in its
+    details, and drivers quote addresses.
+    """
+    try:
+        yield
+    except (exc.DBAPIError, psycopg.Error, sqlite3.Error) as error:
+        raise as_ours(error) from None
+    except exc.TimeoutError:
+        raise WarehouseUnavailable(
+            _SENTENCES[WarehouseUnavailable].format(code="no free connection")
+        ) from None
+
+
+def as_ours(error: Exception) -> SyncError:
+    """The one of our errors that says what this one of a driver means."""
+    original = error.orig if isinstance(error, exc.DBAPIError) else error
+    if isinstance(original, sqlite3.Error):
+        return _of_sqlite(original)
+    if isinstance(original, psycopg.Error) and original.sqlstate is not None:
+        return of_sqlstate(original.sqlstate)
+    # Without a code the server never answered, or the connection broke: both pass.
+    passes = isinstance(original, psycopg.OperationalError) or (
+        isinstance(error, exc.OperationalError | exc.InterfaceError)
+    )
+    kind = WarehouseUnavailable if passes else WarehouseRefused
+    return kind(_SENTENCES[kind].format(code=type(original).__name__))
+
+
+def of_sqlstate(code: str) -> SyncError:
+    """The error for a five-character SQLSTATE."""
+    kinds = (_BY_SQLSTATE.get(code[:length]) for length in (5, 2))
+    kind = next((kind for kind in kinds if kind), WarehouseRefused)
+    return kind(_SENTENCES[kind].format(code=f"SQLSTATE {code}"))
+
+
+def _of_sqlite(error: sqlite3.Error) -> SyncError:
+    # Errors of the Python module itself (a closed connection) carry no code.
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
+    kind = _BY_SQLITE_CODE.get(code & 0xFF, WarehouseRefused)
+    name: str = getattr(error, "sqlite_errorname", "SQLITE_MISUSE")
+    return kind(_SENTENCES[kind].format(code=name))

@@ -1,0 +1,74 @@
+"""The ledger, under one name: which persons are in flight, in what batch, and what became of
+everybody else.
+
+Its parts tell one story each: `runs` who works, `judgements` how persons come in, `batches` how
+they travel and come out, `findings` what is written about them on the way.
+"""
+
+from __future__ import annotations
+
+from pipelines.warehouse.batches import (
+    Batch,
+    Settlement,
+    batch_claims,
+    detach_job,
+    known_job_ids,
+    open_batches,
+    read_batch,
+    record_closing,
+    record_job,
+    release_persons,
+    renew_lease,
+    settle,
+    take_abandoned,
+)
+from pipelines.warehouse.judgements import (
+    CLAIM_COLUMNS,
+    PLANNED_COLUMNS,
+    Judgement,
+    NewBatch,
+    Recorded,
+    known_holders,
+    record_judgement,
+    record_plan,
+)
+from pipelines.warehouse.runs import (
+    RunCounts,
+    begin_run,
+    bind_org,
+    end_run,
+    fail_dead_runs,
+    note_matching,
+    run_counts,
+)
+
+__all__ = [
+    "CLAIM_COLUMNS",
+    "PLANNED_COLUMNS",
+    "Batch",
+    "Judgement",
+    "NewBatch",
+    "Recorded",
+    "RunCounts",
+    "Settlement",
+    "batch_claims",
+    "begin_run",
+    "bind_org",
+    "detach_job",
+    "end_run",
+    "fail_dead_runs",
+    "known_holders",
+    "known_job_ids",
+    "note_matching",
+    "open_batches",
+    "read_batch",
+    "record_closing",
+    "record_job",
+    "record_judgement",
+    "record_plan",
+    "release_persons",
+    "renew_lease",
+    "run_counts",
+    "settle",
+    "take_abandoned",
+]

@@ -1,0 +1,139 @@
+"""The tables and views of ours: made, upgraded, and explained to the catalogue.
+
+`sql/migrations/NNN_what.sql` run once each, in the order of their numbers; `sql/views` are made
+anew whenever a word of them or of the tables has changed. All of it in one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect
+
+from pipelines.errors import WarehouseRefused
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.dialects import run_script
+from pipelines.warehouse.errors import translated
+from pipelines.warehouse.explanations import explained_tables, explained_view
+from pipelines.warehouse.statements import SQL_FOLDER, statements_in, without_comments
+
+Rule = Mapping[str, str | None]
+
+
+def migrate(
+    warehouse: Warehouse, rules: Iterable[Rule] = (), *, sql_folder: Path = SQL_FOLDER
+) -> list[str]:
+    """Brings tables, views and rejection rules up to date, and answers what it did, in order.
+
+    Nothing to do is answered within milliseconds and takes no lock. Safe to repeat, and safe for
+    two processes at once. Raises WarehouseRefused if a migration that was applied reads differently
+    today, or if the warehouse is newer than this code.
+    """
+    wanted = _Wanted(sql_folder, list(rules))
+    with warehouse.reading() as connection:
+        if not wanted.missing(_applied(warehouse, connection)):
+            return []
+    with warehouse.transaction() as connection, translated():
+        warehouse.dialect.lock_for_migration(connection)
+        warehouse.dialect.make_schema(connection, warehouse.results_schema)
+        todo = wanted.missing(_applied(warehouse, connection))
+        for version in todo:
+            _apply(warehouse, connection, wanted, version)
+    return [wanted.file_names[version] for version in todo]
+
+
+def pending(warehouse: Warehouse, *, sql_folder: Path = SQL_FOLDER) -> list[str]:
+    """What `migrate` would do, rules aside. Raises what it would raise; writes nothing."""
+    wanted = _Wanted(sql_folder, [])
+    with warehouse.reading() as connection:
+        missing = wanted.missing(_applied(warehouse, connection))
+    return [wanted.file_names[version] for version in missing]
+
+
+class _Wanted:
+    """What should be there: migrations by number, then the views, then the rules."""
+
+    def __init__(self, folder: Path, rules: list[Rule]) -> None:
+        self.migrations = {file.stem[:3]: file for file in sorted(folder.glob("migrations/*.sql"))}
+        self.views = {
+            file.stem: file.read_text("utf-8") for file in sorted(folder.glob("views/*.sql"))
+        }
+        self.rules = rules
+        self.scripts = {
+            version: file.read_text("utf-8") for version, file in self.migrations.items()
+        }
+        self.file_names = {version: file.name for version, file in self.migrations.items()}
+        self.file_names |= {"views": "views", "rules": "rejection_rules"}
+        self.checksums = {version: _meaning(script) for version, script in self.scripts.items()}
+        # The comments too: they end up in the catalogue.
+        self.checksums["views"] = _checksum([*self.scripts.values(), *self.views.items()])
+        if rules:
+            self.checksums["rules"] = _checksum([dict(rule) for rule in rules])
+
+    def missing(self, applied: Mapping[str, str]) -> list[str]:
+        """The versions to apply, in order, beside those applied."""
+        for version in applied.keys() - {"views", "rules"}:
+            self._require_same(version, applied[version])
+        return [v for v, checksum in self.checksums.items() if applied.get(v) != checksum]
+
+    def _require_same(self, version: str, checksum: str) -> None:
+        if version not in self.checksums:
+            raise WarehouseRefused(
+                f"the warehouse knows migration {version}, and this version of Person Sync does "
+                "not; upgrade Person Sync"
+            )
+        if self.checksums[version] != checksum:
+            raise WarehouseRefused(
+                f"{self.file_names[version]} is not what was applied to this warehouse; put the "
+                "old file back and write the change as a new migration"
+            )
+
+
+def _apply(warehouse: Warehouse, connection: Connection, wanted: _Wanted, version: str) -> None:
+    if version == "views":
+        _make_views(warehouse, connection, wanted)
+    elif version == "rules":
+        for rule in wanted.rules:
+            warehouse.run(connection, "record_rejection_rule", **rule)
+    else:
+        for statement in statements_in(wanted.scripts[version]):
+            run_script(connection, statement)
+    warehouse.run(
+        connection,
+        "record_schema_version",
+        version=version,
+        file_name=wanted.file_names[version],
+        checksum=wanted.checksums[version],
+        now=warehouse.now(connection),
+    )
+
+
+def _make_views(warehouse: Warehouse, connection: Connection, wanted: _Wanted) -> None:
+    dialect = warehouse.dialect
+    explanations = explained_tables(wanted.scripts.values())
+    for name, query in wanted.views.items():
+        dialect.make_view(connection, name, query)
+        columns = [column["name"] for column in inspect(connection).get_columns(name)]
+        explanations[name] = explained_view(query, columns, explanations)
+    for name, explanation in explanations.items():
+        dialect.explain(connection, name, explanation)
+
+
+def _applied(warehouse: Warehouse, connection: Connection) -> dict[str, str]:
+    # By schema: `public` may hold a schema_versions of somebody else's.
+    schema = warehouse.results_schema if warehouse.dialect.has_schemas else None
+    if not inspect(connection).has_table("schema_versions", schema=schema):
+        return {}
+    return {row.version: row.checksum for row in warehouse.run(connection, "list_schema_versions")}
+
+
+def _meaning(script: str) -> str:
+    # Comments and white space may be bettered in an old file; what it does may not.
+    return _checksum(without_comments(script).split())
+
+
+def _checksum(content: object) -> str:
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,157 @@
+"""What happened, for those who ask: a run, its checks, a person. All of it read from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+
+from pipelines.errors import SettingsWrong
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.errors import translated
+from pipelines.warehouse.statements import SQL_FOLDER, parameters_of, statement
+
+# Enough to see what is wrong; the rest has the same fault.
+ROWS_SHOWN = 50
+# SQLite takes 32,766 values in one statement; these are asked for twice in one.
+_IDS_AT_ONCE = 10_000
+_FRAMES = {
+    "strategies": "report_strategies",
+    "planned": "report_planned",
+    "reasons": "report_reasons",
+    "duplicates": "report_duplicates",
+    "owners": "report_owners",
+    "open_batches": "report_open_batches",
+}
+_OF_PERSONS = ("report_person_outcomes", "report_person_rejections", "report_person_duplicates")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check that found something: its file's name, and the first 50 rows (ids and counts)."""
+
+    name: str
+    is_failure: bool
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as the warehouse knows it now. Counts in `run` are the run's own and never change after
+    it has ended; the frames tell of the persons on whom it still has the latest word.
+
+    - run: the row of sync_runs.
+    - strategies: owner_strategy, outcome (open too), person_count.
+    - planned: owner_strategy, owner_name, decision, person_count; empty unless a plan run.
+    - reasons: rule_name, stage, field_name, sentence, remedy, person_count, retryable_count; the
+      most frequent first.
+    - duplicates: matched_in, match_key, action_taken, person_count, ambiguous_count.
+    - owners: owner_id, owner_strategy, owner_name, owner_type, created_count, updated_count; the
+      most busy first.
+    - open_batches: batch_id, run_id, salesforce_job_id, batch_state, owner_strategy, operation,
+      sobject, carrier, attempt_count, person_count, planned_at, closing_at, lease_until.
+    """
+
+    run: dict[str, Any]
+    strategies: pd.DataFrame
+    planned: pd.DataFrame
+    reasons: pd.DataFrame
+    duplicates: pd.DataFrame
+    owners: pd.DataFrame
+    open_batches: pd.DataFrame
+
+
+def run_checks(warehouse: Warehouse, run_id: str) -> list[Finding]:
+    """Every check of `sql/checks` that finds something: `fail_` first, then `warn_`."""
+    with warehouse.reading() as connection, translated():
+        given = {"run_id": run_id, "a_day_ago": warehouse.now(connection) - timedelta(days=1)}
+        findings = []
+        for name in check_names():
+            wanted = {key: given[key] for key in parameters_of(name, "checks")}
+            found = connection.execute(statement(name, wanted, "checks")).mappings()
+            rows = [dict(row) for row in found.fetchmany(ROWS_SHOWN)]
+            findings.append(Finding(name, name.startswith("fail_"), rows))
+    return [finding for finding in findings if finding.rows]
+
+
+def check_names() -> list[str]:
+    """The checks there are, in the order they run."""
+    return sorted(file.stem for file in SQL_FOLDER.glob("checks/*.sql"))
+
+
+def last_run_id(warehouse: Warehouse) -> str | None:
+    """The run that began last; None before the first."""
+    with warehouse.reading() as connection:
+        run_id: str | None = warehouse.run(connection, "report_last_run").scalar()
+    return run_id
+
+
+def run_summary(warehouse: Warehouse, run_id: str) -> RunSummary:
+    """What became of the persons of a run, as of one instant. SettingsWrong if there is none."""
+    with warehouse.reading() as connection:
+        run = warehouse.run(connection, "report_runs", run_id=run_id, most=1).mappings().first()
+        if run is None:
+            raise SettingsWrong(f"there is no run {run_id}; `person-sync status` names the latest")
+        frames = {
+            name: warehouse.read_frame(connection, query, run_id=run_id)
+            for name, query in _FRAMES.items()
+        }
+    return RunSummary(run=dict(run), **frames)
+
+
+def recent_runs(warehouse: Warehouse, most: int = 10) -> pd.DataFrame:
+    """The latest runs, newest first: the columns of sync_runs but for who held them."""
+    with warehouse.reading() as connection:
+        return warehouse.read_frame(connection, "report_runs", run_id=None, most=most)
+
+
+def held_persons(warehouse: Warehouse) -> pd.DataFrame:
+    """The persons that wait for `resolve`, longest first: person_id, run_id, batch_id,
+    salesforce_job_id, owner_strategy, reason_code, decided_at."""
+    with warehouse.reading() as connection:
+        return warehouse.read_frame(connection, "report_held_persons")
+
+
+def explain_rules(warehouse: Warehouse) -> pd.DataFrame:
+    """The rules a person can break: rule_name, stage, field_name, sentence, remedy."""
+    with warehouse.reading() as connection:
+        return warehouse.read_frame(connection, "report_rules")
+
+
+def person_outcome(warehouse: Warehouse, person_ids: Sequence[str]) -> pd.DataFrame:
+    """What is known of these persons, one row each and in the order asked.
+
+    person_id, outcome (of the five, `open` while in a batch, `new` if none), run_id, batch_id,
+    batch_state, lead_id, contact_id, owner_strategy, owner_id, owner_name, owner_type, reason_code,
+    filled_fields, decided_at (of an open one: claimed at), rules (broken, comma-separated), messages
+    (of those rules, a line each: may quote the person), matched (`lead 00Q…`, comma-separated).
+    """
+    wanted = list(dict.fromkeys(person_ids))
+    parts = [wanted[n : n + _IDS_AT_ONCE] for n in range(0, len(wanted), _IDS_AT_ONCE)]
+    found = [_known_of(warehouse, part) for part in parts or [[]]]
+    known = pd.concat(found).reindex(pd.Index(wanted, dtype="str", name="person_id"))
+    return known.assign(outcome=known["outcome"].fillna("new")).reset_index()
+
+
+def _known_of(warehouse: Warehouse, person_ids: list[str]) -> pd.DataFrame:
+    with warehouse.reading() as connection:
+        outcomes, rejections, duplicates = (
+            warehouse.read_frame(connection, query, person_ids=person_ids) for query in _OF_PERSONS
+        )
+    is_rejected = rejections["person_id"].isin(
+        outcomes.loc[outcomes["outcome"] == "rejected", "person_id"]
+    )
+    rejections = rejections[is_rejected]
+    matched = duplicates["matched_in"].str.cat(duplicates["matched_id"], sep=" ").str.rstrip()
+    return outcomes.set_index("person_id").assign(
+        rules=_joined(rejections["rule_name"], rejections["person_id"], ", "),
+        messages=_joined(rejections["message"], rejections["person_id"], "\n"),
+        matched=_joined(matched, duplicates["person_id"], ", "),
+    )
+
+
+def _joined(texts: pd.Series[str], person_ids: pd.Series[str], between: str) -> pd.Series[str]:
+    return texts.groupby(person_ids).agg(between.join).astype("str")

@@ -1,0 +1,39 @@
+-- A run counts other persons in its open batches than these hold, or made more than they made.
+with
+
+carried as (
+
+    select
+        run_id,
+        sum(person_count) as open_count,
+        sum(created_count + updated_count + held_count) as made_count
+    from lead_batches
+    group by run_id
+
+),
+
+compared as (
+
+    select
+        sync_runs.run_id,
+        sync_runs.open_count,
+        coalesce(carried.open_count, 0) as batch_open_count,
+        sync_runs.created_count + sync_runs.updated_count + sync_runs.held_count as made_count,
+        coalesce(carried.made_count, 0) as batch_made_count
+    from sync_runs
+    left join carried
+        on sync_runs.run_id = carried.run_id
+    where sync_runs.run_mode <> 'plan'
+
+),
+
+disagreeing as (
+
+    select * from compared
+    where
+        open_count <> batch_open_count
+        or made_count > batch_made_count
+
+)
+
+select * from disagreeing

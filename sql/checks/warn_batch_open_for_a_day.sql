@@ -1,0 +1,11 @@
+-- A batch has not settled for a day.
+select
+    batch_id,
+    batch_state,
+    salesforce_job_id,
+    person_count,
+    planned_at
+from lead_batches
+where
+    batch_state <> 'settled'
+    and planned_at < :a_day_ago

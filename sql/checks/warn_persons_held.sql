@@ -1,0 +1,7 @@
+-- Persons wait for a human's word.
+select
+    person_id,
+    batch_id,
+    reason_code
+from person_outcomes
+where outcome = 'held'

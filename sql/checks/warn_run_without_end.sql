@@ -1,0 +1,9 @@
+-- A run began more than a day ago and never ended.
+select
+    run_id,
+    holder_host,
+    started_at
+from sync_runs
+where
+    run_state = 'running'
+    and started_at < :a_day_ago

@@ -1,0 +1,2 @@
+-- The transaction has no more use for the rules broken.
+drop table found_rejections

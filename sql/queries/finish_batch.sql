@@ -1,0 +1,11 @@
+-- The batch holds nobody any more.
+update lead_batches
+set
+    batch_state = 'settled',
+    settled_at = :now
+where
+    batch_id = :batch_id
+    and fence = :fence
+    and holder_run_id = :holder_run_id
+    and batch_state = :seen_state
+returning *

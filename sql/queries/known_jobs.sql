@@ -1,0 +1,2 @@
+-- Every job we ever opened.
+select salesforce_job_id from salesforce_jobs

@@ -1,0 +1,9 @@
+-- Keeps a batch for its holder a while longer.
+update lead_batches
+set lease_until = :lease_until
+where
+    batch_id = :batch_id
+    and fence = :fence
+    and holder_run_id = :holder_run_id
+    and batch_state = :seen_state
+returning *

@@ -1,0 +1,20 @@
+-- The batches that still hold persons of a run.
+select
+    batch_id,
+    run_id,
+    salesforce_job_id,
+    batch_state,
+    owner_strategy,
+    operation,
+    sobject,
+    carrier,
+    attempt_count,
+    person_count,
+    planned_at,
+    closing_at,
+    lease_until
+from lead_batches
+where
+    batch_state <> 'settled'
+    and run_id = :run_id
+order by planned_at, batch_id

@@ -1,0 +1,36 @@
+-- One row a run.
+-- error_code: the kind of error that ended it; NONE unless failed
+-- matching_way: how known records were looked up: soql or bulk_query; NONE when nothing was
+-- is_finished: whether it came to its end
+-- started_date: the UTC day it started
+select
+    ---------- ids
+    run_id,
+    flow_run_id,
+    org_id,
+
+    ---------- attributes
+    run_mode,
+    run_state,
+    owner_default,
+    coalesce(matching_way, 'NONE') as matching_way,
+    code_version,
+    settings_hash,
+    coalesce(error_code, 'NONE') as error_code,
+    run_state = 'finished' as is_finished,
+
+    ---------- measures
+    read_count,
+    created_count,
+    updated_count,
+    duplicate_count,
+    rejected_count,
+    held_count,
+    open_count,
+    api_call_count,
+
+    ---------- dates
+    date(started_at) as started_date,
+    started_at,
+    finished_at
+from sync_runs

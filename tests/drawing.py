@@ -1,0 +1,51 @@
+"""Rows drawn as small tables: a test shows what it is about and nothing else.
+
+    person_id | created_at | is_open
+    P1        | 2026-01-31 | yes
+    "  P2 "   |            | no
+
+A blank cell is null; quotes keep blanks, and `""` is an empty text.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pandas as pd
+
+_INSTANT = re.compile(r".*_(at|until)")
+_YES_OR_NO = re.compile(r"(is|has)_.*")
+_NUMBER = re.compile(r".*_(count|bytes|pid)|attempt|fence|position")
+
+
+def drawn(text: str) -> pd.DataFrame:
+    """A frame of `str` columns: the names, then a line a row."""
+    names, *rows = [line.split("|") for line in text.strip().splitlines() if line.strip()]
+    cells = [[_cell(cell.strip()) for cell in row] for row in rows]
+    return pd.DataFrame(cells, columns=[name.strip() for name in names], dtype="str")
+
+
+def drawn_rows(text: str) -> pd.DataFrame:
+    """As `drawn`, with instants, counts and yes or no typed by their column's name."""
+    frame = drawn(text)
+    for name in frame.columns:
+        if _INSTANT.fullmatch(name):
+            frame[name] = pd.to_datetime(frame[name], format="ISO8601").astype("datetime64[us]")
+        elif _NUMBER.fullmatch(name):
+            frame[name] = pd.to_numeric(frame[name]).astype("Int64")
+        elif _YES_OR_NO.fullmatch(name):
+            frame[name] = frame[name].map({"yes": True, "no": False}).astype("boolean")
+    return frame
+
+
+def told(frame: pd.DataFrame) -> list[list[str | None]]:
+    """The cells of a frame as text, to compare with those of a drawn one."""
+    texts = frame.astype("str").astype("object")
+    return texts.where(frame.notna(), None).to_numpy().tolist()
+
+
+def _cell(cell: str) -> str | None:
+    if cell.startswith('"'):
+        return str(ast.literal_eval(cell))
+    return cell or None

@@ -1,0 +1,70 @@
+"""The org emulator as a process of its own, and a scripted server for answers it never gives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pipelines.salesforce.session import Org, log_in
+
+from .servers import CREDENTIALS, ORG, VERSION, Emulator, Script, ScriptHandler, let_in
+
+
+@pytest.fixture(scope="session")
+def emulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    file = tmp_path_factory.mktemp("emulator") / "org.toml"
+    file.write_text(ORG, encoding="utf-8")
+    command = [sys.executable, "-m", "pipelines.emulator.server", "--port", "0", "--org", str(file)]
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        command, cwd=root, stdout=subprocess.PIPE, text=True, env=os.environ.copy()
+    )
+    with process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        yield Emulator(said.rpartition(" ")[2].strip())
+        process.terminate()
+
+
+@pytest.fixture
+def emulator(emulator_process: Emulator) -> Emulator:
+    """A fresh org with the records and users of ORG."""
+    emulator_process.reset(ORG)
+    emulator_process.go_wrong()
+    return emulator_process
+
+
+@pytest.fixture
+def org(emulator: Emulator) -> Iterator[Org]:
+    with log_in(CREDENTIALS, api_version=VERSION, emulator_url=emulator.url) as org:
+        yield org
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    """A server that lets one log in; the test says the rest."""
+    script = Script()
+    handler = type("Handler", (ScriptHandler,), {"script": script})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        script.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield script
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def scripted_org(script: Script) -> Iterator[Org]:
+    """An org that is nothing but the script: what was needed to log in is not in `seen`."""
+    let_in(script)
+    with log_in(CREDENTIALS, api_version=VERSION, emulator_url=script.url) as org:
+        script.seen.clear()
+        yield org

@@ -1,0 +1,132 @@
+"""Every trouble arrives as one of ours, and carries nothing of what was sent."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, cast
+
+import pytest
+import requests.exceptions
+import simple_salesforce.exceptions
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.errors import (
+    OrgBusy,
+    OrgRefused,
+    OrgUnreachable,
+    SessionExpired,
+    SettingsWrong,
+    SyncError,
+)
+from pipelines.salesforce.errors import TRANSLATIONS, judge_answer, translate
+
+CANARY = "jane.canary@private.example"
+URL = f"https://acme.my.salesforce.com/services/data/v67.0/query?q={CANARY}"
+
+
+def _exception_classes() -> list[type[Exception]]:
+    return [
+        kind
+        for module in (requests.exceptions, simple_salesforce.exceptions)
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if kind.__module__ == module.__name__
+        and issubclass(kind, Exception)
+        and not issubclass(kind, Warning)
+    ]
+
+
+def _made(kind: type[Any]) -> Any:
+    if kind is simple_salesforce.exceptions.SalesforceAuthenticationFailed:
+        return kind("invalid_grant", CANARY)
+    if issubclass(kind, simple_salesforce.exceptions.SalesforceError):
+        return kind(URL, 400, CANARY, cast(Any, [{"errorCode": "X", "message": CANARY}]))
+    if issubclass(kind, requests.exceptions.JSONDecodeError):
+        return kind(CANARY, CANARY, 0)
+    return kind(URL)
+
+
+@pytest.mark.parametrize("kind", _exception_classes())
+def test_every_exception_of_both_libraries_has_a_translation_of_its_own(
+    kind: type[Exception],
+) -> None:
+    assert kind in TRANSLATIONS
+
+
+@pytest.mark.parametrize("kind", _exception_classes())
+def test_no_translation_repeats_an_address_or_a_value(kind: type[Exception]) -> None:
+    ours = translate(_made(kind))
+    assert isinstance(ours, SyncError)
+    assert "canary" not in str(ours)
+    assert "https://acme" not in str(ours)
+
+
+def test_a_class_that_a_new_release_brings_is_taken_for_its_parent() -> None:
+    class NewTimeout(requests.exceptions.ReadTimeout):
+        pass
+
+    assert isinstance(translate(NewTimeout()), OrgUnreachable)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "REQUEST_LIMIT_EXCEEDED", OrgBusy),
+        (503, "SERVER_UNAVAILABLE", OrgBusy),
+        (429, "", OrgBusy),
+        (420, "", OrgBusy),
+        (500, "UNKNOWN_EXCEPTION", OrgUnreachable),
+        (502, "", OrgUnreachable),
+        (401, "INVALID_SESSION_ID", SessionExpired),
+        (400, "MALFORMED_QUERY", OrgRefused),
+        (403, "INSUFFICIENT_ACCESS", OrgRefused),
+        (404, "NOT_FOUND", OrgRefused),
+        (300, "", OrgRefused),
+    ],
+)
+def test_an_answer_is_passing_or_final_by_its_status_and_code(
+    status: int, code: str, kind: type[SyncError]
+) -> None:
+    assert type(judge_answer(status, [{"errorCode": code, "message": CANARY}])) is kind
+
+
+@pytest.mark.parametrize("content", ["<html>", [], [CANARY], {"a": 1}, [{}], None, b"?"])
+def test_an_answer_of_no_known_shape_is_refused_by_its_status(content: object) -> None:
+    ours = judge_answer(400, content)
+    assert isinstance(ours, OrgRefused)
+    assert ours.code == "HTTP_400"
+
+
+def test_a_session_without_api_access_does_not_pass_by_waiting() -> None:
+    message = "This session is not valid for use with the REST API"
+    ours = judge_answer(401, [{"errorCode": "INVALID_SESSION_ID", "message": message}])
+    assert isinstance(ours, OrgRefused)
+    assert "API Enabled" in str(ours)
+
+
+def test_the_fields_at_fault_are_named() -> None:
+    error = {"errorCode": "INVALID_FIELD", "message": CANARY, "fields": ["Email", CANARY, 1]}
+    assert "(Email)" in str(judge_answer(400, [error]))
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("\nERROR at Row:1\nNo such column 'Ext__c' on entity 'Lead'. If", "(Ext__c, Lead)"),
+        ("No such column 'Ext__c' on sobject of type Lead", "(Ext__c, Lead)"),
+        ("sObject type 'Contact' is not supported. If", "(Contact)"),
+    ],
+)
+def test_what_is_hidden_from_the_login_is_named(message: str, named: str) -> None:
+    assert named in str(judge_answer(400, [{"errorCode": "INVALID_TYPE", "message": message}]))
+
+
+@given(code=st.text(), message=st.text(), fields=st.lists(st.text()))
+def test_only_names_pass_the_border(code: str, message: str, fields: list[str]) -> None:
+    canaries = {"errorCode": code, "message": f"{message} {CANARY}", "fields": [*fields, CANARY]}
+    assert CANARY not in str(judge_answer(400, [canaries]))
+
+
+def test_a_login_refused_where_it_was_not_foreseen_is_a_matter_of_settings() -> None:
+    kind = simple_salesforce.exceptions.SalesforceAuthenticationFailed
+    assert isinstance(translate(kind(None, None)), SettingsWrong)

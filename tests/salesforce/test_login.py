@@ -1,0 +1,372 @@
+"""Logging in: every way in, and for every refusal the setting to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from pydantic import SecretStr
+
+from pipelines.errors import OrgBusy, OrgUnreachable, SettingsWrong, SyncError
+from pipelines.salesforce.session import Credentials, Org, log_in
+
+from .servers import ABOUT, CREDENTIALS, ORG, QUERY, TOKEN, VERSION, Emulator, Script, let_in
+
+PASSWORD = Credentials(
+    login="password",
+    domain="login",
+    username="loader@acme.example",
+    password=SecretStr("canary-<password>"),
+    security_token=SecretStr("canary&token"),
+)
+SOAP_VERSION = "64.0"
+SOAP = "POST /services/Soap/u/64.0"
+TOKEN_LOGIN = Credentials(
+    login="access_token",
+    access_token=SecretStr("canary-access-token"),
+    instance_url="https://acme.my.salesforce.com",
+)
+
+
+def enter(script: Script, credentials: Credentials = CREDENTIALS, version: str = VERSION) -> Org:
+    return log_in(credentials, api_version=version, emulator_url=script.url)
+
+
+@pytest.fixture(scope="module")
+def key_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A private key only its owner can read, and its public half."""
+    folder = tmp_path_factory.mktemp("keys")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private, public = folder / "private.pem", folder / "public.pem"
+    private.write_bytes(_pem(key))
+    private.chmod(0o600)
+    public.write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    return private, public
+
+
+def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+# --- Ways in
+
+
+def test_client_credentials_let_us_in_and_say_which_org_it_is(org: Org) -> None:
+    assert org.org_id.startswith("00D")
+    assert (org.org_name, org.is_sandbox) == ("Acme", True)
+    assert org.user_id.startswith("005")
+    assert len(org.org_id) == len(org.user_id) == 18
+
+
+def test_a_signed_assertion_lets_us_in(emulator: Emulator, key_files: tuple[Path, Path]) -> None:
+    private, public = key_files
+    app = '[[app]]\nconsumer_key = "jwt-key"\nusername = "loader@acme.example"\n'
+    emulator.reset(f'{ORG}\n{app}public_key_file = "{public}"\n')
+    sandbox = Credentials(
+        login="jwt",
+        domain="acme--uat.sandbox.my",
+        consumer_key="jwt-key",
+        username="loader@acme.example",
+        private_key_file=str(private),
+    )
+    with log_in(sandbox, api_version=VERSION, emulator_url=emulator.url) as org:
+        assert org.org_name == "Acme"
+    with pytest.raises(SettingsWrong, match=r"salesforce\.domain"):
+        log_in(replace(sandbox, domain="acme.my"), api_version=VERSION, emulator_url=emulator.url)
+
+
+@pytest.mark.parametrize(
+    ("domain", "audience"),
+    [
+        ("acme.my", "login"),
+        ("acme--uat.sandbox.my", "test"),
+        ("acme--x.scratch.my", "test"),
+        ("test", "test"),
+        ("login", "login"),
+    ],
+)
+def test_the_assertion_is_made_out_to_the_kind_of_org(
+    script: Script, key_files: tuple[Path, Path], domain: str, audience: str
+) -> None:
+    let_in(script)
+    credentials = Credentials(
+        login="jwt",
+        domain=domain,
+        consumer_key="k",
+        username="u",
+        private_key_file=str(key_files[0]),
+    )
+    with enter(script, credentials):
+        assertion = script.seen[0].body.decode().partition("assertion=")[2]
+    claims = jwt.decode(assertion, options={"verify_signature": False})
+    assert claims["aud"] == f"https://{audience}.salesforce.com"
+
+
+def test_an_access_token_lets_us_in_without_a_login(script: Script) -> None:
+    script.say(QUERY, 200, ABOUT)
+    with enter(script, TOKEN_LOGIN):
+        assert script.paths() == [QUERY]
+    assert script.seen[0].headers["Authorization"] == "Bearer canary-access-token"
+
+
+def test_an_access_token_of_the_emulator_needs_no_instance(script: Script) -> None:
+    script.say(QUERY, 200, ABOUT)
+    with enter(script, replace(TOKEN_LOGIN, instance_url="")) as org:
+        assert org.org_name == "Acme"
+
+
+def test_a_password_and_token_let_us_in(emulator: Emulator) -> None:
+    name, secret = 'username = "loader@acme.example"', 'password = "canary-<password>"'
+    emulator.reset(
+        ORG.replace(name, f'{name}\n{secret}\nsecurity_token = "canary&token"', 1)
+        + "[behaviour]\nsoap_login = true\n"
+    )
+    with log_in(PASSWORD, api_version=SOAP_VERSION, emulator_url=emulator.url) as org:
+        assert org.org_name == "Acme"
+
+
+def test_a_password_is_sent_as_xml_wants_it(script: Script) -> None:
+    script.say(
+        SOAP,
+        200,
+        _envelope("<sessionId>s</sessionId><serverUrl>https://a.my.salesforce.com/x</serverUrl>"),
+    )
+    script.say(f"GET /services/data/v{SOAP_VERSION}/query", 200, ABOUT)
+    with enter(script, PASSWORD, SOAP_VERSION) as org:
+        assert org.org_name == "Acme"
+    assert b"canary-&lt;password&gt;canary&amp;token<" in script.seen[0].body
+
+
+def _envelope(inside: str) -> bytes:
+    return f'<Envelope xmlns:sf="urn:fault">{inside}</Envelope>'.encode()
+
+
+# --- Refusals
+
+
+def test_a_wrong_secret_is_named_and_not_shown(emulator: Emulator) -> None:
+    wrong = replace(CREDENTIALS, consumer_secret=SecretStr("canary-wrong"))
+    with pytest.raises(SettingsWrong, match=r"salesforce\.consumer_secret") as caught:
+        log_in(wrong, api_version=VERSION, emulator_url=emulator.url)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "description", "words"),
+    [
+        ("invalid_client_id", "client identifier invalid", "consumer_key is not known"),
+        ("invalid_client", "invalid client credentials", "do not belong together"),
+        ("invalid_grant", "user hasn't approved this consumer", "pre-authorized"),
+        ("invalid_grant", "Audience validation failed", r"salesforce\.domain names"),
+        ("invalid_grant", "no client credentials user enabled", "Run As user"),
+        ("invalid_grant", "authentication failure", r"check salesforce\.consumer_key"),
+        ("invalid_grant", None, r"check salesforce\.consumer_key"),
+    ],
+)
+def test_each_refusal_names_its_remedy(
+    script: Script, error: str, description: str | None, words: str
+) -> None:
+    script.say(TOKEN, 400, {"error": error, "error_description": description})
+    with pytest.raises(SettingsWrong, match=words):
+        enter(script)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (503, [{"errorCode": "X", "message": "simple-salesforce: AttributeError"}]),
+        (500, b"<html>"),
+        (502, {"error": "unknown"}),
+        (504, b""),
+        (400, {"error": "unknown_error", "error_description": "retry your request"}),
+    ],
+)
+def test_a_fault_at_login_is_not_taken_for_a_wrong_secret(
+    script: Script, status: int, body: object
+) -> None:
+    script.say(TOKEN, status, body)
+    with pytest.raises(OrgUnreachable):
+        enter(script)
+    assert script.paths() == [TOKEN]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, b""),
+        (503, [{"errorCode": "SERVER_UNAVAILABLE"}]),
+        (403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED"}]),
+    ],
+)
+def test_a_login_that_comes_too_often_is_told_to_wait(
+    script: Script, status: int, body: object
+) -> None:
+    script.say(TOKEN, status, body)
+    with pytest.raises(OrgBusy):
+        enter(script)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'"text"', {"access_token": "t"}, {}, b""])
+def test_what_answers_like_no_login_is_a_wrong_domain(script: Script, body: object) -> None:
+    script.say(TOKEN, 200, body)
+    with pytest.raises(SettingsWrong, match=r"salesforce\.domain"):
+        enter(script)
+
+
+def test_nobody_there_is_unreachable() -> None:
+    with pytest.raises(OrgUnreachable, match="does not answer"):
+        log_in(CREDENTIALS, api_version=VERSION, emulator_url="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("status", "inside", "kind", "words"),
+    [
+        (500, "<sf:exceptionCode>INVALID_LOGIN</sf:exceptionCode>", SettingsWrong, "password"),
+        (500, "<sf:exceptionCode>INVALID_OPERATION</sf:exceptionCode>", SettingsWrong, "SOAP"),
+        (500, "<sf:exceptionCode>SERVER_UNAVAILABLE</sf:exceptionCode>", OrgBusy, "patience"),
+        (500, "nothing", OrgUnreachable, "fault"),
+        (400, "<sf:exceptionCode>NEW_CODE</sf:exceptionCode>", SettingsWrong, "security_token"),
+        (200, "<sessionId>s</sessionId>", SettingsWrong, "domain"),
+        (200, "<sessionId>&</sessionId><serverUrl>u</serverUrl>", OrgUnreachable, "half"),
+    ],
+)
+def test_a_refused_password_names_its_remedy(
+    script: Script, status: int, inside: str, kind: type[SyncError], words: str
+) -> None:
+    script.say(SOAP, status, _envelope(inside))
+    with pytest.raises(kind, match=words) as caught:
+        enter(script, PASSWORD, SOAP_VERSION)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_token_that_has_ended_is_a_setting_to_mend(script: Script) -> None:
+    script.say(QUERY, 401, [{"errorCode": "INVALID_SESSION_ID", "message": "expired"}])
+    with pytest.raises(SettingsWrong, match=r"salesforce\.access_token"):
+        enter(script, TOKEN_LOGIN)
+
+
+@pytest.mark.parametrize(("status", "code"), [(404, "NOT_FOUND"), (410, "GONE"), (410, "")])
+def test_a_version_the_org_does_not_serve_is_named(script: Script, status: int, code: str) -> None:
+    script.say(QUERY, status, [{"errorCode": code, "message": "?"}])
+    with pytest.raises(SettingsWrong, match=r"salesforce\.api_version"):
+        enter(script, TOKEN_LOGIN)
+
+
+def test_an_org_that_refuses_the_first_question_says_why(script: Script) -> None:
+    script.say(QUERY, 403, [{"errorCode": "API_CURRENTLY_DISABLED", "message": "?"}])
+    with pytest.raises(SyncError, match="API Enabled"):
+        enter(script, TOKEN_LOGIN)
+
+
+# --- Settings seen to be wrong before anything is sent
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"consumer_key": ""}, r"salesforce\.consumer_key is needed"),
+        ({"consumer_secret": SecretStr("")}, r"salesforce\.consumer_secret is needed"),
+        ({"domain": "login"}, "My Domain"),
+        ({"domain": "evil.example/"}, "the part before"),
+        ({"domain": "acme.my.salesforce.com"}, "the part before"),
+        ({"login": "password", "username": "u", "password": SecretStr("p")}, "64.0 or below"),
+        ({"login": "access_token"}, r"salesforce\.access_token is needed"),
+    ],
+)
+def test_a_wrong_setting_is_named(script: Script, changes: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsWrong, match=words):
+        enter(script, replace(CREDENTIALS, **changes))  # type: ignore[arg-type]  # a table
+    assert script.seen == []
+
+
+@pytest.mark.parametrize("version", ["v67.0", "67", "67.1", ""])
+def test_a_version_of_another_spelling_is_refused(script: Script, version: str) -> None:
+    with pytest.raises(SettingsWrong, match=r"67\.0"):
+        enter(script, version=version)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:1", "http://example.org:80", "http://u:p@127.0.0.1:1", "127.0.0.1"]
+)
+def test_an_emulator_anywhere_but_on_this_machine_is_refused(url: str) -> None:
+    with pytest.raises(SettingsWrong, match=r"salesforce\.emulator_url"):
+        log_in(CREDENTIALS, api_version=VERSION, emulator_url=url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://salesforce.com.evil.example",
+        "https://evilsalesforce.com",
+        "https://x@a.my.salesforce.com",
+    ],
+)
+def test_no_token_goes_to_a_host_that_is_not_salesforce(script: Script, url: str) -> None:
+    with pytest.raises(SettingsWrong, match=r"\.salesforce\.com or \.force\.com"):
+        enter(script, replace(TOKEN_LOGIN, instance_url=url))
+    assert script.seen == []
+
+
+@pytest.mark.parametrize("url", ["", "acme.my.salesforce.com", "ftp://a.my.salesforce.com"])
+def test_an_access_token_needs_the_address_of_its_org(url: str) -> None:
+    with pytest.raises(SettingsWrong, match=r"salesforce\.instance_url is needed"):
+        log_in(replace(TOKEN_LOGIN, instance_url=url), api_version=VERSION)
+
+
+def test_a_private_key_that_others_can_read_is_refused(
+    script: Script, key_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "private.pem"
+    copy.write_bytes(key_files[0].read_bytes())
+    copy.chmod(0o640)
+    with pytest.raises(SettingsWrong, match="chmod 600"):
+        enter(script, _jwt(copy))
+
+
+def _write_nothing(file: Path) -> None:
+    assert not file.exists()
+
+
+def _write_elliptic_key(file: Path) -> None:
+    file.write_bytes(_pem(ec.generate_private_key(ec.SECP256R1())))
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (_write_nothing, "cannot be read"),
+        (lambda file: file.write_text("canary"), "no RSA private key"),
+        (lambda file: file.write_text("ключ"), "no RSA private key"),
+        (_write_elliptic_key, "no RSA private key"),
+    ],
+)
+def test_a_file_without_a_private_key_is_refused(
+    script: Script, tmp_path: Path, write: Callable[[Path], None], words: str
+) -> None:
+    file = tmp_path / "private.pem"
+    write(file)
+    if file.exists():
+        file.chmod(0o600)
+    with pytest.raises(SettingsWrong, match=words):
+        enter(script, _jwt(file))
+
+
+def _jwt(file: Path) -> Credentials:
+    return Credentials(login="jwt", consumer_key="k", username="u", private_key_file=str(file))
+
+
+def test_credentials_never_show_their_secrets() -> None:
+    assert "canary" not in repr([CREDENTIALS, PASSWORD, TOKEN_LOGIN])

@@ -1,0 +1,364 @@
+"""Staying in: sessions that end, answers that fail, redirects, and what is never repeated."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+
+from pipelines.errors import (
+    OrgBusy,
+    OrgRefused,
+    OrgUnreachable,
+    Passing,
+    SessionExpired,
+    SettingsWrong,
+    SyncError,
+)
+from pipelines.salesforce import bulk
+from pipelines.salesforce.session import Credentials, Org, log_in
+from pipelines.salesforce.transport import Relogin, Transport
+
+from .servers import CREDENTIALS, QUERY, TOKEN, VERSION, Emulator, Script, let_in
+
+ROOT = f"/services/data/v{VERSION}"
+EXPIRED = [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}]
+THINGS = f"POST {ROOT}/things"
+
+
+def bearers(script: Script) -> list[str | None]:
+    """The token of each request, in order."""
+    return [one.headers.get("Authorization") for one in script.seen]
+
+
+# --- Sessions that end
+
+
+def test_an_upload_during_which_the_session_ends_arrives_whole(
+    org: Org, emulator: Emulator
+) -> None:
+    job = bulk.create_job(org, operation="insert", sobject="Lead")
+    emulator.go_wrong({"match": "PUT /jobs/ingest/*/batches", "fault": "expire_session"})
+    data = b"LastName,Company\n" + b"Byron,Acme\n" * 1_000
+    bulk.upload(org, job.job_id, data)
+    bulk.close_job(org, job.job_id)
+    assert len(emulator.served("oauth2/token")) == 2
+    assert [line[-3:] for line in emulator.served("^PUT")] == ["401", "201"]
+    while not (status := bulk.job_status(org, job.job_id)) or not status.has_ended:
+        pass
+    assert status.processed_count == 1_000
+
+
+def test_the_second_try_keeps_headers_and_body(script: Script, scripted_org: Org) -> None:
+    script.say(THINGS, 401, EXPIRED)
+    script.say(THINGS, 200, {"done": 1})
+    scripted_org.post_json("things", {"a": "é"}, {"Sforce-Auto-Assign": "FALSE"})
+    first, _login, second = script.seen
+    assert first.body == second.body
+    assert second.headers["Sforce-Auto-Assign"] == "FALSE"
+    assert second.headers["Content-Type"] == "application/json"
+
+
+def test_a_fresh_token_is_used_from_then_on(script: Script) -> None:
+    let_in(script, "old", "new")
+    with log_in(CREDENTIALS, api_version=VERSION, emulator_url=script.url) as org:
+        script.say(f"GET {ROOT}/things", 401, EXPIRED)
+        script.say(f"GET {ROOT}/things", 200, {})
+        org.get_json("things")
+        org.get_json("things")
+    assert bearers(script)[2:] == [
+        "Bearer old",
+        "Basic dGVzdC1rZXk6Y2FuYXJ5LWNvbnN1bWVyLXNlY3JldA==",
+        "Bearer new",
+        "Bearer new",
+    ]
+
+
+def test_an_org_that_takes_no_session_at_all_is_asked_twice_not_for_ever(
+    script: Script, scripted_org: Org
+) -> None:
+    script.say(THINGS, 401, EXPIRED)
+    with pytest.raises(SessionExpired):
+        scripted_org.post_json("things", {})
+    assert script.paths() == [THINGS, TOKEN, THINGS]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        [{"errorCode": "OTHER", "message": ""}],
+        [{"errorCode": "INVALID_SESSION_ID", "message": "Connected app is not attached to Agent"}],
+    ],
+)
+def test_a_401_that_no_login_mends_is_not_answered_with_one(
+    script: Script, scripted_org: Org, body: object
+) -> None:
+    script.say(THINGS, 401, body)
+    with pytest.raises((SessionExpired, OrgRefused)):
+        scripted_org.post_json("things", {})
+    assert script.paths() == [THINGS]
+
+
+def test_a_secret_changed_meanwhile_is_named(script: Script) -> None:
+    let_in(script)
+    script.say(TOKEN, 400, {"error": "invalid_client_id", "error_description": "?"})
+    with log_in(CREDENTIALS, api_version=VERSION, emulator_url=script.url) as org:
+        script.say(THINGS, 401, EXPIRED)
+        with pytest.raises(SettingsWrong, match="consumer_key"):
+            org.post_json("things", {})
+
+
+def test_an_access_token_that_ends_is_not_renewed(script: Script) -> None:
+    credentials = Credentials(login="access_token", access_token=SecretStr("t"))
+    let_in(script)
+    with log_in(credentials, api_version=VERSION, emulator_url=script.url) as org:
+        script.say(THINGS, 401, EXPIRED)
+        with pytest.raises(SessionExpired):
+            org.post_json("things", {})
+    assert TOKEN not in script.paths()
+
+
+def test_many_threads_share_one_fresh_login(org: Org, emulator: Emulator) -> None:
+    emulator.go_wrong({"match": "GET /limits", "fault": "expire_session"})
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: org.get_json("limits"), range(24)))
+    assert len(answers) == 24
+    assert len(emulator.served("oauth2/token")) == 2
+
+
+@pytest.fixture
+def session(script: Script) -> Iterator[requests.Session]:
+    """A bare session whose token is renewed once from old to new."""
+    transport = Transport((5, 5), script.url)
+    session = transport.new_session()
+    session.auth = Relogin(SecretStr("old"), lambda: SecretStr("new"))
+    yield session
+    transport.close()
+
+
+def test_a_file_is_rewound_to_where_it_stood(script: Script, session: requests.Session) -> None:
+    script.say("PUT /file", 401, EXPIRED)
+    script.say("PUT /file", 201)
+    file = BytesIO(b"skipped,wanted")
+    file.seek(8)
+    assert session.put("https://acme.my.salesforce.com/file", data=file).status_code == 201
+    assert [one.body for one in script.seen] == [b"wanted", b"wanted"]
+
+
+def test_a_body_that_cannot_be_rewound_gets_its_401_back(
+    script: Script, session: requests.Session
+) -> None:
+    script.say("PUT /stream", 401, EXPIRED)
+    answer = session.put("https://acme.my.salesforce.com/stream", data=iter([b"a", b"b"]))
+    assert answer.status_code == 401
+    assert len(script.seen) == 1
+
+
+# --- Answers that fail
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 429, 420])
+def test_a_question_is_asked_again(script: Script, scripted_org: Org, status: int) -> None:
+    script.say(f"GET {ROOT}/things", status)
+    script.say(f"GET {ROOT}/things", 200, {"well": True})
+    assert scripted_org.get_json("things") == {"well": True}
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after", "truncate", "status:503"])
+def test_a_question_whose_answer_got_lost_is_asked_again(
+    org: Org, emulator: Emulator, fault: str
+) -> None:
+    emulator.go_wrong({"match": "GET /limits", "fault": fault})
+    assert "DailyApiRequests" in org.get_json("limits")
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after", "truncate", "status:503"])
+def test_an_answer_that_never_comes_whole_is_passing_trouble(
+    org: Org, emulator: Emulator, fault: str
+) -> None:
+    emulator.go_wrong({"match": "GET /limits", "fault": fault, "count": 99})
+    with pytest.raises(Passing):
+        org.get_json("limits")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(500, OrgUnreachable), (503, OrgUnreachable), (429, OrgBusy)]
+)
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_what_may_have_been_done_is_never_sent_again(
+    script: Script, scripted_org: Org, method: str, status: int, kind: type[SyncError]
+) -> None:
+    script.say(f"{method} {ROOT}/things", status)
+    with pytest.raises(kind):
+        _send(scripted_org, method)
+    assert script.paths() == [f"{method} {ROOT}/things"]
+
+
+def _send(org: Org, method: str) -> object:
+    if method == "PUT":
+        return org.put_bytes("things", b"a", "text/csv")
+    return (org.post_json if method == "POST" else org.patch_json)("things", {})
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after", "truncate"])
+def test_a_lost_answer_to_a_change_is_passing_trouble(
+    org: Org, emulator: Emulator, fault: str
+) -> None:
+    emulator.go_wrong({"match": "POST /jobs/ingest", "fault": fault})
+    with pytest.raises(OrgUnreachable):
+        bulk.create_job(org, operation="insert", sobject="Lead")
+    assert len(emulator.served("^POST .*/jobs/ingest")) <= 1
+
+
+def test_an_answer_too_slow_is_passing_trouble(emulator: Emulator) -> None:
+    with log_in(
+        CREDENTIALS, api_version=VERSION, emulator_url=emulator.url, timeout=(5, 0.3)
+    ) as org:
+        emulator.go_wrong({"match": "POST /jobs/ingest", "fault": "slow:2"})
+        with pytest.raises(OrgUnreachable, match="in time"):
+            bulk.create_job(org, operation="insert", sobject="Lead")
+
+
+def test_words_of_a_proxy_are_not_taken_for_the_orgs(script: Script, scripted_org: Org) -> None:
+    script.say(THINGS, 200, b"<html>please log in</html>")
+    with pytest.raises(OrgUnreachable, match="proxies"):
+        scripted_org.post_json("things", {})
+
+
+# --- Where requests go
+
+
+def test_no_redirect_is_followed_with_a_token(script: Script, scripted_org: Org) -> None:
+    script.say(f"GET {ROOT}/things", 302, Location=f"{script.url}/elsewhere")
+    with pytest.raises(SettingsWrong, match="redirect"):
+        scripted_org.get_json("things")
+    assert script.paths() == [f"GET {ROOT}/things"]
+
+
+def test_no_redirect_is_followed_with_a_secret(script: Script) -> None:
+    script.say(TOKEN, 307, Location="https://elsewhere.my.salesforce.com/token")
+    with pytest.raises(SettingsWrong, match="redirect"):
+        log_in(CREDENTIALS, api_version=VERSION, emulator_url=script.url)
+    assert script.paths() == [TOKEN]
+
+
+def test_a_server_nobody_vouches_for_gets_nothing(tmp_path: Path, script: Script) -> None:
+    with _tls_server(tmp_path) as (url, heard):
+        credentials = Credentials(
+            login="access_token", access_token=SecretStr("canary"), instance_url=url
+        )
+        with pytest.raises(OrgUnreachable, match="certificate"):
+            log_in(credentials, api_version=VERSION)
+        assert heard == []
+
+
+class _tls_server:  # noqa: N801 - reads as a verb where it is used
+    """A server with a certificate it signed itself."""
+
+    def __init__(self, folder: Path) -> None:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+        now = datetime.datetime.now(datetime.UTC)
+        certificate = (
+            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now)
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .sign(key, hashes.SHA256())
+        )
+        self._file = folder / "server.pem"
+        self._file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            + certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        self._heard: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+
+    def __enter__(self) -> tuple[str, list[bytes]]:
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        return f"https://localhost:{self._listener.getsockname()[1]}", self._heard
+
+    def _serve(self) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._file)
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                with context.wrap_socket(connection, server_side=True) as stream:
+                    self._heard.append(stream.recv(100))
+            except OSError:
+                connection.close()
+
+    def __exit__(self, *_error: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+def test_proxies_of_the_machine_stay_out_of_the_way_of_the_emulator(script: Script) -> None:
+    assert not Transport((1, 1), script.url).new_session().trust_env
+    assert Transport((1, 1)).new_session().trust_env
+
+
+# --- What is counted, and what is not said
+
+
+def test_every_request_is_counted_as_the_emulator_counts_it(org: Org, emulator: Emulator) -> None:
+    emulator.go_wrong({"match": "GET /limits", "fault": "status:503"})
+    org.get_json("limits")
+    assert org.api_call_count == len(emulator.served())
+
+
+def test_the_orgs_own_count_is_read_from_its_answers(org: Org) -> None:
+    assert org.api_usage is not None
+    used, allowed = org.api_usage
+    assert 0 < used < allowed
+    org.get_json("limits")
+    assert org.api_usage[0] > used
+
+
+def test_an_org_that_does_not_count_is_not_counted(scripted_org: Org) -> None:
+    assert scripted_org.api_usage is None
+
+
+def test_no_secret_and_no_address_is_said(
+    script: Script, scripted_org: Org, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    script.say(QUERY, 500, b"canary")
+    with pytest.raises(OrgUnreachable) as caught:
+        scripted_org.get_json("query", {"q": "jane.canary@private.example"})
+    everything = [str(caught.value), repr(caught.value), repr(caught.value.__context__)]
+    everything += [repr(vars(scripted_org)), repr(vars(scripted_org._sf)), caplog.text]
+    assert not [text for text in everything if "canary" in text]
+
+
+def test_a_broken_connection_is_not_logged_with_its_query(
+    org: Org, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    emulator.go_wrong({"match": "GET /query", "fault": "drop_before"})
+    org.get_json("query", {"q": "SELECT Id FROM Lead WHERE Email = 'canary@private.example'"})
+    assert "canary" not in caplog.text

@@ -1,0 +1,91 @@
+"""The plan of the house, held: who may know whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pipelines"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module a file imports, those inside functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide who knows whom"
+            module = node.module or ""
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def ours(path: Path) -> set[str]:
+    return {name for name in imports_of(path) if name.split(".")[0] == "pipelines"}
+
+
+def room(path: Path) -> str:
+    """The room a file stands in: its folder, or its own name at the top of the house."""
+    inside = path.relative_to(PACKAGE)
+    return inside.parts[0] if len(inside.parts) > 1 else inside.stem
+
+
+def rooms_known(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in ours(path) if "." in name} - {room(path)}
+
+
+# From top to bottom. A room may know those named here and no other: no arrow upward, no circle.
+MAY_KNOW = {
+    "cli": {"flows", "demo", "preflight", "runs", "summaries", "settings", "errors"},
+    "demo": {"flows", "settings", "errors", "salesforce", "preflight"},
+    "flows": {"runs", "summaries", "judging", "settings", "warehouse", "errors"},
+    "summaries": {"warehouse"},
+    "runs": {"preflight", "judging", "delivery", "rules", "settings", "warehouse", "errors"},
+    "delivery": {"judging", "settling", "preflight", "rules", "salesforce", "warehouse", "errors"},
+    "settling": {"preflight", "rules", "salesforce", "warehouse", "errors"},
+    "judging": {"preflight", "rules", "salesforce", "warehouse"},
+    "preflight": {"rules", "salesforce", "warehouse", "settings", "errors"},
+    "settings": {"errors"},
+    "rules": set(),
+    "warehouse": {"errors"},
+    "salesforce": {"errors"},
+    "errors": set(),
+    "emulator": set(),
+    "__init__": set(),
+}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_knows_only_the_rooms_below_it(path: Path) -> None:
+    assert rooms_known(path) <= MAY_KNOW[room(path)]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_flows_imports_prefect(path: Path) -> None:
+    if room(path) != "flows":
+        assert not any(name.split(".")[0] == "prefect" for name in imports_of(path))
+
+
+def test_nothing_of_the_house_imports_its_tests() -> None:
+    for path in MODULES:
+        assert not any(name.split(".")[0] == "tests" for name in imports_of(path)), path
+
+
+def test_the_top_level_is_as_the_owner_fixed_it() -> None:
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."}
+    assert folders - {"person_sync.egg-info", "build"} == {"pipelines", "sql", "tests", "data"}
+
+
+def test_flows_fits_on_a_screen_and_a_half() -> None:
+    lines = (PACKAGE / "flows.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+
+
+def test_no_test_patches_what_it_tests() -> None:
+    words = ("mock" + ".patch", "Magic" + "Mock", "monkeypatch" + ".setattr", "mocker" + ".")
+    for path in (ROOT / "tests").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not any(word in text for word in words), path
