@@ -8,7 +8,7 @@ the run and positions: rows never pass through Prefect.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
@@ -118,7 +118,7 @@ def resume_batches() -> Summary:
 
 def read_settings() -> Settings:
     """The settings of this machine, secrets from the environment or Prefect Secret blocks."""
-    return load_settings(read_block=lambda name: str(Secret.load(name).get()))
+    return load_settings(read_block=_read_block)
 
 
 def sync_now(settings: Settings, person_ids: Sequence[str]) -> Summary:
@@ -129,6 +129,10 @@ def sync_now(settings: Settings, person_ids: Sequence[str]) -> Summary:
 def resume(settings: Settings) -> Summary:
     """Resume without Prefect."""
     return carry_on(settings, runs.new_request("resume"), plainly)
+
+
+def _read_block(name: str) -> str:
+    return cast(Secret[str], Secret.load(name)).get()
 
 
 def _tell(summary: Summary) -> Summary:

@@ -203,9 +203,8 @@ def find_person_id_field(ground: Ground) -> str:
     ground.person_id_field, ground.person_id_length = "", None
     if not name:
         return "none: the ledger stands alone (delivery is slower and may end in held persons)"
-    field = next(
-        (one for one in ground.described.values() if one.name.lower() == name.lower()), None
-    )
+    fields = ground.described.values()
+    field = next((one for one in fields if one.name.lower() == name.lower()), None)
     remedy = (
         "create it as Text(64), External ID, Unique, case sensitive and let this login edit it, "
         'or set salesforce.person_id_field = "" to run without'

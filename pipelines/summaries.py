@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipelines.warehouse.database import Warehouse
 OUTCOMES = ("created", "updated", "duplicate", "rejected", "held", "open")
 TABLES = ("strategies", "planned", "reasons", "duplicates", "owners", "open_batches")
 Summary = dict[str, Any]
+Row = tuple[str, int, str]
 
 
 def summarise(
@@ -84,37 +86,42 @@ def _instant(run: Mapping[str, Any]) -> str:
     return f"{str(run['finished_at'] or run['started_at'])[:19].replace('T', ' ')} UTC"
 
 
-def _tables(summary: Summary) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+def _tables(summary: Summary) -> Iterator[tuple[str, list[Row]]]:
+    for title, rows in _detailed_tables(summary):
+        counts: dict[tuple[str, str], int] = {}
+        for name, count, words in rows:
+            counts[name, words] = counts.get((name, words), 0) + count
+        merged = [(name, count, words) for (name, words), count in counts.items()]
+        yield title, sorted(merged, key=lambda row: -row[1])
+
+
+def _detailed_tables(summary: Summary) -> Iterator[tuple[str, list[Row]]]:
     yield "per owner strategy", _per_strategy(summary["strategies"])
     yield (
         "would be",
         [
-            (
-                one["decision"],
-                str(one["person_count"]),
-                one["owner_name"] or one["owner_strategy"] or "",
-            )
+            (one["decision"], one["person_count"], one["owner_name"] or one["owner_strategy"] or "")
             for one in summary["planned"]
         ],
     )
     yield (
         "rejected, per rule",
         [
-            (one["rule_name"], str(one["person_count"]), one["sentence"] or "")
+            (one["rule_name"], one["person_count"], one["sentence"] or "")
             for one in summary["reasons"]
         ],
     )
     yield (
         "already known",
         [
-            (f"in {one['matched_in']}", str(one["person_count"]), one["action_taken"])
+            (f"in {one['matched_in']}", one["person_count"], one["action_taken"])
             for one in summary["duplicates"]
         ],
     )
     yield (
         "leads made, per owner",
         [
-            (one["owner_name"] or "?", str(one["created_count"]), one["owner_type"] or "")
+            (one["owner_name"] or "?", one["created_count"], one["owner_type"] or "")
             for one in summary["owners"]
             if one["created_count"]
         ],
@@ -122,27 +129,32 @@ def _tables(summary: Summary) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     yield (
         "open batches",
         [
-            (one["batch_id"], str(one["person_count"]), f"{one['batch_state']} ({one['carrier']})")
+            (one["batch_id"], one["person_count"], f"{one['batch_state']} ({one['carrier']})")
             for one in summary["open_batches"]
         ],
     )
 
 
-def _per_strategy(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def _per_strategy(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
     strategies: dict[str, list[str]] = {}
     totals: dict[str, int] = {}
     for row in rows:
         name = "(undecided)" if row["owner_strategy"] == "NONE" else row["owner_strategy"]
         strategies.setdefault(name, []).append(f"{row['person_count']} {row['outcome']}")
         totals[name] = totals.get(name, 0) + row["person_count"]
-    return [(name, str(totals[name]), ", ".join(words)) for name, words in strategies.items()]
+    return [(name, totals[name], ", ".join(words)) for name, words in strategies.items()]
 
 
-def _columns(cells: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widest = max(len(name) for name, *_ in cells)
-    longest = max(len(count) for _, count, *_ in cells)
-    for name, count, *words in cells:
-        yield f"  {name:<{widest}}  {count:>{longest}}  {' '.join(words)}".rstrip()
+def _columns(cells: Sequence[Row]) -> Iterator[str]:
+    widest = max(_width(name) for name, _, _ in cells)
+    longest = max(len(str(count)) for _, count, _ in cells)
+    for name, count, words in cells:
+        yield f"  {name}{' ' * (widest - _width(name))}  {count:>{longest}}  {words}".rstrip()
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: a name in Chinese characters takes two each."""
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
 
 
 def person_lines(summary: Summary) -> list[str]:
@@ -171,7 +183,10 @@ def as_markdown(summary: Summary) -> str:
     for title, cells in _tables(summary):
         if cells:
             lines += ["", f"### {title}", "", "| | persons | |", "|---|--:|---|"]
-            lines += [f"| {' | '.join(map(_escaped, row))} |" for row in cells]
+            lines += [
+                f"| {_escaped(name)} | {count} | {_escaped(words)} |"
+                for name, count, words in cells
+            ]
     return "\n".join(lines)
 
 

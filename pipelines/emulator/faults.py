@@ -238,12 +238,15 @@ class Wire:
     async def _truncate(
         self, messages: list[Message], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Promise the whole body, send half of it, hang up."""
+        """Promise the whole body, send half of it, hang up; of nothing, not even the status."""
         start, *rest = messages
         body = b"".join(message.get("body", b"") for message in rest)
+        if not body:
+            await self._drop(scope, receive, flush=False)
+            return
         framing = {b"content-length", b"transfer-encoding"}
         headers = [(k, v) for k, v in start["headers"] if k.lower() not in framing]
-        headers.append((b"content-length", str(max(len(body), 2)).encode()))
+        headers.append((b"content-length", str(len(body)).encode()))
         await send({**start, "headers": headers})
         half = body[: len(body) // 2]
         await send({"type": "http.response.body", "body": half, "more_body": True})

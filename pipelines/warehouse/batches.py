@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from sqlalchemy import Connection, RowMapping
@@ -47,9 +47,9 @@ class Batch:
     run_id: str
     batch_state: str
     owner_strategy: str
-    operation: str
-    sobject: str
-    carrier: str
+    operation: Literal["insert", "update"]
+    sobject: Literal["Lead", "Contact"]
+    carrier: Literal["bulk", "collections"]
     assignment_rule_id: str | None
     is_duplicate_wanted: bool
     salesforce_job_id: str | None

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import pandas as pd
 from sqlalchemy import Connection
@@ -79,9 +80,9 @@ class NewBatch:
 
     batch_id: str
     owner_strategy: str
-    operation: str
-    sobject: str
-    carrier: str
+    operation: Literal["insert", "update"]
+    sobject: Literal["Lead", "Contact"]
+    carrier: Literal["bulk", "collections"]
     assignment_rule_id: str | None = None
     is_duplicate_wanted: bool = False
 

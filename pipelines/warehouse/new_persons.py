@@ -197,7 +197,7 @@ def _ask_for(
 
 
 def _can_be_id(warehouse: Warehouse, one: str) -> bool:
-    # Among numbers PostgreSQL would break the statement off over a word, and SQLite takes 007 for 7.
+    # Among numbers PostgreSQL breaks off over a word, and SQLite takes 007 for 7.
     is_number = isinstance(warehouse.persons_table.c.person_id.type, Integer)
     return not is_number or _WHOLE_NUMBER.fullmatch(one) is not None
 

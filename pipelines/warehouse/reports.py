@@ -126,8 +126,9 @@ def person_outcome(warehouse: Warehouse, person_ids: Sequence[str]) -> pd.DataFr
 
     person_id, outcome (of the five, `open` while in a batch, `new` if none), run_id, batch_id,
     batch_state, lead_id, contact_id, owner_strategy, owner_id, owner_name, owner_type, reason_code,
-    filled_fields, decided_at (of an open one: claimed at), rules (broken, comma-separated), messages
-    (of those rules, a line each: may quote the person), matched (`lead 00Q…`, comma-separated).
+    filled_fields, decided_at (of an open one when it was claimed), rules (broken, comma-separated),
+    messages (of those rules, a line each; may quote the person), matched (`lead 00Q…`,
+    comma-separated).
     """
     wanted = list(dict.fromkeys(person_ids))
     parts = [wanted[n : n + _IDS_AT_ONCE] for n in range(0, len(wanted), _IDS_AT_ONCE)]

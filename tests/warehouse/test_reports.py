@@ -1,0 +1,161 @@
+"""What the reports tell of a run and of a person, on every engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.errors import SettingsWrong
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.migrations import migrate
+from pipelines.warehouse.reports import (
+    explain_rules,
+    held_persons,
+    last_run_id,
+    person_outcome,
+    recent_runs,
+    run_summary,
+)
+
+from ..drawing import drawn, told
+from ..filling import fill
+
+
+@pytest.fixture
+def told_run(warehouse: Warehouse) -> Warehouse:
+    """A warehouse after a run in which something of everything happened."""
+    fill(
+        warehouse,
+        "sync_runs",
+        """
+        run_id | started_at | read_count | created_count | rejected_count | open_count | held_count
+        R1     | 2026-01-31 | 6          | 2             | 1              | 1          | 1
+        R0     | 2026-01-30 | 0          | 0             | 0              | 0          | 0
+        """,
+    )
+    fill(
+        warehouse,
+        "lead_batches",
+        """
+        batch_id | batch_state | person_count | created_count | held_count | salesforce_job_id
+        B1       | settled     | 0            | 2             | 1          | J1
+        B2       | closing     | 1            | 0             | 0          | J2
+        """,
+    )
+    fill(warehouse, "salesforce_jobs", "salesforce_job_id | batch_id\nJ1 | B1\nJ2 | B2")
+    fill(
+        warehouse, "person_claims", "person_id | batch_id | owner_strategy\nP5 | B2 | queue:Inbound"
+    )
+    fill(
+        warehouse,
+        "person_outcomes",
+        """
+        person_id | outcome   | batch_id | lead_id | owner_strategy | owner_id | owner_name
+        P1        | created   | B1       | 00Q1    | rules          | 005A     | Mira
+        P2        | created   | B1       | 00Q2    | rules          | 00GB     | Inbound
+        P3        | rejected  |          |         |                |          |
+        P4        | duplicate |          | 00Q9    | rules          |          |
+        P6        | held      | B1       |         | rules          |          |
+        """,
+    )
+    fill(
+        warehouse,
+        "rejected_persons",
+        """
+        person_id | rule_name       | message
+        P3        | company_missing | The company is missing.
+        P3        | email_malformed | The e-mail is none.
+        """,
+    )
+    fill(warehouse, "rejection_rules", "rule_name | sentence\ncompany_missing | No company.")
+    fill(warehouse, "duplicate_persons", "person_id | matched_in | matched_id\nP4 | lead | 00Q9")
+    return warehouse
+
+
+def test_the_last_run_is_the_one_that_began_last(told_run: Warehouse) -> None:
+    assert last_run_id(told_run) == "R1"
+    assert list(recent_runs(told_run)["run_id"]) == ["R1", "R0"]
+    assert list(recent_runs(told_run, most=1)["run_id"]) == ["R1"]
+
+
+def test_before_the_first_run_there_is_no_last_one(warehouse: Warehouse) -> None:
+    assert last_run_id(warehouse) is None
+
+
+def test_a_run_nobody_began_is_a_wrong_argument(warehouse: Warehouse) -> None:
+    with pytest.raises(SettingsWrong, match="no run R7"):
+        run_summary(warehouse, "R7")
+
+
+def test_a_summary_tells_each_strategy_s_persons_by_outcome(told_run: Warehouse) -> None:
+    assert told(run_summary(told_run, "R1").strategies) == told(
+        drawn("""
+        owner_strategy | outcome   | person_count
+        NONE           | rejected  | 1
+        queue:Inbound  | open      | 1
+        rules          | created   | 2
+        rules          | duplicate | 1
+        rules          | held      | 1
+        """)
+    )
+
+
+def test_a_summary_tells_why_persons_were_rejected_and_how_to_mend_it(told_run: Warehouse) -> None:
+    assert told(run_summary(told_run, "R1").reasons)[0] == (
+        ["company_missing", "validation", "NONE", "No company.", "Mend it.", "1", "0"]
+    )
+
+
+def test_a_summary_tells_owners_duplicates_and_open_batches(told_run: Warehouse) -> None:
+    summary = run_summary(told_run, "R1")
+    assert summary.run["read_count"] == 6
+    assert list(summary.owners["owner_name"]) == ["Mira", "Inbound"]
+    assert told(summary.duplicates) == [["lead", "email", "reported", "1", "0"]]
+    assert list(summary.open_batches["batch_id"]) == ["B2"]
+    assert summary.planned.empty
+
+
+def test_a_plan_s_summary_tells_what_would_happen(warehouse: Warehouse) -> None:
+    fill(warehouse, "sync_runs", "run_id | run_mode\nR1 | plan")
+    fill(
+        warehouse,
+        "planned_persons",
+        """
+        person_id | decision | owner_strategy | owner_name
+        P1        | create   | rules          |
+        P2        | create   | rules          |
+        P3        | reject   |                |
+        """,
+    )
+    assert told(run_summary(warehouse, "R1").planned) == [
+        ["NONE", "NONE", "reject", "1"],
+        ["rules", "NONE", "create", "2"],
+    ]
+
+
+def test_held_persons_are_listed_with_the_job_they_were_in(told_run: Warehouse) -> None:
+    held = held_persons(told_run)
+    assert told(held[["person_id", "batch_id", "salesforce_job_id"]]) == [["P6", "B1", "J1"]]
+
+
+def test_each_person_asked_for_gets_one_answer_in_the_order_asked(told_run: Warehouse) -> None:
+    asked = person_outcome(told_run, ["P9", "P5", "P3", "P4", "P1", "P3"])
+    assert told(asked[["person_id", "outcome", "batch_state", "rules", "matched"]]) == told(
+        drawn("""
+        person_id | outcome   | batch_state | rules                            | matched
+        P9        | new       |             |                                  |
+        P5        | open      | closing     |                                  |
+        P3        | rejected  |             | company_missing, email_malformed |
+        P4        | duplicate |             |                                  | lead 00Q9
+        P1        | created   | settled     |                                  |
+        """)
+    )
+
+
+def test_asking_for_nobody_answers_nobody(warehouse: Warehouse) -> None:
+    assert person_outcome(warehouse, []).empty
+
+
+def test_rules_are_told_in_words(warehouse: Warehouse) -> None:
+    rule = {"rule_name": "r", "stage": "owner", "field_name": None, "sentence": "S", "remedy": "M"}
+    migrate(warehouse, [rule])
+    assert told(explain_rules(warehouse)) == [["r", "owner", None, "S", "M"]]
