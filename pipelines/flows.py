@@ -71,23 +71,26 @@ def as_task(step: Callable[..., int], *arguments: Any) -> int:
     return TASKS[step](*arguments)
 
 
+# The arguments are explained in the docstrings because Prefect makes its form's help from them.
+
+
 @flow(name="sync-persons", persist_result=False)
 def sync_persons(
-    owner: Annotated[
-        str | None,
-        Field(title="Owner strategy", description="rules, rule:NAME, user:NAME or queue:NAME"),
-    ] = None,
-    person_ids: Annotated[
-        list[str] | None, Field(title="Only these persons", description="ids, never names")
-    ] = None,
-    limit: Annotated[
-        int | None, Field(title="At most so many persons", ge=1, description="empty: all")
-    ] = None,
-    plan: Annotated[
-        bool, Field(title="Plan only", description="decide everything, send nothing")
-    ] = False,
+    owner: str | None = None,
+    person_ids: list[str] | None = None,
+    limit: Annotated[int, Field(ge=1)] | None = None,
+    plan: bool = False,
 ) -> Summary:
-    """Every new person of the warehouse becomes a Salesforce lead, or is accounted for."""
+    """Every new person of the warehouse becomes a Salesforce lead, or is accounted for.
+
+    Args:
+        owner: Who owns the leads of this run when neither the person nor a choice says so:
+            rules, rule:NAME, user:USERNAME or queue:DEVELOPER_NAME. None: as the settings say.
+        person_ids: Only these persons, by their id in the warehouse (never names or e-mails:
+            parameters are stored in plain text). None: everybody who is new.
+        limit: At most so many persons, the earliest first. None: all.
+        plan: Decide everything, row by row, into planned_persons, and send nothing.
+    """
     request = runs.new_request(
         "plan" if plan else "live",
         owner=owner,
@@ -99,12 +102,12 @@ def sync_persons(
 
 
 @flow(name="sync-person", persist_result=False)
-def sync_person(
-    person_ids: Annotated[
-        list[str], Field(title="These persons, at once", min_length=1, description="ids")
-    ],
-) -> Summary:
-    """A few persons become leads now, without waiting for the schedule."""
+def sync_person(person_ids: Annotated[list[str], Field(min_length=1)]) -> Summary:
+    """A few persons become leads now, without waiting for the schedule.
+
+    Args:
+        person_ids: These persons, by their id in the warehouse.
+    """
     request = runs.new_request("now", person_ids=tuple(person_ids), flow_run_id=runtime.flow_run.id)
     return _tell(sync(read_settings(), request, as_task))
 

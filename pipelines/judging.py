@@ -163,7 +163,9 @@ def weigh(ground: Ground, request: Request, found: pd.DataFrame) -> Verdict:
     decided = duplicates.decide(in_ledger.kept, known, ground.matching, email)
     rejected = pd.concat([screened.rejected, assigned.rejected], ignore_index=True)
     outcomes = [
-        _outcomes(cleaned, rejected["person_id"].drop_duplicates(), "rejected"),
+        # Without their strategy: it may be any text, and outcomes are read without the grants that
+        # rejected_persons asks for.
+        _outcomes(cleaned, rejected["person_id"], "rejected").assign(owner_strategy=None),
         _outcomes(assigned.accepted, among.duplicates["person_id"], "duplicate", "SAME_EMAIL"),
         in_ledger.outcomes.merge(_notes(assigned.accepted), on="person_id"),
         decided.persons[decided.persons["action"] == "duplicate"].assign(outcome="duplicate"),

@@ -40,10 +40,13 @@ def rooms_known(path: Path) -> set[str]:
 # From top to bottom. A room may know those named here and no other: no arrow upward, no circle.
 MAY_KNOW = {
     "cli": {"flows", "demo", "preflight", "runs", "summaries", "settings", "errors"},
-    "demo": {"flows", "settings", "errors", "salesforce", "preflight"},
+    "demo": {"flows", "summaries", "settings", "errors", "salesforce", "preflight"},
     "flows": {"runs", "summaries", "judging", "settings", "warehouse", "errors"},
     "summaries": {"warehouse"},
-    "runs": {"preflight", "judging", "delivery", "rules", "settings", "warehouse", "errors"},
+    "runs": {
+        *("preflight", "judging", "delivery", "summaries"),
+        *("rules", "settings", "warehouse", "errors"),
+    },
     "delivery": {"judging", "settling", "preflight", "rules", "salesforce", "warehouse", "errors"},
     "settling": {"preflight", "rules", "salesforce", "warehouse", "errors"},
     "judging": {"preflight", "rules", "salesforce", "warehouse"},

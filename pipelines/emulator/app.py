@@ -19,13 +19,16 @@ from pipelines.emulator.bulk import Bulk
 from pipelines.emulator.calls import Answer, ApiError, Call, error_items
 from pipelines.emulator.composite import Composite
 from pipelines.emulator.faults import FaultRefused, Faults
-from pipelines.emulator.jobs import Jobs, described
+from pipelines.emulator.job_info import described
+from pipelines.emulator.jobs import Jobs
 from pipelines.emulator.login import Logins
 from pipelines.emulator.org import Org
 from pipelines.emulator.org_file import OrgFileError
-from pipelines.emulator.processing import Processor, Runner
+from pipelines.emulator.processing import Processor
+from pipelines.emulator.record_collections import Collections
 from pipelines.emulator.records import Saver
 from pipelines.emulator.rest import STATUSES, Refused, Rest
+from pipelines.emulator.runner import Runner
 from pipelines.emulator.soql import SoqlError
 from pipelines.emulator.values import WrongJsonType
 
@@ -62,6 +65,7 @@ class Emulator:
         self._logins = Logins(org)
         self._resources = self._routes(
             self._rest,
+            Collections(org, saver, self._rest),
             Bulk(self._jobs, faults.of_next_job),
             Composite(org, saver, self._rest, self.dispatch),
         )
@@ -75,7 +79,9 @@ class Emulator:
     def _start(self, job_id: str) -> None:
         self.runner.add(self._processor.carry(job_id))
 
-    def _routes(self, rest: Rest, bulk: Bulk, composite: Composite) -> list[Resource]:
+    def _routes(
+        self, rest: Rest, many: Collections, bulk: Bulk, composite: Composite
+    ) -> list[Resource]:
         table: dict[str, dict[str, Handler]] = {
             "": {"GET": self._list_resources},
             "/limits": {"GET": self._limits},
@@ -100,12 +106,12 @@ class Emulator:
             "/composite/batch": {"POST": composite.batch},
             "/composite/tree/{}": {"POST": composite.tree},
             "/composite/sobjects": {
-                "POST": rest.create_many,
-                "PATCH": rest.update_many,
-                "DELETE": rest.delete_many,
+                "POST": many.create_many,
+                "PATCH": many.update_many,
+                "DELETE": many.delete_many,
             },
-            "/composite/sobjects/{}": {"GET": rest.read_many, "POST": rest.read_back},
-            "/composite/sobjects/{}/{}": {"PATCH": rest.upsert_many},
+            "/composite/sobjects/{}": {"GET": many.read_many, "POST": many.read_back},
+            "/composite/sobjects/{}/{}": {"PATCH": many.upsert_many},
             "/jobs/ingest": {"GET": bulk.list_ingest, "POST": bulk.create_ingest},
             "/jobs/ingest/{}": {
                 "GET": bulk.show_ingest,
@@ -185,6 +191,8 @@ class Emulator:
             until = self.org.behaviour.misspelt_duplicate_result_until
             value = error_items(refused.failures, "errorCode", call.version, until)
             return Answer(STATUSES.get(refused.failures[0].code, 400), value)
+        except RecursionError:
+            return _refusal(ApiError(400, "JSON_PARSER_ERROR", "the body is nested too deeply"))
         except SoqlError as error:
             return _refusal(ApiError(400, error.code, str(error)))
         except WrongJsonType as error:

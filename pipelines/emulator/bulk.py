@@ -8,7 +8,8 @@ from email.policy import HTTP
 
 from pipelines.emulator import jobs
 from pipelines.emulator.calls import Answer, ApiError, Call, csv_answer, parsed_json
-from pipelines.emulator.jobs import ENDED, Jobs
+from pipelines.emulator.job_info import ENDED, changed, created, described
+from pipelines.emulator.jobs import Jobs
 
 MAX_RECORDS = 250_000
 QUERY_PAGE = 100_000
@@ -27,7 +28,7 @@ class Bulk:
             return self._create_with_data(call)
         asked = call.json_object()
         job = self._jobs.create_ingest(asked, call.user_id, call.version, self._next_faults())
-        return Answer(200, jobs.created(job))
+        return Answer(200, created(job))
 
     def _create_with_data(self, call: Call) -> Answer:
         """Job and data in one request: it begins at once, so it is never safe to repeat (§6.1)."""
@@ -42,7 +43,7 @@ class Bulk:
             raise ApiError(400, "JSON_PARSER_ERROR", "the job must be a JSON object")
         job = self._jobs.create_ingest(asked, call.user_id, call.version, self._next_faults())
         self._jobs.upload(job.id, parts["content"])
-        return Answer(200, jobs.created(self._jobs.close(job.id, call.user_id)))
+        return Answer(200, created(self._jobs.close(job.id, call.user_id)))
 
     def list_ingest(self, call: Call) -> Answer:
         """`GET /jobs/ingest`: every ingest job of the org, orphans included."""
@@ -64,16 +65,16 @@ class Bulk:
         """`PATCH /jobs/ingest/ID`."""
         state = call.json_object().get("state")
         if state == "UploadComplete":
-            return Answer(200, jobs.changed(self._jobs.close(job_id, call.user_id)))
+            return Answer(200, changed(self._jobs.close(job_id, call.user_id)))
         if state == "Aborted":
-            return Answer(200, jobs.changed(self._jobs.abort(job_id, "V2Ingest")))
+            return Answer(200, changed(self._jobs.abort(job_id, "V2Ingest")))
         job = self._jobs.find(job_id, "V2Ingest")
         message = f"Transition from state {job.state} to {state} is not allowed"
         raise ApiError(400, "INVALIDJOBSTATE", message)
 
     def show_ingest(self, _call: Call, job_id: str) -> Answer:
         """`GET /jobs/ingest/ID`."""
-        return Answer(200, jobs.described(self._jobs.find(job_id, "V2Ingest")))
+        return Answer(200, described(self._jobs.find(job_id, "V2Ingest")))
 
     def delete_ingest(self, _call: Call, job_id: str) -> Answer:
         """`DELETE /jobs/ingest/ID`."""
@@ -102,7 +103,7 @@ class Bulk:
     def create_query(self, call: Call) -> Answer:
         """`POST /jobs/query`."""
         job = self._jobs.create_query(call.json_object(), call.user_id, call.version)
-        return Answer(200, jobs.created(job))
+        return Answer(200, created(job))
 
     def list_query(self, call: Call) -> Answer:
         """`GET /jobs/query`."""
@@ -112,13 +113,13 @@ class Bulk:
 
     def show_query(self, _call: Call, job_id: str) -> Answer:
         """`GET /jobs/query/ID`."""
-        return Answer(200, jobs.described(self._jobs.find(job_id, "V2Query")))
+        return Answer(200, described(self._jobs.find(job_id, "V2Query")))
 
     def change_query(self, call: Call, job_id: str) -> Answer:
         """`PATCH /jobs/query/ID`: a query job can only be aborted."""
         if call.json_object().get("state") != "Aborted":
             raise ApiError(400, "INVALIDJOBSTATE", "a query job can only be aborted")
-        return Answer(200, jobs.changed(self._jobs.abort(job_id, "V2Query")))
+        return Answer(200, changed(self._jobs.abort(job_id, "V2Query")))
 
     def delete_query(self, _call: Call, job_id: str) -> Answer:
         """`DELETE /jobs/query/ID`."""

@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from pipelines.emulator.calls import Answer, ApiError, Call, error_items
+from pipelines.emulator.chunks import chunk_of_json
 from pipelines.emulator.org import Org
-from pipelines.emulator.records import SaveOptions, Saver, chunk_of_json
+from pipelines.emulator.records import SaveOptions, Saver
 from pipelines.emulator.rest import Rest
 from pipelines.emulator.schema import SObject
 
@@ -65,7 +66,10 @@ class Composite:
         return _composed(answer.status, answer.value, answer.headers, reference)
 
     def _send(self, call: Call, request: dict[str, Any], url: str, body: Any) -> Answer:
-        split = urlsplit(url)
+        try:
+            split = urlsplit(url)
+        except ValueError:
+            return Answer(404, [{"errorCode": "NOT_FOUND", "message": f"no resource at {url}"}])
         headers = {str(k).lower(): str(v) for k, v in (request.get("httpHeaders") or {}).items()}
         inner = Call(
             method=str(request.get("method", "GET")).upper(),
@@ -95,7 +99,7 @@ class Composite:
 
     def tree(self, call: Call, object_name: str) -> Answer:
         """`POST /composite/tree/X`: all records or none."""
-        sobject = self._rest.sobject(object_name)
+        sobject = self._rest.writable(object_name, "create")
         records = call.json_object().get("records")
         if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
             raise ApiError(400, "JSON_PARSER_ERROR", "records must be a list of objects")
@@ -136,6 +140,8 @@ def _subrequests(requests: Any) -> list[dict[str, Any]]:
     for request in requests:
         if not isinstance(request.get("httpHeaders") or {}, dict):
             raise ApiError(400, "JSON_PARSER_ERROR", "httpHeaders must be an object")
+        if str(request.get("url")).rstrip("/").endswith(("/composite", "/composite/batch")):
+            raise ApiError(400, "INVALID_REQUEST", "a composite cannot hold another composite")
     if len(requests) > MAX_SUBREQUESTS:
         message = f"the number of subrequests is limited to {MAX_SUBREQUESTS}"
         raise ApiError(400, "LIMIT_EXCEEDED", message)

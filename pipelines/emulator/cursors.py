@@ -42,7 +42,7 @@ def next_page(org: Org, reference: str, version: str) -> dict[str, object]:
             "select query, include_deleted from emulator_cursors where locator = ?",
             (ids.normalised(locator) or "",),
         )
-        if found is None or not offset.isdecimal():
+        if found is None or not offset.isdecimal() or len(offset) > 12:
             raise SoqlError("INVALID_QUERY_LOCATOR", "invalid query locator")
         made = plan(org, str(found[0]), include_deleted=bool(found[1]))
         return _page(org, made, locator, int(offset), version)

@@ -10,21 +10,19 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
 from typing import Any
 
 from pipelines.emulator import ids, query
 from pipelines.emulator.calls import ApiError
 from pipelines.emulator.cursors import cursor_rows, cursor_total
+from pipelines.emulator.job_info import COLUMNS, ENDED, Job, job_of_row, listed
 from pipelines.emulator.org import Org
 from pipelines.emulator.ownership import Rule
 from pipelines.emulator.soql import SoqlError
-from pipelines.emulator.store import Row
 from pipelines.emulator.uploads import (
     DELIMITERS,
     BrokenRow,
     JobRefused,
-    Layout,
     header_names,
     read_records,
     read_rows,
@@ -44,7 +42,6 @@ INGEST_PROPERTIES = frozenset(
 )
 INGEST_OPERATIONS = ("insert", "delete", "hardDelete", "update", "upsert")
 QUERY_PROPERTIES = frozenset(["operation", "query", "contentType", "lineEnding", "columnDelimiter"])
-ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 MAX_UPLOAD = 150_000_000
 PIECE = 1 << 20
 LIST_PAGE = 1_000
@@ -54,50 +51,6 @@ MULTIPLE = (
     "then create a new Job and make sure you only do 'PUT' once on a given Job."
 )
 JOB_FAULTS = frozenset({"fail_after_chunk", "abort_after_chunk", "lock_rows", "forget", "stall"})
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job as it stands."""
-
-    id: str
-    kind: str
-    object: str
-    operation: str
-    state: str
-    created_by_id: str
-    created_date: str
-    system_modstamp: str
-    api_version: str
-    line_ending: str
-    column_delimiter: str
-    external_id_field: str | None
-    assignment_rule_id: str | None
-    query: str | None
-    locator: str | None
-    error_message: str | None
-    spoiled: int
-    rows_done: int
-    chunks_done: int
-    failed: int
-    milliseconds: int
-    faults: str
-    forgotten: int
-
-    def layout(self, newline_in_cell: bool) -> Layout:
-        """How the job says its file is written."""
-        return Layout(DELIMITERS[self.column_delimiter], self.line_ending, newline_in_cell)
-
-    def fault(self, name: str) -> float | None:
-        """The number of an injected fault, or None where the job has none of that name."""
-        for fault in json.loads(self.faults):
-            word, _, number = fault.partition(":")
-            if word == name:
-                return float(number or 1)
-        return None
-
-
-COLUMNS = tuple(column.name for column in fields(Job))
 
 
 class Jobs:
@@ -238,13 +191,13 @@ class Jobs:
             f"select {', '.join(COLUMNS)} from emulator_jobs where id = ?",  # noqa: S608
             (ids.normalised(job_id) or "",),
         )
-        return None if found is None else _job(found)
+        return None if found is None else job_of_row(found)
 
     def all(self, kind: str) -> list[Job]:
         """Every job of one kind, in the order they were opened."""
         select = f"select {', '.join(COLUMNS)} from emulator_jobs"  # noqa: S608
         where = " where kind = ? and not forgotten order by rowid"
-        return [_job(row) for row in self._store.rows(select + where, (kind,))]
+        return [job_of_row(row) for row in self._store.rows(select + where, (kind,))]
 
     def open_work(self) -> list[str]:
         """The jobs that were closed but not ended, after a restart."""
@@ -443,77 +396,19 @@ def bulk_plan(org: Org, text: str, include_deleted: bool) -> query.Plan:
     return plan
 
 
-def listed(job: Job) -> dict[str, object]:
-    """A job as the list shows it."""
-    shown: dict[str, object] = {
-        "id": job.id,
-        "operation": job.operation,
-        "object": job.object,
-        "createdById": job.created_by_id,
-        "createdDate": job.created_date,
-        "systemModstamp": job.system_modstamp,
-        "state": job.state,
-        "concurrencyMode": "Parallel",
-        "contentType": "CSV",
-        "apiVersion": float(job.api_version),
-        "jobType": job.kind,
-        "lineEnding": job.line_ending,
-        "columnDelimiter": job.column_delimiter,
-    }
-    if job.kind == "V2Ingest" and job.state == "Open":
-        # Relative, without a leading slash, and only while the job is open (§6.1).
-        shown["contentUrl"] = f"services/data/v{job.api_version}/jobs/ingest/{job.id}/batches"
-    return shown
-
-
-def created(job: Job) -> dict[str, object]:
-    """A job as its creation answers: every default filled in, no jobType yet."""
-    return {k: v for k, v in listed(job).items() if k != "jobType"} | _options(job)
-
-
-def changed(job: Job) -> dict[str, object]:
-    """A job as closing and aborting answer."""
-    left_out = {"jobType", "contentUrl", "lineEnding", "columnDelimiter"}
-    return {k: v for k, v in listed(job).items() if k not in left_out} | _options(job)
-
-
-def described(job: Job) -> dict[str, object]:
-    """A job as polling shows it; the processed count includes the failed rows (§6.1)."""
-    shown = listed(job) | _options(job)
-    shown |= {"retries": 0, "totalProcessingTime": job.milliseconds}
-    if job.kind == "V2Ingest":
-        shown |= {"apiActiveProcessingTime": job.milliseconds, "apexProcessingTime": 0}
-    if job.state not in {"Open", "UploadComplete"}:
-        shown["numberRecordsProcessed"] = job.rows_done
-        if job.kind == "V2Ingest":
-            shown["numberRecordsFailed"] = job.failed
-    if job.state == "Failed":
-        shown["errorMessage"] = job.error_message
-    return shown
-
-
-def _options(job: Job) -> dict[str, object]:
-    options = {
-        "externalIdFieldName": job.external_id_field,
-        "assignmentRuleId": job.assignment_rule_id,
-    }
-    return {name: value for name, value in options.items() if value}
-
-
 def csv_line(cells: Iterable[str], delimiter: str, end: str = "\n") -> bytes:
     """One line, every cell quoted."""
     quoted = f'"{delimiter}"'.join(cell.replace('"', '""') for cell in cells)
     return f'"{quoted}"{end}'.encode()
 
 
-def _job(row: Row) -> Job:
-    return Job(*row)  # type: ignore[arg-type]  # the columns in the order of the fields
-
-
 def _offset(locator: str) -> int:
     if not locator or locator == "null":
         return 0
     try:
-        return int(base64.b64decode(locator, validate=True))
-    except ValueError as error:
-        raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator") from error
+        number = base64.b64decode(locator, validate=True).decode("ascii")
+    except ValueError:
+        number = ""
+    if not number.isdecimal() or len(number) > 12:
+        raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
+    return int(number)

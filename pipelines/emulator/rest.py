@@ -1,37 +1,20 @@
-"""REST on single records, collections and queries (§7)."""
+"""REST on describes, single records and queries (§7)."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pipelines.emulator import cursors, describe, ids, query
-from pipelines.emulator.calls import Answer, ApiError, Call, error_items
+from pipelines.emulator.calls import Answer, ApiError, Call
+from pipelines.emulator.chunks import Chunk, chunk_of_json, refused_fields
 from pipelines.emulator.org import Org
 from pipelines.emulator.ownership import Rule
-from pipelines.emulator.records import (
-    Chunk,
-    Results,
-    Saved,
-    SaveOptions,
-    Saver,
-    chunk_of_json,
-    refused_fields,
-    target_id,
-)
+from pipelines.emulator.records import Results, Saved, SaveOptions, Saver
 from pipelines.emulator.schema import Field, SObject
 from pipelines.emulator.values import Failure, Value, from_json, to_json
 
-MAX_COLLECTION = 200
-MAX_READ_BACK = 2_000
 STATUSES = {"ENTITY_IS_DELETED": 404, "NOT_FOUND": 404}
 NOT_FOUND = "The requested resource does not exist"
-ROLLED_BACK = Failure(
-    "ALL_OR_NONE_OPERATION_ROLLED_BACK",
-    "Record rolled back because not all records were valid and the request was using AllOrNone "
-    "header",
-)
 
 
 class Refused(Exception):
@@ -42,12 +25,8 @@ class Refused(Exception):
         self.failures = failures
 
 
-class RolledBack(Exception):
-    """Some record of an all-or-none request was refused."""
-
-
 class Rest:
-    """Everything under sobjects, composite/sobjects and query."""
+    """Everything under sobjects and query."""
 
     def __init__(self, org: Org, saver: Saver) -> None:
         self._org = org
@@ -79,7 +58,8 @@ class Rest:
             raise ApiError(404, "NOT_FOUND", NOT_FOUND)
         return found
 
-    def _writable(self, name: str, verb: str) -> SObject:
+    def writable(self, name: str, verb: str) -> SObject:
+        """The object of this name, which a request may change."""
         sobject = self.sobject(name)
         if not sobject.writable:
             message = f"entity type {sobject.name} does not support {verb}"
@@ -90,7 +70,7 @@ class Rest:
 
     def create(self, call: Call, object_name: str) -> Answer:
         """`POST /sobjects/X`."""
-        sobject = self._writable(object_name, "create")
+        sobject = self.writable(object_name, "create")
         body = call.json_object()
         if any(name.lower() == "id" for name in body):
             message = "The Id field should not be specified in the sobject data."
@@ -109,11 +89,11 @@ class Rest:
         if self._saver.state_of(sobject, record_id) != "living":
             raise ApiError(404, "NOT_FOUND", NOT_FOUND)
         names = [f.name for f in self._asked_fields(sobject, fields)]
-        return Answer(200, self._records(call, sobject, [record_id], names)[record_id])
+        return Answer(200, self.records(call, sobject, [record_id], names)[record_id])
 
     def update(self, call: Call, object_name: str, record_id: str) -> Answer:
         """`PATCH /sobjects/X/ID`."""
-        sobject = self._writable(object_name, "update")
+        sobject = self.writable(object_name, "update")
         target = self._living(sobject, record_id)
         body = call.json_object()
         if any(name.lower() == "id" for name in body):
@@ -125,7 +105,7 @@ class Rest:
 
     def delete(self, _call: Call, object_name: str, record_id: str) -> Answer:
         """`DELETE /sobjects/X/ID`."""
-        sobject = self._writable(object_name, "delete")
+        sobject = self.writable(object_name, "delete")
         self._saver.delete(sobject, [self._living(sobject, record_id)])
         return Answer(204)
 
@@ -141,7 +121,7 @@ class Rest:
     def read_by_key(self, call: Call, object_name: str, field: str, text: str) -> Answer:
         """`GET /sobjects/X/FIELD/VALUE`."""
         sobject = self.sobject(object_name)
-        key = self._key(sobject, field)
+        key = self.key(sobject, field)
         found = self._saver.find_by_key(sobject, key, self._key_value(key, text))
         if len(found) > 1:
             return self._many(call, sobject, found)
@@ -151,8 +131,8 @@ class Rest:
 
     def upsert(self, call: Call, object_name: str, field: str, text: str) -> Answer:
         """`PATCH /sobjects/X/FIELD/VALUE`: 201 for a new record, 200 for a known one."""
-        sobject = self._writable(object_name, "upsert")
-        key = self._key(sobject, field)
+        sobject = self.writable(object_name, "upsert")
+        key = self.key(sobject, field)
         body = call.json_object()
         if any(name.lower() in {key.name.lower(), "id"} for name in body):
             message = f"The {key.name} field should not be specified in the sobject data."
@@ -180,8 +160,8 @@ class Rest:
 
     def delete_by_key(self, call: Call, object_name: str, field: str, text: str) -> Answer:
         """`DELETE /sobjects/X/FIELD/VALUE`."""
-        sobject = self._writable(object_name, "delete")
-        key = self._key(sobject, field)
+        sobject = self.writable(object_name, "delete")
+        key = self.key(sobject, field)
         found = self._saver.find_by_key(sobject, key, self._key_value(key, text))
         if len(found) > 1:
             return self._many(call, sobject, found)
@@ -193,7 +173,8 @@ class Rest:
     def _many(self, call: Call, sobject: SObject, found: Sequence[str]) -> Answer:
         return Answer(300, [f"{call.data}/sobjects/{sobject.name}/{id_}" for id_ in found])
 
-    def _key(self, sobject: SObject, name: str) -> Field:
+    def key(self, sobject: SObject, name: str) -> Field:
+        """The field a request wants to match on."""
         key = sobject.key_field(name)
         if key is None:
             message = f"Provided external ID field does not exist or is not accessible: {name}"
@@ -230,174 +211,7 @@ class Rest:
         except Failure as failure:
             raise ApiError(400, failure.code, failure.message) from failure
 
-    # -- collections --------------------------------------------------------------------------
-
-    def create_many(self, call: Call) -> Answer:
-        """`POST /composite/sobjects`."""
-
-        def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
-            chunk = chunk_of_json(sobject, records, creating=True)
-            return chunk, self._saver.insert(chunk, self.options(call, sobject))
-
-        return self._save_many(call, save, with_created=False)
-
-    def update_many(self, call: Call) -> Answer:
-        """`PATCH /composite/sobjects`."""
-
-        def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
-            targets, bodies = [], []
-            for record in records:
-                targets.append(str(_taken(record, "id") or ""))
-                bodies.append({k: v for k, v in record.items() if k.lower() != "id"})
-            chunk = chunk_of_json(sobject, bodies, creating=False)
-            found = self._targets(chunk, targets)
-            return chunk, self._saver.update(chunk, found, self.options(call, sobject))
-
-        return self._save_many(call, save, with_created=False)
-
-    def upsert_many(self, call: Call, object_name: str, field: str) -> Answer:
-        """`PATCH /composite/sobjects/X/FIELD`."""
-        key = self._key(self._writable(object_name, "upsert"), field)
-
-        def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
-            keyless = [
-                {k: v for k, v in r.items() if k.lower() != key.name.lower()} for r in records
-            ]
-            chunk = chunk_of_json(sobject, keyless, creating=True)
-            chunk.columns[key.name] = [
-                self._row_key(chunk, key, row, _taken(record, key.name))
-                for row, record in enumerate(records)
-            ]
-            return chunk, self._saver.upsert(chunk, key, self.options(call, sobject))
-
-        return self._save_many(call, save, with_created=True)
-
-    def _row_key(self, chunk: Chunk, key: Field, row: int, given: object) -> Value:
-        try:
-            return from_json(key, given)
-        except Failure as failure:
-            chunk.fail(row, failure)
-            return None
-
-    def delete_many(self, call: Call) -> Answer:
-        """`DELETE /composite/sobjects?ids=…`."""
-        asked = [part for part in call.query.get("ids", "").split(",") if part]
-        _check_size(asked, MAX_COLLECTION)
-        all_or_none = call.query.get("allOrNone", "false").lower() == "true"
-        answers: list[dict[str, object]] = []
-        try:
-            with self._store.savepoint():
-                for text in asked:
-                    failure = self._delete_one(text)
-                    answers.append(self._row_answer(call, text, failure))
-                if all_or_none and not all(answer["success"] for answer in answers):
-                    raise RolledBack
-        except RolledBack:
-            answers = [
-                a if not a["success"] else self._row_answer(call, "", ROLLED_BACK) for a in answers
-            ]
-        return Answer(200, answers)
-
-    def _delete_one(self, text: str) -> Failure | None:
-        target = ids.normalised(text)
-        if target is None:
-            return Failure("MALFORMED_ID", f"malformed id {text}")
-        sobject = self._org.schema.of_id(target)
-        if sobject is None or not sobject.writable:
-            return Failure("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
-        return self._saver.delete(sobject, [target]).get(0)
-
-    def _row_answer(self, call: Call, text: str, failure: Failure | None) -> dict[str, object]:
-        if failure is None:
-            return {"id": ids.normalised(text), "success": True, "errors": []}
-        return {"success": False, "errors": self._row_errors(call, [failure])}
-
-    def _targets(self, chunk: Chunk, texts: Sequence[str]) -> list[str]:
-        found = []
-        for row, text in enumerate(texts):
-            try:
-                found.append(target_id(chunk.sobject["Id"], text))
-            except Failure as failure:
-                found.append("")
-                chunk.fail(row, failure)
-        return found
-
-    def _save_many(
-        self,
-        call: Call,
-        save: Callable[[SObject, list[dict[str, Any]]], tuple[Chunk, Results]],
-        *,
-        with_created: bool,
-    ) -> Answer:
-        body = call.json_object()
-        records = body.get("records")
-        if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-            raise ApiError(400, "JSON_PARSER_ERROR", "records must be a list of objects")
-        _check_size(records, MAX_COLLECTION)
-        groups = self._by_object(records)
-        answers: list[dict[str, object]] = [{}] * len(records)
-        try:
-            with self._store.savepoint():
-                for sobject, rows in groups.items():
-                    chunk, results = save(sobject, [records[row] for row in rows])
-                    for position, row in enumerate(rows):
-                        saved, failures = results.get(position), chunk.failures.get(position, [])
-                        answers[row] = self._saved_answer(call, saved, failures, with_created)
-                if body.get("allOrNone") is True and not all(a["success"] for a in answers):
-                    raise RolledBack
-        except RolledBack:
-            answers = [
-                a if not a["success"] else self._saved_answer(call, None, [ROLLED_BACK], False)
-                for a in answers
-            ]
-        return Answer(200, answers)
-
-    def _by_object(self, records: Sequence[Mapping[str, Any]]) -> dict[SObject, list[int]]:
-        groups: dict[str, list[int]] = defaultdict(list)
-        for row, record in enumerate(records):
-            attributes = record.get("attributes")
-            name = attributes.get("type") if isinstance(attributes, dict) else None
-            sobject = self._org.schema.find(str(name))
-            if sobject is None or not sobject.writable:
-                message = f"sObject type '{name}' is not supported."
-                raise ApiError(400, "INVALID_TYPE", message)
-            groups[sobject.name].append(row)
-        return {self._org.schema[name]: rows for name, rows in groups.items()}
-
-    def _saved_answer(
-        self, call: Call, saved: Saved | None, failures: Sequence[Failure], with_created: bool
-    ) -> dict[str, object]:
-        if saved is None:
-            return {"success": False, "errors": self._row_errors(call, failures)}
-        created = {"created": saved.created} if with_created else {}
-        return {"id": saved.id, "success": True, "errors": [], **created}
-
-    def _row_errors(self, call: Call, failures: Sequence[Failure]) -> Any:
-        return error_items(failures, "statusCode", call.version, 0)
-
-    def read_many(self, call: Call, object_name: str) -> Answer:
-        """`GET /composite/sobjects/X?ids=…&fields=…`."""
-        asked = call.query.get("ids", "").split(",")
-        return self._read_back(call, object_name, asked, call.query.get("fields", "").split(","))
-
-    def read_back(self, call: Call, object_name: str) -> Answer:
-        """`POST /composite/sobjects/X` with ids and fields: null for an unknown id."""
-        body = call.json_object()
-        asked, names = body.get("ids"), body.get("fields")
-        if not isinstance(asked, list) or not isinstance(names, list):
-            raise ApiError(400, "JSON_PARSER_ERROR", "ids and fields must be lists")
-        return self._read_back(call, object_name, list(map(str, asked)), list(map(str, names)))
-
-    def _read_back(
-        self, call: Call, object_name: str, asked: Sequence[str], names: Sequence[str]
-    ) -> Answer:
-        sobject = self.sobject(object_name)
-        _check_size(asked, MAX_READ_BACK)
-        found = [ids.normalised(text) for text in asked]
-        records = self._records(call, sobject, [i for i in found if i is not None], names)
-        return Answer(200, [records.get(i) if i is not None else None for i in found])
-
-    def _records(
+    def records(
         self, call: Call, sobject: SObject, wanted: Sequence[str], names: Sequence[str]
     ) -> dict[str, dict[str, object]]:
         """Records by id; names may go through relationships, as in SOQL."""
@@ -473,16 +287,6 @@ class Rest:
             record: dict[str, object] = {f.name: to_json(f, v) for f, v in fields}  # type: ignore[arg-type]  # no blobs here
             made.append(record | {"Owner": {"Name": owner, "Type": kind}})
         return made
-
-
-def _check_size(items: Sequence[object], limit: int) -> None:
-    if len(items) > limit:
-        message = f"record limit reached. cannot submit more than {limit} records into this call"
-        raise ApiError(400, "EXCEEDED_ID_LIMIT", message)
-
-
-def _taken(record: Mapping[str, Any], name: str) -> Any:
-    return next((v for k, v in record.items() if k.lower() == name.lower()), None)
 
 
 def _page_size(call: Call) -> int:

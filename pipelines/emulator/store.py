@@ -58,8 +58,10 @@ class Store:
         self._depth = 0
         try:
             self._connection = sqlite3.connect(
-                path or ":memory:", isolation_level=None, check_same_thread=False
+                path or ":memory:", timeout=1.0, isolation_level=None, check_same_thread=False
             )
+            # Two emulators on one file would hand out the same ids: the second one is refused.
+            self._connection.execute("pragma locking_mode = exclusive")
             # A process killed at any instant loses nothing committed; only a power cut could.
             self._connection.execute("pragma journal_mode = wal")
             self._connection.execute("pragma synchronous = normal")

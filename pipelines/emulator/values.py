@@ -7,6 +7,7 @@ instants as ISO text in UTC, so that comparing the text compares the moments.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ def from_csv(field: Field, text: str) -> Value:
     if field.type == "int":
         if not INTEGER.fullmatch(text):
             raise _wrong_type(field, text)
-        return _in_range(field, int(float(text)) if "." in text else int(text), text)
+        _in_range(field, float(text), text)
+        return int(text.partition(".")[0])
     if field.type in FRACTION_TYPES:
         if not NUMBER.fullmatch(text):
             raise _wrong_type(field, text)
@@ -121,8 +123,8 @@ def _json_number(field: Field, value: object) -> Value:
     pattern = INTEGER if field.type == "int" else NUMBER
     if not pattern.fullmatch(str(value)):
         raise WrongJsonType(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
-    number = int(float(value)) if field.type == "int" and abs(float(value)) < 1e15 else float(value)
-    return _in_range(field, number, str(value))
+    number = _in_range(field, float(str(value)), str(value))
+    return int(number) if field.type == "int" else number
 
 
 def _kind(value: object) -> str:
@@ -230,7 +232,7 @@ def _wrong_type(field: Field, text: str) -> Failure:
     return Failure("INVALID_TYPE_ON_FIELD_IN_RECORD", message, (field.name,))
 
 
-def _in_range(field: Field, number: int | float, text: str) -> int | float:
+def _in_range(field: Field, number: float, text: str) -> float:
     if abs(number) >= 10 ** ((field.precision or 18) - field.scale):
         message = f"{field.label}: value outside of valid range on numeric field: {text}"
         raise Failure("NUMBER_OUTSIDE_VALID_RANGE", message, (field.name,))
@@ -298,6 +300,8 @@ def to_csv(field: Field, value: Value) -> str:
 
 def java_double(number: float) -> str:
     """A number as Java prints it: 912260031 comes back as 9.12260031E8 (ten facts, 7)."""
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
     if number == 0 or 1e-3 <= abs(number) < 1e7:
         return repr(number)
     mantissa, _, exponent = f"{number:.17e}".partition("e")

@@ -22,7 +22,6 @@ _PANDAS_TYPES = {
     pa.string(): pd.StringDtype(na_value=np.nan),
     pa.bool_(): pd.BooleanDtype(),
     pa.int64(): pd.Int64Dtype(),
-    pa.float64(): np.dtype("float64"),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, LiteralString
 
 import psycopg
 import psycopg.conninfo
+import psycopg.errors
 import pyarrow as pa
 from psycopg import sql
 from psycopg.pq import PGconn, PollingStatus
@@ -29,7 +30,7 @@ from sqlalchemy import (
     text,
 )
 
-from pipelines.errors import SyncError
+from pipelines.errors import SettingsWrong, SyncError
 from pipelines.warehouse.dialects import ROWS_AT_ONCE, Dialect, Explanation, Query
 from pipelines.warehouse.errors import as_ours, of_sqlstate
 from pipelines.warehouse.frames import from_csv, to_csv
@@ -85,6 +86,10 @@ class PostgreSQL(Dialect):
 
     def connect_error(self, error: exc.DBAPIError, url: URL) -> SyncError:
         """libpq gives a refused connection no SQLSTATE, so the server is asked once more for it."""
+        if isinstance(error.orig, psycopg.ProgrammingError):
+            return SettingsWrong("`warehouse.url` holds an option that PostgreSQL does not know")
+        if isinstance(error.orig, psycopg.errors.ConnectionTimeout):
+            return as_ours(error)
         code = _sqlstate_of_connecting(url, self.connect_arguments())
         return of_sqlstate(code) if code else as_ours(error)
 
@@ -161,13 +166,14 @@ def _sqlstate_of_connecting(url: URL, arguments: Mapping[str, Any]) -> str | Non
     """
     if not hasattr(os, "memfd_create"):
         return None
-    address = url.translate_connect_args(username="user", database="dbname")
-    conninfo = psycopg.conninfo.make_conninfo(**{**arguments, **address, **url.query})
+    _, address = url.get_dialect()().create_connect_args(url)
+    known = {**arguments, **address}
+    conninfo = psycopg.conninfo.make_conninfo(**known)
     # In memory: the trace holds what was said, and that may be the password.
     with os.fdopen(os.memfd_create("libpq"), "w+", errors="replace") as trace:
         connection = PGconn.connect_start(conninfo.encode())
         connection.trace(trace.fileno())
-        _knock(connection, seconds=arguments["connect_timeout"])
+        _knock(connection, seconds=float(known["connect_timeout"]))
         connection.untrace()
         connection.finish()
         trace.seek(0)
@@ -176,7 +182,7 @@ def _sqlstate_of_connecting(url: URL, arguments: Mapping[str, Any]) -> str | Non
 
 
 def _knock(connection: AnyPGconn, seconds: float) -> None:
-    status = PollingStatus.WRITING
+    status = PollingStatus.FAILED if connection.socket < 0 else PollingStatus.WRITING
     while status in (PollingStatus.READING, PollingStatus.WRITING):
         sockets = [connection.socket]
         reads, writes = (sockets, []) if status == PollingStatus.READING else ([], sockets)

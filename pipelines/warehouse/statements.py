@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Boolean, DateTime, TextClause, bindparam, text
+from sqlalchemy import Boolean, DateTime, String, TextClause, bindparam, text
 from sqlalchemy.sql.selectable import TextualSelect
 from sqlalchemy.types import TypeEngine
 
@@ -69,7 +69,7 @@ def statement(
     """The query of that name, its parameters bound by type and its result columns typed by name.
 
     `*_at`, `*_until` and `*_from` come back as naive UTC datetimes, `is_*` and `has_*` as bool.
-    A list or tuple as a parameter is spread: `in (:names)`.
+    A list or tuple of texts as a parameter is spread: `in (:names)`.
     """
     clause = _parsed(name, folder)
     typed = clause.bindparams(*(_parameter(key, parameters[key]) for key in parameters))
@@ -99,7 +99,8 @@ def _parsed(name: str, folder: str) -> TextClause:
 def _parameter(name: str, value: Any) -> Any:
     # A null has no type of its own and PostgreSQL asks for one, so the name decides where it can.
     if isinstance(value, list | tuple):
-        return bindparam(name, value=list(value), expanding=True)
+        # Untyped, an empty list reads as one of integers to PostgreSQL.
+        return bindparam(name, value=list(value), expanding=True, type_=String())
     if isinstance(value, datetime) or _INSTANT.fullmatch(name):
         return bindparam(name, value=value, type_=DateTime())
     if isinstance(value, bool) or _YES_OR_NO.fullmatch(name):

@@ -115,9 +115,11 @@ def test_it_loads_and_reads_in_bulk(sf, emulated, tmp_path):
     assert upserted[0]["numberRecordsFailed"] == 0
     deleted = sf.bulk2.Lead.delete(records=[{"Id": saved[-1]["sf__Id"]}], wait=0.1)
     assert deleted[0]["numberRecordsFailed"] == 0
-    pages = sf.bulk2.Lead.query("SELECT Id, LastName FROM Lead WHERE City = 'Rome'", max_records=4)
+    pages = sf.bulk2.Lead.query(
+        "SELECT Id, LastName FROM Lead WHERE City = 'Rome'", max_records=4, wait=0.1
+    )
     assert sum(len(list(csv.DictReader(io.StringIO(page)))) for page in pages) == 10
-    files = sf.bulk2.Lead.download("SELECT Id FROM Lead", str(tmp_path), max_records=100)
+    files = sf.bulk2.Lead.download("SELECT Id FROM Lead", str(tmp_path), max_records=100, wait=0.1)
     assert sum(part["number_of_records"] for part in files) == 304
 
 

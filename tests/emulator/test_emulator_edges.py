@@ -869,3 +869,49 @@ def test_a_late_chunk_may_land_after_an_abort(org_of):
         assert len(org.rows("SELECT Id FROM Lead")) == after
         counts[late] = after - before
     assert counts == {"true": 200, "false": 0}
+
+
+def test_numbers_beyond_all_bounds_are_refused_and_break_nothing(org):
+    for number in (10**400, -(10**400), "9" * 400):
+        refused = error_of(org.create(LastName="L", Company="C", NumberOfEmployees=number))
+        assert refused["errorCode"] == "NUMBER_OUTSIDE_VALID_RANGE"
+    text = f"LastName,Company,NumberOfEmployees,AnnualRevenue\nL,C,{'9' * 6_000},\nM,C,,1e999\n"
+    codes = {error.partition(":")[0] for error in org.load(text).errors}
+    assert codes == {"NUMBER_OUTSIDE_VALID_RANGE"}
+
+
+def test_an_id_beside_another_key_is_no_second_target(org):
+    other = org.lead()
+    text = f"Id,LastName,Company,Person_Id__c\n{other},L,C,p1\n"
+    loaded = org.load(text, "upsert", externalIdFieldName="Person_Id__c")
+    assert loaded.errors[0].startswith("INVALID_FIELD_FOR_INSERT_UPDATE:")
+    records = {"records": [lead_of(), {"attributes": {"type": "Contact"}, "LastName": "L"}]}
+    mixed = org.call("PATCH", "/composite/sobjects/Lead/Person_Id__c", json=records)
+    assert error_of(mixed)["errorCode"] == "INVALID_TYPE"
+
+
+def test_collections_may_mix_objects_and_upsert_by_id(org):
+    made = org.lead()
+    records = [lead_of(), {"attributes": {"type": "Contact"}, "LastName": "L"}, lead_of()]
+    rows = org.call("POST", "/composite/sobjects", json={"records": records}).json()
+    assert [row["id"][:3] for row in rows] == ["00Q", "003", "00Q"]
+    by_id = {"records": [lead_of(Id=made, City="Rome"), lead_of(Id="nonsense")]}
+    rows = org.call("PATCH", "/composite/sobjects/Lead/Id", json=by_id).json()
+    assert [row["success"] for row in rows] == [True, False]
+    assert rows[0]["created"] is False
+
+
+def test_what_no_composite_may_hold(org):
+    for url in ("/services/data/v68.0/composite", "/services/data/v68.0/composite/batch/"):
+        inner = {"compositeRequest": [{"method": "POST", "url": url, "referenceId": "a"}]}
+        assert org.call("POST", "/composite", json=inner).status_code == 400
+    broken = {"compositeRequest": [{"method": "GET", "url": "//[", "referenceId": "a"}]}
+    answer = org.call("POST", "/composite", json=broken).json()["compositeResponse"][0]
+    assert answer["httpStatusCode"] == 404
+    for depth in (200, 300, 400, 450, 490, 2_000):
+        body = '{"x":[' * depth + "]}" * depth
+        head = '{"compositeRequest":[{"method":"POST","url":"/services/data/v68.0/sobjects/Lead"'
+        text = f'{head},"referenceId":"a","body":{body}}}]}}'
+        assert org.call("POST", "/composite", data=text).status_code in {200, 400}, depth
+    user_tree = {"records": [{"attributes": {"type": "User", "referenceId": "a"}}]}
+    assert org.call("POST", "/composite/tree/User", json=user_tree).status_code == 400

@@ -150,6 +150,13 @@ def test_a_store_that_is_none_keeps_it_from_starting(tmp_path):
     assert (code, str(path) in said) == (2, True)
 
 
+def test_two_emulators_never_share_a_store(start, tmp_path):
+    arguments = ("--port", "0", "--store", str(tmp_path / "org.db"))
+    start(*arguments)
+    code, said = run_once(*arguments)
+    assert (code, "locked" in said) == (2, True)
+
+
 def test_an_org_file_with_a_key_file_beside_it(start, tmp_path, basic_org, client):
     (tmp_path / "key.pem").write_text("a public key")
     path = tmp_path / "org.toml"

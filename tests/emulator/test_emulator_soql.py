@@ -11,6 +11,14 @@ from hypothesis import strategies as st
 
 from .test_emulator_core import error_of
 
+NAMES = (
+    "LastName Company OwnerId AnnualRevenue DoNotCall records attributes type ids Email "
+    "compositeRequest url method body object operation"
+)
+PARTS = (
+    "sobjects Lead query queryAll jobs ingest composite limits describe Email Id x batches results "
+    "01g5e00000AbCd1AAF-9 7505e00000AbCd1AAF %00 %C3%28 .. +"
+)
 LEADS = """
 [[user]]
 username = "ada@t.example"
@@ -272,7 +280,7 @@ def test_no_bytes_as_csv_are_ever_a_500(org, data):
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(["LastName", "Company", "records", "attributes", "x", "Email"]),
+                st.sampled_from(NAMES.split(" ")),
                 inner,
             )
         ),
@@ -280,9 +288,31 @@ def test_no_bytes_as_csv_are_ever_a_500(org, data):
     )
 )
 def test_no_json_is_ever_a_500(org, value):
-    for path in ("/sobjects/Lead", "/composite/sobjects", "/composite", "/jobs/ingest"):
+    for path in (
+        "/sobjects/Lead",
+        "/composite/sobjects",
+        "/composite/sobjects/Lead",
+        "/composite",
+        "/composite/tree/Lead",
+        "/jobs/ingest",
+        "/jobs/query",
+    ):
         answer = org.call("POST", path, data=json.dumps(value).encode())
         assert answer.status_code < 500, answer.text
+
+
+@settings(SHARED, max_examples=80)
+@given(
+    method=st.sampled_from(["GET", "POST", "PATCH", "DELETE", "PUT"]),
+    parts=st.lists(
+        st.sampled_from(PARTS.split(" ")),
+        max_size=5,
+    ),
+    query=st.text("qaids=&locator%+1,{}'", max_size=30),
+)
+def test_no_path_is_ever_a_500(org, method, parts, query):
+    answer = org.call(method, f"/{'/'.join(parts)}?{query}", data=b"{}")
+    assert answer.status_code < 500, answer.text
 
 
 def test_an_in_list_over_many_leads_is_quick(org):

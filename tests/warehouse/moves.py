@@ -1,4 +1,4 @@
-"""The ledger's moves, drawn: persons put in, judged and settled in as many words as a test needs."""
+"""The ledger's moves, drawn: persons put in, judged and settled, in the words a test needs."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def filled(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def judgement(table: str | pd.DataFrame, carrier: str = "bulk") -> ledger.Judgement:
-    """Who `becomes` what: `rejected`, `duplicate of PERSON`, `duplicate in lead` or a batch's id."""
+    """Who `becomes` what: `rejected`, `duplicate of PERSON`, `duplicate in lead`, or a batch."""
     judged = drawn_rows(table) if isinstance(table, str) else table
     judged = judged.assign(batch_id=judged["becomes"], source_changed_at=pd.NaT)
     is_rejected = judged["becomes"] == "rejected"

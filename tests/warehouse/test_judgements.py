@@ -84,9 +84,7 @@ def test_who_is_in_flight_elsewhere_is_not_touched(warehouse: Warehouse) -> None
     begin(warehouse, "R1")
     planned(warehouse, "P1", "P2")
     begin(warehouse, "R2")
-    recorded = judge(
-        warehouse, "person_id | becomes\nP1 | B2\nP2 | rejected\nP3 | B2", run_id="R2"
-    )
+    recorded = judge(warehouse, "person_id | becomes\nP1 | B2\nP2 | rejected\nP3 | B2", run_id="R2")
     assert recorded.taken_by_others == ["P1", "P2"]
     assert [batch.person_count for batch in recorded.batches] == [1]
     assert cells(warehouse, CLAIMS) == [("P1", "B1", 1), ("P2", "B1", 1), ("P3", "B2", 1)]
@@ -133,9 +131,7 @@ def test_of_two_with_one_email_in_a_judgement_one_is_sent(warehouse: Warehouse) 
 def test_who_is_sent_again_keeps_the_email(warehouse: Warehouse) -> None:
     begin(warehouse)
     judge(warehouse, "person_id | becomes | email_key\nP1 | duplicate in lead | e1")
-    recorded = judge(
-        warehouse, "person_id | becomes | email_key | attempt_count\nP1 | B1 | e1 | 1"
-    )
+    recorded = judge(warehouse, "person_id | becomes | email_key | attempt_count\nP1 | B1 | e1 | 1")
     assert recorded.released == []
     assert cells(warehouse, EMAILS) == [("e1", "P1")]
 
@@ -223,7 +219,9 @@ def test_a_broken_off_judgement_leaves_nothing(warehouse: Warehouse) -> None:
 def test_holders_of_emails_come_with_what_they_have_in_salesforce(warehouse: Warehouse) -> None:
     begin(warehouse, "R1")
     batch = closing(warehouse, planned(warehouse, "P1"))
-    ledger.settle(warehouse, batch, settlement("person_id | outcome | lead_id\nP1 | created | 00Q1"))
+    ledger.settle(
+        warehouse, batch, settlement("person_id | outcome | lead_id\nP1 | created | 00Q1")
+    )
     begin(warehouse, "R2")
     judge(warehouse, "person_id | becomes | email_key\nP2 | B2 | e2", "R2")
     change(warehouse, "update person_claims set contact_id = '0031'")

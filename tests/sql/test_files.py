@@ -1,0 +1,115 @@
+"""The SQL files: each is used, says what it is, keeps the form, means the same everywhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.warehouse.statements import SQL_FOLDER, statements_in, without_comments
+
+ROOT = SQL_FOLDER.parent
+FILES = sorted(SQL_FOLDER.glob("*/*.sql"))
+QUERIES = {file.stem for file in SQL_FOLDER.glob("queries/*.sql")}
+SOURCES = [ast.parse(file.read_text()) for file in (ROOT / "pipelines").rglob("*.py")]
+
+# What an engine does silently otherwise, or not at all, with what to write instead.
+FOREIGN = {
+    r"\bcast\s*\([^()]* as date\)": "date(x): SQLite casts to the number 2026",
+    r"::": "cast(x as text)",
+    r"\bcurrent_(timestamp|date|time)\b|\bnow\(\)": ":now from Python, in UTC",
+    r"(?<!1\.0 \* )\b\w+\s*/\s*\w": "1.0 * a / nullif(b, 0): integers divide to 0",
+    r"\bconcat\(|\bilike\b|\bdate_trunc\(|\bextract\(|\bregexp_\w+\(": "plain SQL: SQLite has none",
+    r"\bmerge into\b|\bfor update\b|\btruncate\b|\bqualify\b|\bgroup by all\b": "plain SQL",
+    r"\bgenerated always\b|\bserial\b|\bautoincrement\b": "keys minted in Python",
+    r"\breferences\b": "a query that checks: DuckDB never updates a row that is referenced",
+    r"\badd column if not exists\b|\badd constraint\b": "a numbered migration",
+    r"\bmain\.|\bpublic\.|\bperson_sync\.": "the search path decides",
+    r"\(values[^()]*\([^()]*\)[^()]*\) as \w+ \(": "with r (a, b) as (values …)",
+    r"\bgroup_concat\(|\bstring_agg\(": "join in Python",
+}
+
+
+def strings_in_code() -> set[str]:
+    nodes = (node for source in SOURCES for node in ast.walk(source))
+    constants = (node.value for node in nodes if isinstance(node, ast.Constant))
+    return {value for value in constants if isinstance(value, str)}
+
+
+def names_run() -> set[str]:
+    """The first text given to a call of run(…, "name") or read_frame(…, "name")."""
+    calls = (n for source in SOURCES for n in ast.walk(source) if isinstance(n, ast.Call))
+    return {
+        argument.value
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("run", "read_frame")
+        for argument in call.args[1:2]
+        if isinstance(argument, ast.Constant) and "warehouse" in ast.unparse(call.func)
+    }
+
+
+def test_every_query_file_is_used() -> None:
+    assert strings_in_code() >= QUERIES
+
+
+def test_every_query_that_is_run_has_a_file() -> None:
+    assert names_run() <= QUERIES
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_begins_with_a_sentence(file: Path) -> None:
+    assert re.match(r"-- \S+ .*[.:;]\n", file.read_text())
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if f.parent.name != "migrations"], ids=lambda file: file.stem
+)
+def test_a_query_a_view_and_a_check_are_one_statement(file: Path) -> None:
+    assert len(statements_in(file.read_text())) == 1
+    assert ";" not in without_comments(file.read_text())
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if f.parent.name in ("views", "checks")], ids=lambda file: file.stem
+)
+def test_a_view_and_a_check_only_read(file: Path) -> None:
+    assert re.match(r"(with|select)\b", without_comments(file.read_text()))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_engine_would_understand_it_otherwise(file: Path) -> None:
+    words = re.sub(r"'(?:[^']|'')*'", "''", without_comments(file.read_text()))
+    found = {reason for form, reason in FOREIGN.items() if re.search(form, words)}
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "select cast(started_at as date) from t",
+        "select x::text from t",
+        "select a / b from t",
+        "where at < current_timestamp",
+        "select * from (values (1, 2)) as r (a, b)",
+    ],
+)
+def test_the_lint_itself_finds_what_it_is_for(line: str) -> None:
+    assert any(re.search(form, line) for form in FOREIGN)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_views_are_read_only_by_views(file: Path) -> None:
+    read = set(re.findall(r"\b(?:from|join) ((?:dim|fct|rpt)_\w+)", file.read_text()))
+    may_read = file.stem.startswith("rpt_") and all(not name.startswith("rpt_") for name in read)
+    assert not read or may_read
+
+
+def test_the_form_is_held() -> None:
+    """By sqlfluff, once for all files: it takes seconds to start."""
+    command = [sys.executable, "-m", "sqlfluff", "lint", "--disable-progress-bar", "sql"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,235 @@
+"""Several runs at once, in threads and processes: nobody twice, nobody lost, no deadlock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from typing import TypeVar
+
+import pandas as pd
+import pytest
+
+from pipelines.errors import FencedOff, WrongOrg
+from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse.database import Warehouse, open_warehouse
+from tests.warehouse.moves import (
+    begin,
+    cells,
+    closing,
+    judge,
+    judgement,
+    lawful,
+    planned,
+    put_persons,
+    settlement,
+)
+
+Answer = TypeVar("Answer")
+
+
+def at_once(*actions: Callable[[], Answer]) -> list[Answer]:
+    """What the actions answer, all let go at the same instant in threads of their own."""
+    line = threading.Barrier(len(actions))
+
+    def start(action: Callable[[], Answer]) -> Answer:
+        line.wait(10)
+        return action()
+
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return list(pool.map(start, actions))
+
+
+def judge_everybody(url: str, run_id: str, *, backwards: bool) -> int:
+    """A whole run on a connection of its own; answers how many persons it got."""
+    with open_warehouse(url) as warehouse:
+        begin(warehouse, run_id)
+        count = new_persons.list_new_persons(warehouse, run_id)
+        firsts = range(1, count + 1, 50)
+        for first in reversed(firsts) if backwards else firsts:
+            judge_slice(warehouse, run_id, first)
+        return ledger.run_counts(warehouse, run_id).read_count
+
+
+def judge_slice(warehouse: Warehouse, run_id: str, first: int) -> None:
+    released = True
+    while released:
+        found = new_persons.read_slice(warehouse, run_id, first, first + 49, [])
+        if found.empty:
+            return
+        verdict = judgement(with_fates(warehouse, run_id, found, f"{run_id}-{first}"))
+        recorded = ledger.record_judgement(warehouse, run_id, verdict, lease_seconds=60)
+        released = bool(recorded.released)
+
+
+def with_fates(warehouse: Warehouse, run_id: str, found: pd.DataFrame, batch: str) -> pd.DataFrame:
+    """Every third is rejected; two neighbours have one e-mail, and the second is a duplicate."""
+    number = found["person_id"].astype("int64")
+    emails = ("e" + (number // 2).astype("str")).where(number % 3 > 0)
+    holders = ledger.known_holders(warehouse, run_id, emails)
+    becomes = pd.Series(f"{batch}-{len(found)}", index=found.index)
+    becomes = becomes.mask(
+        emails.isin(holders["email_key"]) | emails.duplicated(), "duplicate in lead"
+    )
+    becomes = becomes.mask(number % 3 == 0, "rejected")
+    return found.assign(becomes=becomes.astype("str"), email_key=emails).drop(
+        columns="owner_strategy"
+    )
+
+
+def all_accounted_for(warehouse: Warehouse, persons: int) -> bool:
+    [(read,)] = cells(warehouse, "select sum(read_count) from sync_runs")
+    [(decided,)] = cells(warehouse, "select count(*) from person_outcomes")
+    [(claimed,)] = cells(warehouse, "select count(*) from person_claims")
+    [(sent_emails,)] = cells(warehouse, "select count(distinct email_key) from person_claims")
+    assert read == decided + claimed == persons
+    assert sent_emails == claimed
+    return lawful(warehouse)
+
+
+def test_four_runs_in_threads_claim_each_person_once(
+    warehouse: Warehouse, warehouse_url: str
+) -> None:
+    put_persons(warehouse, "person_id\n" + "\n".join(map(str, range(400))))
+    got = at_once(
+        *(
+            lambda n=n: judge_everybody(warehouse_url, f"R{n}", backwards=n % 2 == 1)
+            for n in range(4)
+        )
+    )
+    assert sum(got) == 400
+    assert all_accounted_for(warehouse, 400)
+
+
+def test_three_runs_in_processes_claim_each_person_once(
+    warehouse: Warehouse, warehouse_url: str
+) -> None:
+    put_persons(warehouse, "person_id\n" + "\n".join(map(str, range(300))))
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        runs = [
+            pool.submit(judge_everybody, warehouse_url, f"R{n}", backwards=n == 1) for n in range(3)
+        ]
+        assert sum(run.result(120) for run in runs) == 300
+    assert all_accounted_for(warehouse, 300)
+
+
+@pytest.fixture
+def second(warehouse_url: str) -> Iterator[Warehouse]:
+    """The same warehouse, opened by somebody else."""
+    with open_warehouse(warehouse_url) as opened:
+        yield opened
+
+
+def test_of_two_persons_with_one_email_one_is_sent(warehouse: Warehouse, second: Warehouse) -> None:
+    for run_id in ("R1", "R2"):
+        begin(warehouse, run_id)
+    for n in range(20):
+        one, other = at_once(
+            lambda n=n: judge(warehouse, f"person_id | becomes | email_key\nA{n} | A{n} | e{n}"),
+            lambda n=n: judge(second, f"person_id | becomes | email_key\nB{n} | B{n} | e{n}", "R2"),
+        )
+        assert sorted([one.released, other.released]) in ([[], [f"A{n}"]], [[], [f"B{n}"]])
+        assert len(one.batches) + len(other.batches) == 1
+    assert lawful(warehouse)
+
+
+def test_emails_held_crosswise_end_in_no_deadlock(warehouse: Warehouse, second: Warehouse) -> None:
+    for run_id in ("R1", "R2"):
+        begin(warehouse, run_id)
+    heading = "person_id | becomes | email_key\n"
+    for n in range(10):
+        up = "\n".join(f"A{n}-{i:03} | A{n} | e{n}-{i:03}" for i in range(100))
+        down = "\n".join(f"B{n}-{i:03} | B{n} | e{n}-{99 - i:03}" for i in range(100))
+        one, other = at_once(
+            lambda up=up: judge(warehouse, heading + up),
+            lambda down=down: judge(second, heading + down, "R2"),
+        )
+        assert len(one.released) + len(other.released) == 100
+    assert lawful(warehouse)
+
+
+def test_of_two_who_take_a_batch_over_one_gets_it(warehouse: Warehouse, second: Warehouse) -> None:
+    begin(warehouse, "R0")
+    rows = "\n".join(f"P{n} | B{n}" for n in range(12))
+    judge(warehouse, f"person_id | becomes\n{rows}", "R0")
+    for run_id in ("R1", "R2"):
+        begin(warehouse, run_id)
+    ledger.end_run(warehouse, "R0", "failed", api_call_count=0)
+    one, other = at_once(lambda: taken(warehouse, "R1"), lambda: taken(second, "R2"))
+    assert sorted(one + other) == sorted(f"B{n}" for n in range(12))
+    assert cells(warehouse, "select distinct fence from lead_batches") == [(2,)]
+
+
+def taken(warehouse: Warehouse, run_id: str) -> list[str]:
+    found = ledger.take_abandoned(
+        warehouse, run_id, lease_seconds=60, is_alive=lambda _host, _pid: True
+    )
+    return [batch.batch_id for batch in found]
+
+
+def test_a_settlement_and_a_take_over_never_both_have_the_batch(
+    warehouse: Warehouse, second: Warehouse
+) -> None:
+    for n in range(10):
+        begin(warehouse, f"R{n}")
+        batch = closing(warehouse, planned_as(warehouse, n))
+        begin(warehouse, f"T{n}")
+        change_hands = [lambda b=batch, n=n: settled(warehouse, b, f"P{n}")]
+        change_hands += [lambda n=n: bool(forced(second, f"T{n}"))]
+        is_settled, is_taken = at_once(*change_hands)
+        assert is_settled is not is_taken
+    assert lawful(warehouse)
+
+
+def planned_as(warehouse: Warehouse, n: int) -> ledger.Batch:
+    table = f"person_id | becomes\nP{n} | B{n}"
+    return judge(warehouse, table, f"R{n}").batches[0]
+
+
+def settled(warehouse: Warehouse, batch: ledger.Batch, person_id: str) -> bool:
+    try:
+        ledger.settle(warehouse, batch, settlement(f"person_id | outcome\n{person_id} | created"))
+    except FencedOff:
+        return False
+    return True
+
+
+def forced(warehouse: Warehouse, run_id: str) -> list[str]:
+    found = ledger.take_abandoned(
+        warehouse, run_id, lease_seconds=60, is_alive=lambda _host, _pid: False
+    )
+    return [batch.batch_id for batch in found if batch.run_id == run_id.replace("T", "R")]
+
+
+def test_of_two_first_orgs_the_ledger_belongs_to_one(
+    warehouse: Warehouse, second: Warehouse
+) -> None:
+    for run_id in ("R1", "R2"):
+        begin(warehouse, run_id)
+    bound = at_once(lambda: binds(warehouse, "R1", "00D1"), lambda: binds(second, "R2", "00D2"))
+    assert sorted(bound) == [False, True]
+    assert len(cells(warehouse, "select org_id from sync_orgs")) == 1
+
+
+def binds(warehouse: Warehouse, run_id: str, org_id: str) -> bool:
+    try:
+        ledger.bind_org(warehouse, run_id, org_id, "Acme", True)
+    except WrongOrg:
+        return False
+    return True
+
+
+def test_a_judgement_waits_for_a_settlement_and_sees_it(
+    warehouse: Warehouse, second: Warehouse
+) -> None:
+    begin(warehouse, "R1")
+    batch = closing(warehouse, planned(warehouse, "P1"))
+    begin(warehouse, "R2")
+    _, recorded = at_once(
+        lambda: settled(warehouse, batch, "P1"),
+        lambda: judge(second, "person_id | becomes\nP1 | B2", "R2"),
+    )
+    assert isinstance(recorded, ledger.Recorded)
+    assert recorded.taken_by_others == ["P1"]
+    assert lawful(warehouse)

@@ -1,0 +1,90 @@
+"""The border: what a database says, by its code, becomes the right one of our errors."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import psycopg
+import pytest
+from sqlalchemy import exc, text
+
+from pipelines.errors import SettingsWrong, SyncError, WarehouseRefused, WarehouseUnavailable
+from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.errors import as_ours, of_sqlstate, translated
+
+KINDS: dict[type[SyncError], tuple[str, ...]] = {
+    WarehouseUnavailable: (
+        "08006",  # connection failure
+        "25P03",  # idle too long in a transaction
+        "40001",  # serialization failure
+        "40P01",  # deadlock
+        "53300",  # too many connections
+        "55P03",  # lock not available
+        "57014",  # statement timed out
+        "57P01",  # shut down by an administrator
+        "57P03",  # starting up
+        "58030",  # input/output error
+    ),
+    SettingsWrong: ("28000", "28P01", "3D000"),  # user, password, database
+    WarehouseRefused: (
+        "25006",  # read-only
+        "42501",  # no right
+        "53100",  # disk full
+        "42P01",  # no such table
+        "23505",  # not unique
+        "XX001",  # corrupted
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "code"), [(k, c) for k, codes in KINDS.items() for c in codes])
+def test_postgresql_s_codes_have_a_kind(kind: type[SyncError], code: str) -> None:
+    error = of_sqlstate(code)
+    assert type(error) is kind
+    assert code in str(error)
+
+
+def test_a_full_disk_is_refused(sqlite_warehouse_url: str) -> None:
+    with open_warehouse(sqlite_warehouse_url) as warehouse:
+        with warehouse.reading() as connection:
+            pages = connection.execute(text("pragma page_count")).scalar_one()
+            connection.execute(text(f"pragma max_page_count = {pages}"))
+        with pytest.raises(WarehouseRefused, match="SQLITE_FULL"), warehouse.transaction() as c:
+            c.execute(text("insert into persons (person_id) values (hex(randomblob(100000)))"))
+
+
+def test_a_statement_that_takes_too_long_passes(postgres_url: str) -> None:
+    with (
+        open_warehouse(postgres_url) as warehouse,
+        pytest.raises(WarehouseUnavailable, match="57014"),
+        warehouse.transaction() as connection,
+    ):
+        connection.execute(text("set local statement_timeout = '20ms'; select pg_sleep(5)"))
+
+
+def test_no_free_connection_passes() -> None:
+    with pytest.raises(WarehouseUnavailable, match="no free connection"), translated():
+        raise exc.TimeoutError
+
+
+def test_an_error_of_the_sqlite_module_itself_is_refused() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.close()
+    with pytest.raises(WarehouseRefused, match="SQLITE_MISUSE"), translated():
+        connection.execute("select 1")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (psycopg.OperationalError(), WarehouseUnavailable),
+        (exc.OperationalError("select", {}, Exception()), WarehouseUnavailable),
+        (exc.InterfaceError("select", {}, Exception()), WarehouseUnavailable),
+        (exc.ProgrammingError("select", {}, Exception()), WarehouseRefused),
+        (psycopg.DataError(), WarehouseRefused),
+    ],
+)
+def test_without_a_code_only_a_lost_connection_passes(
+    error: Exception, kind: type[SyncError]
+) -> None:
+    assert type(as_ours(error)) is kind
