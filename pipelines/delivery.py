@@ -103,6 +103,7 @@ class Carrier:
     def _replace(self, batch: ledger.Batch, after: ledger.Batch | None) -> None:
         place = self.in_flight.index(batch)
         if after is None or after.batch_state == "settled" or after.fence != batch.fence:
+            log.info("batch %s is settled, %d to go", batch.batch_id, len(self.in_flight) - 1)
             del self.in_flight[place]
             self.payloads.pop(batch.batch_id, None)
         else:

@@ -61,7 +61,8 @@ def play(folder: Path, person_count: int | None) -> Summary:
     clean_start(folder)
     persons = _read_persons(DATA / "persons.csv")
     if person_count is not None:
-        persons = pd.DataFrame(invent_persons(persons, person_count), dtype="str")
+        invented = pd.DataFrame(invent_persons(persons, person_count), dtype="str")
+        persons = invented.reindex(columns=persons.columns)
     fill_warehouse(folder / "warehouse.db", persons)
     url = start_emulator(folder)
     write_config(folder, url)

@@ -141,6 +141,7 @@ def list_persons(run: Run) -> int:
         only=run.request.person_ids,
         limit=run.request.limit,
     )
+    log.info("%d new persons", run.person_count)
     return run.person_count
 
 
@@ -152,6 +153,7 @@ def judge(run: Run, first: int, last: int) -> int:
     batches = judging.judge_slice(run.ground, run.request, first, last)
     for batch, payload in batches:
         run.carrier.take(batch, payload)
+    log.info("%d of %d persons judged", last, run.person_count)
     return len(batches)
 
 

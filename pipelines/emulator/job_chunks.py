@@ -12,7 +12,7 @@ from pipelines.emulator.jobs import csv_line
 from pipelines.emulator.org import Org
 from pipelines.emulator.ownership import Rule
 from pipelines.emulator.records import Results, Saved, SaveOptions, Saver
-from pipelines.emulator.schema import SObject
+from pipelines.emulator.schema import TEXT_TYPES, SObject
 from pipelines.emulator.uploads import BrokenRow, HeaderColumn, RowCells
 from pipelines.emulator.values import ABSENT, Absent, Cell, Failure, clean_column, echoed
 
@@ -172,14 +172,7 @@ class ChunkOfRows:
         written: list[list[str]] = []
         for column, texts in zip(self._upload.columns, columns, strict=True):
             cells = list(texts)
-            if column.through is None and column.field.type not in {
-                "string",
-                "textarea",
-                "phone",
-                "url",
-                "picklist",
-                "email",
-            }:
+            if column.through is None and column.field.type not in TEXT_TYPES:
                 cells = [echoed(column.field, text) for text in texts]
             elif column.field.type == "email" and self._org.behaviour.echo_saved_values:
                 cells = [

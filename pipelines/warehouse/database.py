@@ -64,7 +64,7 @@ def open_warehouse(
     dialect.require_database(address, create=create)
     engine = create_engine(
         address,
-        connect_args=dialect.connect_arguments(),
+        connect_args=_unless_said(dialect.connect_arguments(), address),
         hide_parameters=True,
         pool_pre_ping=True,  # a connection that died while Salesforce worked is no reason to stop
     )
@@ -216,6 +216,11 @@ def _dialect(address: URL) -> Dialect:
     if driver.name == "postgresql" and driver.driver == "psycopg":
         return PostgreSQL()
     return SQLite() if driver.name == "sqlite" else Dialect()
+
+
+def _unless_said(arguments: Mapping[str, Any], address: URL) -> dict[str, Any]:
+    # SQLAlchemy lets these win over the address; what the address says is somebody's decision.
+    return {name: value for name, value in arguments.items() if name not in address.query}
 
 
 def _connect_once(engine: Engine, dialect: Dialect) -> None:

@@ -14,7 +14,7 @@ import psycopg.conninfo
 import psycopg.errors
 import pyarrow as pa
 from psycopg import sql
-from psycopg.pq import PGconn, PollingStatus
+from psycopg.pq import ConnStatus, PGconn, PollingStatus
 from psycopg.pq.abc import PGconn as AnyPGconn
 from sqlalchemy import (
     URL,
@@ -164,7 +164,7 @@ def _sqlstate_of_connecting(url: URL, arguments: Mapping[str, Any]) -> str | Non
     libpq keeps only the words of a refused connection, in the server's language; its trace of the
     protocol has the code. Where libpq cannot trace (anything but Linux) the answer is None.
     """
-    if not hasattr(os, "memfd_create"):
+    if not hasattr(os, "memfd_create"):  # pragma: no cover
         return None
     _, address = url.get_dialect()().create_connect_args(url)
     known = {**arguments, **address}
@@ -182,10 +182,12 @@ def _sqlstate_of_connecting(url: URL, arguments: Mapping[str, Any]) -> str | Non
 
 
 def _knock(connection: AnyPGconn, seconds: float) -> None:
-    status = PollingStatus.FAILED if connection.socket < 0 else PollingStatus.WRITING
-    while status in (PollingStatus.READING, PollingStatus.WRITING):
-        sockets = [connection.socket]
-        reads, writes = (sockets, []) if status == PollingStatus.READING else ([], sockets)
-        if not any(wait_for(reads, writes, [], seconds)):
-            return
+    reading, writing = PollingStatus.READING, PollingStatus.WRITING
+    status = PollingStatus.FAILED if connection.status == ConnStatus.BAD else writing
+    while status in (reading, writing) and _is_ready(connection.socket, status, seconds):
         status = PollingStatus(connection.connect_poll())
+
+
+def _is_ready(socket: int, status: PollingStatus, seconds: float) -> bool:
+    reads, writes = ([socket], []) if status == PollingStatus.READING else ([], [socket])
+    return any(wait_for(reads, writes, [], seconds))

@@ -1,2 +1,3 @@
 -- Notes to which org a run speaks.
-update sync_runs set org_id = :org_id where run_id = :run_id
+update sync_runs set org_id = :org_id
+where run_id = :run_id

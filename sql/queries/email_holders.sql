@@ -12,4 +12,5 @@ left join person_outcomes on person_emails.person_id = person_outcomes.person_id
 
 left join person_claims on person_emails.person_id = person_claims.person_id
 
-where person_emails.email_key in :email_keys
+-- A list is spread by SQLAlchemy, parentheses and all.
+where person_emails.email_key in :email_keys -- noqa: PRS

@@ -1,2 +1,3 @@
 -- A batch as it stands.
-select * from lead_batches where batch_id = :batch_id
+select * from lead_batches
+where batch_id = :batch_id

@@ -26,9 +26,9 @@ from found_duplicates
 where true
 
 on conflict (run_id, person_id, matched_in, matched_id) do update
-set
-    match_key = excluded.match_key,
-    matched_count = excluded.matched_count,
-    is_ambiguous = excluded.is_ambiguous,
-    action_taken = excluded.action_taken,
-    found_at = excluded.found_at
+    set
+        match_key = excluded.match_key,
+        matched_count = excluded.matched_count,
+        is_ambiguous = excluded.is_ambiguous,
+        action_taken = excluded.action_taken,
+        found_at = excluded.found_at

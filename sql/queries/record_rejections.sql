@@ -26,10 +26,10 @@ from found_rejections
 where true
 
 on conflict (run_id, person_id, rule_name) do update
-set
-    stage = excluded.stage,
-    field_name = excluded.field_name,
-    observed_value = excluded.observed_value,
-    message = excluded.message,
-    is_retryable = excluded.is_retryable,
-    rejected_at = excluded.rejected_at
+    set
+        stage = excluded.stage,
+        field_name = excluded.field_name,
+        observed_value = excluded.observed_value,
+        message = excluded.message,
+        is_retryable = excluded.is_retryable,
+        rejected_at = excluded.rejected_at

@@ -42,19 +42,19 @@ inner join person_claims on leaving_persons.person_id = person_claims.person_id
 where person_claims.batch_id = :batch_id
 
 on conflict (person_id) do update
-set
-    outcome = excluded.outcome,
-    run_id = excluded.run_id,
-    batch_id = excluded.batch_id,
-    lead_id = excluded.lead_id,
-    contact_id = excluded.contact_id,
-    owner_strategy = excluded.owner_strategy,
-    owner_id = excluded.owner_id,
-    owner_name = excluded.owner_name,
-    owner_type = excluded.owner_type,
-    reason_code = excluded.reason_code,
-    filled_fields = excluded.filled_fields,
-    attempt_count = excluded.attempt_count,
-    source_changed_at = excluded.source_changed_at,
-    source_version = excluded.source_version,
-    decided_at = excluded.decided_at
+    set
+        outcome = excluded.outcome,
+        run_id = excluded.run_id,
+        batch_id = excluded.batch_id,
+        lead_id = excluded.lead_id,
+        contact_id = excluded.contact_id,
+        owner_strategy = excluded.owner_strategy,
+        owner_id = excluded.owner_id,
+        owner_name = excluded.owner_name,
+        owner_type = excluded.owner_type,
+        reason_code = excluded.reason_code,
+        filled_fields = excluded.filled_fields,
+        attempt_count = excluded.attempt_count,
+        source_changed_at = excluded.source_changed_at,
+        source_version = excluded.source_version,
+        decided_at = excluded.decided_at

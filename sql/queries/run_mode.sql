@@ -1,2 +1,3 @@
 -- What was asked of a run.
-select run_mode from sync_runs where run_id = :run_id
+select run_mode from sync_runs
+where run_id = :run_id

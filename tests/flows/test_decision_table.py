@@ -24,103 +24,103 @@ from .stage import Stage
 
 TABLE = """
 nothing
-rules | created                              | new of Bo      | new    |
-rule  | created                              | new of Inbound | new    |
-user  | created                              | new of Ada     | new    |
-queue | created                              | new of Inbound | new    |
+rules | created                            | new of Bo      | new    |
+rule  | created                            | new of Inbound | new    |
+user  | created                            | new of Ada     | new    |
+queue | created                            | new of Inbound | new    |
 
 an open lead: L1, existing_lead=report
-rules | duplicate LEAD_EXISTS                | nothing        | L1     | L1 reported
-rule  | duplicate LEAD_EXISTS                | nothing        | L1     | L1 reported
-user  | duplicate LEAD_EXISTS                | nothing        | L1     | L1 reported
-queue | duplicate LEAD_EXISTS                | nothing        | L1     | L1 reported
+rules | duplicate LEAD_EXISTS              | nothing        | L1     | L1 reported
+rule  | duplicate LEAD_EXISTS              | nothing        | L1     | L1 reported
+user  | duplicate LEAD_EXISTS              | nothing        | L1     | L1 reported
+queue | duplicate LEAD_EXISTS              | nothing        | L1     | L1 reported
 
 an open lead: L1, existing_lead=update
-rules | updated LEAD_EXISTS                  | L1 of Loader   | L1     | L1 updated
-rule  | updated LEAD_EXISTS                  | L1 of Loader   | L1     | L1 updated
-user  | updated LEAD_EXISTS                  | L1 of Ada      | L1     | L1 updated
-queue | updated LEAD_EXISTS                  | L1 of Inbound  | L1     | L1 updated
+rules | updated LEAD_EXISTS                | L1 of Loader   | L1     | L1 updated
+rule  | updated LEAD_EXISTS                | L1 of Loader   | L1     | L1 updated
+user  | updated LEAD_EXISTS                | L1 of Ada      | L1     | L1 updated
+queue | updated LEAD_EXISTS                | L1 of Inbound  | L1     | L1 updated
 
 a converted lead: V1 C1, existing_contact=report
-rules | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 V1 reported
-rule  | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 V1 reported
-user  | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 V1 reported
-queue | created DUPLICATE_LEAD_ON_PURPOSE    | new of Inbound | new C1 | C1 V1 duplicate_lead_created
+rules | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 V1 reported
+rule  | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 V1 reported
+user  | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 V1 reported
+queue | created DUPLICATE_LEAD_ON_PURPOSE  | new of Inbound | new C1 | C1 V1 duplicate_lead_created
 
 a converted lead: V1 C1, existing_contact=update
-rules | updated CONTACT_EXISTS               | C1 of Loader   | C1     | C1 V1 updated
-rule  | updated CONTACT_EXISTS               | C1 of Loader   | C1     | C1 V1 updated
-user  | updated CONTACT_OWNER_KEPT           | C1 of Loader   | C1     | C1 V1 updated
-queue | created DUPLICATE_LEAD_ON_PURPOSE    | new of Inbound | new C1 | C1 V1 duplicate_lead_created
+rules | updated CONTACT_EXISTS             | C1 of Loader   | C1     | C1 V1 updated
+rule  | updated CONTACT_EXISTS             | C1 of Loader   | C1     | C1 V1 updated
+user  | updated CONTACT_OWNER_KEPT         | C1 of Loader   | C1     | C1 V1 updated
+queue | created DUPLICATE_LEAD_ON_PURPOSE  | new of Inbound | new C1 | C1 V1 duplicate_lead_created
 
 a converted lead whose contact moved: V9 C9, existing_contact=report
-rules | duplicate CONVERTED_LEAD_EXISTS      | nothing        | C9     | V9 reported
-rule  | duplicate CONVERTED_LEAD_EXISTS      | nothing        | C9     | V9 reported
-user  | duplicate CONVERTED_LEAD_EXISTS      | nothing        | C9     | V9 reported
-queue | created DUPLICATE_LEAD_ON_PURPOSE    | new of Inbound | new C9 | V9 duplicate_lead_created
+rules | duplicate CONVERTED_LEAD_EXISTS    | nothing        | C9     | V9 reported
+rule  | duplicate CONVERTED_LEAD_EXISTS    | nothing        | C9     | V9 reported
+user  | duplicate CONVERTED_LEAD_EXISTS    | nothing        | C9     | V9 reported
+queue | created DUPLICATE_LEAD_ON_PURPOSE  | new of Inbound | new C9 | V9 duplicate_lead_created
 
 a converted lead whose contact moved: V9 C9, existing_contact=update
-rules | updated CONVERTED_LEAD_EXISTS        | C9 of Loader   | C9     | V9 updated
-rule  | updated CONVERTED_LEAD_EXISTS        | C9 of Loader   | C9     | V9 updated
-user  | updated CONTACT_OWNER_KEPT           | C9 of Loader   | C9     | V9 updated
-queue | created DUPLICATE_LEAD_ON_PURPOSE    | new of Inbound | new C9 | V9 duplicate_lead_created
+rules | updated CONVERTED_LEAD_EXISTS      | C9 of Loader   | C9     | V9 updated
+rule  | updated CONVERTED_LEAD_EXISTS      | C9 of Loader   | C9     | V9 updated
+user  | updated CONTACT_OWNER_KEPT         | C9 of Loader   | C9     | V9 updated
+queue | created DUPLICATE_LEAD_ON_PURPOSE  | new of Inbound | new C9 | V9 duplicate_lead_created
 
 a contact: C1, existing_contact=report
-rules | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 reported
-rule  | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 reported
-user  | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 reported
-queue | created DUPLICATE_LEAD_ON_PURPOSE    | new of Inbound | new C1 | C1 duplicate_lead_created
+rules | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 reported
+rule  | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 reported
+user  | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 reported
+queue | created DUPLICATE_LEAD_ON_PURPOSE  | new of Inbound | new C1 | C1 duplicate_lead_created
 
 a contact: C1, existing_contact=update
-rules | updated CONTACT_EXISTS               | C1 of Loader   | C1     | C1 updated
-rule  | updated CONTACT_EXISTS               | C1 of Loader   | C1     | C1 updated
-user  | updated CONTACT_OWNER_KEPT           | C1 of Loader   | C1     | C1 updated
-queue | created DUPLICATE_LEAD_ON_PURPOSE    | new of Inbound | new C1 | C1 duplicate_lead_created
+rules | updated CONTACT_EXISTS             | C1 of Loader   | C1     | C1 updated
+rule  | updated CONTACT_EXISTS             | C1 of Loader   | C1     | C1 updated
+user  | updated CONTACT_OWNER_KEPT         | C1 of Loader   | C1     | C1 updated
+queue | created DUPLICATE_LEAD_ON_PURPOSE  | new of Inbound | new C1 | C1 duplicate_lead_created
 
 a contact: C1, contact_with_queue=report
-rules | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 reported
-rule  | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 reported
-user  | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 reported
-queue | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 reported
+rules | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 reported
+rule  | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 reported
+user  | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 reported
+queue | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 reported
 
 a contact: C1, existing_contact=update contact_with_queue=report
-queue | duplicate CONTACT_EXISTS             | nothing        | C1     | C1 reported
+queue | duplicate CONTACT_EXISTS           | nothing        | C1     | C1 reported
 
 lead and contact: L1 C1, existing_lead=report existing_contact=update
-rules | duplicate LEAD_EXISTS                | nothing        | L1 C1  | C1 L1 reported
-rule  | duplicate LEAD_EXISTS                | nothing        | L1 C1  | C1 L1 reported
-user  | duplicate LEAD_EXISTS                | nothing        | L1 C1  | C1 L1 reported
-queue | duplicate LEAD_EXISTS                | nothing        | L1 C1  | C1 L1 reported
+rules | duplicate LEAD_EXISTS              | nothing        | L1 C1  | C1 L1 reported
+rule  | duplicate LEAD_EXISTS              | nothing        | L1 C1  | C1 L1 reported
+user  | duplicate LEAD_EXISTS              | nothing        | L1 C1  | C1 L1 reported
+queue | duplicate LEAD_EXISTS              | nothing        | L1 C1  | C1 L1 reported
 
 lead and contact: L1 C1, existing_lead=update
-rules | updated LEAD_EXISTS                  | L1 of Loader   | L1 C1  | C1 reported, L1 updated
-rule  | updated LEAD_EXISTS                  | L1 of Loader   | L1 C1  | C1 reported, L1 updated
-user  | updated LEAD_EXISTS                  | L1 of Ada      | L1 C1  | C1 reported, L1 updated
-queue | updated LEAD_EXISTS                  | L1 of Inbound  | L1 C1  | C1 reported, L1 updated
+rules | updated LEAD_EXISTS                | L1 of Loader   | L1 C1  | C1 reported, L1 updated
+rule  | updated LEAD_EXISTS                | L1 of Loader   | L1 C1  | C1 reported, L1 updated
+user  | updated LEAD_EXISTS                | L1 of Ada      | L1 C1  | C1 reported, L1 updated
+queue | updated LEAD_EXISTS                | L1 of Inbound  | L1 C1  | C1 reported, L1 updated
 
 only deleted ones: D1, deleted=recreate
-rules | created RECREATED                    | new of Bo      | new    | D1 recreated
-rule  | created RECREATED                    | new of Inbound | new    | D1 recreated
-user  | created RECREATED                    | new of Ada     | new    | D1 recreated
-queue | created RECREATED                    | new of Inbound | new    | D1 recreated
+rules | created RECREATED                  | new of Bo      | new    | D1 recreated
+rule  | created RECREATED                  | new of Inbound | new    | D1 recreated
+user  | created RECREATED                  | new of Ada     | new    | D1 recreated
+queue | created RECREATED                  | new of Inbound | new    | D1 recreated
 
 only deleted ones: D1, deleted=report
-rules | duplicate DELETED_EXISTS             | nothing        |        | D1 reported
-rule  | duplicate DELETED_EXISTS             | nothing        |        | D1 reported
-user  | duplicate DELETED_EXISTS             | nothing        |        | D1 reported
-queue | duplicate DELETED_EXISTS             | nothing        |        | D1 reported
+rules | duplicate DELETED_EXISTS           | nothing        |        | D1 reported
+rule  | duplicate DELETED_EXISTS           | nothing        |        | D1 reported
+user  | duplicate DELETED_EXISTS           | nothing        |        | D1 reported
+queue | duplicate DELETED_EXISTS           | nothing        |        | D1 reported
 
 several leads: L1 L2, existing_lead=update
-rules | duplicate AMBIGUOUS                  | nothing        | L1     | L1 L2 reported?
-rule  | duplicate AMBIGUOUS                  | nothing        | L1     | L1 L2 reported?
-user  | duplicate AMBIGUOUS                  | nothing        | L1     | L1 L2 reported?
-queue | duplicate AMBIGUOUS                  | nothing        | L1     | L1 L2 reported?
+rules | duplicate AMBIGUOUS                | nothing        | L1     | L1 L2 reported?
+rule  | duplicate AMBIGUOUS                | nothing        | L1     | L1 L2 reported?
+user  | duplicate AMBIGUOUS                | nothing        | L1     | L1 L2 reported?
+queue | duplicate AMBIGUOUS                | nothing        | L1     | L1 L2 reported?
 
 several contacts: C1 C2, existing_contact=update
-rules | duplicate AMBIGUOUS                  | nothing        | C1     | C1 C2 reported?
-rule  | duplicate AMBIGUOUS                  | nothing        | C1     | C1 C2 reported?
-user  | duplicate AMBIGUOUS                  | nothing        | C1     | C1 C2 reported?
-queue | duplicate AMBIGUOUS                  | nothing        | C1     | C1 C2 reported?
+rules | duplicate AMBIGUOUS                | nothing        | C1     | C1 C2 reported?
+rule  | duplicate AMBIGUOUS                | nothing        | C1     | C1 C2 reported?
+user  | duplicate AMBIGUOUS                | nothing        | C1     | C1 C2 reported?
+queue | duplicate AMBIGUOUS                | nothing        | C1     | C1 C2 reported?
 """
 
 STRATEGIES = {
@@ -165,14 +165,11 @@ IDS = {"L1": "00Q000000000009EAA", "L2": "00Q000000000001EAA", "D1": "00Q0000000
 IDS |= {"V1": "00Q000000000006EAA", "V9": "00Q000000000007EAA", "C9": "003000000000004AAA"}
 IDS |= {"C1": "003000000000003AAA", "C2": "003000000000002AAA"}
 MORE = {
-    "L2": 'CreatedDate = "2025-02-01T00:00:00.000+0000"\n',
-    "C2": 'CreatedDate = "2025-02-01T00:00:00.000+0000"\n',
     "V1": f'IsConverted = true\nConvertedContactId = "{IDS["C1"]}"\n',
     "V9": f'IsConverted = true\nConvertedContactId = "{IDS["C9"]}"\n',
     "D1": "IsDeleted = true\n",
 }
 BYSTANDERS = '[[lead]]\nLastName = "X"\nCompany = "X"\n[[contact]]\nLastName = "Y"\n'
-EARLY = 'CreatedDate = "2024-02-01T00:00:00.000+0000"\n'
 KINDS = {"L": "lead", "V": "converted_lead", "C": "contact", "D": "deleted"}
 
 
@@ -210,10 +207,10 @@ def record(name: str, more: str = "") -> str:
     """One record of Ada's, as the org file has it."""
     old = OLD_CONTACT if name[0] == "C" else OLD_LEAD
     email = MOVED if name == "C9" else SENT["Email"]
-    dated = (
-        MORE.get(name, "") if "CreatedDate" in MORE.get(name, "") else EARLY + MORE.get(name, "")
-    )
-    return f'{old}Id = "{IDS[name]}"\nEmail = "{email}"\n{dated}{more}'
+    year = 2025 if name[1] == "2" else 2024
+    created = f'CreatedDate = "{year}-02-01T00:00:00.000+0000"'
+    known = f'Id = "{IDS[name]}"\nEmail = "{email}"\n{created}\n'
+    return old + known + MORE.get(name, "") + more
 
 
 def held(stage: Stage) -> dict[str, dict[str, Any]]:
@@ -413,8 +410,6 @@ def test_each_persons_own_strategy_decides_for_her_alone(any_stage: Stage) -> No
     """)
     any_stage.sync(matching={"existing_lead": "update"})
     owners = {lead["LastName"]: lead["Owner"]["Name"] for lead in any_stage.leads()}
-    assert owners == {
-        **{"Lovelace": "Ada", "Menabrea": "Inbound"},
-        **{"Babbage": "Bo", "Somerville": "Unassigned"},
-    }
+    expected = {"Lovelace": "Ada", "Menabrea": "Inbound"}
+    assert owners == expected | {"Babbage": "Bo", "Somerville": "Unassigned"}
     assert any_stage.rejections() == {("P5", "owner_inactive")}

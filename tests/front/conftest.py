@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,7 +149,7 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def front(stage: Stage, tmp_path: Path, prefect_home: Path) -> Iterator[Front]:
+def front(stage: Stage, tmp_path: Path, prefect_home: Path) -> Front:
     """The command on SQLite, with one good person and one without a company."""
     stage.put(
         """
@@ -161,4 +160,4 @@ def front(stage: Stage, tmp_path: Path, prefect_home: Path) -> Iterator[Front]:
     )
     front = Front(stage, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
     front.set()
-    yield front
+    return front

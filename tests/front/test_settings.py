@@ -58,7 +58,8 @@ SECRETS = ("consumer_secret", "password", "security_token", "access_token")
 
 def write(folder: Path, **groups: Any) -> Path:
     file = folder / "person-sync.toml"
-    file.write_text(as_toml({"warehouse": URL, **groups}), encoding="utf-8")
+    tables = {**groups, "warehouse": {**URL, **groups.get("warehouse", {})}}
+    file.write_text(as_toml(tables), encoding="utf-8")
     return file
 
 
@@ -90,9 +91,8 @@ def test_no_setting_is_missing_from_this_list() -> None:
 @pytest.mark.parametrize(("path", "value"), EVERY, ids=[path for path, _ in EVERY])
 def test_a_setting_is_read_from_the_file(path: str, value: Any, tmp_path: Path) -> None:
     group, _, name = path.partition(".")
-    given = {"warehouse": dict(URL), group: {}}
-    given[group] = {**given[group], name: value}
-    assert value_of(load_settings(write(tmp_path, **given), {}), path) == value
+    file = write(tmp_path, **{group: {name: value}})
+    assert value_of(load_settings(file, {}), path) == value
 
 
 @pytest.mark.parametrize(("path", "value"), EVERY, ids=[path for path, _ in EVERY])
@@ -235,9 +235,7 @@ def test_a_wrong_setting_is_named_by_its_path_and_its_variable(
     path: str, value: Any, tmp_path: Path
 ) -> None:
     group, _, name = path.partition(".")
-    groups = {"warehouse": dict(URL), group: {}}
-    groups[group] = {**groups[group], name: value}
-    told = wrong(write(tmp_path, **groups))
+    told = wrong(write(tmp_path, **{group: {name: value}}))
     assert f"  {path}: " in told
     assert "PERSON_SYNC_" + path.upper().replace(".", "__") in told
 
@@ -255,7 +253,7 @@ UNKNOWN = [
 def test_an_unknown_name_suggests_the_near_one(
     group: str, name: str, meant: str, tmp_path: Path
 ) -> None:
-    told = wrong(write(tmp_path, **{group: {**(URL if group == "warehouse" else {}), name: "x"}}))
+    told = wrong(write(tmp_path, **{group: {name: "x"}}))
     assert f"{group}.{name} is no setting, perhaps {meant} is meant: remove it" in told
 
 

@@ -34,17 +34,16 @@ FOREIGN = {
 }
 
 
-def strings_in_code() -> set[str]:
+def strings_in_code() -> set[object]:
     nodes = (node for source in SOURCES for node in ast.walk(source))
-    constants = (node.value for node in nodes if isinstance(node, ast.Constant))
-    return {value for value in constants if isinstance(value, str)}
+    return {node.value for node in nodes if isinstance(node, ast.Constant)}
 
 
 def names_run() -> set[str]:
     """The first text given to a call of run(…, "name") or read_frame(…, "name")."""
     calls = (n for source in SOURCES for n in ast.walk(source) if isinstance(n, ast.Call))
     return {
-        argument.value
+        str(argument.value)
         for call in calls
         if isinstance(call.func, ast.Attribute) and call.func.attr in ("run", "read_frame")
         for argument in call.args[1:2]

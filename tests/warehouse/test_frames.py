@@ -124,6 +124,21 @@ def test_sqlite_text_that_is_no_utf_8_is_shown_not_fatal(sqlite_warehouse_url: s
     assert told(read) == [["A\uffffB"]]
 
 
+def test_what_cannot_be_written_is_not_shown_but_refused() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        "\ud800".encode("utf-8", "show_undecodable")
+
+
+def test_ids_sort_by_code_point_on_every_engine(warehouse: Warehouse) -> None:
+    ids = ["a1", "a-1", "B", "b", "ä", "10", "9"]
+    with warehouse.transaction() as connection:
+        warehouse.insert_frame(connection, "persons", pd.DataFrame({"person_id": ids}))
+    id_ = warehouse.persons_table.c.person_id
+    query = select(id_).order_by(warehouse.dialect.collate_binary(id_))
+    with warehouse.reading() as connection:
+        assert list(warehouse.read_frame(connection, query)["person_id"]) == sorted(ids)
+
+
 def test_a_sqlite_column_may_hold_anything() -> None:
     rows = [(1,), ("two",), (b"thr\xffe",), (4.5,), (None,), (2**70,)]
     assert told(to_frame(from_rows(rows, ["x"]), {})) == [

@@ -79,7 +79,7 @@ def test_a_server_that_is_away_passes() -> None:
     assert SECRET not in str(away.value)
 
 
-@pytest.mark.parametrize("host", ["/no/such/folder", "127.0.0.1&port=1", "no-such-host.invalid"])
+@pytest.mark.parametrize("host", ["/no/such/folder", "127.0.0.1&port=1"])
 def test_a_server_nobody_finds_passes(host: str) -> None:
     with pytest.raises(WarehouseUnavailable):
         open_warehouse(f"postgresql:///d?host={host}")
