@@ -230,6 +230,8 @@ def take_abandoned(
     with warehouse.transaction() as connection:
         until = lease_end(warehouse, connection, lease_seconds)
         taken = [_take(warehouse, connection, row, run_id, until) for row in found]
+        # Their persons are read from the source again.
+        warehouse.dialect.gather_statistics(connection, "person_claims")
     return [batch for batch in taken if batch is not None]
 
 

@@ -94,6 +94,9 @@ class Dialect:
         """The column compared and sorted by code point, alike on every engine in every locale."""
         return column
 
+    def gather_statistics(self, connection: Connection, name: str) -> None:
+        """Tells the planner how many rows one of our own tables has by now."""
+
     def lock_for_migration(self, connection: Connection) -> None:
         """Waits until no other process migrates; the end of the transaction lets go."""
 

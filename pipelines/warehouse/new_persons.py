@@ -111,6 +111,7 @@ def list_new_persons(
         listing = insert(_RUN_PERSONS).from_select(columns, new)
         counting = {"preserve_rowcount": True}
         count = connection.execute(listing, execution_options=counting).rowcount
+        warehouse.dialect.gather_statistics(connection, _RUN_PERSONS.name)
         if only is not None:
             warehouse.run(connection, "drop_asked_persons")
     return count

@@ -57,6 +57,11 @@ class SQLite(Dialect):
         clock = "select strftime('%Y-%m-%d %H:%M:%f', 'now')"
         return datetime.fromisoformat(connection.exec_driver_sql(clock).scalar_one())
 
+    def gather_statistics(self, connection: Connection, name: str) -> None:
+        """Without, SQLite takes a slice for a handful of persons and scans a persons table that
+        has no index once for each of them: 10 s for 10,000, with it 0.1 s."""
+        run_script(connection, f"analyze {name}")
+
     def insert(self, connection: Connection, table: TableClause, rows: pa.Table) -> None:
         """By executemany of tuples: four times as quick as to_sql."""
         cells = [_spelt(column).to_pylist() for column in rows.columns]

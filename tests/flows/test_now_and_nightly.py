@@ -42,7 +42,7 @@ def leads_of_each(stage: Stage) -> Counter[str]:
 def test_now_of_a_person_under_way_says_so_and_makes_no_second_lead(
     any_stage: Stage, tmp_path: Path
 ) -> None:
-    any_stage.set_org(SLOW.format(1.5, 0))
+    any_stage.set_org(SLOW.format(2, 0))
     any_stage.put_frame(crowd(20))
     config = any_stage.write_settings(tmp_path / "settings.toml")
     with any_stage.start(config, "live") as nightly:
@@ -59,9 +59,9 @@ def test_now_of_a_person_under_way_says_so_and_makes_no_second_lead(
 def test_now_of_a_person_the_nightly_run_has_not_come_to_makes_the_lead_at_once(
     any_stage: Stage, tmp_path: Path
 ) -> None:
-    any_stage.set_org(SLOW.format(0.4, 0))
+    any_stage.set_org(SLOW.format(2, 0))
     any_stage.put_frame(crowd(20))
-    slices = {"run": {"slice_size": 4, "open_batches": 1}}
+    slices = {"run": {"slice_size": 10, "open_batches": 1}}
     config = any_stage.write_settings(tmp_path / "settings.toml", **slices)
     with any_stage.start(config, "live") as nightly:
         wait_until_sent(any_stage)
@@ -93,7 +93,7 @@ def test_now_of_a_newcomer_does_not_wait_for_the_nightly_run(
 def test_now_of_somebody_with_the_same_email_as_one_under_way_is_a_duplicate(
     any_stage: Stage, tmp_path: Path
 ) -> None:
-    any_stage.set_org(SLOW.format(1.5, 0))
+    any_stage.set_org(SLOW.format(2, 0))
     any_stage.put_frame(crowd(5))
     config = any_stage.write_settings(tmp_path / "settings.toml")
     with any_stage.start(config, "live") as nightly:

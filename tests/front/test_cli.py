@@ -6,6 +6,7 @@ import signal
 import socket
 import sqlite3
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 
 from pipelines import preflight
-from tests.flows.stage import ORG, Stage
+from pipelines.demo import DATA, _read_persons
+from tests.flows.stage import ORG, PERSON_ID_FIELD, Stage
+from tests.salesforce.servers import Emulator
 
 from .conftest import Answer, Front, clean_environment, run_command
 
@@ -239,8 +242,11 @@ READ_ONLY = ["mode=ro&uri=true", "immutable=1&uri=true"]
 
 
 @pytest.mark.parametrize("how", READ_ONLY)
-def test_a_read_only_sqlite_file_is_told(front: Front, tmp_path: Path, how: str) -> None:
-    front.set(warehouse={"url": f"sqlite:///file:{tmp_path}/warehouse.db?{how}"})
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+pysqlite"])
+def test_a_read_only_sqlite_file_is_told(
+    front: Front, tmp_path: Path, scheme: str, how: str
+) -> None:
+    front.set(warehouse={"url": f"{scheme}:///file:{tmp_path}/warehouse.db?{how}"})
     nothing_done(
         front, front(*NOW), 2, "the warehouse refused (SQLITE_READONLY", "a read-only file"
     )
@@ -257,14 +263,19 @@ def test_a_postgresql_user_who_may_not_create_is_told(
 
 
 def test_a_read_only_postgresql_is_told(
-    any_stage: Stage, tmp_path: Path, prefect_home: Path
+    postgres_warehouse_url: str,
+    postgres_server: Any,
+    emulator_process: Emulator,
+    tmp_path: Path,
+    prefect_home: Path,
 ) -> None:
-    if "postgresql" not in any_stage.warehouse_url:
-        pytest.skip("SQLite has tests of its own")
-    any_stage.run(f"alter database {any_stage.engine.url.database} set transaction_read_only = on")
-    front = Front(any_stage, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
+    stage = Stage(postgres_warehouse_url, emulator_process)
+    command = "alter database {} set default_transaction_read_only = on"
+    postgres_server.run(command, str(stage.engine.url.database))
+    front = Front(stage, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
     front.set()
     answer = front(*NOW)
+    stage.engine.dispose()
     assert (answer.exit_code, answer.stdout) == (2, "")
     assert "the warehouse refused (SQLSTATE 25006)" in answer.stderr
 
@@ -359,14 +370,8 @@ def test_an_unknown_queue_of_the_option_is_told(front: Front) -> None:
     nothing_done(front, answer, 2, "--owner = queue:Nobody: There is no queue of this name")
 
 
-def without_active_rule(stage: Stage, extra: str = "") -> None:
-    stage.set_org(extra)
-    with_field = ORG.replace(
-        "active = true\n[[assignment_rule.entry]]", "active = false\n[[assignment_rule.entry]]"
-    )
-    from tests.flows.stage import PERSON_ID_FIELD
-
-    stage.emulator.reset(with_field + PERSON_ID_FIELD + extra)
+def without_active_rule(stage: Stage) -> None:
+    stage.emulator.reset(ORG.replace("active = true\n[[", "active = false\n[[") + PERSON_ID_FIELD)
 
 
 def test_an_org_without_an_active_rule_is_told(front: Front) -> None:
@@ -619,8 +624,11 @@ def test_check_passes_where_the_org_is_away(front: Front) -> None:
 
 
 def test_check_finds_a_warehouse_no_run_could_write(front: Front, tmp_path: Path) -> None:
-    front.set(warehouse={"url": f"sqlite:///file:{tmp_path}/warehouse.db?mode=ro&uri=true"})
-    assert front("check").exit_code == 2
+    url = f"sqlite+pysqlite:///file:{tmp_path}/warehouse.db?mode=ro&uri=true"
+    front.set(warehouse={"url": url})
+    answer = front("check")
+    assert "the warehouse refused" in answer.stdout
+    assert answer.exit_code == 2
 
 
 def test_check_finds_that_the_ledger_is_another_orgs(front: Front) -> None:
@@ -635,3 +643,93 @@ def test_check_finds_that_the_ledger_is_another_orgs(front: Front) -> None:
 def test_check_finds_that_few_calls_are_left(front: Front) -> None:
     front.stage.set_org("[limits]\ndaily_api_requests = 100\n")
     assert "API calls are left today: run tomorrow" in wrong_lines(front("check"))["limits"]
+
+
+# --- A plan, and the run that follows it; without Prefect, on each engine
+
+DECIDED = {
+    "create": "created",
+    "update": "updated",
+    "duplicate": "duplicate",
+    "reject": "rejected",
+}
+# Only Salesforce's own duplicate rules, asked at the insert itself, can tell of these.
+FOUND_BY_SALESFORCE = {"P0166", "P0167", "P0168"}
+PLANNED = "select person_id, decision, owner_strategy, matched_id, reason_code from planned_persons"
+
+
+@pytest.fixture
+def demo_stage(any_stage: Stage) -> Stage:
+    """The demo's persons, org and owner choices, on each engine in turn."""
+    persons = _read_persons(DATA / "persons.csv")
+    persons.to_sql("demo_persons", any_stage.engine, index=False)
+    any_stage.emulator.reset((DATA / "org.toml").read_text(encoding="utf-8"))
+    choices = tomllib.loads((DATA / "owner-choices.toml").read_text(encoding="utf-8"))
+    any_stage.choices = {
+        "warehouse": {"persons": "demo_persons"},
+        "salesforce": {"consumer_key": "demo-key", "consumer_secret": "demo-secret"},
+        "owners": choices["owners"],
+    }
+    return any_stage
+
+
+@pytest.mark.parametrize("slice_size", [3, 10_000])
+def test_a_live_run_does_what_was_planned_person_by_person(
+    demo_stage: Stage, slice_size: int
+) -> None:
+    before = held(demo_stage)
+    plan = demo_stage.sync("plan", run={"slice_size": slice_size})
+    assert held(demo_stage) == before
+    assert demo_stage.outcomes() == {}
+    planned = {row["person_id"]: row for row in demo_stage.rows(PLANNED)}
+    demo_stage.sync(run={"slice_size": slice_size})
+    outcomes = demo_stage.outcomes()
+    assert planned.keys() == outcomes.keys()
+    changed = {
+        one for one in planned if DECIDED[planned[one]["decision"]] != outcomes[one]["outcome"]
+    }
+    assert changed == FOUND_BY_SALESFORCE
+    for one, row in planned.items():
+        assert row["owner_strategy"] == outcomes[one]["owner_strategy"], one
+    assert sum(row["person_count"] for row in plan["planned"]) == len(planned)
+
+
+def test_a_plan_counts_whom_it_would_create_and_reject(front: Front) -> None:
+    told = front.stage.sync("plan")
+    counts = {row["decision"]: row["person_count"] for row in told["planned"]}
+    assert counts == {"create": 1, "reject": 1}
+    assert front.written() == {"planned_persons": 2}
+
+
+def test_a_second_plan_finds_the_same(front: Front) -> None:
+    first, second = front.stage.sync("plan"), front.stage.sync("plan")
+    assert first["planned"] == second["planned"]
+
+
+@pytest.mark.parametrize("mode", ["plan", "live"])
+def test_one_person_in_several_slices_is_found_twice_and_made_once(
+    any_stage: Stage, mode: str
+) -> None:
+    lines = [f"P{n} | Lovelace{n} | Engines | ada@x.example | 2026-01-0{n}" for n in range(1, 9)]
+    any_stage.put("\n".join(["person_id | last_name | company | email | created_at", *lines]))
+    any_stage.sync(mode, run={"slice_size": 3})
+    table, column = (
+        ("planned_persons", "decision") if mode == "plan" else ("person_outcomes", "outcome")
+    )
+    found = any_stage.rows(f"select person_id, {column} as what from {table} order by person_id")
+    assert [row["what"].removesuffix("d") for row in found] == ["create", *["duplicate"] * 7]
+    assert len(any_stage.leads()) == (0 if mode == "plan" else 1)
+
+
+# --- A rejected person, mended
+
+
+def test_a_rejected_person_is_read_again_only_once_updated_at_has_moved(front: Front) -> None:
+    stage = front.stage
+    assert stage.sync()["run"]["read_count"] == 2
+    stage.run("update persons set company = 'Engines' where person_id = 'P2'")
+    assert stage.sync()["run"]["read_count"] == 0
+    stage.run("update persons set updated_at = '2026-02-02 08:00:00' where person_id = 'P2'")
+    mended = stage.sync()["run"]
+    assert (mended["read_count"], mended["created_count"]) == (1, 1)
+    assert stage.outcomes()["P2"]["attempt_count"] == 2

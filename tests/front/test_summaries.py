@@ -1,0 +1,230 @@
+"""What a run tells: in lines, in Markdown, and by its exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.summaries import (
+    OUTCOMES,
+    TABLES,
+    as_lines,
+    as_markdown,
+    balance,
+    exit_code,
+    person_lines,
+    summarise,
+)
+from tests.flows.stage import Stage
+
+
+def run_row(**counts: int) -> dict[str, Any]:
+    row: dict[str, Any] = {f"{name}_count": counts.get(name, 0) for name in OUTCOMES}
+    row |= {"read_count": sum(counts.values()), "run_id": "R1", "run_mode": "live"}
+    row |= {"run_state": "finished", "api_call_count": 9, "error_message": None}
+    return {**row, "started_at": "2026-01-31T08:00:00", "finished_at": "2026-01-31T08:01:02.5"}
+
+
+def summary(run: dict[str, Any], **tables: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"run": run, **{name: tables.get(name, []) for name in TABLES}}
+
+
+def owned_by(*names: str | None) -> dict[str, Any]:
+    rows = [{"owner_name": name, "created_count": 1, "owner_type": "user"} for name in names]
+    return summary(run_row(created=len(names)), owners=rows)
+
+
+# --- Lines
+
+
+def test_the_lines_tell_the_balance_and_the_calls() -> None:
+    run, counts = as_lines(summary(run_row(created=3, duplicate=2, rejected=1)))
+    assert run == "run R1 (live) finished, 2026-01-31 08:01:02 UTC"
+    sums = "3 created + 0 updated + 2 duplicate + 1 rejected + 0 held + 0 open"
+    assert counts == f"6 read = {sums}; 9 API calls"
+
+
+def test_a_run_still_under_way_tells_when_it_started() -> None:
+    run = {**run_row(), "run_state": "running", "finished_at": None}
+    assert as_lines(summary(run))[0] == "run R1 (live) running, 2026-01-31 08:00:00 UTC"
+
+
+def test_a_failed_run_tells_why() -> None:
+    run = {**run_row(), "run_state": "failed", "error_message": "Salesforce does not answer"}
+    assert as_lines(summary(run))[1] == "  Salesforce does not answer"
+
+
+def test_without_a_run_the_way_to_one_is_told() -> None:
+    assert as_lines({"run": None}) == ["no run yet: person-sync run makes one"]
+
+
+def test_rows_of_one_name_are_counted_together_and_the_most_come_first() -> None:
+    rows = [
+        {"rule_name": name, "person_count": count, "sentence": "No."}
+        for name, count in (("a", 1), ("b", 20), ("a", 3))
+    ]
+    told = as_lines(summary(run_row(rejected=24), reasons=rows))
+    assert told[2:] == ["", "rejected, per rule", "  b  20  No.", "  a   4  No."]
+
+
+def test_strategies_tell_their_outcomes_and_who_was_undecided() -> None:
+    rows = [
+        {"owner_strategy": "rules", "outcome": "created", "person_count": 2},
+        {"owner_strategy": "rules", "outcome": "duplicate", "person_count": 1},
+        {"owner_strategy": "NONE", "outcome": "rejected", "person_count": 1},
+    ]
+    told = as_lines(summary(run_row(created=2, duplicate=1, rejected=1), strategies=rows))
+    assert told[3:] == [
+        "per owner strategy",
+        "  rules        3  2 created, 1 duplicate",
+        "  (undecided)  1  1 rejected",
+    ]
+
+
+def test_columns_stand_straight_beside_names_of_double_width() -> None:
+    *_, japanese, latin = as_lines(owned_by("森田 健司郎", "Mira"))
+    assert japanese == "  森田 健司郎  1  user"
+    assert latin == "  Mira         1  user"
+
+
+def test_an_owner_nobody_named_is_a_question_mark() -> None:
+    assert as_lines(owned_by(None))[-1] == "  ?  1  user"
+
+
+def test_open_batches_are_told_with_their_state() -> None:
+    batch = {"batch_id": "B1", "person_count": 5, "batch_state": "closing", "carrier": "bulk"}
+    told = as_lines(summary(run_row(open=5), open_batches=[batch]))
+    assert told[-2:] == ["open batches", "  B1  5  closing (bulk)"]
+
+
+PERSONS = [
+    ("created", "created lead 00Q1, owned by Mira"),
+    ("updated", "updated 00Q1"),
+    ("duplicate", "duplicate: already known in lead 00Q2"),
+    ("rejected", "rejected: company_missing"),
+    ("held", "held: LOST; a human must look"),
+    ("open", "under way in batch B1, closing"),
+    ("new", "not decided: no such person in the persons table"),
+]
+
+
+@pytest.mark.parametrize(("outcome", "words"), PERSONS)
+def test_each_outcome_of_a_person_has_its_sentence(outcome: str, words: str) -> None:
+    person = {"person_id": "P1", "outcome": outcome, "lead_id": "00Q1", "contact_id": None}
+    person |= {"owner_name": "Mira", "matched": "lead 00Q2", "rules": "company_missing"}
+    person |= {"reason_code": "LOST", "batch_id": "B1", "batch_state": "closing"}
+    assert person_lines({"persons": [person]}) == [f"P1: {words}"]
+
+
+# --- Markdown
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a row of a Markdown table: parted by every pipe that is not escaped."""
+    return re.split(r"(?<!\\)\|", line)
+
+
+def naughty(shared_data: Path) -> list[str]:
+    file = shared_data / "naughty-strings" / "blns.json"
+    strings: list[str] = json.loads(file.read_text(encoding="utf-8"))
+    return [one for one in strings if one.strip()]
+
+
+def test_naughty_owner_names_leave_the_table_intact(shared_data: Path) -> None:
+    names = naughty(shared_data)
+    page = as_markdown(owned_by(*names))
+    table = page.split("|---|--:|---|\n")[1].split("\n")
+    assert len(names) > 400
+    assert all(len(cells(row)) == 5 for row in table)
+    assert sum(int(cells(row)[2]) for row in table) == len(names)
+
+
+def test_naughty_owner_names_make_no_markup(shared_data: Path) -> None:
+    page = as_markdown(owned_by(*naughty(shared_data)))
+    assert not re.search(r"<[a-zA-Z/!]", page)
+    assert not re.search(r"(?<!\\)\]\(", page)
+    # The only backticks that count are those around the run id.
+    assert len(re.findall(r"(?<!\\)`", page)) == 2
+
+
+BACKSLASHED = [r"a\|b", r"a\\|b", "\\`x\\`", "\\", r"\<b>", r"\[x](http://x.example)"]
+
+
+@pytest.mark.parametrize("name", BACKSLASHED)
+def test_a_backslash_before_a_mark_does_not_undo_its_escape(name: str) -> None:
+    row = as_markdown(owned_by(name)).splitlines()[-1]
+    # An even number of backslashes before a mark leaves the mark itself bare.
+    assert not re.search(r"(?<!\\)(?:\\\\)+[|`\[\]]", row)
+    assert not re.search(r"(?<!\\)\\ \|", row)
+    assert len(cells(row)) == 5
+
+
+def test_the_page_tells_the_balance_and_the_run() -> None:
+    run = run_row(created=2)
+    page = as_markdown(summary(run))
+    assert page.startswith(f"## live run finished\n\n**{balance(run)}**\n")
+    assert page.endswith("9 API calls. Run id `R1`.")
+
+
+# --- The exit code
+
+CODES: list[tuple[dict[str, int], float, int]] = [
+    ({"created": 10}, 0.2, 0),
+    ({}, 0.2, 0),
+    ({"created": 8, "rejected": 2}, 0.2, 0),
+    ({"created": 7, "rejected": 3}, 0.2, 1),
+    ({"rejected": 10}, 1.0, 0),
+    ({"created": 999, "rejected": 1}, 0.0, 1),
+    ({"created": 9, "held": 1}, 0.2, 1),
+    ({"created": 9, "open": 1}, 0.2, 3),
+    ({"held": 1, "open": 1, "rejected": 8}, 0.2, 3),
+]
+
+
+@pytest.mark.parametrize(("counts", "allowed", "code"), CODES)
+def test_the_exit_code_is_the_contracts(counts: dict[str, int], allowed: float, code: int) -> None:
+    assert exit_code(summary(run_row(**counts)), allowed) == code
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [(["created"], 0), (["created", "new"], 2), (["open"], 3), (["new", "open"], 2), ([], 0)],
+)
+def test_the_exit_code_minds_the_persons_asked_for(outcomes: list[str], code: int) -> None:
+    told = summary(run_row(created=1)) | {"persons": [{"outcome": one} for one in outcomes]}
+    assert exit_code(told, 0.2) == code
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("held", 1), ("rejected", 1)])
+def test_a_person_found_wanting_by_an_earlier_run_still_counts(outcome: str, code: int) -> None:
+    told = summary(run_row()) | {"persons": [{"outcome": outcome}]}
+    assert exit_code(told, 0.2) == code
+
+
+def test_a_plan_of_named_persons_is_done_though_they_are_still_new() -> None:
+    plan = {**run_row(), "run_mode": "plan"}
+    told = summary(plan) | {"persons": [{"outcome": "new"}]}
+    assert exit_code(told, 0.2) == 0
+
+
+# --- From a warehouse
+
+
+def test_a_summary_is_json_and_tells_every_table(any_stage: Stage) -> None:
+    any_stage.put("person_id | last_name | company\nP1 | Lovelace | Engines\nP2 | Babbage |")
+    told = any_stage.sync(person_ids=("P1", "P2"))
+    assert json.loads(json.dumps(told)) == told
+    assert set(told) == {"run", "persons", *TABLES}
+    assert [one["outcome"] for one in told["persons"]] == ["created", "rejected"]
+    assert len(as_lines(told)) > 5
+
+
+def test_without_a_run_there_is_nothing_to_summarise(any_stage: Stage) -> None:
+    from pipelines.preflight import open_store
+
+    with open_store(any_stage.settings()) as warehouse:
+        assert summarise(warehouse) == {"run": None}
