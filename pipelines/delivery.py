@@ -72,7 +72,7 @@ class Carrier:
             self._step_all()
             if len(self.in_flight) <= until_at_most:
                 return
-            self._mind_the_deadline()
+            self.mind_the_deadline()
             self.clock.sleep(self.ground.settings.run.poll_seconds)
 
     def _step_all(self) -> None:
@@ -116,7 +116,8 @@ class Carrier:
             raise trouble
         log.warning("%s; trying again", trouble)
 
-    def _mind_the_deadline(self) -> None:
+    def mind_the_deadline(self) -> None:
+        """Raise DeadlineReached when the run's time is over."""
         if self.give_up_at is not None and self.clock.monotonic() >= self.give_up_at:
             raise DeadlineReached(
                 f"the run's time is over with {len(self.in_flight)} batches open: "

@@ -76,6 +76,9 @@ def open_run(settings: Settings, request: Request) -> Iterator[Run]:
         except BaseException as error:
             _end_badly(run, error)
             raise
+        finally:
+            if hasattr(run.ground, "org"):
+                run.ground.org.close()
 
 
 def migrate(warehouse: Warehouse) -> list[str]:
@@ -147,6 +150,7 @@ def list_persons(run: Run) -> int:
 
 def judge(run: Run, first: int, last: int) -> int:
     """Judge one slice, record it, hand its batches to the carrier; answers how many batches."""
+    run.carrier.mind_the_deadline()
     if run.request.run_mode == "plan":
         judging.plan_slice(run.ground, run.request, first, last)
         return 0

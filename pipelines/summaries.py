@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.warehouse import reports
+from pipelines.warehouse import ledger, reports
 from pipelines.warehouse.database import Warehouse
 
 OUTCOMES = ("created", "updated", "duplicate", "rejected", "held", "open")
-TABLES = ("strategies", "planned", "reasons", "duplicates", "owners", "open_batches")
+TABLES = ("strategies", "planned", "reasons", "duplicates", "owners")
 Summary = dict[str, Any]
 Row = tuple[str, int, str]
 
@@ -32,6 +32,8 @@ def summarise(
     summary: Summary = {"run": _plain(pd.DataFrame([told.run]))[0]}
     for name in TABLES:
         summary[name] = _plain(getattr(told, name))
+    summary["carried_batches"] = _plain(reports.carried_batches(warehouse, run_id))
+    summary["open_batches"] = _plain(ledger.open_batches(warehouse))
     if person_ids is not None:
         summary["persons"] = _plain(reports.person_outcome(warehouse, person_ids))
     return summary
@@ -49,10 +51,12 @@ def exit_code(summary: Summary, allowed_reject_share: float) -> int:
     run = summary["run"]
     if any(person["outcome"] == "new" for person in summary.get("persons", ())):
         return 2
-    if run["open_count"] or any(one["outcome"] == "open" for one in summary.get("persons", ())):
+    is_open = any(person["outcome"] == "open" for person in summary.get("persons", ()))
+    if run["open_count"] or is_open or (run["run_mode"] == "resume" and summary["open_batches"]):
         return 3
+    held_count = run["held_count"] + sum(one["held_count"] for one in summary["carried_batches"])
     too_many = run["rejected_count"] > allowed_reject_share * run["read_count"]
-    return int(bool(too_many or run["held_count"]))
+    return int(bool(too_many or held_count))
 
 
 def as_lines(summary: Summary) -> list[str]:
@@ -127,9 +131,22 @@ def _detailed_tables(summary: Summary) -> Iterator[tuple[str, list[Row]]]:
         ],
     )
     yield (
+        "carried on for earlier runs",
+        [
+            (f"{name} of batch {one['batch_id']}", one[f"{name}_count"], f"run {one['run_id']}")
+            for one in summary["carried_batches"]
+            for name in OUTCOMES
+            if one[f"{name}_count"]
+        ],
+    )
+    yield (
         "open batches",
         [
-            (one["batch_id"], one["person_count"], f"{one['batch_state']} ({one['carrier']})")
+            (
+                one["batch_id"],
+                one["person_count"],
+                f"{one['batch_state']}, held until {str(one['lease_until'])[:19]} UTC at most",
+            )
             for one in summary["open_batches"]
         ],
     )

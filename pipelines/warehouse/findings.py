@@ -54,7 +54,7 @@ def record_rejections(
 def record_duplicates(
     warehouse: Warehouse, connection: Connection, run_id: str, duplicates: pd.DataFrame
 ) -> None:
-    """Write the records matched; one matched twice by a person in a run is told as it came last."""
+    """Write the records matched; one matched twice in a run is told as it came last."""
     if duplicates.empty:
         return
     keys = ["person_id", "matched_in", "matched_id"]

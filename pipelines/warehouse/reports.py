@@ -108,6 +108,14 @@ def recent_runs(warehouse: Warehouse, most: int = 10) -> pd.DataFrame:
         return warehouse.read_frame(connection, "report_runs", run_id=None, most=most)
 
 
+def carried_batches(warehouse: Warehouse, run_id: str) -> pd.DataFrame:
+    """The batches of earlier runs that this run took over: batch_id, run_id, salesforce_job_id,
+    batch_state, attempt_count, and its persons in open_count, created_count, updated_count,
+    duplicate_count, rejected_count, held_count."""
+    with warehouse.reading() as connection:
+        return warehouse.read_frame(connection, "report_carried_batches", run_id=run_id)
+
+
 def held_persons(warehouse: Warehouse) -> pd.DataFrame:
     """The persons that wait for `resolve`, longest first: person_id, run_id, batch_id,
     salesforce_job_id, owner_strategy, reason_code, decided_at."""

@@ -37,7 +37,7 @@ def test_everybody_is_decided_or_claimed_and_counted(warehouse: Warehouse) -> No
         P2        | B1                |
         P3        | B2                | e3
         P4        | rejected          | e4
-        P5        | duplicate of P1   | e1
+        P5        | duplicate of P1   | e5
         P6        | duplicate in lead | e6
         """,
     )

@@ -190,10 +190,11 @@ def test_a_batchs_persons_come_with_their_claims(warehouse: Warehouse) -> None:
 def test_a_claimed_person_whose_row_is_gone_counts_no_row(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id | last_name\nP1 | a\nP2 | b")
     begin(warehouse)
-    planned(warehouse, "P1", "P2")
+    planned(warehouse, "P1", "P2", '""')
     change(warehouse, "delete from persons where person_id = 'P1'")
     found = new_persons.read_claimed(warehouse, "B1", ["last_name"])
     assert told(found[["person_id", "row_count", "last_name"]]) == [
+        ["", "0", None],
         ["P1", "0", None],
         ["P2", "1", "b"],
     ]

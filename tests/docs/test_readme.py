@@ -1,0 +1,241 @@
+"""README, held to the house: its commands run, its settings load, its names exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines import demo, flows, runs
+from pipelines.cli import main
+from pipelines.settings import Settings, load_settings
+from tests.front.conftest import COMMAND, Answer, as_toml, clean_environment, run_command
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# Every command of README's sh blocks, and the test that runs it. A new one fails here first.
+COVERED = {
+    "make demo": "test_make_has_the_target",
+    "make test": "test_make_has_the_target",
+    ".venv/bin/person-sync status --config .demo/person-sync.toml": "test_a_command_of_the_demo",
+    ".venv/bin/person-sync run --config .demo/person-sync.toml": "test_a_command_of_the_demo",
+    ".venv/bin/person-sync now P0001 --config .demo/person-sync.toml": "test_a_command_of_the_demo",
+    "export PERSON_SYNC_SALESFORCE__CONSUMER_SECRET=...": "test_the_secret_comes_from_the_variable",
+    "person-sync check": "test_the_secret_comes_from_the_variable",
+    "person-sync run --plan": "tests/front/test_cli.py",
+    "person-sync run": "tests/front/test_cli.py",
+    "prefect work-pool create person-sync --type process": "tests of the deployments",
+    "prefect deploy --all": "tests of the deployments",
+    "prefect worker start --pool person-sync": "tests of the deployments",
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [
+        line.partition(" #")[0].strip() for block in blocks("sh") for line in block.split("\n")
+    ]
+    return [line for line in lines if line]
+
+
+def test_every_command_is_covered_by_a_test() -> None:
+    assert commands() == list(COVERED)
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_make_has_the_target(target: str) -> None:
+    # Only looked at: what they would do is what other tests do.
+    told = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert {"demo": "person-sync demo", "test": "-m pytest"}[target] in told.stdout
+
+
+# --- The commands of the demo, in a demo's folder
+
+
+@pytest.fixture(scope="module")
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the demo in `.demo/`, played without Prefect."""
+    home = tmp_path_factory.mktemp("readme")
+    folder = home / ".demo"
+    demo.clean_start(folder)
+    demo.fill_warehouse(folder / "warehouse.db", demo._read_persons(demo.DATA / "persons.csv"))
+    org = ["emulator", "--port", "0", "--org", str(demo.DATA / "org.toml")]
+    with subprocess.Popen([COMMAND, *org], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        demo.write_config(folder, process.stdout.readline().split()[-1])
+        flows.sync(demo.settings_of(folder), runs.new_request("live"), flows.plainly)
+        yield home
+        process.terminate()
+
+
+def typed(command: str, home: Path, **environment: str) -> Answer:
+    """The command as it is typed in that folder, `.venv/bin/` left out."""
+    words = command.removeprefix(".venv/bin/").split()
+    assert words[0] == "person-sync"
+    given = clean_environment(PREFECT_HOME=str(home / "prefect"), **environment)
+    return run_command(*words[1:], folder=home, environment=given)
+
+
+OF_THE_DEMO = [one for one, test in COVERED.items() if test == "test_a_command_of_the_demo"]
+
+
+@pytest.mark.parametrize("command", OF_THE_DEMO)
+def test_a_command_of_the_demo(command: str, demo_home: Path) -> None:
+    answer = typed(command, demo_home)
+    assert answer.exit_code == 0, answer.stderr
+    assert any(words in answer.stdout for words in ("212 read", "0 read", "P0001: created lead"))
+
+
+def test_the_secret_comes_from_the_variable(demo_home: Path) -> None:
+    settings = tomllib.loads((demo_home / ".demo" / "person-sync.toml").read_text("utf-8"))
+    del settings["salesforce"]["consumer_secret"]
+    settings["warehouse"]["url"] = "sqlite:///.demo/warehouse.db"
+    (demo_home / "person-sync.toml").write_text(as_toml(settings), encoding="utf-8")
+    variable = commands()[5].removeprefix("export ").removesuffix("=...")
+    assert typed("person-sync check", demo_home).exit_code == 2
+    assert typed("person-sync check", demo_home, **{variable: "demo-secret"}).exit_code == 0
+
+
+# --- The command's table
+
+
+def test_the_table_of_commands_is_the_commands_own() -> None:
+    assert set(re.findall(r"^\| `person-sync (\w+)", README, re.MULTILINE)) == set(main.commands)
+
+
+def test_the_options_named_for_run_are_its_options() -> None:
+    (row,) = re.findall(r"^\| `person-sync run` \|.*", README, re.MULTILINE)
+    there = {one for option in main.commands["run"].params for one in option.opts}
+    assert set(re.findall(r"`(--[\w-]+)`", row)) == there - {"--config", "--json"}
+
+
+def test_every_command_takes_config_and_json() -> None:
+    for command in main.commands.values():
+        options = {one for option in command.params for one in option.opts}
+        assert {"--config", "--json"} <= options, command.name
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    from pipelines import errors
+
+    codes = {int(one) for one in re.findall(r"(?:codes: |; )(\d) ", README)}
+    kinds = [one for one in vars(errors).values() if isinstance(one, type)]
+    raised = {one.exit_code for one in kinds if hasattr(one, "exit_code")}
+    assert codes == raised | {0, 1}
+
+
+# --- Settings
+
+# Those of the contract or of long use that README leaves to the contract.
+IN_THE_CONTRACT = {
+    "salesforce": {
+        "consumer_secret",
+        "username",
+        "password",
+        "security_token",
+        "private_key_file",
+        "access_token",
+        "instance_url",
+        "api_version",
+        "emulator_url",
+    },
+    "owners": {"without_active_rule", "default_lead_owner"},
+    "run": {
+        "allowed_reject_share",
+        "slice_size",
+        "batch_size",
+        "batch_size_without_field",
+        "open_batches",
+        "lease_seconds",
+        "poll_seconds",
+        "start_patience_seconds",
+        "patience_seconds",
+        "deadline_minutes",
+    },
+}
+
+
+def test_the_settings_of_the_readme_load(tmp_path: Path) -> None:
+    (block,) = blocks("toml")
+    file = tmp_path / "person-sync.toml"
+    file.write_text(block, encoding="utf-8")
+    settings = load_settings(file, {})
+    assert settings.owners.choice[0]["assign_to"] == "queue:DACH_Inbound"
+    assert settings.defaults == {}
+    uncommented = block.replace("# Company", "Company")
+    file.write_text(uncommented, encoding="utf-8")
+    assert load_settings(file, {}).defaults == {"Company": "[not provided]"}
+
+
+def test_every_setting_is_in_the_readme_or_known_to_be_left_out() -> None:
+    told = tomllib.loads(blocks("toml")[0])
+    for group, field in Settings.model_fields.items():
+        names = set(getattr(field.annotation, "model_fields", {}))
+        assert names == set(told.get(group, {})) & names | IN_THE_CONTRACT.get(group, set()), group
+
+
+def test_the_other_values_named_in_comments_are_accepted() -> None:
+    other = {
+        "login": ["jwt", "password", "access_token"],
+        "existing_lead": ["update"],
+        "existing_contact": ["update"],
+        "contact_with_queue": ["report"],
+        "deleted": ["report"],
+    }
+    told = tomllib.loads(blocks("toml")[0])
+    for name, values in other.items():
+        group = "salesforce" if name == "login" else "matching"
+        for value in values:
+            changed = {**told, group: {**told[group], name: value}}
+            assert Settings.model_validate(changed)
+
+
+# --- What it writes, and the map
+
+
+def test_every_view_is_named_and_every_name_is_a_view() -> None:
+    views = {file.stem for file in (ROOT / "sql" / "views").glob("*.sql")}
+    assert set(re.findall(r"\b(?:dim|fct|rpt)_\w+", README)) == views
+
+
+def test_every_table_that_is_named_is_made_by_the_migrations() -> None:
+    section = README.split("## What it writes")[1].split("BI reads")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    scripts = [file.read_text("utf-8") for file in (ROOT / "sql" / "migrations").glob("*.sql")]
+    made = set(re.findall(r"^create table (\w+)", "\n".join(scripts), re.MULTILINE))
+    assert named <= made
+    # The ones of nobody's business but the ledger's own.
+    assert made - named == {"person_emails", "run_persons", "schema_versions", "sync_orgs"}
+
+
+def house_map() -> str:
+    return README.split("## The map of the house")[1].split("```")[1]
+
+
+def test_the_map_names_every_module_and_nothing_else() -> None:
+    named = set(re.findall(r"^  (\S+)", house_map(), re.MULTILINE))
+    package = ROOT / "pipelines"
+    files = {file.name for file in package.glob("*.py")} - {"__init__.py"}
+    folders = {f"{file.parent.name}/" for file in package.glob("*/__init__.py")}
+    assert named == files | folders
+
+
+def test_the_folders_of_the_map_exist() -> None:
+    for name in re.findall(r"^(\w+)/", house_map(), re.MULTILINE):
+        assert (ROOT / name).is_dir()
+
+
+def test_the_deployments_named_are_those_there_are() -> None:
+    there = set(re.findall(r"flows\.py:(\w+)", (ROOT / "prefect.yaml").read_text("utf-8")))
+    named = README.split("That gives ")[1].split(".")[0]
+    assert {name.replace("-", "_") for name in re.findall(r"`([\w-]+)`", named)} == there
