@@ -93,6 +93,7 @@ def _find_firm_ground(run: Run) -> None:
     ledger.bind_org(
         run.ground.warehouse, run.request.run_id, org.org_id, org.org_name, org.is_sandbox
     )
+    ledger.note_matching(run.ground.warehouse, run.request.run_id, "soql")
 
 
 def _patiently(run: Run, probe: preflight.Probe) -> str:

@@ -42,6 +42,13 @@ class Case:
         return self.batch.operation == "insert"
 
     @property
+    def reason_to_hold(self) -> str:
+        """Why nobody can know what became of a person."""
+        if self.job is not None:
+            return "UNACCOUNTED"
+        return "JOB_GONE" if self.batch.carrier == "bulk" else "ANSWER_LOST"
+
+    @property
     def is_last_attempt(self) -> bool:
         """Whether persons left over are decided now, so that no batch goes on for ever."""
         return self.batch.attempt_count >= MOST_ATTEMPTS
@@ -218,7 +225,7 @@ def _with_owners(case: Case, decided: pd.DataFrame) -> pd.DataFrame:
         }
     )
     held = outcomes["outcome"] == "held"
-    outcomes.loc[held, "reason_code"] = "UNACCOUNTED" if case.job else "JOB_GONE"
+    outcomes.loc[held, "reason_code"] = case.reason_to_hold
     made = outcomes.loc[is_made, "lead_id"].dropna()
     since = case.job.created_date if case.job and case.is_insert else None
     read = lookups.read_owners(case.ground.org, list(made), created_since=since)

@@ -71,10 +71,12 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     org = ["emulator", "--port", "0", "--org", str(demo.DATA / "org.toml")]
     with subprocess.Popen([COMMAND, *org], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        demo.write_config(folder, process.stdout.readline().split()[-1])
-        flows.sync(demo.settings_of(folder), runs.new_request("live"), flows.plainly)
-        yield home
-        process.terminate()
+        try:
+            demo.write_config(folder, process.stdout.readline().split()[-1])
+            flows.sync(demo.settings_of(folder), runs.new_request("live"), flows.plainly)
+            yield home
+        finally:
+            process.terminate()
 
 
 def typed(command: str, home: Path, **environment: str) -> Answer:

@@ -545,7 +545,7 @@ def test_status_of_an_interrupted_run_tells_what_is_open(front: Front) -> None:
     assert "(now) failed" in told.stdout
     assert "interrupted" in told.stdout
     assert "1 open" in told.stdout
-    assert "closing (bulk)" in told.stdout
+    assert "closing, held until" in told.stdout
 
 
 # --- Check: everything at once, and nothing written

@@ -49,7 +49,7 @@ REFUSED = [
     {"phone": PHONE * 3},
     {"email": f"{MAIL}@@x.example"},
     {"email": f"{MAIL} one@x.example"},
-    {"industry": f"{FIRM}"},
+    {"city": FIRM * 9},
     {"title": "#N/A"},
     {"owner_strategy": f"user:{MAIL}@x.example"},
     {"owner_strategy": f"queue:{NAME}"},
@@ -212,7 +212,7 @@ def test_no_exception_of_a_login_holds_a_secret(stage: Stage) -> None:
 
 def test_no_exception_of_a_warehouse_holds_a_person(any_stage: Stage) -> None:
     any_stage.put(persons())
-    any_stage.run("drop table person_claims")
+    any_stage.run("alter table person_claims rename to elsewhere")
     no_canary(raised_by(any_stage))
 
 

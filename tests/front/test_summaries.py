@@ -22,6 +22,9 @@ from pipelines.summaries import (
 from tests.flows.stage import Stage
 
 
+PARTS = (*TABLES, "carried_batches", "open_batches")
+
+
 def run_row(**counts: int) -> dict[str, Any]:
     row: dict[str, Any] = {f"{name}_count": counts.get(name, 0) for name in OUTCOMES}
     row |= {"read_count": sum(counts.values()), "run_id": "R1", "run_mode": "live"}
@@ -30,7 +33,7 @@ def run_row(**counts: int) -> dict[str, Any]:
 
 
 def summary(run: dict[str, Any], **tables: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"run": run, **{name: tables.get(name, []) for name in TABLES}}
+    return {"run": run, **{name: tables.get(name, []) for name in PARTS}}
 
 
 def owned_by(*names: str | None) -> dict[str, Any]:
@@ -95,10 +98,29 @@ def test_an_owner_nobody_named_is_a_question_mark() -> None:
     assert as_lines(owned_by(None))[-1] == "  ?  1  user"
 
 
+OPEN = {
+    "batch_id": "B1",
+    "person_count": 5,
+    "batch_state": "closing",
+    "lease_until": "2026-01-31T09:00:00.123456",
+}
+
+
 def test_open_batches_are_told_with_their_state() -> None:
-    batch = {"batch_id": "B1", "person_count": 5, "batch_state": "closing", "carrier": "bulk"}
-    told = as_lines(summary(run_row(open=5), open_batches=[batch]))
-    assert told[-2:] == ["open batches", "  B1  5  closing (bulk)"]
+    told = as_lines(summary(run_row(open=5), open_batches=[OPEN]))
+    assert told[-2] == "open batches"
+    assert told[-1].startswith("  B1  5  closing, held until 2026-01-31")
+
+
+def carried(**counts: int) -> dict[str, Any]:
+    return {"batch_id": "B1", "run_id": "R0"} | {
+        f"{name}_count": counts.get(name, 0) for name in OUTCOMES
+    }
+
+
+def test_what_was_carried_on_for_an_earlier_run_is_told() -> None:
+    told = as_lines(summary(run_row(), carried_batches=[carried(created=3)]))
+    assert told[-2:] == ["carried on for earlier runs", "  created of batch B1  3  run R0"]
 
 
 PERSONS = [
@@ -198,6 +220,16 @@ def test_the_exit_code_minds_the_persons_asked_for(outcomes: list[str], code: in
     assert exit_code(told, 0.2) == code
 
 
+def test_a_person_held_while_carrying_on_for_an_earlier_run_counts() -> None:
+    assert exit_code(summary(run_row(), carried_batches=[carried(held=1)]), 0.2) == 1
+
+
+@pytest.mark.parametrize(("mode", "code"), [("resume", 3), ("live", 0)])
+def test_resume_is_not_done_while_a_batch_is_open(mode: str, code: int) -> None:
+    told = summary({**run_row(), "run_mode": mode}, open_batches=[OPEN])
+    assert exit_code(told, 0.2) == code
+
+
 def test_a_person_held_since_an_earlier_run_still_counts() -> None:
     told = summary(run_row()) | {"persons": [{"outcome": "held"}]}
     assert exit_code(told, 0.2) == 1
@@ -216,7 +248,7 @@ def test_a_summary_is_json_and_tells_every_table(any_stage: Stage) -> None:
     any_stage.put("person_id | last_name | company\nP1 | Lovelace | Engines\nP2 | Babbage |")
     told = any_stage.sync(person_ids=("P1", "P2"))
     assert json.loads(json.dumps(told)) == told
-    assert set(told) == {"run", "persons", *TABLES}
+    assert set(told) == {"run", "persons", *PARTS}
     assert [one["outcome"] for one in told["persons"]] == ["created", "rejected"]
     assert len(as_lines(told)) > 5
 

@@ -67,6 +67,17 @@ def test_the_earliest_come_first_then_the_smallest_id_by_code_point(warehouse: W
     assert listed(warehouse) == ["B2", "a-3", "b1", "b-1", "a1", "a2"]
 
 
+def test_a_column_that_sorts_by_language_is_read_by_code_point(postgres_warehouse_url: str) -> None:
+    with open_warehouse(postgres_warehouse_url) as warehouse:
+        remake_persons(
+            warehouse,
+            'create table persons (person_id text collate "unicode", updated_at text)',
+            "insert into persons values ('b1', '1'), ('a2', '1'), ('B2', '1'), ('a-3', '1')",
+        )
+        assert listed(warehouse) == ["B2", "a-3", "a2", "b1"]
+        assert read(warehouse, "R1") == ["B2", "a-3", "a2", "b1"]
+
+
 def test_numbers_for_ids_come_in_the_order_of_numbers(warehouse: Warehouse) -> None:
     remake_persons(
         warehouse,
