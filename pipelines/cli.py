@@ -221,9 +221,7 @@ def _settings_for_flow(config: Path | None) -> Any:
     The flow reads them again for itself, by the variable: settings are never flow parameters, which
     Prefect stores in plain text.
     """
-    from pipelines.settings import load_settings
-
-    settings = load_settings(config)
+    settings = _settings(config)
     if config is not None:
         os.environ["PERSON_SYNC_CONFIG"] = str(config.resolve())
     if not os.environ.get("PREFECT_API_URL"):
@@ -237,6 +235,13 @@ def _answer(as_json: bool, document: dict[str, Any], lines: Sequence[str]) -> No
     else:
         for line in lines:
             click.echo(line)
+
+
+def _settings(config: Path | None) -> Any:
+    """The settings; a `block:` in them is read from Prefect."""
+    from pipelines.settings import load_settings
+
+    return load_settings(config, read_block=lambda name: str(_import_flows().read_block(name)))
 
 
 def _be_quiet_about_prefect() -> None:

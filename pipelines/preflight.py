@@ -16,6 +16,7 @@ from pipelines.rules.persons import LeadField
 from pipelines.salesforce import lookups
 from pipelines.salesforce.session import Credentials, Org, log_in
 from pipelines.settings import SalesforceSettings, Settings
+from pipelines.warehouse import ledger, migrations
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.new_persons import persons_columns
 
@@ -132,12 +133,14 @@ def find_columns(ground: Ground) -> str:
     for field, column in settings.columns.items():
         if field in REQUIRED_FIELDS or field in settings.explicit_fields:
             wanted[f"fields.{field}"] = column
-    for path, column in wanted.items():
-        if column not in there:
-            raise SettingsWrong(
-                f"{table} has no column {column}, which {path} needs; it has: "
-                f"{', '.join(sorted(there))}. Mend the table or [fields]"
-            )
+    wrong = [
+        f"{table} has no column {column}, which {path} needs"
+        for path, column in wanted.items()
+        if column not in there
+    ]
+    if wrong:
+        names = ", ".join(sorted(there))
+        raise SettingsWrong(f"{'; '.join(wrong)}: mend [fields] or the table, which has {names}")
     for field in REQUIRED_FIELDS:
         if field not in settings.columns:
             raise SettingsWrong(f"fields.{field} is switched off, but Salesforce requires it")
@@ -145,6 +148,12 @@ def find_columns(ground: Ground) -> str:
         field: column for field, column in settings.columns.items() if column in there
     }
     return f"{len(ground.columns)} fields from {table}"
+
+
+def find_right_to_write(ground: Ground) -> str:
+    """results: this login may write them"""
+    migrations.try_writing(ground.warehouse)
+    return f"may be written ({len(migrations.pending(ground.warehouse))} migrations to come)"
 
 
 def reach_org(ground: Ground) -> str:
@@ -217,6 +226,14 @@ def find_person_id_field(ground: Ground) -> str:
     return f"{field.name} is a unique external id"
 
 
+def recognise_org(ground: Ground) -> str:
+    """ledger: belongs to this org"""
+    if migrations.pending(ground.warehouse):
+        return "not made yet: the first run makes it this org's"
+    ledger.require_own_org(ground.warehouse, ground.org.org_id, ground.org.org_name)
+    return "belongs to this org or to none yet"
+
+
 def find_owners(ground: Ground) -> str:
     """owners: every strategy of the settings leads to an active owner"""
     settings = ground.settings.owners
@@ -231,11 +248,29 @@ def find_owners(ground: Ground) -> str:
     named = {place: str(ground.default_strategy)}
     for number, choice in enumerate(ground.choices, start=1):
         named[f"owners.choice {number}"] = str(choice.assign_to)
-    ground.owner_book.resolve([*named.values(), *filter(None, [settings.default_lead_owner])])
-    for place, text in named.items():
-        _resolve_or_stop(ground, place, text)
-    ground.default_lead_owner_id = _find_default_lead_owner(ground, settings.default_lead_owner)
+    if settings.default_lead_owner:
+        place = "owners.default_lead_owner"
+        named[place] = str(_parse_strategy(place, settings.default_lead_owner))
+    found = ground.owner_book.resolve(named.values())
+    wrong = [
+        f"{place} = {text}: {answer.message}"
+        for place, text in named.items()
+        if isinstance(answer := found[text], owners.Refusal)
+    ]
+    if wrong:
+        raise SettingsWrong("; ".join(wrong))
+    ground.default_lead_owner_id = _default_lead_owner_id(
+        found.get(named.get("owners.default_lead_owner", ""))
+    )
     return f"{len(set(named.values()))} strategies lead to an owner"
+
+
+def _default_lead_owner_id(answer: owners.Resolved | owners.Refusal | None) -> str | None:
+    if answer is None:
+        return None
+    if isinstance(answer, owners.Refusal) or answer.owner is None:
+        raise SettingsWrong("owners.default_lead_owner must be a user: or a queue:")
+    return answer.owner.owner_id
 
 
 def _require_choice_columns(ground: Ground) -> None:
@@ -254,23 +289,6 @@ def _parse_strategy(place: str, text: str) -> owners.Strategy:
         return owners.parse_strategy(text)
     except owners.StrategyMalformed as error:
         raise SettingsWrong(f"{place}: {error}") from None
-
-
-def _resolve_or_stop(ground: Ground, place: str, text: str) -> owners.Resolved:
-    answer = ground.owner_book.resolve([text])[text]
-    if isinstance(answer, owners.Refusal):
-        raise SettingsWrong(f"{place} = {text}: {answer.message}")
-    return answer
-
-
-def _find_default_lead_owner(ground: Ground, text: str) -> str | None:
-    if not text:
-        return None
-    strategy = _parse_strategy("owners.default_lead_owner", text)
-    answer = _resolve_or_stop(ground, "owners.default_lead_owner", str(strategy))
-    if answer.owner is None:
-        raise SettingsWrong("owners.default_lead_owner must be a user: or a queue:")
-    return answer.owner.owner_id
 
 
 def find_matching(ground: Ground) -> str:
@@ -302,14 +320,22 @@ RUN_PROBES: tuple[Probe, ...] = (
     find_person_id_field,
     find_owners,
 )
-CHECK_PROBES: tuple[Probe, ...] = (*RUN_PROBES, find_matching, find_limits)
+CHECK_PROBES: tuple[Probe, ...] = (
+    *RUN_PROBES,
+    find_right_to_write,
+    recognise_org,
+    find_matching,
+    find_limits,
+)
 NEEDS: Mapping[Probe, frozenset[Probe]] = {
     find_lead_fields: frozenset({find_columns, reach_org}),
     find_person_id_field: frozenset({find_lead_fields}),
-    find_owners: frozenset({reach_org}),
+    find_owners: frozenset({find_columns, reach_org}),
+    recognise_org: frozenset({reach_org}),
     find_matching: frozenset({reach_org}),
     find_limits: frozenset({reach_org}),
 }
+OF_WAREHOUSE = frozenset({find_columns, find_right_to_write, recognise_org})
 
 
 @dataclass(frozen=True)
@@ -326,19 +352,21 @@ def check(settings: Settings) -> list[Finding]:
     """Look at everything, write nothing, and tell all that is wrong at once."""
     try:
         with open_store(settings) as warehouse:
-            ground = new_ground(settings, warehouse)
-            table = settings.warehouse.persons
-            good = Finding("warehouse", is_good=True, words=f"answers, {table} is set", exit_code=0)
-            return [good, *_probe_all(ground)]
+            good = Finding("warehouse", is_good=True, words="answers", exit_code=0)
+            return [good, *_probe_all(new_ground(settings, warehouse), frozenset())]
     except SyncError as error:
-        return [Finding("warehouse", is_good=False, words=str(error), exit_code=error.exit_code)]
+        bad = Finding("warehouse", is_good=False, words=str(error), exit_code=error.exit_code)
+        ground = Ground.__new__(Ground)
+        ground.settings = settings
+        return [bad, *_probe_all(ground, OF_WAREHOUSE)]
 
 
-def _probe_all(ground: Ground) -> list[Finding]:
+def _probe_all(ground: Ground, blocked: frozenset[Probe]) -> list[Finding]:
+    """Every probe but the blocked ones and those that stand on one that failed."""
     found: list[Finding] = []
-    failed: set[Probe] = set()
+    failed = set(blocked)
     for probe in CHECK_PROBES:
-        if NEEDS.get(probe, frozenset()) & failed:
+        if probe in failed or NEEDS.get(probe, frozenset()) & failed:
             failed.add(probe)
             continue
         finding = _probe(probe, ground)

@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -166,7 +167,8 @@ def load_settings(
     _overlay(values, environment)
     folder = path.parent if path else Path.cwd()
     _resolve(values, folder, read_block)
-    if "url" not in values.get("warehouse", {}):
+    warehouse = values.get("warehouse", {})
+    if isinstance(warehouse, dict) and "url" not in warehouse:
         raise SettingsWrong(
             f"warehouse.url is not set: name a settings file with --config or {PREFIX}CONFIG, "
             f"write {FILE_NAME} here, or set {PREFIX}WAREHOUSE__URL"
@@ -208,18 +210,30 @@ def _overlay(values: dict[str, Any], environment: Mapping[str, str]) -> None:
         if not isinstance(table, dict):
             continue  # the model says what is wrong with it
         same = next((known for known in table if known.lower() == key.lower()), None)
+        if (group, key) == ("OWNERS", "CHOICE"):
+            text = _read_json(name, text)
         spelled = key if group.lower() in ("fields", "defaults") else key.lower()
         table[same or spelled] = text
 
 
+def _read_json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise SettingsWrong(
+            f'{name} must be JSON, such as [{{"when": {{}}, "assign_to": "rules"}}]'
+        ) from None
+
+
 def _resolve(values: dict[str, Any], folder: Path, read_block: Callable[[str], str] | None) -> None:
-    for group in values.values():
+    for name, group in values.items():
         if not isinstance(group, dict):
             continue
         for key, text in group.items():
             if isinstance(text, str) and text.startswith("block:"):
-                group[key] = _from_block(key, text.removeprefix("block:"), read_block)
-    _relative_to(folder, values.get("warehouse"), "url", "sqlite:///")
+                block = text.removeprefix("block:")
+                group[key] = _from_block(f"{name}.{key}", block, read_block)
+    _relative_to(folder, values.get("warehouse"), "url", r"sqlite(?:\+\w+)?:///")
     _relative_to(folder, values.get("salesforce"), "private_key_file", "")
 
 
@@ -234,10 +248,11 @@ def _from_block(key: str, name: str, read_block: Callable[[str], str] | None) ->
 def _relative_to(folder: Path, group: object, key: str, scheme: str) -> None:
     if not isinstance(group, dict) or not isinstance(group.get(key), str):
         return
-    text = group[key]
-    rest = text.removeprefix(scheme)
-    if rest and text.startswith(scheme) and not rest.startswith((":", "/")):
-        group[key] = f"{scheme}{folder / rest}"
+    found = re.match(scheme, group[key])
+    path = group[key][found.end() :] if found else ""
+    # ":memory:" and "file:..." are SQLite's own words, not paths.
+    if found and path and not path.startswith((":", "/", "file:")):
+        group[key] = f"{found.group()}{folder / path}"
 
 
 def _explain(detail: ErrorDetails) -> str:

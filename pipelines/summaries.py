@@ -48,15 +48,27 @@ def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def exit_code(summary: Summary, allowed_reject_share: float) -> int:
     """0 done; 1 done, but too many rejected or somebody held; 2 a person nobody knows; 3 open."""
-    run = summary["run"]
-    if any(person["outcome"] == "new" for person in summary.get("persons", ())):
+    run, asked = summary["run"], _asked(summary)
+    if "new" in asked:
         return 2
-    is_open = any(person["outcome"] == "open" for person in summary.get("persons", ()))
-    if run["open_count"] or is_open or (run["run_mode"] == "resume" and summary["open_batches"]):
+    if (
+        run["open_count"]
+        or "open" in asked
+        or (run["run_mode"] == "resume" and summary["open_batches"])
+    ):
         return 3
     held_count = run["held_count"] + sum(one["held_count"] for one in summary["carried_batches"])
     too_many = run["rejected_count"] > allowed_reject_share * run["read_count"]
-    return int(bool(too_many or held_count))
+    # Whoever asks for persons by name wants to know of them, whenever that was decided.
+    too_many |= asked.count("rejected") > allowed_reject_share * len(asked)
+    return int(bool(too_many or held_count or "held" in asked))
+
+
+def _asked(summary: Summary) -> list[str]:
+    """The outcomes of the persons asked for by id; a plan decides nothing, so there are none."""
+    if summary["run"]["run_mode"] == "plan":
+        return []
+    return [person["outcome"] for person in summary.get("persons", ())]
 
 
 def as_lines(summary: Summary) -> list[str]:
@@ -209,6 +221,13 @@ def as_markdown(summary: Summary) -> str:
 
 def _escaped(text: str) -> str:
     """Names of owners and rules are the org's words: they must not break the page."""
-    for mark, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("`", "\\`")):
+    for mark, safe in (
+        ("\\", "\\\\"),
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("|", "\\|"),
+        ("`", "\\`"),
+    ):
         text = text.replace(mark, safe)
     return " ".join(text.replace("[", "\\[").replace("]", "\\]").split())

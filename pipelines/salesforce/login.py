@@ -70,6 +70,7 @@ def check_settings(credentials: Credentials, api_version: str) -> None:
             raise SettingsWrong(
                 f"salesforce.{name} is needed for salesforce.login = {credentials.login}"
             )
+    _require_plain_secrets(credentials)
     if not _VERSION.fullmatch(api_version):
         raise SettingsWrong("salesforce.api_version must look like 67.0")
     if not _DOMAIN.fullmatch(credentials.domain) or ".salesforce.com" in credentials.domain:
@@ -86,6 +87,16 @@ def check_settings(credentials: Credentials, api_version: str) -> None:
             "salesforce.login: password needs salesforce.api_version 64.0 or below and ends with "
             "Summer '27; use client_credentials or jwt"
         )
+
+
+def _require_plain_secrets(credentials: Credentials) -> None:
+    # A line break in a token would end a header, and the library's complaint quotes the token.
+    for name, value in vars(credentials).items():
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        if text != text.strip() or not text.isprintable():
+            raise SettingsWrong(
+                f"salesforce.{name} begins or ends with a blank, or holds a line break: mend it"
+            )
 
 
 def given_instance(credentials: Credentials, emulator_url: str) -> str:

@@ -39,6 +39,7 @@ from pipelines.warehouse.runs import (
     end_run,
     fail_dead_runs,
     note_matching,
+    require_own_org,
     run_counts,
 )
 
@@ -68,6 +69,7 @@ __all__ = [
     "record_plan",
     "release_persons",
     "renew_lease",
+    "require_own_org",
     "run_counts",
     "settle",
     "take_abandoned",

@@ -137,3 +137,14 @@ def _meaning(script: str) -> str:
 
 def _checksum(content: object) -> str:
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def try_writing(warehouse: Warehouse) -> None:
+    """Raise WarehouseRefused where a run could not write its results. Leaves nothing behind."""
+    is_made = not pending(warehouse)
+    with warehouse.reading() as connection, translated():
+        if is_made:
+            warehouse.run(connection, "try_writing")
+            return
+        warehouse.dialect.make_schema(connection, warehouse.results_schema)
+        run_script(connection, "create table person_sync_probe (one integer)")

@@ -212,7 +212,8 @@ def _persons_once(warehouse: Warehouse, source: FromClause) -> Subquery:
     updated_at = cast(persons.updated_at, Text) if "updated_at" in persons else null()
     rows = (
         select(
-            spelt.label("person_id"),
+            # Binary: to a nocase column P1 and p1 are one person, and to us they are two.
+            warehouse.dialect.collate_binary(spelt).label("person_id"),
             (id_ if is_number else null()).label("native_id"),
             (persons.created_at if "created_at" in persons else null()).label("created_at"),
             cast(updated_at, Text).label("version"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from pipelines.errors import LedgerDisagrees, WrongOrg
 from pipelines.warehouse.database import Warehouse
@@ -82,13 +82,26 @@ def bind_org(
                 is_sandbox=is_sandbox,
                 now=now,
             )
-        elif known["org_id"] != org_id:
-            raise WrongOrg(
-                f"this ledger belongs to org {known['org_id']} ({known['org_name']}) and the login "
-                f"is for org {org_id} ({org_name}); mend `salesforce.domain`, or give this org a "
-                "ledger of its own by `warehouse.results_schema` or another `warehouse.url`"
-            )
+        else:
+            _require_same(known, org_id, org_name)
         warehouse.run(connection, "bind_run", run_id=run_id, org_id=org_id)
+
+
+def require_own_org(warehouse: Warehouse, org_id: str, org_name: str) -> None:
+    """Raise WrongOrg where `bind_org` would; write nothing. Expects a migrated warehouse."""
+    with warehouse.reading() as connection:
+        known = warehouse.run(connection, "known_orgs").mappings().one_or_none()
+    if known is not None:
+        _require_same(known, org_id, org_name)
+
+
+def _require_same(known: RowMapping, org_id: str, org_name: str) -> None:
+    if known["org_id"] != org_id:
+        raise WrongOrg(
+            f"this ledger belongs to org {known['org_id']} ({known['org_name']}) and the login "
+            f"is for org {org_id} ({org_name}); mend `salesforce.domain`, or give this org a "
+            "ledger of its own by `warehouse.results_schema` or another `warehouse.url`"
+        )
 
 
 def note_matching(warehouse: Warehouse, run_id: str, way: str) -> None:

@@ -61,9 +61,12 @@ def same_id(warehouse: Warehouse, wanted_id: ColumnElement[str]) -> ColumnElemen
     On a strict engine with numbers for ids the text wanted has to be a number, or empty.
     """
     id_ = warehouse.persons_table.c.person_id
-    if isinstance(warehouse.dialect, SQLite) or isinstance(id_.type, String):
-        # SQLite gives the text the column's affinity; cast('x' as integer) would be 0 for it. The
-        # wanted id comes first: its collation counts, and a foreign column may be nocase.
+    if isinstance(warehouse.dialect, SQLite):
+        # It gives the text the column's affinity, where cast('x' as integer) would be 0. Binary,
+        # because a foreign column may be nocase.
+        return warehouse.dialect.collate_binary(wanted_id) == id_
+    if isinstance(id_.type, String):
+        # Not binary here: PostgreSQL would pass over an index in the column's own collation.
         return wanted_id == id_
     if isinstance(id_.type, Integer):
         return case((wanted_id != "", cast(wanted_id, BigInteger))) == id_

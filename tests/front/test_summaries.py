@@ -21,7 +21,6 @@ from pipelines.summaries import (
 )
 from tests.flows.stage import Stage
 
-
 PARTS = (*TABLES, "carried_batches", "open_batches")
 
 

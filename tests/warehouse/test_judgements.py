@@ -143,6 +143,21 @@ def test_a_rejected_person_lets_the_email_go(warehouse: Warehouse) -> None:
     assert cells(warehouse, EMAILS) == []
 
 
+def test_who_is_decided_anew_has_only_the_latest_word(warehouse: Warehouse) -> None:
+    begin(warehouse, "R1")
+    batch = closing(warehouse, planned(warehouse, "P1"))
+    change(warehouse, "update person_claims set lead_id = '00Q1'")
+    ledger.settle(
+        warehouse, batch, settlement("person_id | outcome | owner_id\nP1 | rejected | 0051")
+    )
+    begin(warehouse, "R2")
+    judge(warehouse, "person_id | becomes | attempt_count\nP1 | duplicate in lead | 1", "R2")
+    query = (
+        "select outcome, run_id, batch_id, lead_id, owner_id, attempt_count from person_outcomes"
+    )
+    assert cells(warehouse, query) == [("duplicate", "R2", None, None, None, 2)]
+
+
 def test_what_was_matched_is_told_of_the_kept_ones_only(warehouse: Warehouse) -> None:
     begin(warehouse, "R1")
     planned(warehouse, "P1")
