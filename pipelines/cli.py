@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -34,11 +34,23 @@ PREFECT_QUIET = {
 class Front(click.Group):
     """Turns what can go wrong into one sentence and an exit code; a traceback is our own bug."""
 
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **extra)
+        except click.UsageError as error:
+            _tell_in_json("UsageError", error.format_message(), passes=False)
+            raise
+
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except SyncError as error:
-            _stop(context, error)
+            _tell_in_json(type(error).__name__, str(error), passes=error.passes)
+            click.echo(f"person-sync: {error}", err=True)
+            context.exit(error.exit_code)
+        except click.UsageError as error:
+            _tell_in_json("UsageError", error.format_message(), passes=False)
+            raise
         except KeyboardInterrupt:
             click.echo(
                 "interrupted: nothing is lost; person-sync run or person-sync resume goes on",
@@ -47,12 +59,10 @@ class Front(click.Group):
             context.exit(INTERRUPTED)
 
 
-def _stop(context: click.Context, error: SyncError) -> NoReturn:
-    if context.params.get("as_json") or "--json" in sys.argv:
-        answer = {"error": type(error).__name__, "message": str(error), "passes": error.passes}
-        click.echo(json.dumps(answer))
-    click.echo(f"person-sync: {error}", err=True)
-    context.exit(error.exit_code)
+def _tell_in_json(kind: str, message: str, *, passes: bool) -> None:
+    # Asked of the words themselves: options that click could not read are among what goes wrong.
+    if "--json" in sys.argv[1:]:
+        click.echo(json.dumps({"error": kind, "message": message, "passes": passes}))
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,9 +92,8 @@ def main() -> None:
 def migrate(config: Path | None, as_json: bool) -> None:
     """Create or upgrade the result tables and views."""
     from pipelines import preflight, runs
-    from pipelines.settings import load_settings
 
-    with preflight.open_store(load_settings(config), create=True) as warehouse:
+    with preflight.open_store(_settings(config), create=True) as warehouse:
         applied = runs.migrate(warehouse)
     words = [f"applied {name}" for name in applied] or ["already up to date"]
     _answer(as_json, {"applied": applied}, words)
@@ -95,9 +104,8 @@ def migrate(config: Path | None, as_json: bool) -> None:
 def check(config: Path | None, as_json: bool) -> None:
     """Look whether a run could start; write nothing."""
     from pipelines import preflight
-    from pipelines.settings import load_settings
 
-    findings = preflight.check(load_settings(config))
+    findings = preflight.check(_settings(config))
     lines = [f"{'ok  ' if one.is_good else 'WRONG'} {one.subject}: {one.words}" for one in findings]
     _answer(as_json, {"findings": [vars(one) for one in findings]}, lines)
     sys.exit(max((one.exit_code for one in findings), default=0))
@@ -132,9 +140,8 @@ def run(
 def now(person_ids: tuple[str, ...], config: Path | None, as_json: bool) -> None:
     """Sync these persons at once; answer with each one's outcome."""
     from pipelines import summaries
-    from pipelines.settings import load_settings
 
-    settings = load_settings(config)
+    settings = _settings(config)
     told = _import_flows().sync_now(settings, person_ids)
     _answer(as_json, told, summaries.person_lines(told))
     sys.exit(summaries.exit_code(told, settings.run.allowed_reject_share))
@@ -144,9 +151,8 @@ def now(person_ids: tuple[str, ...], config: Path | None, as_json: bool) -> None
 @settings_options
 def resume(config: Path | None, as_json: bool) -> None:
     """Carry open batches to their end; claim nobody new."""
-    from pipelines.settings import load_settings
 
-    settings = load_settings(config)
+    settings = _settings(config)
     _tell(_import_flows().resume(settings), settings, as_json)
 
 
@@ -156,9 +162,8 @@ def resume(config: Path | None, as_json: bool) -> None:
 def status(run_id: str | None, config: Path | None, as_json: bool) -> None:
     """Tell what happened: the last run, or the one named, and what is still open."""
     from pipelines import preflight, summaries
-    from pipelines.settings import load_settings
 
-    with preflight.open_store(load_settings(config)) as warehouse:
+    with preflight.open_store(_settings(config)) as warehouse:
         told = summaries.summarise(warehouse, run_id)
     _answer(as_json, told, summaries.as_lines(told))
 

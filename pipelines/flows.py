@@ -17,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from pipelines import runs
+from pipelines.errors import SettingsWrong
 from pipelines.judging import Request
 from pipelines.settings import Settings, load_settings
 from pipelines.summaries import Summary, as_markdown
@@ -121,7 +122,7 @@ def resume_batches() -> Summary:
 
 def read_settings() -> Settings:
     """The settings of this machine, secrets from the environment or Prefect Secret blocks."""
-    return load_settings(read_block=_read_block)
+    return load_settings(read_block=read_block)
 
 
 def sync_now(settings: Settings, person_ids: Sequence[str]) -> Summary:
@@ -134,8 +135,12 @@ def resume(settings: Settings) -> Summary:
     return carry_on(settings, runs.new_request("resume"), plainly)
 
 
-def _read_block(name: str) -> str:
-    return cast(Secret[str], Secret.load(name)).get()
+def read_block(name: str) -> str:
+    """The value of a Prefect Secret block. Raises SettingsWrong for one that is not there."""
+    try:
+        return cast(Secret[str], Secret.load(name)).get()
+    except ValueError:
+        raise SettingsWrong(f"there is no Prefect Secret block {name}: create it") from None
 
 
 def _tell(summary: Summary) -> Summary:

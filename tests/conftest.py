@@ -21,6 +21,7 @@ from psycopg import sql
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.dialects import run_script
 from pipelines.warehouse.migrations import migrate
+from tests.prefect_server import Server, running_server
 
 ENGINES = ("sqlite", "postgres")
 
@@ -165,6 +166,13 @@ def warehouse(warehouse_url: str) -> Iterator[Warehouse]:
     """A migrated warehouse with an empty persons table, on each engine in turn."""
     with open_warehouse(warehouse_url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Prefect server for the whole session: without one, every flow starts its own in 7 s."""
+    with running_server(tmp_path_factory.mktemp("prefect")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

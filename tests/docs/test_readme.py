@@ -14,6 +14,7 @@ from pipelines import demo, flows, runs
 from pipelines.cli import main
 from pipelines.settings import Settings, load_settings
 from tests.front.conftest import COMMAND, Answer, as_toml, clean_environment, run_command
+from tests.prefect_server import Server
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -79,11 +80,11 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             process.terminate()
 
 
-def typed(command: str, home: Path, **environment: str) -> Answer:
+def typed(command: str, home: Path, server: Server, **environment: str) -> Answer:
     """The command as it is typed in that folder, `.venv/bin/` left out."""
     words = command.removeprefix(".venv/bin/").split()
     assert words[0] == "person-sync"
-    given = clean_environment(PREFECT_HOME=str(home / "prefect"), **environment)
+    given = clean_environment(**server.own, **environment)
     return run_command(*words[1:], folder=home, environment=given)
 
 
@@ -91,20 +92,21 @@ OF_THE_DEMO = [one for one, test in COVERED.items() if test == "test_a_command_o
 
 
 @pytest.mark.parametrize("command", OF_THE_DEMO)
-def test_a_command_of_the_demo(command: str, demo_home: Path) -> None:
-    answer = typed(command, demo_home)
+def test_a_command_of_the_demo(command: str, demo_home: Path, prefect_server: Server) -> None:
+    answer = typed(command, demo_home, prefect_server)
     assert answer.exit_code == 0, answer.stderr
     assert any(words in answer.stdout for words in ("212 read", "0 read", "P0001: created lead"))
 
 
-def test_the_secret_comes_from_the_variable(demo_home: Path) -> None:
+def test_the_secret_comes_from_the_variable(demo_home: Path, prefect_server: Server) -> None:
     settings = tomllib.loads((demo_home / ".demo" / "person-sync.toml").read_text("utf-8"))
     del settings["salesforce"]["consumer_secret"]
     settings["warehouse"]["url"] = "sqlite:///.demo/warehouse.db"
     (demo_home / "person-sync.toml").write_text(as_toml(settings), encoding="utf-8")
     variable = commands()[5].removeprefix("export ").removesuffix("=...")
-    assert typed("person-sync check", demo_home).exit_code == 2
-    assert typed("person-sync check", demo_home, **{variable: "demo-secret"}).exit_code == 0
+    assert typed("person-sync check", demo_home, prefect_server).exit_code == 2
+    given = {variable: "demo-secret"}
+    assert typed("person-sync check", demo_home, prefect_server, **given).exit_code == 0
 
 
 # --- The command's table
