@@ -243,7 +243,6 @@ def find_owners(ground: Ground) -> str:
         ground.choices = owners.parse_choices(list(settings.choice))
     except (owners.ChoiceMalformed, owners.StrategyMalformed) as error:
         raise SettingsWrong(f"owners.choice: {error}") from None
-    _require_choice_columns(ground)
     ground.owner_book = OwnerBook(ground.org, settings.without_active_rule)
     named = {place: str(ground.default_strategy)}
     for number, choice in enumerate(ground.choices, start=1):
@@ -273,7 +272,8 @@ def _default_lead_owner_id(answer: owners.Resolved | owners.Refusal | None) -> s
     return answer.owner.owner_id
 
 
-def _require_choice_columns(ground: Ground) -> None:
+def find_choice_columns(ground: Ground) -> str:
+    """choices: the columns they ask for are there"""
     there = persons_columns(ground.warehouse)
     for number, choice in enumerate(ground.choices, start=1):
         for column in choice.when:
@@ -282,6 +282,7 @@ def _require_choice_columns(ground: Ground) -> None:
                     f"owners.choice {number} asks for column {column}, which "
                     f"{ground.settings.warehouse.persons} does not have: mend its `when`"
                 )
+    return f"{len(ground.choices)} choices"
 
 
 def _parse_strategy(place: str, text: str) -> owners.Strategy:
@@ -319,6 +320,7 @@ RUN_PROBES: tuple[Probe, ...] = (
     find_lead_fields,
     find_person_id_field,
     find_owners,
+    find_choice_columns,
 )
 CHECK_PROBES: tuple[Probe, ...] = (
     *RUN_PROBES,
@@ -330,7 +332,8 @@ CHECK_PROBES: tuple[Probe, ...] = (
 NEEDS: Mapping[Probe, frozenset[Probe]] = {
     find_lead_fields: frozenset({find_columns, reach_org}),
     find_person_id_field: frozenset({find_lead_fields}),
-    find_owners: frozenset({find_columns, reach_org}),
+    find_owners: frozenset({reach_org}),
+    find_choice_columns: frozenset({find_columns, find_owners}),
     recognise_org: frozenset({reach_org}),
     find_matching: frozenset({reach_org}),
     find_limits: frozenset({reach_org}),

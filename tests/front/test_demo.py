@@ -21,6 +21,8 @@ from tests.prefect_server import Server
 
 from .conftest import Answer, clean_environment, run_command
 
+pytestmark = pytest.mark.xdist_group("prefect")
+
 
 @dataclass
 class Demo:
@@ -70,7 +72,8 @@ def is_running(pid: int) -> bool:
 
 
 def counts(answer: Answer) -> dict[str, int]:
-    run = answer.document["run"]
+    # How often a job is asked for its state depends on how quick the org is, and the machine.
+    run = {**answer.document["run"], "api_call_count": None}
     return {name: count for name, count in run.items() if name.endswith("_count")}
 
 

@@ -219,6 +219,12 @@ def test_deleted_records_do_not_matter_beside_a_live_one(options):
     assert [row[1:3] for row in rows(decided)] == [["00Q1", 1]]
 
 
+def test_a_converted_lead_of_a_hidden_contact_is_taken_for_the_contact_that_is_there():
+    decided = decide(ada("rules"), known(LOST, CONTACT), REPORT)
+    assert told(decided) == ("duplicate", None, "0031", "CONTACT_EXISTS")
+    assert [row[3] for row in rows(decided)] == [False, False]
+
+
 # --- several
 
 
@@ -232,7 +238,6 @@ def test_deleted_records_do_not_matter_beside_a_live_one(options):
         ([CONTACT, OLDER_CONTACT], (None, "0032")),
         ([LEAD, CONTACT, OLDER_CONTACT], ("00Q1", None)),
         ([CONVERTED, OLDER_CONTACT], (None, "0031")),
-        ([LOST, CONTACT], (None, "0031")),
         ([LOST, LOST.replace("00Q4", "00Q6")], (None, None)),
     ],
 )

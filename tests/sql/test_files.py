@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -105,10 +103,3 @@ def test_views_are_read_only_by_views(file: Path) -> None:
     read = set(re.findall(r"\b(?:from|join) ((?:dim|fct|rpt)_\w+)", file.read_text()))
     may_read = file.stem.startswith("rpt_") and all(not name.startswith("rpt_") for name in read)
     assert not read or may_read
-
-
-def test_the_form_is_held() -> None:
-    """By sqlfluff, once for all files: it takes seconds to start."""
-    command = [sys.executable, "-m", "sqlfluff", "lint", "--disable-progress-bar", "sql"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
