@@ -16,17 +16,8 @@ from pipelines.preflight import Ground
 from pipelines.rules import duplicates, leads, owners, persons
 from pipelines.salesforce import lookups
 from pipelines.warehouse import ledger, new_persons
-from pipelines.warehouse.judgements import CLAIM_COLUMNS, PLANNED_COLUMNS
+from pipelines.warehouse.judgements import CLAIM_COLUMNS, OUTCOME_COLUMNS, PLANNED_COLUMNS
 
-OUTCOME_COLUMNS = [
-    "person_id",
-    "outcome",
-    "lead_id",
-    "contact_id",
-    "owner_strategy",
-    "reason_code",
-    "filled_fields",
-]
 # The most records one call of sObject collections takes.
 COLLECTION_SIZE = 200
 

@@ -360,7 +360,7 @@ def check(settings: Settings) -> list[Finding]:
     except SyncError as error:
         bad = Finding("warehouse", is_good=False, words=str(error), exit_code=error.exit_code)
         ground = Ground.__new__(Ground)
-        ground.settings = settings
+        ground.settings, ground.owner = settings, None
         return [bad, *_probe_all(ground, OF_WAREHOUSE)]
 
 

@@ -175,9 +175,8 @@ def test_each_duplicate_is_found_where_the_datas_readme_says(demo: Demo) -> None
 def test_run_after_the_demo_finds_nobody_new_and_tells_its_calls(demo: Demo) -> None:
     answer = demo.on_config("run")
     told = counts(answer)
-    calls = told.pop("api_call_count")
-    assert set(told.values()) == {0}
-    assert 0 < calls < 20
+    assert set(told.values()) == {0, None}
+    assert 0 < answer.document["run"]["api_call_count"] < 20
     assert answer.exit_code == 0
 
 
