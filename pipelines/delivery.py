@@ -29,8 +29,6 @@ from pipelines.warehouse import ledger
 
 log = logging.getLogger(__name__)
 
-TERMINAL = frozenset({"JobComplete", "Failed", "Aborted"})
-
 
 class Clock(Protocol):
     """Time as an argument: what cannot be run in a test is handed in."""
@@ -183,7 +181,7 @@ def _follow_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
         return settle_without_job(carrier.ground, batch)
     if job.state == "Open":
         return _close_again(carrier, batch)
-    if job.state not in TERMINAL or not _is_still(carrier, job):
+    if not job.has_ended or not _is_still(carrier, job):
         return batch
     return settle_bulk(carrier.ground, batch, job)
 

@@ -15,11 +15,9 @@ import pandas as pd
 from pipelines.preflight import Ground
 from pipelines.rules import duplicates, leads, owners, persons
 from pipelines.salesforce import lookups
+from pipelines.salesforce.collections import MAX_RECORDS
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.judgements import CLAIM_COLUMNS, OUTCOME_COLUMNS, PLANNED_COLUMNS
-
-# The most records one call of sObject collections takes.
-COLLECTION_SIZE = 200
 
 
 @dataclass(frozen=True)
@@ -222,7 +220,7 @@ def _pack(ground: Ground, request: Request, verdict: Verdict) -> Iterator[Parcel
         # a job's id tells afterwards what a lost answer did, so there even one person gets a job.
         carrier = "collections" if at_once else part.carrier
         size = settings.batch_size if ground.person_id_field else settings.batch_size_without_field
-        size = COLLECTION_SIZE if carrier == "collections" else size
+        size = MAX_RECORDS if carrier == "collections" else size
         for start in range(0, len(part.persons), size):
             these = verdict.sent.loc[part.persons[start : start + size]].reset_index(drop=True)
             batch = ledger.NewBatch(

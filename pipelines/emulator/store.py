@@ -85,7 +85,7 @@ class Store:
             self._depth += 1
             try:
                 yield
-            except BaseException:
+            except BaseException:  # an interrupt must leave no half of it either
                 self._connection.execute("rollback")
                 raise
             else:
@@ -100,7 +100,7 @@ class Store:
             self._connection.execute("savepoint inner_step")
             try:
                 yield
-            except BaseException:
+            except BaseException:  # as above
                 self._connection.execute("rollback to inner_step")
                 raise
             finally:
