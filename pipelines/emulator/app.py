@@ -127,6 +127,7 @@ class Emulator:
                 "DELETE": bulk.delete_query,
             },
             "/jobs/query/{}/results": {"GET": bulk.query_results},
+            "/jobs/query/{}/resultPages": {"GET": bulk.query_result_pages},
         }
         return [
             Resource(re.compile(path.replace("{}", "([^/]+)")), handlers)

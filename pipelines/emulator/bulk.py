@@ -8,11 +8,11 @@ from email.policy import HTTP
 
 from pipelines.emulator import jobs
 from pipelines.emulator.calls import Answer, ApiError, Call, csv_answer, parsed_json
-from pipelines.emulator.job_info import ENDED, changed, created, described
+from pipelines.emulator.job_info import ENDED, Job, changed, created, described
 from pipelines.emulator.jobs import Jobs
+from pipelines.emulator.query_jobs import parallel_pages
 
 MAX_RECORDS = 250_000
-QUERY_PAGE = 100_000
 
 
 class Bulk:
@@ -128,6 +128,22 @@ class Bulk:
 
     def query_results(self, call: Call, job_id: str) -> Answer:
         """`GET /jobs/query/ID/results`: the last page's locator is the text `null`."""
+        job = self._finished_query(call, job_id)
+        asked = call.query.get("maxRecords")
+        if asked is not None and (not asked.isdecimal() or len(asked) > 9 or int(asked) == 0):
+            raise ApiError(400, "INVALID_FIELD", f"maxRecords must be a number, not {asked}")
+        size = None if asked is None else min(int(asked), MAX_RECORDS)
+        lines, count, more = self._jobs.query_results(job, call.query.get("locator", ""), size)
+        return csv_answer(lines, {"Sforce-NumberOfRecords": str(count), "Sforce-Locator": more})
+
+    def query_result_pages(self, call: Call, job_id: str) -> Answer:
+        """`GET /jobs/query/ID/resultPages`: pages to be read at once, from v58.0 on."""
+        if float(call.version) < 58:
+            raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
+        job = self._finished_query(call, job_id)
+        return Answer(200, parallel_pages(job, call.query.get("locator", ""), call.data))
+
+    def _finished_query(self, call: Call, job_id: str) -> Job:
         job = self._jobs.find(job_id, "V2Query")
         if job.api_version != call.version:
             message = f"the job was created with API version {job.api_version}; use the same one"
@@ -135,12 +151,7 @@ class Bulk:
         if job.state != "JobComplete":
             message = f"Results are not available while the job is in state {job.state}"
             raise ApiError(400, "INVALIDJOBSTATE", message)
-        asked = call.query.get("maxRecords", str(QUERY_PAGE))
-        if not asked.isdecimal() or len(asked) > 9 or int(asked) == 0:
-            raise ApiError(400, "INVALID_FIELD", f"maxRecords must be a number, not {asked}")
-        size = min(int(asked), MAX_RECORDS)
-        lines, count, more = self._jobs.query_results(job, call.query.get("locator", ""), size)
-        return csv_answer(lines, {"Sforce-NumberOfRecords": str(count), "Sforce-Locator": more})
+        return job
 
 
 def _multipart(call: Call) -> dict[str, bytes]:

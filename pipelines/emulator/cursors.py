@@ -7,31 +7,41 @@ from collections.abc import Iterator
 
 from pipelines.emulator import ids
 from pipelines.emulator.org import Org
-from pipelines.emulator.query import Plan, plan
+from pipelines.emulator.query import Asker, Plan, plan
 from pipelines.emulator.soql import SoqlError
-from pipelines.emulator.store import Row
+from pipelines.emulator.store import Parameters, Row
 
 MAX_PAGE, MIN_PAGE = 2_000, 200
 CURSOR_PREFIX = "01g"
 
 
 def first_page(
-    org: Org, text: str, version: str, page_size: int, *, include_deleted: bool
+    org: Org, text: str, version: str, page_size: int, asker: Asker
 ) -> dict[str, object]:
     """The answer to a query, its first page."""
-    made = plan(org, text, include_deleted=include_deleted)
+    made = plan(org, text, asker)
     with org.store.transaction():
         if made.query.count_all:
             found = org.store.row(*made.select_count())
             return {"totalSize": found[0] if found else 0, "done": True, "records": []}
         if made.is_aggregate:
-            rows = org.store.rows(*made.select_rows())
-            return _answer(made, rows, version, len(rows), None)
+            return _answer(made, _groups(org, made), version, None)
         rows = org.store.rows(*made.select_rows(page_size + 1))
         if len(rows) <= page_size:
-            return _answer(made, rows, version, len(rows), None)
-        locator = open_cursor(org, made, page_size, include_deleted=include_deleted)
+            return _answer(made, rows, version, None)
+        locator = open_cursor(org, made, page_size, include_deleted=asker.include_deleted)
         return _page(org, made, locator, 0, version)
+
+
+def _groups(org: Org, made: Plan) -> list[Row]:
+    rows = org.store.rows(*made.select_rows(MAX_PAGE + 1))
+    if len(rows) > MAX_PAGE:
+        message = (
+            "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a "
+            "single batch"
+        )
+        raise SoqlError("EXCEEDED_ID_LIMIT", message)
+    return rows
 
 
 def next_page(org: Org, reference: str, version: str) -> dict[str, object]:
@@ -44,7 +54,7 @@ def next_page(org: Org, reference: str, version: str) -> dict[str, object]:
         )
         if found is None or not offset.isdecimal() or len(offset) > 12:
             raise SoqlError("INVALID_QUERY_LOCATOR", "invalid query locator")
-        made = plan(org, str(found[0]), include_deleted=bool(found[1]))
+        made = plan(org, str(found[0]), Asker(include_deleted=bool(found[1])))
         return _page(org, made, locator, int(offset), version)
 
 
@@ -66,7 +76,14 @@ def open_cursor(org: Org, made: Plan, page_size: int, *, include_deleted: bool) 
 
 def cursor_rows(org: Org, made: Plan, locator: str, start: int, count: int) -> list[Row]:
     """Some rows of a remembered answer."""
-    return org.store.rows(made.select_page(), (locator, start, count))
+    asked: Parameters = {"locator": locator, "start": start, "before": start + count}
+    return org.store.rows(made.select_page(), asked)
+
+
+def forget_cursor(org: Org, locator: str) -> None:
+    """Forget an answer that has been read."""
+    org.store.run("delete from emulator_cursor_rows where locator = ?", (locator,))
+    org.store.run("delete from emulator_cursors where locator = ?", (locator,))
 
 
 def cursor_total(org: Org, locator: str) -> int:
@@ -86,13 +103,14 @@ def _page(org: Org, made: Plan, locator: str, start: int, version: str) -> dict[
     rows = cursor_rows(org, made, locator, start, size)
     following = start + len(rows)
     more = f"/services/data/v{version}/query/{locator}-{following}"
-    return _answer(made, rows, version, total, more if following < total else None)
+    return _answer(made, rows, version, more if following < total else None, total)
 
 
 def _answer(
-    made: Plan, rows: list[Row], version: str, total: int, more: str | None
+    made: Plan, rows: list[Row], version: str, more: str | None, total: int | None = None
 ) -> dict[str, object]:
-    answer: dict[str, object] = {"totalSize": total, "done": more is None}
+    size = len(rows) if total is None else total
+    answer: dict[str, object] = {"totalSize": size, "done": more is None}
     if more is not None:
         answer["nextRecordsUrl"] = more
     answer["records"] = [made.record(row, version) for row in rows]
@@ -104,7 +122,7 @@ def column_metadata(made: Plan) -> dict[str, object]:
     return {
         "columnMetadata": list(_column_descriptions(made)),
         "entityName": made.sobject.name,
-        "groupBy": False,
+        "groupBy": bool(made.query.group),
         "idSelected": any(c.keys == ("Id",) for c in made.columns),
         "keyPrefix": made.sobject.prefix,
     }

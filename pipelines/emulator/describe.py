@@ -118,9 +118,8 @@ def _master_record_type(resource: str) -> dict[str, object]:
 def describe_field(field: Field) -> dict[str, object]:
     """One field, with all the keys a recorded describe has."""
     is_text = field.type in TEXT_TYPES
-    sortable = field.filterable and field.stored
     return {
-        "aggregatable": sortable and field.type != "boolean",
+        "aggregatable": field.aggregatable,
         "aiPredictionField": False,
         "autoNumber": False,
         # Three bytes for each character, as UTF-8 may need.
@@ -146,7 +145,7 @@ def describe_field(field: Field) -> dict[str, object]:
         "filterable": field.filterable,
         "filteredLookupInfo": None,
         "formulaTreatNullNumberAsZero": False,
-        "groupable": sortable and field.type not in {"datetime", *FRACTION_TYPES},
+        "groupable": field.groupable,
         "highScaleNumber": False,
         "htmlFormatted": False,
         "idLookup": field.id_lookup,
@@ -173,7 +172,7 @@ def describe_field(field: Field) -> dict[str, object]:
         "scale": field.scale,
         "searchPrefilterable": False,
         "soapType": SOAP_TYPES.get(field.type, "xsd:string"),
-        "sortable": sortable,
+        "sortable": field.sortable,
         "type": field.type,
         "unique": field.unique,
         "updateable": field.updateable,

@@ -5,20 +5,18 @@ Nothing of a job happens until it is closed; from then on `processing.py` carrie
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from pipelines.emulator import ids, query
+from pipelines.emulator import ids, query_jobs
 from pipelines.emulator.calls import ApiError
-from pipelines.emulator.cursors import cursor_rows, cursor_total
+from pipelines.emulator.cursors import forget_cursor
 from pipelines.emulator.job_info import COLUMNS, ENDED, Job, job_of_row, listed
 from pipelines.emulator.org import Org
 from pipelines.emulator.ownership import Rule
-from pipelines.emulator.soql import SoqlError
 from pipelines.emulator.uploads import (
     DELIMITERS,
     BrokenRow,
@@ -105,7 +103,7 @@ class Jobs:
         text = asked.get("query")
         if not isinstance(text, str):
             raise ApiError(400, "INVALIDJOB", "query is required")
-        plan = bulk_plan(self._org, text, operation == "queryAll")
+        plan = query_jobs.bulk_plan(self._org, text, operation == "queryAll", user_id)
         job = self._add(
             kind="V2Query",
             object=plan.sobject.name,
@@ -177,6 +175,7 @@ class Jobs:
             for table in ("emulator_job_data", "emulator_job_results"):
                 self._store.run(f"delete from {table} where job_id = ?", (job.id,))  # noqa: S608
             self._store.run("delete from emulator_jobs where id = ?", (job.id,))
+            forget_cursor(self._org, str(job.locator))
 
     def find(self, job_id: str, kind: str | None = None) -> Job:
         """The job of this id, or the org's 404."""
@@ -294,25 +293,10 @@ class Jobs:
         return {"done": more is None, "records": records, "nextRecordsUrl": more}
 
     def query_results(
-        self, job: Job, locator: str, max_records: int
+        self, job: Job, locator: str, max_records: int | None
     ) -> tuple[Iterator[bytes], int, str]:
         """One page of a query's rows, how many they are, and the next locator or `null`."""
-        start = _offset(locator)
-        plan = bulk_plan(self._org, str(job.query), job.operation == "queryAll")
-        total = cursor_total(self._org, str(job.locator))
-        count = max(0, min(max_records, total - start))
-        following = start + count
-        more = base64.b64encode(str(following).encode()).decode() if following < total else "null"
-        return self._query_lines(job, plan, start, count), count, more
-
-    def _query_lines(self, job: Job, plan: query.Plan, start: int, count: int) -> Iterator[bytes]:
-        cut = DELIMITERS[job.column_delimiter]
-        end = "\r\n" if job.line_ending == "CRLF" else "\n"
-        yield csv_line([".".join(c.keys) for c in plan.columns], cut, end)
-        for first in range(start, start + count, 5_000):
-            size = min(5_000, start + count - first)
-            rows = cursor_rows(self._org, plan, str(job.locator), first, size)
-            yield b"".join(csv_line(plan.csv_cells(row), cut, end) for row in rows)
+        return query_jobs.page(self._org, job, locator, max_records)
 
     def _check_properties(self, asked: Mapping[str, Any], known: frozenset[str]) -> None:
         for name in asked:
@@ -385,30 +369,7 @@ class Jobs:
         return self._store.row(sql, (job_id,)) is not None
 
 
-def bulk_plan(org: Org, text: str, include_deleted: bool) -> query.Plan:
-    """The plan of a bulk query, which allows less than REST (§7.3)."""
-    plan = query.plan(org, text, include_deleted=include_deleted)
-    asked = plan.query
-    compound = any(column.field.type == "address" for column in plan.columns)
-    if plan.is_aggregate or asked.count_all or asked.offset or compound:
-        message = "Bulk API Query doesn't support COUNT, aggregates, OFFSET or compound fields"
-        raise SoqlError("FUNCTIONALITY_NOT_ENABLED", message)
-    return plan
-
-
 def csv_line(cells: Iterable[str], delimiter: str, end: str = "\n") -> bytes:
     """One line, every cell quoted."""
     quoted = f'"{delimiter}"'.join(cell.replace('"', '""') for cell in cells)
     return f'"{quoted}"{end}'.encode()
-
-
-def _offset(locator: str) -> int:
-    if not locator or locator == "null":
-        return 0
-    try:
-        number = base64.b64decode(locator, validate=True).decode("ascii")
-    except ValueError:
-        number = ""
-    if not number.isdecimal() or len(number) > 12:
-        raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
-    return int(number)

@@ -10,9 +10,8 @@ import itertools
 import time
 from collections.abc import Sequence
 
-from pipelines.emulator import jobs
+from pipelines.emulator import query_jobs
 from pipelines.emulator.chunks import CHUNK_ROWS
-from pipelines.emulator.cursors import MAX_PAGE, cursor_total, open_cursor
 from pipelines.emulator.job_chunks import ChunkOfRows, Upload
 from pipelines.emulator.job_info import Job
 from pipelines.emulator.jobs import Jobs
@@ -64,15 +63,19 @@ class Processor:
         return job if job is not None and job.state in {"UploadComplete", "InProgress"} else None
 
     def _query(self, job: Job, generation: int) -> Work:
-        with self._store.transaction():
-            if self._alive(job.id, generation) is None:
-                return
-            deleted = job.operation == "queryAll"
-            plan = jobs.bulk_plan(self._org, str(job.query), deleted)
-            locator = open_cursor(self._org, plan, MAX_PAGE, include_deleted=deleted)
-            total = cursor_total(self._org, locator)
-            self._jobs.change(job.id, state="JobComplete", locator=locator, rows_done=total)
-        yield 0.0
+        state = "InProgress"
+        while state == "InProgress":
+            with self._store.transaction():
+                current = self._alive(job.id, generation)
+                if current is None:
+                    return
+                if current.locator is None:
+                    self._jobs.change(job.id, locator=query_jobs.settle(self._org, current))
+                else:
+                    written, done = query_jobs.write_slice(self._org, current)
+                    state = "JobComplete" if done else state
+                    self._jobs.change(job.id, rows_done=written, state=state)
+            yield 0.0
 
     def _ingest(self, job: Job, generation: int) -> Work:
         try:

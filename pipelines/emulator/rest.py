@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.emulator import cursors, describe, ids, query
+from pipelines.emulator import cursors, describe, ids
 from pipelines.emulator.calls import Answer, ApiError, Call
 from pipelines.emulator.chunks import Chunk, chunk_of_json, refused_fields
 from pipelines.emulator.org import Org
 from pipelines.emulator.ownership import Rule
+from pipelines.emulator.query import Asker, plan
 from pipelines.emulator.records import Results, Saved, SaveOptions, Saver
 from pipelines.emulator.schema import Field, SObject
 from pipelines.emulator.values import Failure, Value, from_json, to_json
@@ -220,9 +221,9 @@ class Rest:
         quoted = ",".join(f"'{i}'" for i in dict.fromkeys(wanted))
         listed = ", ".join(dict.fromkeys(name.strip() for name in names))
         text = f"SELECT {listed} FROM {sobject.name} WHERE Id IN ({quoted})"  # noqa: S608 - SOQL, parsed
-        plan = query.plan(self._org, text)
-        rows = self._store.rows(*plan.select_rows())
-        return {str(row[0]): plan.record(row, call.version) for row in rows}
+        made = plan(self._org, text, Asker(call.user_id))
+        rows = self._store.rows(*made.select_rows())
+        return {str(row[0]): made.record(row, call.version) for row in rows}
 
     def _asked_fields(self, sobject: SObject, fields: str) -> list[Field]:
         if not fields:
@@ -239,22 +240,19 @@ class Rest:
 
     def query(self, call: Call) -> Answer:
         """`GET /query?q=…`."""
-        return self._query(call, include_deleted=False)
+        return self._query(call, Asker(call.user_id))
 
     def query_all(self, call: Call) -> Answer:
         """`GET /queryAll?q=…`, deleted records included."""
-        return self._query(call, include_deleted=True)
+        return self._query(call, Asker(call.user_id, include_deleted=True))
 
-    def _query(self, call: Call, *, include_deleted: bool) -> Answer:
+    def _query(self, call: Call, asker: Asker) -> Answer:
         text = call.query.get("q")
         if text is None:
             raise ApiError(400, "MALFORMED_QUERY", "A query string has to be specified")
         if call.query.get("columns", "").lower() == "true":
-            plan = query.plan(self._org, text)
-            return Answer(200, cursors.column_metadata(plan))
-        page = cursors.first_page(
-            self._org, text, call.version, _page_size(call), include_deleted=include_deleted
-        )
+            return Answer(200, cursors.column_metadata(plan(self._org, text, asker)))
+        page = cursors.first_page(self._org, text, call.version, _page_size(call), asker)
         return Answer(200, page)
 
     def query_more(self, call: Call, reference: str) -> Answer:

@@ -45,6 +45,21 @@ class Field:
         return self.type != "address"
 
     @property
+    def sortable(self) -> bool:
+        """True where ORDER BY takes the field."""
+        return self.filterable and self.stored
+
+    @property
+    def aggregatable(self) -> bool:
+        """True where COUNT and its kin take the field."""
+        return self.sortable and self.type != "boolean"
+
+    @property
+    def groupable(self) -> bool:
+        """True where GROUP BY takes the field."""
+        return self.sortable and self.type not in {"datetime", *FRACTION_TYPES}
+
+    @property
     def required(self) -> bool:
         """True where a record cannot be created without the field."""
         return self.createable and not self.nillable and not self.defaulted

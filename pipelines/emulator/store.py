@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.emulator import ids
 from pipelines.emulator.schema import NUMBER_TYPES, Schema, SObject
+from pipelines.emulator.soql_text import is_like
+from pipelines.emulator.values import java_double
 
 Row = tuple[str | int | float | bytes | None, ...]
 Parameter = str | int | float | bytes | None
+Parameters = Sequence[Parameter] | Mapping[str, Parameter]
 
 SYSTEM_TABLES = """
 create table if not exists emulator_meta (key text primary key, value text);
@@ -67,6 +68,7 @@ class Store:
             self._connection.execute("pragma synchronous = normal")
             self._connection.create_function("fold", 1, _fold, deterministic=True)
             self._connection.create_function("sf_like", 2, _like, deterministic=True)
+            self._connection.create_function("java_double", 1, _java_double, deterministic=True)
             self._connection.executescript(SYSTEM_TABLES)
         except sqlite3.DatabaseError as error:
             raise StoreError(
@@ -106,7 +108,7 @@ class Store:
             finally:
                 self._connection.execute("release inner_step")
 
-    def rows(self, sql: str, parameters: Sequence[Parameter] = ()) -> list[Row]:
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """Every row of a query."""
         with self.lock:
             return self._connection.execute(sql, parameters).fetchall()
@@ -214,11 +216,9 @@ def _fold(text: str | None) -> str | None:
     return text.casefold() if isinstance(text, str) else text
 
 
-@functools.cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE | re.DOTALL)
-
-
 def _like(text: object, pattern: str) -> int:
-    # The pattern arrives as a regular expression made by soql.like_pattern.
-    return int(isinstance(text, str) and _compiled(pattern).fullmatch(text) is not None)
+    return int(isinstance(text, str) and is_like(text, pattern))
+
+
+def _java_double(number: float | None) -> str | None:
+    return None if number is None else java_double(number)

@@ -155,9 +155,9 @@ def test_columns_true_describes_the_answer(org):
     [
         ("SELECT Foo FROM Lead", "INVALID_FIELD", "1:Column:8", "No such column 'Foo' on entity"),
         ("SELECT Id FROM Foo", "INVALID_TYPE", "1:Column:16", "sObject type 'Foo'"),
-        ("SELECT Id FRM Lead", "MALFORMED_QUERY", "1:Column:11", "unexpected token: 'FRM'"),
+        ("SELECT Id FRM Lead", "MALFORMED_QUERY", "1:Column:15", "unexpected token: 'Lead'"),
         ("SELECT Id\nFROM Lead\nWHERE", "MALFORMED_QUERY", "3:Column:1", "unexpected token"),
-        ("SELECT Id, FROM Lead", "MALFORMED_QUERY", "1:Column:17", "'Lead'"),
+        ("SELECT Id, FROM Lead", "MALFORMED_QUERY", "1:Column:12", "'FROM'"),
         ("SELECT Id FROM Lead WHERE City = 'x", "MALFORMED_QUERY", "1:Column:34", "unexpected"),
         ("SELECT (SELECT Id FROM Contacts) FROM Lead", "MALFORMED_QUERY", "1:Column:8", "'('"),
         (
@@ -166,7 +166,7 @@ def test_columns_true_describes_the_answer(org):
             "1:Column:49",
             "'OR'",
         ),
-        ("SELECT Id FROM Lead GROUP BY City", "MALFORMED_QUERY", "1:Column:27", "'BY'"),
+        ("SELECT Id FROM Lead GROUP BY City", "MALFORMED_QUERY", "1:Column:8", "grouped"),
         ("SELECT Id, id FROM Lead", "MALFORMED_QUERY", "1:Column:12", "duplicate field selected"),
         ("SELECT Id, COUNT(Id) FROM Lead", "MALFORMED_QUERY", "1:Column:8", "grouped"),
         ("SELECT Boss.Name FROM Lead", "INVALID_FIELD", "1:Column:8", "relationship 'Boss'"),

@@ -1,0 +1,92 @@
+"""The date literals of SOQL as ranges of days; weeks start on Sunday, days in UTC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+
+# From the first day to the day after the last.
+Days = tuple[date, date]
+
+FIXED = re.compile(r"(last|this|next)_(week|month|quarter|year)")
+COUNTED = re.compile(r"(last|next)_n_(day|week|month|quarter|year)s:(\d{1,4})")
+AGO = re.compile(r"n_(day|week|month|quarter|year)s_ago:(\d{1,4})")
+FISCAL = re.compile(r"\w*fiscal\w*(:\d+)?")
+ONE = timedelta(days=1)
+STEPS = {"last": -1, "this": 0, "next": 1}
+
+
+class NoSuchDays(Exception):
+    """No date literal of this name, or one outside the calendar."""
+
+
+def named_days(literal: str, today: date) -> Days:
+    """The days a literal such as `LAST_N_WEEKS:2` stands for, in any case; NoSuchDays otherwise."""
+    name = literal.lower()
+    try:
+        found = _named(name, today)
+    except (ValueError, OverflowError) as error:
+        raise NoSuchDays(f"'{literal}' leaves the calendar") from error
+    if found is not None:
+        return found
+    if FISCAL.fullmatch(name):
+        raise NoSuchDays(f"unexpected token: '{literal}' (this org has no fiscal calendar)")
+    raise NoSuchDays(f"unexpected token: '{literal}'")
+
+
+def _named(name: str, today: date) -> Days | None:
+    single = {"yesterday": -ONE, "today": 0 * ONE, "tomorrow": ONE}.get(name)
+    if single is not None:
+        return today + single, today + single + ONE
+    if fixed := FIXED.fullmatch(name):
+        return _span(fixed[2], today, STEPS[fixed[1]], 1)
+    if ago := AGO.fullmatch(name):
+        return _span(ago[1], today, -int(ago[2]), 1)
+    if name in {"last_90_days", "next_90_days"}:
+        name = name.replace("90_days", "n_days:90")
+    if counted := COUNTED.fullmatch(name):
+        return _counted(counted[1], counted[2], int(counted[3]), today)
+    return None
+
+
+def _counted(direction: str, unit: str, count: int, today: date) -> Days:
+    if unit == "day":
+        # The past days take today in, the coming ones begin tomorrow.
+        if direction == "last":
+            return today - count * ONE, today + ONE
+        return today + ONE, today + (count + 1) * ONE
+    # Of longer units, the one under way belongs to neither.
+    return _span(unit, today, -count if direction == "last" else 1, count)
+
+
+def _span(unit: str, today: date, step: int, count: int) -> Days:
+    """`count` whole units, the first being `step` units from the one under way."""
+    return STARTS[unit](today, step), STARTS[unit](today, step + count)
+
+
+def _week(today: date, step: int) -> date:
+    return today - timedelta(days=(today.weekday() + 1) % 7) + timedelta(weeks=step)
+
+
+def _month(today: date, step: int) -> date:
+    years, month = divmod(today.month - 1 + step, 12)
+    return date(today.year + years, month + 1, 1)
+
+
+def _quarter(today: date, step: int) -> date:
+    first = today.replace(month=(today.month - 1) // 3 * 3 + 1, day=1)
+    return _month(first, 3 * step)
+
+
+def _year(today: date, step: int) -> date:
+    return date(today.year + step, 1, 1)
+
+
+STARTS: dict[str, Callable[[date, int], date]] = {
+    "day": lambda today, step: today + step * ONE,
+    "week": _week,
+    "month": _month,
+    "quarter": _quarter,
+    "year": _year,
+}
