@@ -30,6 +30,7 @@ from pipelines.emulator.records import Saver
 from pipelines.emulator.rest import STATUSES, Refused, Rest
 from pipelines.emulator.runner import Runner
 from pipelines.emulator.soql import SoqlError
+from pipelines.emulator.trees import Trees
 from pipelines.emulator.values import WrongJsonType
 
 NEWEST, OLDEST = 68, 31
@@ -67,7 +68,8 @@ class Emulator:
             self._rest,
             Collections(org, saver, self._rest),
             Bulk(self._jobs, faults.of_next_job),
-            Composite(org, saver, self._rest, self.dispatch),
+            Composite(org, self.dispatch),
+            Trees(org, saver, self._rest),
         )
 
     def begin(self) -> None:
@@ -80,7 +82,7 @@ class Emulator:
         self.runner.add(self._processor.carry(job_id))
 
     def _routes(
-        self, rest: Rest, many: Collections, bulk: Bulk, composite: Composite
+        self, rest: Rest, many: Collections, bulk: Bulk, composite: Composite, trees: Trees
     ) -> list[Resource]:
         table: dict[str, dict[str, Handler]] = {
             "": {"GET": self._list_resources},
@@ -104,7 +106,7 @@ class Emulator:
             },
             "/composite": {"POST": composite.composite},
             "/composite/batch": {"POST": composite.batch},
-            "/composite/tree/{}": {"POST": composite.tree},
+            "/composite/tree/{}": {"POST": trees.tree},
             "/composite/sobjects": {
                 "POST": many.create_many,
                 "PATCH": many.update_many,
@@ -155,6 +157,7 @@ class Emulator:
         user_id = self.org.user_of(bearer(call))
         if user_id is None:
             raise ApiError(401, "INVALID_SESSION_ID", "Session expired or invalid")
+        self._check_api_enabled(user_id)
         call = replace(call, user_id=user_id)
         identity = re.fullmatch(r"/id/(00D\w{12,15})/(005\w{12,15})", call.path)
         if identity is not None or call.path == "/services/oauth2/userinfo":
@@ -168,6 +171,18 @@ class Emulator:
         if int(float(versioned[1])) < 41:
             answer.headers["Warning"] = f'299 - "This API is deprecated: v{versioned[1]}"'
         return answer
+
+    def _check_api_enabled(self, user_id: str) -> None:
+        """A user without API access; with 401 or with 403, nobody has told (§12)."""
+        status = self.org.behaviour.api_disabled_status
+        if user_id not in self.org.without_api:
+            return
+        if status == 401:
+            # A client that takes every 401 for an expired session would log in for ever.
+            message = "This session is not valid for use with the REST API"
+            raise ApiError(401, "INVALID_SESSION_ID", message)
+        message = "The REST API is not enabled for this Organization."
+        raise ApiError(status, "API_DISABLED_FOR_ORG", message)
 
     def _count_request(self) -> int:
         with self.org.store.transaction():

@@ -8,7 +8,7 @@ from email.policy import HTTP
 
 from pipelines.emulator import jobs
 from pipelines.emulator.calls import Answer, ApiError, Call, csv_answer, parsed_json
-from pipelines.emulator.job_info import ENDED, Job, changed, created, described
+from pipelines.emulator.job_info import Job, changed, created, described
 from pipelines.emulator.jobs import Jobs
 from pipelines.emulator.query_jobs import parallel_pages
 
@@ -92,8 +92,7 @@ class Bulk:
         found = kinds.get(kind.lower())
         if found is None:
             raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
-        if job.state not in ENDED:
-            # Documented as available after the end; what is there earlier nobody knows (§6.2).
+        if not self._jobs.has_results(job):
             message = f"Results are not available while the job is in state {job.state}"
             raise ApiError(400, "INVALIDJOBSTATE", message)
         if found == "unprocessed":

@@ -1,4 +1,4 @@
-"""Several requests in one: composite, composite/batch and composite/tree (§7.2)."""
+"""Several requests in one: composite and composite/batch (§7.2)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pipelines.emulator.calls import Answer, ApiError, Call, error_items
-from pipelines.emulator.chunks import chunk_of_json
+from pipelines.emulator.calls import Answer, ApiError, Call
+from pipelines.emulator.composite_references import NoSuchReference, filled, filled_deep
 from pipelines.emulator.org import Org
-from pipelines.emulator.records import SaveOptions, Saver
-from pipelines.emulator.rest import Rest
-from pipelines.emulator.schema import SObject
 
 MAX_SUBREQUESTS = 25
 MAX_QUERIES = 5
-MAX_TREE = 200
-REFERENCE = re.compile(r"@\{([A-Za-z0-9_]+)((?:\.[A-Za-z0-9_]+|\[\d+\])*)\}")
+OLDEST_IN_BATCH = 34.0
+REFERENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
+VERSIONED = re.compile(r"/services/data/v(\d{1,3}\.\d)(/[^?#]*)?")
+# Queries and collections are dear, so fewer of them go into one composite.
+DEAR = re.compile(r"/query(All)?(/.*)?|/composite/sobjects(/.*)?")
+NEVER_INSIDE = re.compile(r"/composite(/batch|/graph)?/?|/jobs(/.*)?")
 
 Dispatch = Callable[[Call], Answer]
+Subrequest = dict[str, Any]
 
 
 class Halted(Exception):
@@ -30,16 +32,16 @@ class Halted(Exception):
 class Composite:
     """Carries out subrequests through the same routes as requests."""
 
-    def __init__(self, org: Org, saver: Saver, rest: Rest, dispatch: Dispatch) -> None:
+    def __init__(self, org: Org, dispatch: Dispatch) -> None:
         self._org = org
-        self._saver = saver
-        self._rest = rest
         self._dispatch = dispatch
 
     def composite(self, call: Call) -> Answer:
         """`POST /composite`: up to 25 subrequests that may refer to earlier answers."""
         body = call.json_object()
         requests = _subrequests(body.get("compositeRequest"))
+        _check_reference_ids(requests)
+        _check_dear(requests)
         answers: list[dict[str, Any]] = []
         try:
             with self._org.store.savepoint():
@@ -48,31 +50,31 @@ class Composite:
                     if body.get("allOrNone") is True and answers[-1]["httpStatusCode"] >= 400:
                         raise Halted
         except Halted:
-            answers = [_halted(request, answers) for request in requests]
+            answers = [_halted(request, answers[-1]) for request in requests]
         return Answer(200, {"compositeResponse": answers})
 
     def _subanswer(
-        self, call: Call, request: dict[str, Any], earlier: list[dict[str, Any]]
+        self, call: Call, request: Subrequest, earlier: list[dict[str, Any]]
     ) -> dict[str, Any]:
-        reference = str(request.get("referenceId", ""))
-        known = {a["referenceId"]: a["body"] for a in earlier}
+        reference = request["referenceId"]
+        known = {a["referenceId"]: a["body"] for a in earlier if a["httpStatusCode"] < 400}
         try:
-            url = _filled(str(request.get("url", "")), known)
-            body = _filled_deep(request.get("body"), known)
-        except LookupError as error:
-            problem = [{"errorCode": "PROCESSING_HALTED", "message": f"Invalid reference: {error}"}]
+            url = filled(str(request["url"]), known)
+            body = filled_deep(request.get("body"), known)
+        except NoSuchReference as error:
+            problem = [{"errorCode": "PROCESSING_HALTED", "message": str(error)}]
             return _composed(400, problem, {}, reference)
         answer = self._send(call, request, url, body)
         return _composed(answer.status, answer.value, answer.headers, reference)
 
-    def _send(self, call: Call, request: dict[str, Any], url: str, body: Any) -> Answer:
+    def _send(self, call: Call, request: Subrequest, url: str, body: Any) -> Answer:
         try:
             split = urlsplit(url)
         except ValueError:
             return Answer(404, [{"errorCode": "NOT_FOUND", "message": f"no resource at {url}"}])
         headers = {str(k).lower(): str(v) for k, v in (request.get("httpHeaders") or {}).items()}
         inner = Call(
-            method=str(request.get("method", "GET")).upper(),
+            method=str(request["method"]).upper(),
             path=split.path.rstrip("/"),
             query=dict(parse_qsl(split.query, keep_blank_values=True)),
             headers={**call.headers, **headers},
@@ -85,73 +87,99 @@ class Composite:
     def batch(self, call: Call) -> Answer:
         """`POST /composite/batch`: independent subrequests."""
         body = call.json_object()
-        results = []
-        for request in _subrequests(body.get("batchRequests")):
-            url = "/services/data/" + str(request.get("url", "")).removeprefix(
-                "/services/data/"
-            ).lstrip("/")
-            answer = self._send(call, request, url, request.get("richInput"))
+        requests = body.get("batchRequests")
+        if isinstance(requests, list):
+            requests = [_from_root(request) for request in requests]
+        requests = _subrequests(requests)
+        _check_versions(requests, call.version)
+        results: list[dict[str, Any]] = []
+        halted = False
+        for request in requests:
+            if halted:
+                results.append(dict(BATCH_HALTED))
+                continue
+            answer = self._send(call, request, request["url"], request.get("richInput"))
             results.append({"statusCode": answer.status, "result": answer.value})
-            if answer.status >= 400 and body.get("haltOnError") is True:
-                break
+            halted = answer.status >= 400 and body.get("haltOnError") is True
         failed = any(result["statusCode"] >= 400 for result in results)
         return Answer(200, {"hasErrors": failed, "results": results})
 
-    def tree(self, call: Call, object_name: str) -> Answer:
-        """`POST /composite/tree/X`: all records or none."""
-        sobject = self._rest.writable(object_name, "create")
-        records = call.json_object().get("records")
-        if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-            raise ApiError(400, "JSON_PARSER_ERROR", "records must be a list of objects")
-        if len(records) > MAX_TREE:
-            raise ApiError(400, "EXCEEDED_ID_LIMIT", f"a tree is limited to {MAX_TREE} records")
-        options = self._rest.options(call, sobject)
-        answers: list[dict[str, object]] = []
-        try:
-            with self._org.store.savepoint():
-                answers = self._plant(call, sobject, records, options)
-                if any("errors" in answer for answer in answers):
-                    raise Halted
-        except Halted:
-            refused = [answer for answer in answers if "errors" in answer]
-            return Answer(400, {"hasErrors": True, "results": refused})
-        return Answer(201, {"hasErrors": False, "results": answers})
 
-    def _plant(
-        self, call: Call, sobject: SObject, records: list[dict[str, Any]], options: SaveOptions
-    ) -> list[dict[str, object]]:
-        chunk = chunk_of_json(sobject, records, creating=True)
-        results = self._saver.insert(chunk, options)
-        answers: list[dict[str, object]] = []
-        for row, record in enumerate(records):
-            attributes = record.get("attributes")
-            name = attributes.get("referenceId", "") if isinstance(attributes, dict) else ""
-            if row in results:
-                answers.append({"referenceId": name, "id": results[row].id})
-                continue
-            errors = error_items(chunk.failures[row], "statusCode", call.version, 0)
-            answers.append({"referenceId": name, "errors": errors})
-        return answers
+BATCH_HALTED = {
+    "statusCode": 412,
+    "result": [
+        {
+            "errorCode": "BATCH_PROCESSING_HALTED",
+            "message": "Batch processing was halted because an earlier subrequest failed",
+        }
+    ],
+}
 
 
-def _subrequests(requests: Any) -> list[dict[str, Any]]:
+def _from_root(request: Any) -> Any:
+    """A batch writes its addresses from the version on."""
+    if not isinstance(request, dict) or not isinstance(request.get("url"), str):
+        return request
+    below = request["url"].removeprefix("/services/data/").lstrip("/")
+    return request | {"url": f"/services/data/{below}"}
+
+
+def _subrequests(requests: Any) -> list[Subrequest]:
+    """The subrequests, judged before any is carried out."""
     if not isinstance(requests, list) or not all(isinstance(r, dict) for r in requests):
         raise ApiError(400, "JSON_PARSER_ERROR", "the subrequests must be a list of objects")
-    for request in requests:
-        if not isinstance(request.get("httpHeaders") or {}, dict):
-            raise ApiError(400, "JSON_PARSER_ERROR", "httpHeaders must be an object")
-        if str(request.get("url")).rstrip("/").endswith(("/composite", "/composite/batch")):
-            raise ApiError(400, "INVALID_REQUEST", "a composite cannot hold another composite")
     if len(requests) > MAX_SUBREQUESTS:
         message = f"the number of subrequests is limited to {MAX_SUBREQUESTS}"
         raise ApiError(400, "LIMIT_EXCEEDED", message)
-    queries = [
-        r for r in requests if "/query" in str(r.get("url")) or "/composite" in str(r.get("url"))
-    ]
-    if len(queries) > MAX_QUERIES:
+    for request in requests:
+        for name in ("method", "url"):
+            if not isinstance(request.get(name), str):
+                raise ApiError(400, "JSON_PARSER_ERROR", f"{name} of a subrequest is required")
+        if not isinstance(request.get("httpHeaders") or {}, dict):
+            raise ApiError(400, "JSON_PARSER_ERROR", "httpHeaders must be an object")
+        if NEVER_INSIDE.fullmatch(_resource(request)):
+            message = f"{request['url']} cannot be asked for inside a composite"
+            raise ApiError(400, "INVALID_REQUEST", message)
+    return requests
+
+
+def _resource(request: Subrequest) -> str:
+    """What stands after the version in the address."""
+    found = VERSIONED.match(request["url"])
+    return (found[2] or "") if found else ""
+
+
+def _check_reference_ids(requests: list[Subrequest]) -> None:
+    seen = set()
+    for request in requests:
+        reference = request.get("referenceId")
+        if not isinstance(reference, str):
+            raise ApiError(400, "JSON_PARSER_ERROR", "referenceId of a subrequest is required")
+        if not REFERENCE_ID.fullmatch(reference):
+            message = (
+                f"Provided referenceId ('{reference}') must start with a letter or a number, and "
+                "it can contain only letters, numbers and underscores ('_')."
+            )
+            raise ApiError(400, "INVALID_INPUT", message)
+        if reference in seen:
+            message = f"Provided referenceId ('{reference}') is used by another subrequest"
+            raise ApiError(400, "INVALID_INPUT", message)
+        seen.add(reference)
+
+
+def _check_dear(requests: list[Subrequest]) -> None:
+    dear = [request for request in requests if DEAR.fullmatch(_resource(request))]
+    if len(dear) > MAX_QUERIES:
         message = f"the number of query and collection subrequests is limited to {MAX_QUERIES}"
         raise ApiError(400, "LIMIT_EXCEEDED", message)
-    return requests
+
+
+def _check_versions(requests: list[Subrequest], version: str) -> None:
+    for request in requests:
+        found = VERSIONED.match(request["url"])
+        if found is not None and not OLDEST_IN_BATCH <= float(found[1]) <= float(version):
+            message = f"a subrequest of a batch is of version 34.0 to {version}, not {found[1]}"
+            raise ApiError(400, "INVALID_REQUEST", message)
 
 
 def _composed(status: int, body: Any, headers: dict[str, str], reference: str) -> dict[str, Any]:
@@ -163,39 +191,13 @@ def _composed(status: int, body: Any, headers: dict[str, str], reference: str) -
     }
 
 
-def _halted(request: dict[str, Any], answers: list[dict[str, Any]]) -> dict[str, Any]:
+def _halted(request: Subrequest, failed: dict[str, Any]) -> dict[str, Any]:
     """The answer of one subrequest after all were undone: only the one that failed says why."""
-    reference = str(request.get("referenceId", ""))
-    for answer in answers:
-        if answer["referenceId"] == reference and answer["httpStatusCode"] >= 400:
-            return answer
+    if request["referenceId"] == failed["referenceId"]:
+        return failed
     problem = {
         "errorCode": "PROCESSING_HALTED",
         "message": "The transaction was rolled back since another operation in the same "
         "transaction failed.",
     }
-    return _composed(400, [problem], {}, reference)
-
-
-def _filled(text: str, known: dict[str, Any]) -> str:
-    return REFERENCE.sub(lambda match: str(_resolved(match, known)), text)
-
-
-def _filled_deep(value: Any, known: dict[str, Any]) -> Any:
-    if isinstance(value, str):
-        return _filled(value, known)
-    if isinstance(value, list):
-        return [_filled_deep(item, known) for item in value]
-    if isinstance(value, dict):
-        return {key: _filled_deep(item, known) for key, item in value.items()}
-    return value
-
-
-def _resolved(match: re.Match[str], known: dict[str, Any]) -> Any:
-    value = known[match[1]]
-    for name, position in re.findall(r"\.(\w+)|\[(\d+)\]", match[2]):
-        try:
-            value = value[name] if name else value[int(position)]
-        except TypeError:
-            raise LookupError(match[0]) from None
-    return value
+    return _composed(400, [problem], {}, request["referenceId"])

@@ -8,7 +8,7 @@ Only committed records are compared, so twins inside one chunk never see each ot
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -83,14 +83,21 @@ def looks_like(one: Face, other: Face) -> bool:
 
 
 def find_hits(
-    store: Store, rules: Sequence[DuplicateRule], faces: dict[int, Face]
+    store: Store,
+    rules: Sequence[DuplicateRule],
+    faces: dict[int, Face],
+    own_ids: Mapping[int, str],
 ) -> dict[int, list[Hit]]:
-    """For each row, the rules that fire and whom they found."""
+    """For each row, the rules that fire and whom they found; no record is its own duplicate."""
     hits: dict[int, list[Hit]] = defaultdict(list)
     for rule in rules:
         known = _candidates(store, rule.matches, faces.values())
         for row, new in faces.items():
-            found = [i for i, old in known.get(new.last, ()) if looks_like(new, old)]
+            found = [
+                id_
+                for id_, old in known.get(new.last, ())
+                if id_ != own_ids.get(row) and looks_like(new, old)
+            ]
             if found:
                 hits[row].append(Hit(rule, tuple(found)))
     return dict(hits)

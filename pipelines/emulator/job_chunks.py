@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.emulator.chunks import Chunk, refused_fields
-from pipelines.emulator.job_info import Job
+from pipelines.emulator.job_info import Job, error_cell
 from pipelines.emulator.jobs import csv_line
 from pipelines.emulator.org import Org
 from pipelines.emulator.ownership import Rule
@@ -35,7 +35,7 @@ class ChunkOfRows:
         self._job = job
         self._upload = upload
         self._sobject: SObject = org.schema[job.object]
-        self._delimiter = job.layout(newline_in_cell=True).delimiter
+        self._marks = job.result_marks(org.behaviour.result_dialect)
 
     def save(self, rows: Sequence[RowCells]) -> tuple[dict[str, bytes], int]:
         """The result lines of these rows, and how many failed."""
@@ -58,7 +58,7 @@ class ChunkOfRows:
         saved = [
             csv_line(
                 [results[row].id, "true" if results[row].created else "false", *echo[row]],
-                self._delimiter,
+                *self._marks,
             )
             for row in results
         ]
@@ -76,8 +76,8 @@ class ChunkOfRows:
         return {"successful": b"".join(saved), "failed": b"".join(failed)}
 
     def _failed_line(self, target: str, failures: Sequence[Failure], cells: Sequence[str]) -> bytes:
-        error = "".join(f"{f.code}:{f.message}:{_named(f)}--" for f in failures)
-        return csv_line([target, error, *cells], self._delimiter)
+        error = error_cell(failures, self._org.behaviour.row_errors)
+        return csv_line([target, error, *cells], *self._marks)
 
     def _chunk(self, columns: Sequence[Sequence[str]], size: int) -> Chunk:
         chunk = Chunk(self._sobject, size)
@@ -181,10 +181,6 @@ class ChunkOfRows:
                 ]
             written.append(cells)
         return [list(cells) for cells in zip(*written, strict=True)]
-
-
-def _named(failure: Failure) -> str:
-    return f"{','.join(failure.fields)} " if failure.fields else ""
 
 
 def _shape_failure(cells: RowCells, width: int) -> Failure:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from pipelines.emulator.store import Row
 from pipelines.emulator.uploads import DELIMITERS, Layout
+from pipelines.emulator.values import Failure
 
 ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 
@@ -43,6 +45,14 @@ class Job:
         """How the job says its file is written."""
         return Layout(DELIMITERS[self.column_delimiter], self.line_ending, newline_in_cell)
 
+    def result_marks(self, dialect: str) -> tuple[str, str]:
+        """Delimiter and line ending of the result files: how far they follow the job's own
+        dialect nobody knows (§6.3)."""
+        if dialect == "plain":
+            return ",", "\n"
+        ends = dialect == "job" and self.line_ending == "CRLF"
+        return DELIMITERS[self.column_delimiter], "\r\n" if ends else "\n"
+
     def fault(self, name: str) -> float | None:
         """The number of an injected fault, or None where the job has none of that name."""
         for fault in json.loads(self.faults):
@@ -58,6 +68,18 @@ COLUMNS = tuple(column.name for column in fields(Job))
 def job_of_row(row: Row) -> Job:
     """A job out of the store."""
     return Job(*row)  # type: ignore[arg-type]  # the columns in the order of the fields
+
+
+def error_cell(failures: Sequence[Failure], style: str) -> str:
+    """What is wrong with a row, in one cell; how several errors are joined nobody knows (§12)."""
+    errors = [f"{f.code}:{f.message}:{_named(f)}--" for f in failures]
+    if style == "first":
+        return errors[0]
+    return ("; " if style == "semicolons" else "").join(errors)
+
+
+def _named(failure: Failure) -> str:
+    return f"{','.join(failure.fields)} " if failure.fields else ""
 
 
 def listed(job: Job) -> dict[str, object]:

@@ -81,6 +81,7 @@ class Jobs:
             )
             raise ApiError(400, "INVALIDJOB", message)
         rule = self._rule(asked.get("assignmentRuleId"), sobject.name)
+        self._count_job()
         return self._add(
             kind="V2Ingest",
             object=sobject.name,
@@ -93,6 +94,12 @@ class Jobs:
             version=version,
             state="Open",
         )
+
+    def _count_job(self) -> None:
+        with self._store.transaction():
+            if self._store.count_up("ingest_jobs") > self._org.file.daily_ingest_jobs:
+                message = "LimitExceeded : the number of ingest jobs of the last 24 hours"
+                raise ApiError(400, "EXCEEDEDQUOTA", message)
 
     def create_query(self, asked: Mapping[str, Any], user_id: str, version: str) -> Job:
         """Open a query job; it is queued at once."""
@@ -128,7 +135,9 @@ class Jobs:
                 raise ApiError(413, "INVALIDJOB", "the upload is larger than 150 MB")
             if self._has_data(job.id):
                 if self._org.behaviour.second_put == "put":
-                    raise ApiError(400, "INVALIDJOB", MULTIPLE.format(job.id))
+                    behaviour = self._org.behaviour
+                    status, code = behaviour.second_put_status, behaviour.second_put_code
+                    raise ApiError(status, code, MULTIPLE.format(job.id))
                 # Others say that the second PUT passes and the close is refused (delivery B1).
                 self.change(job.id, spoiled=1)
                 return
@@ -235,12 +244,11 @@ class Jobs:
 
     def results(self, job: Job, kind: str) -> Iterator[bytes]:
         """A result file: the header, then the chunks in an order of no meaning (§6.3)."""
-        header = self.header(job)
+        header = self._result_header(job)
         marks = {"successful": '"sf__Id","sf__Created"', "failed": '"sf__Id","sf__Error"'}
-        cut = DELIMITERS[job.column_delimiter]
-        yield (
-            f"{marks[kind].replace(',', cut)}{cut}{header}" if header else marks[kind]
-        ).encode() + b"\n"
+        cut, end = job.result_marks(self._org.behaviour.result_dialect)
+        whole = f"{marks[kind].replace(',', cut)}{cut}{header}" if header else marks[kind]
+        yield f"{whole}{end}".encode()
         sql = "select chunk from emulator_job_results where job_id = ? and kind = ?"
         chunks = [int(c or 0) for (c,) in self._store.rows(sql, (job.id, kind))]
         random.Random(f"{self._org.behaviour.seed}{job.id}{kind}").shuffle(chunks)  # noqa: S311
@@ -251,15 +259,19 @@ class Jobs:
             )
             yield bytes(body[0]) if body else b""  # type: ignore[arg-type]  # a blob column
 
+    def has_results(self, job: Job) -> bool:
+        """Documented as there after the end; what is there earlier nobody knows (§6.2)."""
+        return job.state in ENDED or self._org.behaviour.early_results == "partial"
+
     def unprocessed(self, job: Job) -> Iterator[bytes]:
         """The rows nobody looked at, without sf__ columns."""
-        yield self.header(job).encode() + b"\n"
+        cut, end = job.result_marks(self._org.behaviour.result_dialect)
+        yield f"{self._result_header(job)}{end}".encode()
         if job.state not in {"Failed", "Aborted"}:
             return
-        cut = DELIMITERS[job.column_delimiter]
         for position, cells in enumerate(self._rows(job)):
             if position >= job.rows_done:
-                yield csv_line(cells, cut)
+                yield csv_line(cells, cut, end)
 
     def header(self, job: Job) -> str:
         """The header line as uploaded; empty where there was no upload that can be read."""
@@ -268,6 +280,17 @@ class Jobs:
             return next(read_records(self.pieces(job.id), layout), "").removesuffix("\r")
         except JobRefused:
             return ""
+
+    def _result_header(self, job: Job) -> str:
+        """The header line as the result files echo it."""
+        header, own = self.header(job), DELIMITERS[job.column_delimiter]
+        cut, _ = job.result_marks(self._org.behaviour.result_dialect)
+        if cut == own:
+            return header
+        try:
+            return cut.join(header_names(header, own))
+        except JobRefused:
+            return header
 
     def _rows(self, job: Job) -> Iterator[list[str]]:
         layout = job.layout(newline_in_cell=True)

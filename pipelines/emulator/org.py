@@ -26,7 +26,7 @@ from pipelines.emulator.org_file import (
     parse_org,
 )
 from pipelines.emulator.ownership import Owners, Rule
-from pipelines.emulator.schema import Field, Schema, SObject
+from pipelines.emulator.schema import AS_USUAL, Field, Reading, Schema, SObject
 from pipelines.emulator.store import Parameter, Store
 from pipelines.emulator.values import Failure, Value, WrongJsonType, from_json, now
 
@@ -88,7 +88,11 @@ class Org:
                 str(id_) for (id_,) in self.store.rows('select Id from "User" where IsActive = 0')
             },
             queue_objects=self._queue_objects(),
+            queue_for_users_only=self.behaviour.contact_queue_owner,
         )
+        self.without_api = {
+            self.usernames[user.username] for user in self.file.users if not user.api_enabled
+        }
         self._queues = {
             str(name): str(id_)
             for id_, name in self.store.rows(
@@ -125,7 +129,9 @@ class Org:
                     raise OrgFileError(f"{place} tests {name}, which Lead does not have")
             tested = {lead[name].name: values for name, values in when.items()}
             entries.append((tested, self.owner_named(owner, f"{place} entry.assign_to")))
-        return Rule(id_, rule.name, rule.active, tuple(entries), self.default_lead_owner)
+        keeps = self.behaviour.rule_without_match == "keep_owner"
+        owner = self.default_lead_owner
+        return Rule(id_, rule.name, rule.active, tuple(entries), owner, keeps_owner=keeps)
 
     def owner_named(self, words: str, place: str) -> str:
         """The id behind `user:USERNAME` or `queue:DEVELOPER_NAME`."""
@@ -277,7 +283,16 @@ def _schema(file: OrgFile) -> Schema:
         *standard_objects.business_objects(custom),
         *standard_objects.setup_objects(),
     ]
-    return Schema(_without_hidden(_restrict_picklists(sobject, file), file) for sobject in objects)
+    return Schema(
+        _as_read(_without_hidden(_restrict_picklists(sobject, file), file), file.behaviour.reading)
+        for sobject in objects
+    )
+
+
+def _as_read(sobject: SObject, reading: Reading) -> SObject:
+    if reading == AS_USUAL:
+        return sobject
+    return replace(sobject, fields=tuple(replace(one, reading=reading) for one in sobject.fields))
 
 
 def _restrict_picklists(sobject: SObject, file: OrgFile) -> SObject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipelines.emulator import ids
 from pipelines.emulator.org_file import When
@@ -23,13 +23,18 @@ class Rule:
     active: bool
     entries: tuple[tuple[When, str], ...]
     otherwise: str
+    keeps_owner: bool = False
 
     def owner_for(self, record: Mapping[str, Cell]) -> str:
-        """The owner of the first entry that holds, else the org's default lead owner."""
+        """The owner of the first entry that holds, else the org's default lead owner.
+
+        With `keeps_owner`, an owner that the record names stays where no entry holds.
+        """
         for when, owner in self.entries:
             if holds(when, record):
                 return owner
-        return self.otherwise
+        named = record.get("OwnerId") if self.keeps_owner else None
+        return named if isinstance(named, str) else self.otherwise
 
 
 def holds(when: When, record: Mapping[str, Cell]) -> bool:
@@ -55,6 +60,8 @@ class Owners:
     inactive: set[str] = field(default_factory=set)
     queue_objects: dict[str, set[str]] = field(default_factory=dict)
     rules: dict[str, Rule] = field(default_factory=dict)
+    # How a queue is refused by a field that takes users only, nobody has told (§12).
+    queue_for_users_only: str = "MALFORMED_ID"
 
     @property
     def active_rule(self) -> Rule | None:
@@ -65,7 +72,8 @@ class Owners:
         """Why this user or queue cannot own such a record; None where it can (§5.4)."""
         kind = {"005": "User", "00G": "Group"}.get(owner_id[:3])
         if kind not in owner_field.reference_to:
-            return malformed_id(owner_field, owner_id)
+            refused = malformed_id(owner_field, owner_id)
+            return refused if kind is None else replace(refused, code=self.queue_for_users_only)
         if kind == "Group":
             return self._queue_refusal(sobject, owner_field, owner_id)
         return self._user_refusal(sobject, owner_field, owner_id)

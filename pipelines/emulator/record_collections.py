@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from pipelines.emulator import ids
@@ -17,6 +18,7 @@ from pipelines.emulator.values import Failure, Value, from_json
 
 MAX_COLLECTION = 200
 MAX_READ_BACK = 2_000
+MAX_RUNS = 10
 ROLLED_BACK = Failure(
     "ALL_OR_NONE_OPERATION_ROLLED_BACK",
     "Record rolled back because not all records were valid and the request was using AllOrNone "
@@ -90,7 +92,7 @@ class Collections:
 
     def delete_many(self, call: Call) -> Answer:
         """`DELETE /composite/sobjects?ids=…`."""
-        asked = [part for part in call.query.get("ids", "").split(",") if part]
+        asked = _asked_ids(call)
         _check_size(asked, MAX_COLLECTION)
         all_or_none = call.query.get("allOrNone", "false").lower() == "true"
         answers: list[dict[str, object]] = []
@@ -125,7 +127,7 @@ class Collections:
         found = []
         for row, text in enumerate(texts):
             try:
-                found.append(target_id(chunk.sobject["Id"], text))
+                found.append(_target(chunk.sobject, text))
             except Failure as failure:
                 found.append("")
                 chunk.fail(row, failure)
@@ -144,6 +146,7 @@ class Collections:
             raise ApiError(400, "JSON_PARSER_ERROR", "records must be a list of objects")
         _check_size(records, MAX_COLLECTION)
         groups = self._by_object(records)
+        _check_runs(records)
         answers: list[dict[str, object]] = [{}] * len(records)
         try:
             with self._store.savepoint():
@@ -186,8 +189,8 @@ class Collections:
 
     def read_many(self, call: Call, object_name: str) -> Answer:
         """`GET /composite/sobjects/X?ids=…&fields=…`."""
-        asked = call.query.get("ids", "").split(",")
-        return self._read_back(call, object_name, asked, call.query.get("fields", "").split(","))
+        names = [name for name in call.query.get("fields", "").split(",") if name]
+        return self._read_back(call, object_name, _asked_ids(call), names)
 
     def read_back(self, call: Call, object_name: str) -> Answer:
         """`POST /composite/sobjects/X` with ids and fields: null for an unknown id."""
@@ -202,15 +205,41 @@ class Collections:
     ) -> Answer:
         sobject = self._rest.sobject(object_name)
         _check_size(asked, MAX_READ_BACK)
+        if not names:
+            raise ApiError(400, "MISSING_ARGUMENT", "The fields parameter is required")
         found = [ids.normalised(text) for text in asked]
         records = self._rest.records(call, sobject, [i for i in found if i is not None], names)
         return Answer(200, [records.get(i) if i is not None else None for i in found])
+
+
+def _asked_ids(call: Call) -> list[str]:
+    asked = [part.strip() for part in call.query.get("ids", "").split(",") if part.strip()]
+    if not asked:
+        raise ApiError(400, "MISSING_ARGUMENT", "The ids parameter is required")
+    return asked
+
+
+def _check_runs(records: Sequence[Mapping[str, Any]]) -> None:
+    """Objects may be mixed, but each change from one to another begins a new chunk."""
+    names = [str(record["attributes"]["type"]).lower() for record in records]
+    if sum(1 for _ in groupby(names)) > MAX_RUNS:
+        message = (
+            f"Cannot have more than {MAX_RUNS} chunks in a single operation. Please rearrange the "
+            "data to reduce chunking."
+        )
+        raise ApiError(400, "LIMIT_EXCEEDED", message)
 
 
 def _check_size(items: Sequence[object], limit: int) -> None:
     if len(items) > limit:
         message = f"record limit reached. cannot submit more than {limit} records into this call"
         raise ApiError(400, "EXCEEDED_ID_LIMIT", message)
+
+
+def _target(sobject: SObject, text: str) -> str:
+    if not text:
+        raise Failure("MISSING_ARGUMENT", "Id not specified in an update call", ("Id",))
+    return target_id(sobject["Id"], text)
 
 
 def _taken(record: Mapping[str, Any], name: str) -> Any:

@@ -61,7 +61,7 @@ class Saver:
             self._check_references(chunk)
             self._check_required(chunk)
             self._check_admin_rules(chunk, chunk.record)
-            self._check_duplicates(chunk, options)
+            self._check_duplicates(chunk, options, "insert", chunk.record, {})
             self._check_unique(chunk, {})
             rows = chunk.alive
             new_ids = self._store.take_ids(chunk.sobject.prefix, len(rows)) if rows else []
@@ -81,7 +81,9 @@ class Saver:
                 if targets[row] in existing
             }
             self._check_admin_rules(chunk, lambda row: merged[row])
-            self._check_unique(chunk, dict(enumerate(targets)))
+            own = dict(enumerate(targets))
+            self._check_duplicates(chunk, options, "update", lambda row: merged[row], own)
+            self._check_unique(chunk, own)
             rows = chunk.alive
             self._write_changes(chunk.sobject, [merged[row] for row in rows], options)
         return {row: Saved(targets[row], False) for row in rows}
@@ -245,16 +247,27 @@ class Saver:
             if failure is not None:
                 chunk.fail(row, failure)
 
-    def _check_duplicates(self, chunk: Chunk, options: SaveOptions) -> None:
-        rules = [r for r in self._org.file.duplicate_rules if r.object == chunk.sobject.name]
+    def _check_duplicates(
+        self,
+        chunk: Chunk,
+        options: SaveOptions,
+        operation: str,
+        record_of: Callable[[int], Mapping[str, Cell]],
+        own_ids: Mapping[int, str],
+    ) -> None:
+        rules = [
+            rule
+            for rule in self._org.file.duplicate_rules
+            if rule.object == chunk.sobject.name and operation in rule.operations
+        ]
         if not rules:
             return
         looked_at = ("Email", "FirstName", "LastName", "Phone")
         faces = {
-            row: duplicates.face(*(chunk.cell(name, row) for name in looked_at))
+            row: duplicates.face(*(record_of(row).get(name) for name in looked_at))
             for row in chunk.alive
         }
-        for row, hits in duplicates.find_hits(self._store, rules, faces).items():
+        for row, hits in duplicates.find_hits(self._store, rules, faces, own_ids).items():
             failure = duplicates.refusal(hits, options.allow_duplicates, chunk.sobject.name)
             if failure is not None:
                 chunk.fail(row, failure)
@@ -293,14 +306,15 @@ class Saver:
             columns[name] = [moment] * count
         for name in ("CreatedById", "LastModifiedById"):
             columns[name] = [options.user_id] * count
+        sent = columns.get("OwnerId", [ABSENT] * count)
         columns["OwnerId"] = [
             options.user_id if isinstance(owner, Absent) or owner is None else owner
-            for owner in columns.get("OwnerId", [ABSENT] * count)
+            for owner in sent
         ]
         if sobject.find("FirstName"):
             columns["Name"] = _full_names(columns, count)
         if options.rule is not None and sobject.name == "Lead":
-            columns["OwnerId"] = _routed(options.rule, columns, count)
+            columns["OwnerId"] = _routed(options.rule, columns | {"OwnerId": sent}, count)
         names = ", ".join(f'"{name}"' for name in columns)
         marks = ", ".join("?" * len(columns))
         self._store.run_many(
@@ -369,7 +383,7 @@ def _full_name(first: Cell, last: Cell) -> str:
 
 
 def _routed(rule: Rule, columns: Mapping[str, Sequence[Cell]], count: int) -> list[Cell]:
-    tested = {name for when, _ in rule.entries for name in when}
+    tested = {name for when, _ in rule.entries for name in when} | {"OwnerId"}
     seen = {name: column for name, column in columns.items() if name in tested}
     return [rule.owner_for({n: column[row] for n, column in seen.items()}) for row in range(count)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pipelines.emulator import cursors, describe, ids
@@ -12,9 +13,11 @@ from pipelines.emulator.ownership import Rule
 from pipelines.emulator.query import Asker, plan
 from pipelines.emulator.records import Results, Saved, SaveOptions, Saver
 from pipelines.emulator.schema import Field, SObject
+from pipelines.emulator.soql_names import no_such_column
 from pipelines.emulator.values import Failure, Value, from_json, to_json
 
 STATUSES = {"ENTITY_IS_DELETED": 404, "NOT_FOUND": 404}
+FIELD_PATH = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)*", re.ASCII)
 NOT_FOUND = "The requested resource does not exist"
 
 
@@ -78,7 +81,8 @@ class Rest:
             raise ApiError(400, "INVALID_FIELD", message, ["Id"])
         chunk = chunk_of_json(sobject, [body], creating=True)
         saved = self._one(chunk, self._saver.insert(chunk, self.options(call, sobject)))
-        return Answer(201, {"id": saved.id, "success": True, "errors": []})
+        value = {"id": saved.id, "success": True, "errors": []}
+        return Answer(201, value, headers=_location(call, sobject, saved.id))
 
     def read(self, call: Call, object_name: str, record_id: str) -> Answer:
         """`GET /sobjects/X/ID`."""
@@ -157,7 +161,8 @@ class Rest:
         if found and float(call.version) < 46:
             return Answer(204)
         value_ = {"id": saved.id, "success": True, "errors": [], "created": saved.created}
-        return Answer(201 if saved.created else 200, value_)
+        location = _location(call, sobject, saved.id)
+        return Answer(201 if saved.created else 200, value_, headers=location)
 
     def delete_by_key(self, call: Call, object_name: str, field: str, text: str) -> Answer:
         """`DELETE /sobjects/X/FIELD/VALUE`."""
@@ -219,7 +224,10 @@ class Rest:
         if not wanted:
             return {}
         quoted = ",".join(f"'{i}'" for i in dict.fromkeys(wanted))
-        listed = ", ".join(dict.fromkeys(name.strip() for name in names))
+        wrong = next((name for name in names if not FIELD_PATH.fullmatch(name.strip())), None)
+        if wrong is not None:
+            raise ApiError(400, "INVALID_FIELD", no_such_column(wrong, sobject.name))
+        listed = ", ".join(dict.fromkeys(name.strip().lower() for name in names))
         text = f"SELECT {listed} FROM {sobject.name} WHERE Id IN ({quoted})"  # noqa: S608 - SOQL, parsed
         made = plan(self._org, text, Asker(call.user_id))
         rows = self._store.rows(*made.select_rows())
@@ -285,6 +293,10 @@ class Rest:
             record: dict[str, object] = {f.name: to_json(f, v) for f, v in fields}  # type: ignore[arg-type]  # no blobs here
             made.append(record | {"Owner": {"Name": owner, "Type": kind}})
         return made
+
+
+def _location(call: Call, sobject: SObject, record_id: str) -> dict[str, str]:
+    return {"Location": f"{call.data}/sobjects/{sobject.name}/{record_id}"}
 
 
 def _page_size(call: Call) -> int:

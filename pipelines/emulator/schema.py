@@ -12,6 +12,20 @@ FRACTION_TYPES = frozenset({"double", "currency", "percent"})
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How values are read where nobody knows how a real org does it; the file says (§12)."""
+
+    lenient_email_domains: bool = False
+    trims_text: bool = True
+    numeric_booleans: bool = True
+    empty_json_is_null: bool = True
+    text_length: str = "utf16"
+
+
+AS_USUAL = Reading()
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """One field of an sObject, as the running user sees it."""
 
@@ -38,6 +52,7 @@ class Field:
     filterable: bool = True
     custom: bool = False
     compound: str | None = None
+    reading: Reading = AS_USUAL
 
     @property
     def stored(self) -> bool:
@@ -118,6 +133,23 @@ class SObject:
         return found if found is not None and (found.is_key or found.type == "id") else None
 
 
+@dataclass(frozen=True)
+class Child:
+    """A reference seen from the object it points to; most have no name to go by."""
+
+    sobject: SObject
+    field: Field
+    name: str | None
+
+
+# The child relationships that requests and clients go by.
+CHILD_NAMES = {
+    ("Contact", "AccountId"): "Contacts",
+    ("QueueSobject", "QueueId"): "QueueSobjects",
+    ("GroupMember", "GroupId"): "GroupMembers",
+}
+
+
 class Schema:
     """The sObjects of an org, found by name in any case or by key prefix."""
 
@@ -136,3 +168,17 @@ class Schema:
     def of_id(self, record_id: str) -> SObject | None:
         """The sObject that an id belongs to, by its key prefix."""
         return self._by_prefix.get(record_id[:3])
+
+    def children(self, sobject: SObject) -> list[Child]:
+        """Every reference to an object, from whatever object."""
+        return [
+            Child(other, reference, CHILD_NAMES.get((other.name, reference.name)))
+            for other in self.objects
+            for reference in other.fields
+            if sobject.name in reference.reference_to
+        ]
+
+    def child(self, sobject: SObject, name: str) -> Child | None:
+        """The child relationship of this name in any case, or None."""
+        named = (child for child in self.children(sobject) if child.name)
+        return next((c for c in named if str(c.name).lower() == name.lower()), None)

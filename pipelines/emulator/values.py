@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
@@ -26,15 +26,32 @@ EMAIL = re.compile(
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])",
     re.ASCII,
 )
+# The other reading: hyphens anywhere, one-letter top domains, and no dot at all.
+LENIENT_EMAIL = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*"
+    r"@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*",
+    re.ASCII,
+)
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 INTEGER = re.compile(r"[+-]?\d+(?:\.0*)?", re.ASCII)
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+DAY_AND_ZONE = re.compile(r"\d{4}-\d{2}-\d{2}(?:Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 MOMENT = re.compile(
     r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:?\d{2})", re.ASCII
 )
 # Java's trim: everything up to the space. A no-break space is text to the org.
 BLANKS: Final = "".join(map(chr, range(33)))
 CSV_BOOLEANS = {"true": 1, "1": 1, "false": 0, "0": 0}
+
+
+# Nobody says what a length counts. Java, which the org is written in, counts UTF-16 units.
+LENGTHS: Final[Mapping[str, Callable[[str], int]]] = {
+    "utf16": lambda text: len(text.encode("utf-16-le")) // 2,
+    "characters": len,
+    "bytes": lambda text: len(text.encode()),
+}
+# The JSON kinds that an empty text is not: what `""` means there is a switch.
+JSON_TYPED: Final = frozenset({"boolean", "int", "date", "datetime", *FRACTION_TYPES})
 
 
 class Absent:
@@ -70,14 +87,15 @@ def now() -> str:
 def moment_text(moment: datetime) -> str:
     """An instant as the org writes it."""
     moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+0000"
+    # Not strftime: its years before 1000 have fewer than four digits.
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}+0000"
 
 
 def from_csv(field: Field, text: str) -> Value:
     """The value of one CSV cell that is neither empty nor `#N/A`."""
     if field.type == "boolean":
         known = CSV_BOOLEANS.get(text.lower())
-        if known is None:
+        if known is None or (text.isdigit() and not field.reading.numeric_booleans):
             raise _wrong_type(field, text)
         return known
     if field.type == "int":
@@ -96,6 +114,8 @@ def from_json(field: Field, value: object) -> Value:
     """The value of one JSON member; explicit null clears, an empty text is null too."""
     if value is None:
         return 0 if field.type == "boolean" else None
+    if value == "" and field.type in JSON_TYPED and not field.reading.empty_json_is_null:
+        raise WrongJsonType(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
     if field.type == "boolean":
         return _json_boolean(value)
     if field.type == "int" or field.type in FRACTION_TYPES:
@@ -147,7 +167,8 @@ def from_text(field: Field, text: str) -> Value:
         return _date(field, text)
     if field.type == "datetime":
         return _moment(field, text)
-    text = text.strip(BLANKS)
+    if field.reading.trims_text:
+        text = text.strip(BLANKS)
     if not text:
         return None
     _check_length(field, text)
@@ -163,8 +184,7 @@ def from_text(field: Field, text: str) -> Value:
 
 
 def _check_length(field: Field, text: str) -> None:
-    # The org counts as Java does: a character beyond the basic plane is two.
-    length = len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+    length = len(text) if text.isascii() else LENGTHS[field.reading.text_length](text)
     if field.length and length > field.length:
         raise Failure(
             "STRING_TOO_LONG",
@@ -174,7 +194,8 @@ def _check_length(field: Field, text: str) -> None:
 
 
 def _email(field: Field, text: str) -> str:
-    if not EMAIL.fullmatch(text):
+    accepted = LENIENT_EMAIL if field.reading.lenient_email_domains else EMAIL
+    if not accepted.fullmatch(text):
         message = f"{field.label}: invalid email address: {text}"
         raise Failure("INVALID_EMAIL_ADDRESS", message, (field.name,))
     return text.lower()
@@ -200,9 +221,14 @@ def _date(field: Field, text: str) -> Value:
     if not text:
         return None
     try:
-        return date.fromisoformat(text[:10]).isoformat() if DATE.match(text) else _fail(field, text)
+        return date.fromisoformat(text[:10]).isoformat() if _says_day(text) else _fail(field, text)
     except ValueError:
         raise _wrong_type(field, text) from None
+
+
+def _says_day(text: str) -> bool:
+    """A day, alone or with the time and zone that the org drops."""
+    return bool(DAY_AND_ZONE.fullmatch(text) or MOMENT.fullmatch(text))
 
 
 def _moment(field: Field, text: str) -> Value:
@@ -246,7 +272,9 @@ def clean_column(field: Field, texts: Sequence[str]) -> tuple[list[Cell], dict[i
     """
     if field.type in TEXT_TYPES and field.type != "email" and not field.restricted:
         limit = field.length or 131_072
-        if all(text.isascii() and len(text) <= limit for text in texts):
+        if field.reading.trims_text and all(
+            text.isascii() and len(text) <= limit for text in texts
+        ):
             return [_plain(text) for text in texts], {}
     values: list[Cell] = []
     failures: dict[int, Failure] = {}
