@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.emulator.schema import FRACTION_TYPES, TEXT_TYPES, Field, Schema, SObject
+from pipelines.emulator.schema import FRACTION_TYPES, TEXT_TYPES, Child, Field, Schema, SObject
 
 MASTER_RECORD_TYPE = "012000000000000AAA"
 SOAP_TYPES = {
@@ -24,6 +24,16 @@ SCOPES = {
     "scopingRule": "Filter by scope",
     "team": "My team's {}",
     "user_owned": "User owned {}",
+}
+
+
+# What else hangs from an object in the recorded describe, and where.
+OTHER_URLS = {
+    "approvalLayouts": "describe/approvalLayouts",
+    "compactLayouts": "describe/compactLayouts",
+    "layouts": "describe/layouts",
+    "listviews": "listviews",
+    "quickActions": "quickActions",
 }
 
 
@@ -75,12 +85,12 @@ def brief(sobject: SObject, data: str) -> dict[str, object]:
     }
 
 
-def describe(sobject: SObject, data: str) -> dict[str, object]:
-    """One object in full."""
+def describe(schema: Schema, sobject: SObject, data: str, base: str) -> dict[str, object]:
+    """One object in full; `base` is where people look at it."""
     resource = f"{data}/sobjects/{sobject.name}"
     more: dict[str, object] = {
         "actionOverrides": [],
-        "childRelationships": [],
+        "childRelationships": [_child(child) for child in schema.children(sobject)],
         "compactLayoutable": sobject.writable,
         "defaultImplementation": None,
         "extendedBy": None,
@@ -96,10 +106,42 @@ def describe(sobject: SObject, data: str) -> dict[str, object]:
         "searchLayoutable": sobject.writable,
         "sobjectDescribeOption": "FULL",
         "supportedScopes": [
-            {"label": label.format(sobject.plural), "name": name} for name, label in SCOPES.items()
+            {"label": label.format(sobject.plural), "name": name}
+            for name, label in SCOPES.items()
+            if name == "everything" or sobject.find("OwnerId")
         ],
+        "urls": _urls(sobject, resource, base),
     }
     return dict(sorted((brief(sobject, data) | more).items()))
+
+
+def _child(child: Child) -> dict[str, object]:
+    return {
+        "cascadeDelete": False,
+        "childSObject": child.sobject.name,
+        "deprecatedAndHidden": False,
+        "field": child.field.name,
+        "junctionIdListNames": [],
+        "junctionReferenceTo": [],
+        "relationshipName": child.name,
+        "restrictedDelete": False,
+    }
+
+
+def _urls(sobject: SObject, resource: str, base: str) -> dict[str, str]:
+    urls = {
+        "sobject": resource,
+        "describe": f"{resource}/describe",
+        "rowTemplate": f"{resource}/{{ID}}",
+    }
+    if sobject.writable:
+        urls |= {name: f"{resource}/{path}" for name, path in OTHER_URLS.items()}
+        urls |= {
+            "uiDetailTemplate": f"{base}/{{ID}}",
+            "uiEditTemplate": f"{base}/{{ID}}/e",
+            "uiNewRecord": f"{base}/{sobject.prefix}/e",
+        }
+    return dict(sorted(urls.items()))
 
 
 def _master_record_type(resource: str) -> dict[str, object]:
@@ -162,7 +204,7 @@ def describe_field(field: Field) -> dict[str, object]:
         "picklistValues": [_picklist_value(field, value) for value in field.picklist],
         "polymorphicForeignKey": len(field.reference_to) > 1,
         "precision": field.precision if field.type in FRACTION_TYPES else 0,
-        "queryByDistance": False,
+        "queryByDistance": field.type == "address",
         "referenceTargetField": None,
         "referenceTo": list(field.reference_to),
         "relationshipName": field.relationship,

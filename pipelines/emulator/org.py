@@ -11,6 +11,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pipelines.emulator import ids, standard_objects
 from pipelines.emulator.org_file import (
     AssignmentRule,
     CustomField,
+    DuplicateRule,
     OrgFile,
     OrgFileError,
     Queue,
@@ -28,7 +30,9 @@ from pipelines.emulator.org_file import (
 from pipelines.emulator.ownership import Owners, Rule
 from pipelines.emulator.schema import AS_USUAL, Field, Reading, Schema, SObject
 from pipelines.emulator.store import Parameter, Store
-from pipelines.emulator.values import Failure, Value, WrongJsonType, from_json, now
+from pipelines.emulator.values import Failure, Value, WrongJsonType, from_json, now, parsed_moment
+
+PROFILES = {"Standard": "Standard User", "CsnOnly": "Chatter Free User"}
 
 
 class Org:
@@ -56,12 +60,19 @@ class Org:
                     self.store.empty(self.schema)
                     self.store.put("org_text", text)
                     self.store.put("org_directory", str(directory))
+                    self.store.put("changed_at", now())
                     self._seed()
                 self._load()
             except OrgFileError:
                 self.__dict__.update(before)
                 raise
             self.generation += 1
+
+    @property
+    def changed_at(self) -> datetime:
+        """Since when the objects and fields are as they are, to the second."""
+        known = self.store.get("changed_at") or now()
+        return parsed_moment(known).replace(microsecond=0)
 
     def _take(self, file: OrgFile) -> None:
         self.file = file
@@ -148,8 +159,12 @@ class Org:
 
     def _seed(self) -> None:
         self._seed_organization()
+        profiles = {
+            kind: self._add("Profile", {"Name": name, "UserType": kind})
+            for kind, name in PROFILES.items()
+        }
         for user in _all_users(self.file, self.id):
-            self._seed_user(user)
+            self._seed_user(user, profiles)
         for queue in _all_queues(self.file):
             self._seed_queue(queue)
         for rule in self.file.assignment_rules:
@@ -158,6 +173,8 @@ class Org:
                 {"Name": rule.name, "SobjectType": "Lead", "Active": rule.active},
                 rule.id,
             )
+        for duplicate_rule in self.file.duplicate_rules:
+            self._seed_duplicate_rule(duplicate_rule)
         for position, status in enumerate(standard_objects.LEAD_STATUSES):
             values = {"ApiName": status, "MasterLabel": status, "SortOrder": position + 1}
             flags = {"IsDefault": position == 0, "IsConverted": status == "Closed - Converted"}
@@ -178,7 +195,7 @@ class Org:
         }
         self._add("Organization", values, self.id)
 
-    def _seed_user(self, user: User) -> None:
+    def _seed_user(self, user: User, profiles: Mapping[str, str]) -> None:
         first, _, last = user.name.rpartition(" ")
         values = {
             "Username": user.username,
@@ -190,8 +207,21 @@ class Org:
             "CommunityNickname": user.username.partition("@")[0][:40],
             "IsActive": user.is_active,
             "UserType": user.user_type,
+            "ProfileId": profiles.get(user.user_type),
         }
         self._add("User", values, user.id)
+
+    def _seed_duplicate_rule(self, rule: DuplicateRule) -> None:
+        # The action is told by the Metadata API only; a query shows that the rule is there.
+        values = {
+            "DeveloperName": rule.name.replace(" ", "_"),
+            "MasterLabel": rule.name,
+            "SobjectType": rule.object,
+            "SobjectSubtype": "None",
+            "Language": "en_US",
+            "IsActive": True,
+        }
+        self._add("DuplicateRule", values)
 
     def _seed_queue(self, queue: Queue) -> None:
         values = {"Name": queue.name, "DeveloperName": queue.developer_name, "Type": "Queue"}
@@ -282,6 +312,7 @@ def _schema(file: OrgFile) -> Schema:
     objects = [
         *standard_objects.business_objects(custom),
         *standard_objects.setup_objects(),
+        *standard_objects.policy_objects(),
     ]
     return Schema(
         _as_read(_without_hidden(_restrict_picklists(sobject, file), file), file.behaviour.reading)

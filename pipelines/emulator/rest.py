@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 
 from pipelines.emulator import cursors, describe, ids
 from pipelines.emulator.calls import Answer, ApiError, Call
@@ -51,9 +53,14 @@ class Rest:
 
     def describe(self, call: Call, object_name: str) -> Answer:
         """`GET /sobjects/X/describe`."""
-        if "if-modified-since" in call.headers:
-            return Answer(304)
-        return Answer(200, describe.describe(self.sobject(object_name), call.data))
+        sobject = self.sobject(object_name)
+        changed_at = self._org.changed_at
+        headers = {"Last-Modified": format_datetime(changed_at, usegmt=True)}
+        seen = _http_date(call.headers.get("if-modified-since", ""))
+        if seen is not None and seen >= changed_at:
+            return Answer(304, headers=headers)
+        value = describe.describe(self._org.schema, sobject, call.data, call.base)
+        return Answer(200, value, headers=headers)
 
     def sobject(self, name: str) -> SObject:
         """The object of this name, or the org's 404."""
@@ -293,6 +300,15 @@ class Rest:
             record: dict[str, object] = {f.name: to_json(f, v) for f, v in fields}  # type: ignore[arg-type]  # no blobs here
             made.append(record | {"Owner": {"Name": owner, "Type": kind}})
         return made
+
+
+def _http_date(text: str) -> datetime | None:
+    """The instant of a header; None where it says none, as HTTP has it ignored then."""
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
 def _location(call: Call, sobject: SObject, record_id: str) -> dict[str, str]:

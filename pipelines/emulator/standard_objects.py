@@ -271,6 +271,7 @@ def user_fields() -> list[Field]:
         picklist("UserType", "User Type", USER_TYPES, length=40, restricted=True),
         reference("ProfileId", "Profile ID", "Profile", relationship="Profile"),
         reference("UserRoleId", "Role ID", "UserRole", relationship="UserRole"),
+        reference("ManagerId", "Manager ID", "User", relationship="Manager"),
     ]
 
 
@@ -340,6 +341,35 @@ def setup_objects() -> list[SObject]:
             flag("IsConverted", "Is Converted"),
             flag("IsDefault", "Is Default"),
             Field("SortOrder", "Sort Order", "int", precision=9),
+        ),
+    ]
+
+
+def policy_objects() -> list[SObject]:
+    """Who may do what, and the rules about duplicates: read-only, as all set-up is here."""
+    return [
+        _setup(
+            "Profile",
+            "00e",
+            text("Name", "Name", 255, name_field=True),
+            picklist("UserType", "User Type", USER_TYPES, length=40, restricted=True),
+        ),
+        _setup(
+            "UserRole",
+            "00E",
+            text("Name", "Name", 80, name_field=True),
+            text("DeveloperName", "Developer Name", 80),
+            reference("ParentRoleId", "Parent Role ID", "UserRole", relationship="ParentRole"),
+        ),
+        _setup(
+            "DuplicateRule",
+            "0Bm",
+            text("DeveloperName", "Object Name", 80),
+            text("MasterLabel", "Rule Name", 80, name_field=True),
+            picklist("SobjectType", "Object", ("Lead", "Contact"), length=40),
+            picklist("SobjectSubtype", "Object Subtype", ("None",), length=40),
+            picklist("Language", "Language", ("en_US",), length=40),
+            flag("IsActive", "Active", default=1),
         ),
     ]
 
