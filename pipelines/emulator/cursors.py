@@ -59,12 +59,12 @@ def next_page(org: Org, reference: str, version: str) -> dict[str, object]:
 
 
 def open_cursor(org: Org, made: Plan, page_size: int, *, include_deleted: bool) -> str:
-    """Remember the ids of an answer, so that later changes do not move its pages."""
+    """Remember which records an answer has, so that later changes do not move its pages."""
     locator = org.store.take_id(CURSOR_PREFIX)
-    select, parameters = made.select_ids()
+    select, parameters = made.select_places()
     total = org.store.run(
         "insert into emulator_cursor_rows"  # noqa: S608 - SQL made from looked-up names
-        f" select '{locator}', row_number() over () - 1, id from ({select})",
+        f" select '{locator}', row_number() over () - 1, place from ({select})",
         parameters,
     )
     org.store.run(

@@ -57,9 +57,9 @@ class Plan:
 
     # -- the SQL ------------------------------------------------------------------------------
 
-    def select_ids(self) -> Sql:
-        """SQL for the ids of the answer, in its order."""
-        return f"select t.Id as id {self._tail()}", self._parameters
+    def select_places(self) -> Sql:
+        """SQL for where the records of the answer are kept, in its order."""
+        return f"select t.rowid as place {self._tail()}", self._parameters
 
     def select_rows(self, limit: int | None = None) -> Sql:
         """SQL for the rows of the answer, at most `limit` of them."""
@@ -72,14 +72,14 @@ class Plan:
     def page_tail(self) -> str:
         """What follows the selected columns there: `:locator`, from `:start` on, `:before`."""
         return (
-            f'from emulator_cursor_rows c join "{self.sobject.name}" t on t.Id = c.record_id'
+            f'from emulator_cursor_rows c join "{self.sobject.name}" t on t.rowid = c.record_row'
             f" {self._joined()} where c.locator = :locator and c.position >= :start"
             " and c.position < :before order by c.position"
         )
 
     def select_count(self) -> Sql:
         """SQL for the number of rows of the answer."""
-        inner, parameters = self.select_ids()
+        inner, parameters = self.select_places()
         return f"select count(*) from ({inner})", parameters  # noqa: S608
 
     def _selected(self) -> str:

@@ -26,7 +26,7 @@ create table if not exists emulator_cursors (
     locator text primary key, query text not null, include_deleted integer not null,
     total integer not null, page_size integer not null);
 create table if not exists emulator_cursor_rows (
-    locator text not null, position integer not null, record_id text not null,
+    locator text not null, position integer not null, record_row integer not null,
     primary key (locator, position)) without rowid;
 create table if not exists emulator_jobs (
     id text primary key, kind text not null, object text not null, operation text not null,
