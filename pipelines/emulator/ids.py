@@ -58,6 +58,16 @@ def numbered(prefix: str, number: int) -> str:
     return fifteen + checksum(fifteen)
 
 
+def number_of(record_id: str) -> int | None:
+    """The number behind an id that this org might give by itself; None for any other."""
+    if record_id[3:6] != INSTANCE:
+        return None
+    number = 0
+    for digit in record_id[6:15]:
+        number = number * 62 + DIGITS.index(digit)
+    return number
+
+
 def run_of_ids(prefix: str, first: int, count: int) -> Iterator[str]:
     """Consecutive ids; within 3,844 of them only the end changes, so the rest is made once."""
     stem, check, bits, current = "", "", 0, -1

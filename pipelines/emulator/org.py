@@ -257,10 +257,7 @@ class Org:
     def _add(self, object_name: str, given: Mapping[str, Any], record_id: str = "") -> str:
         sobject = self.schema[object_name]
         moment = now()
-        new_id = record_id or str(given.get("Id") or "") or self.store.take_id(sobject.prefix)
-        full_id = ids.normalised(new_id)
-        if full_id is None or full_id[:3] != sobject.prefix:
-            raise OrgFileError(f"{new_id!r} is not the id of a {object_name}")
+        full_id = self._given_id(sobject, record_id or str(given.get("Id") or ""))
         audit = dict.fromkeys(("CreatedDate", "LastModifiedDate", "SystemModstamp"), moment)
         values: dict[str, Any] = {"IsDeleted": 0} | audit | dict(given) | {"Id": full_id}
         names = ", ".join(f'"{name}"' for name in values)
@@ -269,6 +266,18 @@ class Org:
             int(v) if isinstance(v, bool) else v for v in values.values()
         ]
         self.store.run(f'insert into "{object_name}" ({names}) values ({marks})', parameters)  # noqa: S608
+        return full_id
+
+    def _given_id(self, sobject: SObject, given: str) -> str:
+        """The id of a record of the org file: its own, or the next one."""
+        if not given:
+            return self.store.take_id(sobject.prefix)
+        full_id = ids.normalised(given)
+        if full_id is None or full_id[:3] != sobject.prefix:
+            raise OrgFileError(f"{given!r} is not the id of a {sobject.name}")
+        if self.store.row(f'select 1 from "{sobject.name}" where Id = ?', (full_id,)) is not None:  # noqa: S608
+            raise OrgFileError(f"{given!r} is the id of two records")
+        self.store.keep_id(full_id)
         return full_id
 
     def _index_for_duplicate_rules(self) -> None:

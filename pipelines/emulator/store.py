@@ -20,6 +20,8 @@ Parameters = Sequence[Parameter] | Mapping[str, Parameter]
 SYSTEM_TABLES = """
 create table if not exists emulator_meta (key text primary key, value text);
 create table if not exists emulator_sequences (prefix text primary key, next integer not null);
+create table if not exists emulator_given_ids (
+    prefix text not null, number integer not null, primary key (prefix, number)) without rowid;
 create table if not exists emulator_sessions (
     token text primary key, user_id text not null, is_expired integer not null default 0);
 create table if not exists emulator_cursors (
@@ -134,12 +136,30 @@ class Store:
         with self.transaction():
             found = self.row("select next from emulator_sequences where prefix = ?", (prefix,))
             first = int(found[0] or 0) if found else ids.FIRST_NUMBER
+            while (last := self._last_given(prefix, first, first + count)) is not None:
+                first = last + 1
             self.run(
                 "insert into emulator_sequences values (?, ?)"
                 " on conflict (prefix) do update set next = excluded.next",
                 (prefix, first + count),
             )
         return list(ids.run_of_ids(prefix, first, count))
+
+    def _last_given(self, prefix: str, first: int, end: int) -> int | None:
+        found = self.row(
+            "select max(number) from emulator_given_ids"
+            " where prefix = ? and number >= ? and number < ?",
+            (prefix, first, end),
+        )
+        return None if found is None or found[0] is None else int(found[0])
+
+    def keep_id(self, record_id: str) -> None:
+        """An id that the org file gives is never given again."""
+        number = ids.number_of(record_id)
+        if number is not None:
+            self.run(
+                "insert or ignore into emulator_given_ids values (?, ?)", (record_id[:3], number)
+            )
 
     def take_id(self, prefix: str) -> str:
         """The next id of one object."""

@@ -316,10 +316,10 @@ HEADERS = st.dictionaries(
     ),
     st.sampled_from(
         words(
-            "true;FALSE;01Q5e000000RuL1;nonsense;allowSave=true;batchSize=0;batchSize=-1;batchSize=²;"
-            "multipart/form-data; boundary=x;multipart/form-data;text/csv;gzip;deflate;*/*;;=;"
+            "true|FALSE|01Q5e000000RuL1|nonsense|allowSave=true|batchSize=0|batchSize=-1|text/csv|"
+            "batchSize=²|multipart/form-data; boundary=x|multipart/form-data|gzip|deflate|*/*||=|"
             "Sun, 22 Nov 2026 00:00:00 GMT",
-            cut=";",
+            cut="|",
         )
     ).map(lambda text: text.encode()),
     max_size=3,
