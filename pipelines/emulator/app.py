@@ -23,7 +23,7 @@ from pipelines.emulator.job_info import described
 from pipelines.emulator.jobs import Jobs
 from pipelines.emulator.login import Logins
 from pipelines.emulator.org import Org
-from pipelines.emulator.org_file import OrgFileError
+from pipelines.emulator.org_sections import OrgFileError
 from pipelines.emulator.processing import Processor
 from pipelines.emulator.record_collections import Collections
 from pipelines.emulator.records import Saver

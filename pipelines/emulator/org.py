@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,17 +16,17 @@ from typing import Any
 from pipelines.emulator import ids, standard_objects
 from pipelines.emulator.org_file import (
     AssignmentRule,
-    CustomField,
     DuplicateRule,
     OrgFile,
-    OrgFileError,
     Queue,
     Record,
     User,
     parse_org,
 )
+from pipelines.emulator.org_schema import schema_of
+from pipelines.emulator.org_sections import OrgFileError
 from pipelines.emulator.ownership import Owners, Rule
-from pipelines.emulator.schema import AS_USUAL, Field, Reading, Schema, SObject
+from pipelines.emulator.schema import Field, SObject
 from pipelines.emulator.store import Parameter, Store
 from pipelines.emulator.values import Failure, Value, WrongJsonType, from_json, now, parsed_moment
 
@@ -77,7 +75,7 @@ class Org:
     def _take(self, file: OrgFile) -> None:
         self.file = file
         self.behaviour = file.behaviour
-        self.schema = _schema(file)
+        self.schema = schema_of(file)
         self.id = _org_id(file)
         self.countries: Mapping[str, frozenset[str]] = {
             country.label: frozenset(country.states) for country in file.countries
@@ -311,80 +309,6 @@ class Org:
         names = ("Id", "Username", "Name", "FirstName", "LastName", "Email", "UserType", "IsActive")
         found = self.store.row(f'select {", ".join(names)} from "User" where Id = ?', (user_id,))  # noqa: S608
         return dict(zip(names, found or [None] * len(names), strict=True))
-
-
-def _schema(file: OrgFile) -> Schema:
-    custom: dict[str, list[Field]] = defaultdict(list)
-    for declared in file.fields:
-        if declared.name.endswith("__c"):
-            custom[declared.object].append(_custom(declared))
-    objects = [
-        *standard_objects.business_objects(custom),
-        *standard_objects.setup_objects(),
-        *standard_objects.policy_objects(),
-    ]
-    return Schema(
-        _as_read(_without_hidden(_restrict_picklists(sobject, file), file), file.behaviour.reading)
-        for sobject in objects
-    )
-
-
-def _as_read(sobject: SObject, reading: Reading) -> SObject:
-    if reading == AS_USUAL:
-        return sobject
-    return replace(sobject, fields=tuple(replace(one, reading=reading) for one in sobject.fields))
-
-
-def _restrict_picklists(sobject: SObject, file: OrgFile) -> SObject:
-    """Standard picklists take any value (§3.2); an admin may restrict one to values of his own."""
-    declared = [one for one in file.fields if one.object == sobject.name]
-    own = {one.name: one.picklist for one in declared if not one.name.endswith("__c")}
-    wrong = own.keys() - {one.name for one in sobject.fields if one.type == "picklist"}
-    if wrong:
-        raise OrgFileError(f"field names {wrong.pop()!r}, no standard picklist of {sobject.name}")
-    return replace(
-        sobject,
-        fields=tuple(
-            replace(one, picklist=own[one.name], restricted=True) if one.name in own else one
-            for one in sobject.fields
-        ),
-    )
-
-
-def _custom(declared: CustomField) -> Field:
-    return Field(
-        name=declared.name,
-        label=declared.label,
-        type=declared.type,
-        length=declared.length,
-        precision=declared.precision,
-        scale=declared.scale,
-        nillable=not declared.required and declared.type != "boolean",
-        defaulted=declared.type == "boolean",
-        default=0 if declared.type == "boolean" else None,
-        createable=not declared.read_only,
-        updateable=not declared.read_only,
-        picklist=declared.picklist,
-        restricted=declared.restricted,
-        reference_to=declared.reference_to,
-        relationship=declared.name.replace("__c", "__r") if declared.reference_to else None,
-        external_id=declared.external_id,
-        id_lookup=declared.external_id,
-        unique=declared.unique,
-        case_sensitive=declared.case_sensitive,
-        custom=True,
-    )
-
-
-def _without_hidden(sobject: SObject, file: OrgFile) -> SObject:
-    """Field-level security leaves no trace of a hidden field (§3.1)."""
-    hidden = {name.lower() for owner, name in file.hidden_fields if owner == sobject.name}
-    unknown = hidden - {f.name.lower() for f in sobject.fields}
-    if unknown:
-        raise OrgFileError(
-            f"hidden_field names {unknown.pop()!r}, which {sobject.name} does not have"
-        )
-    return replace(sobject, fields=tuple(f for f in sobject.fields if f.name.lower() not in hidden))
 
 
 def _org_id(file: OrgFile) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from pipelines.emulator.org_sections import OrgFileError, Section, When
 from pipelines.emulator.schema import AS_USUAL, Reading
 
 FIELD_TYPES = [
@@ -54,10 +55,6 @@ unique = true
 """
 
 
-class OrgFileError(Exception):
-    """The org file is wrong; the message says where and what would mend it."""
-
-
 @dataclass(frozen=True)
 class App:
     """A client that may log in."""
@@ -92,9 +89,6 @@ class Queue:
     objects: tuple[str, ...]
     members: tuple[str, ...] = ()
     id: str = ""
-
-
-When = dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -160,7 +154,19 @@ class Country:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How the org processes, and how it answers where nobody knows what a real one does."""
+    """How the org processes, and how it answers where nobody knows what a real one does.
+
+    Where two readings are possible the default is the one that is harder on a client (§12):
+
+    `newline_in_cell`, `second_put`, `second_put_status`, `second_put_code`: what an upload may
+    hold, and how a second one is refused. `contact_queue_owner`: the code a Contact answers to a
+    queue. `row_errors`: `joined`, `semicolons` or `first` of several in one result cell.
+    `result_dialect`: whether results take the job's `delimiter`, the `job`'s line ending too, or
+    are `plain`. `early_results`: `refused` or `partial` before a job has ended.
+    `rule_without_match`: the `default_owner` or `keep_owner`. `api_disabled_status`: 401 or 403 for
+    a user with `api_enabled = false`. `misspelt_duplicate_result_until`: the last version that
+    says `duplicateResut`. `reading`: what a value is read as.
+    """
 
     queue_seconds: float = 0.0
     rows_per_second: float = 0.0
@@ -217,114 +223,6 @@ class OrgFile:
     daily_api_requests: int
     daily_ingest_jobs: int
     behaviour: Behaviour
-
-
-@dataclass
-class Section:
-    """One table of the file, read key by key; what nobody asked for is an unknown key."""
-
-    place: str
-    values: dict[str, Any]
-    asked: set[str] = field(default_factory=set)
-
-    def _take(self, key: str, default: Any, kinds: tuple[type, ...], what: str) -> Any:
-        self.asked.add(key)
-        value = self.values.get(key, default)
-        if value is None:
-            raise OrgFileError(f"{self.place}.{key} is missing; write {key} = <{what}>")
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise OrgFileError(f"{self.place}.{key} must be {what}, not {value!r}")
-        return value
-
-    def text(self, key: str, default: str | None = None) -> str:
-        """A text; without a default it must be there."""
-        return str(self._take(key, default, (str,), "a text"))
-
-    def one_of(self, key: str, known: tuple[str, ...] | list[str], default: str | None) -> str:
-        """One of a few words."""
-        value = self.text(key, default)
-        if value not in known:
-            raise OrgFileError(
-                f"{self.place}.{key} must be one of {', '.join(known)}, not {value!r}"
-            )
-        return value
-
-    def some_of(
-        self, key: str, known: tuple[str, ...], default: tuple[str, ...]
-    ) -> tuple[str, ...]:
-        """A list of a few words."""
-        given = self.texts(key) if key in self.values else default
-        self.asked.add(key)
-        wrong = [word for word in given if word not in known]
-        if wrong:
-            raise OrgFileError(f"{self.place}.{key} may hold {', '.join(known)}, not {wrong[0]!r}")
-        return given
-
-    def flag(self, key: str, default: bool) -> bool:
-        """True or false."""
-        return bool(self._take(key, default, (bool,), "true or false"))
-
-    def whole(self, key: str, default: int) -> int:
-        """A whole number, not negative."""
-        value = int(self._take(key, default, (int,), "a whole number"))
-        if value < 0:
-            raise OrgFileError(f"{self.place}.{key} must not be negative, not {value}")
-        return value
-
-    def status(self, key: str, default: int) -> int:
-        """The HTTP status of a refusal."""
-        value = self.whole(key, default)
-        if not 400 <= value < 500:
-            raise OrgFileError(f"{self.place}.{key} must be from 400 to 499, not {value}")
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        """A number, not negative."""
-        value = float(self._take(key, default, (int, float), "a number"))
-        if value < 0:
-            raise OrgFileError(f"{self.place}.{key} must not be negative, not {value}")
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts, empty where the key is missing."""
-        values = self._take(key, [], (list,), "a list of texts")
-        if not all(isinstance(value, str) for value in values):
-            raise OrgFileError(f"{self.place}.{key} must be a list of texts, not {values!r}")
-        return tuple(values)
-
-    def when(self, key: str = "when") -> When:
-        """Conditions: field = value, or field = [values]."""
-        conditions = self._take(key, {}, (dict,), "a table of conditions")
-        return {
-            name: tuple(str(v) for v in (value if isinstance(value, list) else [value]))
-            for name, value in conditions.items()
-        }
-
-    def section(self, key: str) -> Section:
-        """A table inside, empty where it is missing."""
-        return Section(_under(self.place, key), self._take(key, {}, (dict,), "a table"))
-
-    def sections(self, key: str) -> list[Section]:
-        """A list of tables inside."""
-        place = _under(self.place, key)
-        values = self._take(key, [], (list,), f"a list of tables; write [[{key}]]")
-        for position, value in enumerate(values):
-            if not isinstance(value, dict):
-                raise OrgFileError(f"{place}[{position}] must be a table; write [[{key}]]")
-        return [Section(f"{place}[{position}]", value) for position, value in enumerate(values)]
-
-    def done(self) -> None:
-        """Raises where the file holds a key that nobody asked for."""
-        for key in self.values:
-            if key not in self.asked:
-                known = ", ".join(sorted(self.asked))
-                raise OrgFileError(
-                    f"{_under(self.place, key)} is not a key of an org file; known here: {known}"
-                )
-
-
-def _under(place: str, key: str) -> str:
-    return f"{place}.{key}" if place else key
 
 
 def read_org_file(path: Path) -> tuple[str, OrgFile]:

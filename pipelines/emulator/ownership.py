@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pipelines.emulator import ids
-from pipelines.emulator.org_file import When
+from pipelines.emulator.org_sections import When
 from pipelines.emulator.schema import Field, SObject
 from pipelines.emulator.values import Cell, Failure, malformed_id
 

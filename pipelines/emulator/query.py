@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipelines.emulator import soql
 from pipelines.emulator.org import Org
-from pipelines.emulator.schema import Field, SObject
-from pipelines.emulator.soql import Operand, Query, Selected, SoqlError
+from pipelines.emulator.query_columns import Selection
+from pipelines.emulator.schema import SObject
+from pipelines.emulator.soql import Operand, Query, SoqlError
 from pipelines.emulator.soql_conditions import Conditions, Sql, collated
+from pipelines.emulator.soql_grammar import AGGREGATES, DATE_FUNCTIONS
 from pipelines.emulator.soql_joins import SCOPES, SemiJoins
 from pipelines.emulator.soql_names import Found, Names
-from pipelines.emulator.soql_parser import AGGREGATES, parse
+from pipelines.emulator.soql_parser import parse
 from pipelines.emulator.store import Parameter, Row
 from pipelines.emulator.values import Value, to_json
 
 MAX_OFFSET = 2_000
-MAX_FIELDS_LIMIT = 200
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,6 @@ class Asker:
 
     user_id: str = ""
     include_deleted: bool = False
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the answer: where it goes in the record, and how its value is written."""
-
-    keys: tuple[str, ...]
-    field: Field
-    sql: str
-    aggregate: bool = False
 
 
 class Plan:
@@ -48,8 +38,9 @@ class Plan:
         self.is_aggregate = bool(query.group) or any(
             item.operand.function in AGGREGATES for item in query.selected
         )
-        self._grouped = {self._names.find(operand).sql for operand in query.group}
-        self.columns = tuple(self._columns())
+        self._grouped = {self._group_key(operand) for operand in query.group}
+        chosen = Selection(query, self._names, self._grouped, self.is_aggregate)
+        self.columns = tuple(chosen.columns())
         self._check_clauses()
         self._conditions, self._parameters = self._where(org, asker)
         self._order = ", ".join(self._ordering(o) for o in query.order)
@@ -135,61 +126,6 @@ class Plan:
                 outer[keys[-1]] = inner
         return holders
 
-    # -- what is selected ---------------------------------------------------------------------
-
-    def _columns(self) -> Iterator[Column]:
-        seen: set[tuple[str, ...]] = set()
-        unnamed = 0
-        for item in self.query.selected:
-            if item.fields:
-                made = self._all_columns(item)
-            elif self.is_aggregate:
-                made = [self._aggregated(item, unnamed)]
-                unnamed += bool(item.operand.function and not item.alias)
-            else:
-                made = [self._plain(item)]
-            for column in made:
-                if column.keys in seen:
-                    what = f"duplicate field selected: {item.operand}"
-                    if self.is_aggregate:
-                        what = f"duplicate alias: {column.keys[0]}"
-                    raise self._malformed(item.operand, what)
-                seen.add(column.keys)
-                yield column
-
-    def _plain(self, item: Selected) -> Column:
-        if item.alias and not item.operand.function:
-            raise self._malformed(item.operand, "only aggregate expressions use field aliasing")
-        found = self._names.find(item.operand)
-        if item.operand.function not in {"", "tolabel"}:
-            raise self._malformed(item.operand, f"Field must be grouped: {item.operand}")
-        # The label of a picklist value is the value itself: this org is not translated.
-        keys = (item.alias,) if item.alias else found.keys
-        return Column(keys, found.field, _read_sql(found.field, found.sql))
-
-    def _aggregated(self, item: Selected, unnamed: int) -> Column:
-        found = self._names.find(item.operand)
-        if item.operand.function not in AGGREGATES and found.sql not in self._grouped:
-            what = f"Field must be grouped or aggregated: {item.operand}"
-            raise self._malformed(item.operand, what)
-        name = f"expr{unnamed}" if item.operand.function else found.keys[-1]
-        aggregate = item.operand.function in AGGREGATES
-        return Column((item.alias or name,), found.field, found.sql, aggregate)
-
-    def _all_columns(self, item: Selected) -> list[Column]:
-        limit = self.query.limit
-        # Only the standard fields are known to be few.
-        if item.fields != "standard" and (limit is None or limit > MAX_FIELDS_LIMIT):
-            what = f"The SOQL FIELDS function must have a LIMIT of at most {MAX_FIELDS_LIMIT}"
-            raise self._malformed(item.operand, what)
-        if self.is_aggregate:
-            raise self._malformed(item.operand, "FIELDS cannot be grouped")
-        return [
-            Column((field.name,), field, _read_sql(field, f't."{field.name}"'))
-            for field in self.sobject.fields
-            if item.fields == "all" or (item.fields == "custom") == field.custom
-        ]
-
     # -- the other clauses --------------------------------------------------------------------
 
     def _check_clauses(self) -> None:
@@ -252,12 +188,16 @@ class Plan:
         nulls = "last" if ordering.nulls_last else "first"
         return f"{collated(found.field, found.sql)} {direction} nulls {nulls}"
 
+    def _group_key(self, operand: Operand) -> str:
+        found = self._names.find(operand)
+        of_date = operand.function in DATE_FUNCTIONS
+        if operand.function in AGGREGATES or not (of_date or found.field.groupable):
+            what = f"field '{operand}' can not be grouped in a query call"
+            raise self._malformed(operand, what)
+        return found.sql
+
     def _group_by(self) -> str:
         query = self.query
-        for operand in query.group:
-            if not operand.function and not self._names.find(operand).field.groupable:
-                what = f"field '{operand}' can not be grouped in a query call"
-                raise self._malformed(operand, what)
         grouping = ", ".join(self._names.find(operand).sql for operand in query.group)
         if query.having is None:
             return f" group by {grouping}" if grouping else ""
@@ -294,25 +234,6 @@ def _no_semi_join(comparison: soql.Comparison) -> Sql:
     raise SoqlError(
         "MALFORMED_QUERY", f"semi join sub-selects are not for HAVING: {comparison.left}"
     )
-
-
-def _read_sql(field: Field, sql: str) -> str:
-    if field.type != "address":
-        return sql
-    alias, _, name = sql.partition(".")
-    prefix = name.strip('"').removesuffix("Address")
-    parts = [
-        "Street",
-        "City",
-        "State",
-        "PostalCode",
-        "Country",
-        "Latitude",
-        "Longitude",
-        "GeocodeAccuracy",
-    ]
-    pairs = ", ".join(f"'{p[0].lower()}{p[1:]}', {alias}.\"{prefix}{p}\"" for p in parts)
-    return f"json_object({pairs})"
 
 
 def _attributes(object_name: str, record_id: str, version: str) -> dict[str, object]:

@@ -15,7 +15,8 @@ from pipelines.emulator.calls import ApiError
 from pipelines.emulator.cursors import MAX_PAGE, cursor_total, forget_cursor, open_cursor
 from pipelines.emulator.job_info import Job
 from pipelines.emulator.org import Org
-from pipelines.emulator.query import Asker, Column, Plan, plan
+from pipelines.emulator.query import Asker, Plan, plan
+from pipelines.emulator.query_columns import Column
 from pipelines.emulator.schema import FRACTION_TYPES
 from pipelines.emulator.soql import SoqlError
 from pipelines.emulator.uploads import DELIMITERS

@@ -17,7 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pipelines.emulator.app import Emulator, web_app
 from pipelines.emulator.faults import Faults, Wire
 from pipelines.emulator.org import Org
-from pipelines.emulator.org_file import DEFAULT_ORG, OrgFileError, read_org_file
+from pipelines.emulator.org_file import DEFAULT_ORG, read_org_file
+from pipelines.emulator.org_sections import OrgFileError
 from pipelines.emulator.store import Store, StoreError
 
 LOOPBACK = "127.0.0.1"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pipelines.emulator.schema import Field, Schema, SObject
 from pipelines.emulator.soql import Combined, Comparison, Condition, Operand, Query, SoqlError
 from pipelines.emulator.soql_conditions import Conditions, Sql
+from pipelines.emulator.soql_grammar import AGGREGATES
 from pipelines.emulator.soql_names import Found, Names
-from pipelines.emulator.soql_parser import AGGREGATES
 
 MAX_SEMI_JOINS = 2
 # `team` is mine and my subordinates'; nobody here has any. Scoping rules there are none.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pipelines.emulator.schema import FRACTION_TYPES, NUMBER_TYPES, Field, Schema, SObject
 from pipelines.emulator.soql import Operand, Path, SoqlError, at
-from pipelines.emulator.soql_parser import AGGREGATES, DATE_FUNCTIONS
+from pipelines.emulator.soql_grammar import AGGREGATES, DATE_FUNCTIONS
 
 MAX_LEVELS = 5
 

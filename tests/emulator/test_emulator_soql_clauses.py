@@ -176,6 +176,7 @@ def test_fields_of_a_kind_may_stand_beside_others(org):
         ("SELECT City FROM Lead GROUP BY City ORDER BY Rating", 46, "grouped or aggregated"),
         ("SELECT Id FROM Lead WHERE COUNT(Id) > 1", 33, "for HAVING"),
         ("SELECT Description FROM Lead GROUP BY Description", 39, "can not be grouped"),
+        ("SELECT COUNT(Id) FROM Lead GROUP BY COUNT(Id)", 43, "can not be grouped"),
         ("SELECT SUM(City) FROM Lead", 12, "does not support aggregate operator SUM"),
         ("SELECT COUNT(Id) n, MAX(City) n FROM Lead", 25, "duplicate alias: n"),
         ("SELECT CALENDAR_YEAR(City) FROM Lead", 22, "cannot be applied"),

@@ -1,0 +1,120 @@
+"""One table of an org file, read key by key; every mistake is named with its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+When = dict[str, tuple[str, ...]]
+
+
+class OrgFileError(Exception):
+    """The org file is wrong; the message says where and what would mend it."""
+
+
+@dataclass
+class Section:
+    """One table of the file, read key by key; what nobody asked for is an unknown key."""
+
+    place: str
+    values: dict[str, Any]
+    asked: set[str] = field(default_factory=set)
+
+    def _take(self, key: str, default: Any, kinds: tuple[type, ...], what: str) -> Any:
+        self.asked.add(key)
+        value = self.values.get(key, default)
+        if value is None:
+            raise OrgFileError(f"{self.place}.{key} is missing; write {key} = <{what}>")
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise OrgFileError(f"{self.place}.{key} must be {what}, not {value!r}")
+        return value
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A text; without a default it must be there."""
+        return str(self._take(key, default, (str,), "a text"))
+
+    def one_of(self, key: str, known: tuple[str, ...] | list[str], default: str | None) -> str:
+        """One of a few words."""
+        value = self.text(key, default)
+        if value not in known:
+            raise OrgFileError(
+                f"{self.place}.{key} must be one of {', '.join(known)}, not {value!r}"
+            )
+        return value
+
+    def some_of(
+        self, key: str, known: tuple[str, ...], default: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """A list of a few words."""
+        given = self.texts(key) if key in self.values else default
+        self.asked.add(key)
+        wrong = [word for word in given if word not in known]
+        if wrong:
+            raise OrgFileError(f"{self.place}.{key} may hold {', '.join(known)}, not {wrong[0]!r}")
+        return given
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        return bool(self._take(key, default, (bool,), "true or false"))
+
+    def whole(self, key: str, default: int) -> int:
+        """A whole number, not negative."""
+        value = int(self._take(key, default, (int,), "a whole number"))
+        if value < 0:
+            raise OrgFileError(f"{self.place}.{key} must not be negative, not {value}")
+        return value
+
+    def status(self, key: str, default: int) -> int:
+        """The HTTP status of a refusal."""
+        value = self.whole(key, default)
+        if not 400 <= value < 500:
+            raise OrgFileError(f"{self.place}.{key} must be from 400 to 499, not {value}")
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        """A number, not negative."""
+        value = float(self._take(key, default, (int, float), "a number"))
+        if value < 0:
+            raise OrgFileError(f"{self.place}.{key} must not be negative, not {value}")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts, empty where the key is missing."""
+        values = self._take(key, [], (list,), "a list of texts")
+        if not all(isinstance(value, str) for value in values):
+            raise OrgFileError(f"{self.place}.{key} must be a list of texts, not {values!r}")
+        return tuple(values)
+
+    def when(self, key: str = "when") -> When:
+        """Conditions: field = value, or field = [values]."""
+        conditions = self._take(key, {}, (dict,), "a table of conditions")
+        return {
+            name: tuple(str(v) for v in (value if isinstance(value, list) else [value]))
+            for name, value in conditions.items()
+        }
+
+    def section(self, key: str) -> Section:
+        """A table inside, empty where it is missing."""
+        return Section(_under(self.place, key), self._take(key, {}, (dict,), "a table"))
+
+    def sections(self, key: str) -> list[Section]:
+        """A list of tables inside."""
+        place = _under(self.place, key)
+        values = self._take(key, [], (list,), f"a list of tables; write [[{key}]]")
+        for position, value in enumerate(values):
+            if not isinstance(value, dict):
+                raise OrgFileError(f"{place}[{position}] must be a table; write [[{key}]]")
+        return [Section(f"{place}[{position}]", value) for position, value in enumerate(values)]
+
+    def done(self) -> None:
+        """Raises where the file holds a key that nobody asked for."""
+        for key in self.values:
+            if key not in self.asked:
+                known = ", ".join(sorted(self.asked))
+                raise OrgFileError(
+                    f"{_under(self.place, key)} is not a key of an org file; known here: {known}"
+                )
+
+
+def _under(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key

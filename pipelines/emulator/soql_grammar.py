@@ -1,0 +1,121 @@
+"""The grammar of SOQL, and the functions this org serves."""
+
+from __future__ import annotations
+
+# AND beside OR needs parentheses, and so does NOT beside either: the org refuses both
+# (`a AND NOT (b)` is "unexpected token: 'NOT'", seen on a live org: soql-parser-js issue 201).
+RESERVED = (
+    "select|from|where|and|or|not|in|like|having|null|using|with|typeof|asc|desc|nulls|includes"
+    "|excludes"
+)
+# Known wherever they may stand, but no names of fields: an object may well be called Group.
+KEYWORDS = (
+    "SELECT FROM USING SCOPE WHERE GROUP BY HAVING AND OR LIKE IN ORDER NULLS LIMIT OFFSET FOR "
+    "VIEW REFERENCE UPDATE ALL ROWS"
+)
+KEPT_KEYWORDS = "NOT ASC DESC FIRST LAST"
+
+
+def _keyword_terminals() -> str:
+    """Each keyword as a whole word (INCLUDES begins with no IN); lark drops those with a `_`."""
+    named = [(f"_{word}", word) for word in KEYWORDS.split()]
+    named += [(word, word) for word in KEPT_KEYWORDS.split()]
+    return "\n".join(f"{name}.1: /{word}\\b/i" for name, word in named)
+
+
+GRAMMAR = r"""
+start: query
+query: _SELECT items _FROM NAME [NAME] [scope] [where] [group] [order] [limit] [offset] \
+       [_read_for] [all_rows]
+
+items: item ("," item)*
+?item: operand [NAME] -> selected
+     | FUNCTION "(" ")" -> count_all
+     | LPAR query ")" -> child
+operand: path
+       | FUNCTION "(" path ")"
+path: NAME ("." NAME)*
+
+scope: _USING _SCOPE NAME
+where: _WHERE condition
+group: _GROUP _BY operand ("," operand)* [having]
+having: _HAVING condition
+?condition: simple
+          | NOT simple -> negated
+          | simple (_AND further)+ -> all_of
+          | simple (_OR further)+ -> any_of
+?further: simple
+        | NOT simple -> stray
+?simple: "(" condition ")"
+       | operand OPERATOR value -> compared
+       | operand _LIKE value -> like
+       | operand _IN "(" value ("," value)* ")" -> within
+       | operand NOT _IN "(" value ("," value)* ")" -> not_within
+       | operand _IN "(" query ")" -> semi_join
+       | operand NOT _IN "(" query ")" -> anti_join
+
+order: _ORDER _BY ordering ("," ordering)*
+ordering: operand [ASC | DESC] [_NULLS (FIRST | LAST)]
+limit: _LIMIT INTEGER
+offset: _OFFSET INTEGER
+_read_for: _FOR (_VIEW | _REFERENCE | _UPDATE)
+all_rows: _ALL _ROWS
+
+value: STRING -> string
+     | MOMENT -> moment
+     | DAY -> day
+     | INTEGER -> number
+     | DECIMAL -> number
+     | WORD -> word
+
+LPAR: "("
+OPERATOR: "!=" | "<>" | "<=" | ">=" | "=" | "<" | ">"
+STRING: /'(?:[^'\\]|\\.)*'/s
+MOMENT.3: /\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})/i
+DAY.2: /\d{4}-\d{2}-\d{2}/
+DECIMAL.1: /[+-]?(\d+\.\d*|\.\d+)/
+INTEGER: /[+-]?\d+/
+WORD: /[a-z_][a-z0-9_]*(:\d+)?/i
+FUNCTION.2: /(?!(?:%RESERVED%|by)\b)[a-z_][a-z0-9_]*(?=\s*\()/i
+NAME: /(?!(?:%RESERVED%)\b)[a-z_][a-z0-9_]*/i
+%ignore /\s+/
+%KEYWORDS%
+""".replace("%RESERVED%", RESERVED).replace("%KEYWORDS%", _keyword_terminals())
+
+AGGREGATES = frozenset({"count", "count_distinct", "min", "max", "sum", "avg"})
+DATE_FUNCTIONS = frozenset(
+    {
+        "calendar_year",
+        "calendar_quarter",
+        "calendar_month",
+        "day_in_month",
+        "day_in_week",
+        "day_in_year",
+        "day_only",
+        "hour_in_day",
+        "week_in_month",
+        "week_in_year",
+    }
+)
+FUNCTIONS = AGGREGATES | DATE_FUNCTIONS | {"tolabel"}
+FIELD_SETS = frozenset({"all", "standard", "custom"})
+# What a real org serves and this one does not is told apart from what nobody serves.
+NOT_SERVED = frozenset(
+    {
+        "typeof",
+        "with",
+        "format",
+        "convertcurrency",
+        "converttimezone",
+        "distance",
+        "geolocation",
+        "grouping",
+        "rollup",
+        "cube",
+        "fiscal_year",
+        "fiscal_quarter",
+        "fiscal_month",
+        "includes",
+        "excludes",
+    }
+)
