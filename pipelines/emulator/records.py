@@ -61,7 +61,7 @@ class Saver:
             self._check_references(chunk)
             self._check_required(chunk)
             self._check_admin_rules(chunk, chunk.record)
-            self._check_duplicates(chunk, options, "insert", chunk.record, {})
+            self._check_duplicates(chunk, options, "insert", chunk.cell, {})
             self._check_unique(chunk, {})
             rows = chunk.alive
             new_ids = self._store.take_ids(chunk.sobject.prefix, len(rows)) if rows else []
@@ -82,7 +82,9 @@ class Saver:
             }
             self._check_admin_rules(chunk, lambda row: merged[row])
             own = dict(enumerate(targets))
-            self._check_duplicates(chunk, options, "update", lambda row: merged[row], own)
+            self._check_duplicates(
+                chunk, options, "update", lambda name, row: merged[row].get(name), own
+            )
             self._check_unique(chunk, own)
             rows = chunk.alive
             self._write_changes(chunk.sobject, [merged[row] for row in rows], options)
@@ -252,7 +254,7 @@ class Saver:
         chunk: Chunk,
         options: SaveOptions,
         operation: str,
-        record_of: Callable[[int], Mapping[str, Cell]],
+        cell_of: Callable[[str, int], object],
         own_ids: Mapping[int, str],
     ) -> None:
         rules = [
@@ -264,8 +266,7 @@ class Saver:
             return
         looked_at = ("Email", "FirstName", "LastName", "Phone")
         faces = {
-            row: duplicates.face(*(record_of(row).get(name) for name in looked_at))
-            for row in chunk.alive
+            row: duplicates.face(*(cell_of(name, row) for name in looked_at)) for row in chunk.alive
         }
         for row, hits in duplicates.find_hits(self._store, rules, faces, own_ids).items():
             failure = duplicates.refusal(hits, options.allow_duplicates, chunk.sobject.name)

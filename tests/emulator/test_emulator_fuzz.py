@@ -153,7 +153,7 @@ def check_account(loaded):
     assert left == 0 or loaded.state == "Failed"
 
 
-@settings(SHARED, max_examples=4 * int(MANY or 25))
+@settings(SHARED, max_examples=2 * int(MANY or 25))
 @given(file=files(), operation=OPERATIONS)
 def test_a_file_that_is_nearly_csv_is_accounted_for(org, file, operation):
     data, cut, end = file
@@ -173,7 +173,7 @@ def test_a_file_that_is_nearly_csv_is_accounted_for(org, file, operation):
     assert org.rows("SELECT COUNT(Id) n FROM Lead WHERE LastName = 'Known'", "/queryAll")[0]["n"]
 
 
-@settings(SHARED, max_examples=2 * int(MANY or 25))
+@SHARED
 @given(data=st.binary(max_size=200))
 def test_bytes_as_csv_are_accounted_for(org, data):
     for text in (data, b"LastName,Company,AnnualRevenue,OwnerId\n" + data):
@@ -326,7 +326,7 @@ HEADERS = st.dictionaries(
 )
 
 
-@settings(SHARED, max_examples=6 * int(MANY or 25))
+@settings(SHARED, max_examples=4 * int(MANY or 25))
 @given(
     method=st.sampled_from(["GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "TRACE"]),
     parts=st.lists(PARTS, max_size=5),
@@ -339,7 +339,7 @@ def test_any_address_and_any_header(org, method, parts, query, headers, version)
     asked(org, method, path, data=b"{}", headers=headers, version=version)
 
 
-@settings(SHARED, max_examples=2 * int(MANY or 25))
+@SHARED
 @given(path=st.text("/services/data/v68.0oauth2tokenid:%{}?#é", max_size=40))
 def test_any_path_at_all(org, path):
     for method in ("GET", "POST"):
@@ -404,7 +404,7 @@ QUERIES = st.builds(
 )
 
 
-@settings(SHARED, max_examples=12 * int(MANY or 25))
+@settings(SHARED, max_examples=5 * int(MANY or 25))
 @given(soql=QUERIES, place=st.integers(0, 200), more=st.none() | TEXTS)
 def test_a_query_that_is_nearly_one_is_answered_or_refused(org, soql, place, more):
     text = soql if more is None else soql[:place] + more + soql[place + 1 :]
@@ -470,7 +470,7 @@ def org_files(draw):
     return "\n".join(lines) + "\n"
 
 
-@settings(SHARED, max_examples=4 * int(MANY or 25))
+@settings(SHARED, max_examples=2 * int(MANY or 25))
 @given(text=org_files() | st.text(max_size=40))
 def test_an_org_file_is_taken_whole_or_not_at_all(org, text):
     before = org.door("GET", "org").json()
@@ -503,7 +503,7 @@ FAULTS = st.lists(
 )
 
 
-@settings(SHARED, max_examples=4 * int(MANY or 25))
+@settings(SHARED, max_examples=2 * int(MANY or 25))
 @given(faults=FAULTS | JSONS)
 def test_any_list_of_faults_is_taken_or_refused(org, faults):
     answer = org.door("PUT", "faults", data=json.dumps(faults).encode())
