@@ -51,12 +51,12 @@ def test_references_reach_into_lists_and_keep_numbers_and_flags(org):
                 AnnualRevenue="@{q.records[0].AnnualRevenue}",
                 DoNotCall="@{q.records[0].DoNotCall}",
                 OwnerId="@{q.records[0].Owner.Id}",
-                City="from @{q.records[0].Email}",
+                City="@{q.records[0].Email} @{q.records[0].DoNotCall} @{q.totalSize}",
             ),
         ),
     )
     assert made["httpStatusCode"] == 201
-    soql = "SELECT AnnualRevenue, DoNotCall FROM Lead WHERE City = 'from a@x.example'"
+    soql = "SELECT AnnualRevenue, DoNotCall FROM Lead WHERE City = 'a@x.example true 1'"
     assert org.rows(soql) == [{"AnnualRevenue": 12.5, "DoNotCall": True}]
 
 

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-ASKED = "SELECT Id, LastName, Company FROM Lead ORDER BY LastName"
+ASKED = "SELECT Id, LastName, Company FROM Lead ORDER BY LastName DESC"
 
 
 def begin(org, soql=ASKED, operation="query", **more):
@@ -43,6 +43,8 @@ def test_pages_do_not_move_while_leads_come_and_go(org):
     job = finished(org)
     whole = org.call("GET", f"/jobs/query/{job}/results").text
     first, *_ = pages(org, job, 5_001)
+    names = [row["LastName"] for row in csv.DictReader(io.StringIO(whole))]
+    assert names == [f"L{n:06}" for n in reversed(range(12_000))]
     doomed = org.rows("SELECT Id FROM Lead WHERE LastName < 'L000100'")
     org.load("Id\n" + "".join(f"{row['Id']}\n" for row in doomed), "delete")
     org.lead(LastName="A", Company="New")
