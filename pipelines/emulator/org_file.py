@@ -164,6 +164,7 @@ class Behaviour:
     soap_login: bool = True
     password_grant: bool = True
     misspelt_duplicate_result_until: float = 59.0
+    session_minutes: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -495,6 +496,7 @@ def _behaviour(section: Section) -> Behaviour:
         misspelt_duplicate_result_until=section.number(
             "misspelt_duplicate_result_until", default.misspelt_duplicate_result_until
         ),
+        session_minutes=section.number("session_minutes", default.session_minutes),
     )
     section.done()
     return behaviour

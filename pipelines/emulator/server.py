@@ -15,13 +15,14 @@ from typing import Any
 import click
 import uvicorn
 
-from pipelines.emulator.app import Emulator, web_app
+from pipelines.emulator.app import Emulator
 from pipelines.emulator.certificate import Certificate, make_certificate, write_certificate
 from pipelines.emulator.connections import Connections, protocol_of
 from pipelines.emulator.faults import Faults, Wire
 from pipelines.emulator.org import Org
 from pipelines.emulator.org_file import DEFAULT_ORG, OrgFileError, read_org_file
 from pipelines.emulator.store import Store, StoreError
+from pipelines.emulator.web import web_app
 
 LOOPBACK = "127.0.0.1"
 USAGE = 2
@@ -153,7 +154,13 @@ def _run(
         if server is not None:
             server.noticed()
 
-    wire = Wire(web_app(emulator), faults, expire=org.expire, cut=connections.cut, noticed=noticed)
+    wire = Wire(
+        web_app(emulator.answer, emulator.door),
+        faults,
+        expire=emulator.expire,
+        cut=connections.cut,
+        noticed=noticed,
+    )
     scheme = "http" if certificate is None else "https"
     config = _config(wire, connections, certificate)
     server = Server(config, f"{scheme}://{host}:{port}", idle_stop)

@@ -19,8 +19,9 @@ Parameter = str | int | float | bytes | None
 SYSTEM_TABLES = """
 create table if not exists emulator_meta (key text primary key, value text);
 create table if not exists emulator_sequences (prefix text primary key, next integer not null);
-create table if not exists emulator_sessions (
-    token text primary key, user_id text not null, is_expired integer not null default 0);
+create table if not exists emulator_logins (
+    token text primary key, user_id text not null, consumer_key text not null,
+    opened_at real not null, used_at real not null);
 create table if not exists emulator_cursors (
     locator text primary key, query text not null, include_deleted integer not null,
     total integer not null, page_size integer not null);
