@@ -39,14 +39,14 @@ def versions() -> list[dict[str, str]]:
     return listed
 
 
-class Requests:
-    """The org's daily API requests: counted one by one, refused beyond the limit."""
+class About:
+    """One org's limits and resources; its API requests are counted here, one by one."""
 
     def __init__(self, org: Org) -> None:
         self._org = org
 
-    def count(self) -> str:
-        """One more; the header that tells how many."""
+    def count_request(self) -> str:
+        """One more, refused beyond the day's limit; the header that tells how many."""
         with self._org.store.transaction():
             if self._used() >= self.allowed:
                 raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from pipelines.emulator.about import NEWEST, OLDEST, OLDEST_SUPPORTED, Requests, versions
+from pipelines.emulator.about import NEWEST, OLDEST, OLDEST_SUPPORTED, About, versions
 from pipelines.emulator.bulk import Bulk
 from pipelines.emulator.calls import Answer, ApiError, Call, bearer, error_items
 from pipelines.emulator.composite import Composite
@@ -50,9 +50,9 @@ class Emulator:
             "/services/oauth2/userinfo": identities.userinfo,
         }
         self._identity = identities.identity
-        self._requests = Requests(org)
+        self._about = About(org)
         self._routes = routes(
-            self._requests,
+            org,
             rest,
             Collections(org, saver, rest),
             Bulk(self._jobs, faults.of_next_job),
@@ -97,7 +97,7 @@ class Emulator:
             raise ApiError(401, "INVALID_SESSION_ID", "Session expired or invalid")
         if versioned is None:
             raise ApiError(404, "NOT_FOUND", NOT_FOUND)
-        usage = self._requests.count()
+        usage = self._about.count_request()
         answer = self.dispatch(replace(call, user_id=session.user_id))
         answer.headers["Sforce-Limit-Info"] = usage
         if float(versioned[1]) < OLDEST_SUPPORTED:

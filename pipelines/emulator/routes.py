@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from pipelines.emulator.about import Requests
+from pipelines.emulator.about import About
 from pipelines.emulator.bulk import Bulk
 from pipelines.emulator.calls import Answer, ApiError, Call
 from pipelines.emulator.composite import Composite
+from pipelines.emulator.layouts import Layouts
+from pipelines.emulator.org import Org
 from pipelines.emulator.record_collections import Collections
+from pipelines.emulator.replication import Replication
 from pipelines.emulator.rest import NOT_FOUND, Rest
 
 Handler = Callable[..., Answer]
@@ -57,23 +60,23 @@ def _not_allowed(method: str, handlers: Methods) -> Answer:
     return Answer(405, error.errors, headers={"Allow": allowed})
 
 
-def routes(
-    requests: Requests, rest: Rest, many: Collections, bulk: Bulk, composite: Composite
-) -> Routes:
+def routes(org: Org, rest: Rest, many: Collections, bulk: Bulk, composite: Composite) -> Routes:
     """Every resource this org has."""
+    about = About(org)
     return Routes(
         {
-            "": {"GET": requests.resources},
-            "/limits": {"GET": requests.limits},
+            "": {"GET": about.resources},
+            "/limits": {"GET": about.limits},
             "/limits/recordCount": {"GET": rest.record_count},
-            **_records(rest),
+            **_records(org, rest),
             **_composites(many, composite),
             **_jobs(bulk),
         }
     )
 
 
-def _records(rest: Rest) -> dict[str, Methods]:
+def _records(org: Org, rest: Rest) -> dict[str, Methods]:
+    layouts, changes = Layouts(rest), Replication(org, rest)
     return {
         "/query": {"GET": rest.query},
         "/queryAll": {"GET": rest.query_all},
@@ -81,6 +84,10 @@ def _records(rest: Rest) -> dict[str, Methods]:
         "/sobjects": {"GET": rest.describe_global},
         "/sobjects/{}": {"GET": rest.describe_brief, "POST": rest.create},
         "/sobjects/{}/describe": {"GET": rest.describe},
+        "/sobjects/{}/describe/layouts": {"GET": layouts.all},
+        "/sobjects/{}/describe/layouts/{}": {"GET": layouts.of_record_type},
+        "/sobjects/{}/updated": {"GET": changes.updated},
+        "/sobjects/{}/deleted": {"GET": changes.deleted},
         "/sobjects/{}/{}": {"GET": rest.read, "PATCH": rest.update, "DELETE": rest.delete},
         "/sobjects/{}/{}/{}": {
             "GET": rest.read_by_key,
