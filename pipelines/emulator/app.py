@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from pipelines.emulator.about import NEWEST, OLDEST, OLDEST_SUPPORTED, About, versions
+from pipelines.emulator.async_bulk import AsyncBulk
 from pipelines.emulator.bulk import Bulk
 from pipelines.emulator.calls import Answer, ApiError, Call, bearer, error_items
 from pipelines.emulator.composite import Composite
@@ -51,6 +52,7 @@ class Emulator:
         }
         self._identity = identities.identity
         self._about = About(org)
+        self._async = AsyncBulk(org, saver, self._about.count_request)
         self._routes = routes(
             org,
             rest,
@@ -80,6 +82,8 @@ class Emulator:
             return handler(call)
         if call.path.startswith("/id/"):
             return self._identity(call)
+        if call.path.startswith("/services/async/"):
+            return self._async.answer(call)
         soap = SOAP.fullmatch(call.path)
         if soap is not None and call.method == "POST":
             return self._soap.answer(call, soap[1], soap[2])

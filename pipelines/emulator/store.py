@@ -41,6 +41,10 @@ create table if not exists emulator_jobs (
 create table if not exists emulator_job_data (
     job_id text not null, piece integer not null, data blob not null,
     primary key (job_id, piece));
+create table if not exists emulator_async_jobs (id text primary key, info text not null);
+create table if not exists emulator_async_batches (
+    id text primary key, job_id text not null, info text not null, request blob not null,
+    result text not null);
 create table if not exists emulator_job_results (
     job_id text not null, kind text not null, chunk integer not null, body blob not null,
     primary key (job_id, kind, chunk));
