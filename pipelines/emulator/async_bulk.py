@@ -162,5 +162,4 @@ def _batch_reply(status: int, asked: Asked, job: Info, info: Info) -> Answer:
 
 
 def _reply(status: int, text: str, as_json: bool) -> Answer:
-    kind = "application/json" if as_json else "application/xml"
-    return Answer(status, text=text, content_type=f"{kind};charset=UTF-8")
+    return Answer(status, text=text, content_type=TYPES["JSON" if as_json else "XML"])

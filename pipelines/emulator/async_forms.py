@@ -16,6 +16,7 @@ NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 XML_START = '<?xml version="1.0" encoding="UTF-8"?>'
 NULL = "#N/A"
+# Without a charset: salesforce-bulk compares the whole header.
 TYPES = {"CSV": "text/csv", "XML": "application/xml", "JSON": "application/json"}
 
 # A record of a batch: each cell as CSV would write it, whatever the batch came in.

@@ -16,6 +16,7 @@ from pipelines.emulator.org import Org
 from pipelines.emulator.record_collections import Collections
 from pipelines.emulator.replication import Replication
 from pipelines.emulator.rest import NOT_FOUND, Rest
+from pipelines.emulator.searching import Searching
 
 Handler = Callable[..., Answer]
 Methods = dict[str, Handler]
@@ -76,8 +77,13 @@ def routes(org: Org, rest: Rest, many: Collections, bulk: Bulk, composite: Compo
 
 
 def _records(org: Org, rest: Rest) -> dict[str, Methods]:
-    layouts, changes = Layouts(rest), Replication(org, rest)
+    layouts, changes, searching = Layouts(rest), Replication(org, rest), Searching(org, rest)
     return {
+        "/search": {"GET": searching.search},
+        "/parameterizedSearch": {
+            "GET": searching.parameterized,
+            "POST": searching.parameterized,
+        },
         "/query": {"GET": rest.query},
         "/queryAll": {"GET": rest.query_all},
         "/query(?:All)?/{}": {"GET": rest.query_more},
