@@ -19,6 +19,7 @@ from pipelines.emulator.org import Org
 from pipelines.emulator.processing import Processor
 from pipelines.emulator.record_collections import Collections
 from pipelines.emulator.records import Saver
+from pipelines.emulator.representation import check_body, represented, without_ending
 from pipelines.emulator.rest import NOT_FOUND, STATUSES, Refused, Rest
 from pipelines.emulator.routes import Handler, routes
 from pipelines.emulator.runner import Runner
@@ -76,7 +77,11 @@ class Emulator:
         self._org.sessions.end(token)
 
     def answer(self, call: Call) -> Answer:
-        """The answer to any request of the org's own paths."""
+        """The answer to any request of the org's own paths, in the form its client prefers."""
+        call = without_ending(call)
+        return represented(call, self._answer(call))
+
+    def _answer(self, call: Call) -> Answer:
         handler = self._open.get(call.path)
         if handler is not None:
             return handler(call)
@@ -115,6 +120,7 @@ class Emulator:
             return _refusal(ApiError(404, "NOT_FOUND", NOT_FOUND))
         call = replace(call, version=versioned[1])
         try:
+            check_body(call)
             return self._routes.answer(call, versioned[2] or "")
         except ApiError as error:
             return _refusal(error)

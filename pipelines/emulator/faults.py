@@ -170,7 +170,7 @@ class Wire:
             return
         self._noticed()
         # Routed as it was sent: a slash inside an external id arrives as %2F and stays one.
-        path = scope["raw_path"].decode("ascii")
+        path = _path(scope)
         scope = {**scope, "path": path}
         if path.startswith("/emulator/"):
             await self._app(scope, receive, send)
@@ -256,6 +256,16 @@ class Wire:
         self._cut(tuple(scope["client"]), flush)
         while (await receive())["type"] != "http.disconnect":
             pass
+
+
+def _path(scope: Scope) -> str:
+    """The path, where the target may be a whole URL (as proxies get it) or begin `//services`."""
+    target: str = scope["raw_path"].decode("ascii")
+    scheme, found, rest = target.partition("://")
+    if found and scheme.lower() in {"http", "https"}:
+        target = "/" + rest.partition("/")[2]
+    # An instance URL written with its slash makes two of them; clients are used to that passing.
+    return "/" + target.lstrip("/")
 
 
 def _too_long(scope: Scope) -> int | None:

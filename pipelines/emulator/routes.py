@@ -40,7 +40,7 @@ class Routes:
         ]
 
     def answer(self, call: Call, path: str) -> Answer:
-        """The answer of the resource at this path, or the org's 404 and 405."""
+        """The answer of the resource at this path, or the org's 404, 405 and 415."""
         for resource in self._resources:
             found = resource.pattern.fullmatch(path)
             if found is None:
