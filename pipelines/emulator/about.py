@@ -14,6 +14,7 @@ RESOURCES = (
     "parameterizedSearch",
     "query",
     "queryAll",
+    "recent",
     "search",
     "sobjects",
 )
@@ -68,6 +69,10 @@ class About:
         return Answer(
             200, {"DailyApiRequests": {"Max": self.allowed, "Remaining": remaining}} | shown
         )
+
+    def recent(self, _call: Call) -> Answer:
+        """`GET /recent`: what a user looked at in the browser, which this org does not have."""
+        return Answer(200, [])
 
     def resources(self, call: Call) -> Answer:
         """`GET /services/data/vXX.X`."""

@@ -68,6 +68,7 @@ def routes(org: Org, rest: Rest, many: Collections, bulk: Bulk, composite: Compo
         {
             "": {"GET": about.resources},
             "/limits": {"GET": about.limits},
+            "/recent": {"GET": about.recent},
             "/limits/recordCount": {"GET": rest.record_count},
             **_records(org, rest),
             **_composites(many, composite),

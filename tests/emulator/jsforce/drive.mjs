@@ -348,6 +348,50 @@ check("composite requests that refer to each other", async () => {
   assert.equal(reply.compositeResponse[1].body.LastName, "Comp");
 });
 
+check("a search by words", async () => {
+  await conn.sobject("Lead").create(lead("Searchable", { FirstName: "Grace" }));
+  const found = await conn.search("FIND {grace AND search*} RETURNING Lead(Id, LastName)");
+  assert.deepEqual(found.searchRecords.map((one) => one.LastName), ["Searchable"]);
+  assert.equal((await refusal(conn.search("FIND grace"))).code, "MALFORMED_SEARCH");
+});
+
+check("what was updated and deleted, and what was looked at", async () => {
+  const Lead = conn.sobject("Lead");
+  const { id } = await Lead.create(lead("Copied"));
+  const minutes = (count) => new Date(Date.now() + count * 60_000);
+  assert.ok((await Lead.updated(minutes(-5), minutes(5))).ids.includes(id));
+  await Lead.destroy(id);
+  const { deletedRecords } = await Lead.deleted(minutes(-5), minutes(5));
+  assert.ok(deletedRecords.some((one) => one.id === id));
+  assert.deepEqual([await conn.recent(), await Lead.recent()], [[], []]);
+});
+
+check("bulk api 1.0 loads, changes and removes", async () => {
+  conn.bulk.pollInterval = 20;
+  const made = await conn.bulk.load("Lead", "insert", [...leads("Old", 3), { LastName: "Old" }]);
+  assert.deepEqual(made.map((one) => one.success), [true, true, true, false]);
+  assert.match(made[3].errors[0], /^REQUIRED_FIELD_MISSING/);
+  const ids = made.slice(0, 3).map((one) => ({ Id: one.id }));
+  const changes = ids.map((one) => ({ ...one, City: "Turin" }));
+  const changed = await conn.bulk.load("Lead", "update", changes);
+  assert.ok(changed.every((one) => one.success));
+  const options = { extIdField: "Person_Id__c" };
+  const keyed = [lead("Old", { Person_Id__c: "old" })];
+  const upserted = await conn.bulk.load("Lead", "upsert", options, keyed);
+  assert.equal(upserted[0].success, true);
+  const removed = await conn.bulk.load("Lead", "delete", ids);
+  assert.ok(removed.every((one) => one.success));
+  assert.equal(await conn.sobject("Lead").count({ LastName: { $like: "Old%" } }), 1);
+});
+
+check("bulk api 1.0 queries", async () => {
+  const soql = "SELECT Id, LastName FROM Lead WHERE LastName LIKE 'Bulk %'";
+  const found = await (await conn.bulk.query(soql)).toArray();
+  assert.equal(found.length, 4_440);
+  const late = new jsforce.Connection({ instanceUrl: url, accessToken: "over", version: VERSION });
+  assert.equal((await refusal(late.bulk.load("Lead", "insert", leads("x", 1)))).code, "InvalidSessionId");
+});
+
 for (const [name, body] of checks) {
   try {
     outcomes[name] = { ok: true, value: (await body()) ?? null };
