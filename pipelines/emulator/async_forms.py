@@ -148,6 +148,13 @@ def read_info(body: bytes, *, as_json: bool) -> dict[str, str]:
 
 def read_batch(body: bytes, content_type: str) -> list[Record]:
     """The records of a batch; raises AsyncError where it cannot be read as a whole."""
+    try:
+        return _records(body, content_type)
+    except RecursionError:
+        raise AsyncError("InvalidBatch", "the batch is nested too deeply") from None
+
+
+def _records(body: bytes, content_type: str) -> list[Record]:
     if content_type == "CSV":
         return _csv_records(body)
     if content_type == "XML":
@@ -179,7 +186,8 @@ def _flat_json(record: Mapping[str, Any]) -> Record:
     flat: Record = {}
     for name, value in record.items():
         if isinstance(value, dict) and name != "attributes":
-            kind = value.get("attributes", {}).get("type", "")
+            attributes = value.get("attributes")
+            kind = attributes.get("type") if isinstance(attributes, dict) else None
             inner = {f"{name}.{key}": text for key, text in _flat_json(value).items()}
             flat |= {f"{kind}:{key}" if kind else key: text for key, text in inner.items()}
         elif name != "attributes":

@@ -277,10 +277,10 @@ def _too_long(scope: Scope) -> int | None:
 
 
 def _token(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return str(value.decode("latin-1").partition(" ")[2].strip())
-    return ""
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    # Bulk API 1.0 has a header of its own for it.
+    bare = headers.get(b"x-sfdc-session", "")
+    return str(bare or headers.get(b"authorization", "").partition(" ")[2]).strip()
 
 
 async def _read_all(receive: Receive) -> None:

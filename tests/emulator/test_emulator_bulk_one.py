@@ -9,6 +9,10 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 import requests
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipelines.emulator.async_forms import AsyncError, read_batch, read_info
 
 SPACE = 'xmlns="http://www.force.com/2009/06/asyncapi/dataload"'
 TYPES = {"CSV": "text/csv", "XML": "application/xml", "JSON": "application/json"}
@@ -204,3 +208,82 @@ def test_what_was_sent_can_be_read_back(old):
     assert old.ask(f"/{job}/batch/{batch}/request").content.decode() == (
         "LastName,Company\nZoë,C\n"
     )
+
+
+def test_a_session_can_be_made_to_end_in_the_middle(old, org):
+    org.faults({"match": "POST */job/*/batch", "fault": "expire_session"})
+    refused = old.ask(f"/{old.job()}/batch", "LastName,Company\nA,C\n", "CSV")
+    assert "<exceptionCode>InvalidSessionId</exceptionCode>" in refused.text
+    assert org.log_in().rows("SELECT Id FROM Lead") == []
+
+
+def test_its_requests_count_against_the_day(org_of):
+    org = org_of("[limits]\ndaily_api_requests = 2\n")
+    old = Old(org)
+    old.job(), old.job()
+    refused = old.ask(body=f"<jobInfo {SPACE}></jobInfo>")
+    assert "<exceptionCode>ExceededQuota</exceptionCode>" in refused.text
+
+
+def test_a_batch_with_a_document_type_is_refused(old):
+    job = old.job(kind="XML")
+    batch = old.xml(f"/{job}/batch", '<!DOCTYPE x [<!ENTITY a "b">]><sObjects/>')
+    assert old.xml(f"/{job}/batch/{batch['id']}")["state"] == "Failed"
+
+
+def test_a_related_record_may_be_named_in_json(org_of):
+    org = org_of('[[user]]\nusername = "ada@test.example"\nname = "Ada Byron"\n')
+    owner = {"attributes": {"type": "User"}, "Username": "ada@test.example"}
+    sent = [{"LastName": "L", "Company": "C", "Owner": owner}]
+    assert json.loads(Old(org).load(json.dumps(sent), kind="JSON"))[0]["success"]
+    assert org.rows("SELECT Owner.Name FROM Lead")[0]["Owner"]["Name"] == "Ada Byron"
+
+
+def test_a_field_that_cannot_be_written_fails_its_rows(old):
+    done = rows(old.load("LastName,Company,CreatedDate\nL,C,2026-01-01T00:00:00Z\n"))
+    assert done[0]["Error"].startswith("INVALID_FIELD_FOR_INSERT_UPDATE")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/nothing/batch", "/x/y/z"])
+def test_what_is_not_there_is_refused(old, path):
+    assert old.ask(path).status_code == 400
+
+
+def test_a_query_may_be_answered_in_xml_and_json(old, org):
+    org.lead(LastName="A & B")
+    for kind, wanted in (("XML", "<LastName>A &amp; B</LastName>"), ("JSON", '"A & B"')):
+        job = old.job("query", kind)
+        batch = old.xml(f"/{job}/batch", "SELECT LastName, City, Owner.Name FROM Lead")["id"]
+        listed = old.ask(f"/{job}/batch/{batch}/result").text
+        file = listed[listed.index("752") :][:18]
+        assert wanted in old.ask(f"/{job}/batch/{batch}/result/{file}").text
+
+
+def outcome(read, *arguments, **more):
+    try:
+        return read(*arguments, **more)
+    except AsyncError:
+        return []
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["attributes", "Owner", "type", "City"]), inner, max_size=3
+        )
+    ),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(JSON_VALUES.map(json.dumps).map(str.encode) | st.binary(max_size=40))
+@example(b'[{"a":' * 3_000 + b"1" + b"}]" * 3_000)
+@example(b"<sObject>" * 3_000 + b"</sObject>" * 3_000)
+def test_any_batch_is_read_as_texts_or_refused(body):
+    for kind in TYPES:
+        for record in outcome(read_batch, body, kind):
+            assert all(isinstance(text, str) for text in [*record, *record.values()])
+    for as_json in (True, False):
+        outcome(read_info, body, as_json=as_json)

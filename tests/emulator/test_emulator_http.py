@@ -11,6 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.emulator.calls import Answer, Call
+from pipelines.emulator.representation import represented
 
 LEAD = {"LastName": "Hopper", "Company": "Navy"}
 JSON = {"Content-Type": "application/json"}
@@ -195,3 +200,20 @@ def test_a_proxy_that_ends_tls_is_believed(org):
     org.faults({"match": "GET /limits", "fault": "drop_before"})
     with pytest.raises(requests.exceptions.ConnectionError):
         org.call("GET", "/limits", headers=headers)
+
+
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,8}", fullmatch=True)
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=9)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.dictionaries(NAMES, VALUES, max_size=4))
+def test_any_answer_can_be_written_as_xml_that_can_be_read(value):
+    call = Call("GET", "/services/data/v60.0/x", {}, {"accept": "application/xml"}, b"")
+    text = represented(call, Answer(200, value)).text
+    ElementTree.fromstring(text)  # noqa: S314 - our own
