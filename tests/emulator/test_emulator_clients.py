@@ -240,3 +240,14 @@ def test_it_loads_and_reads_through_bulk_one(sf):
     detailed = sf.bulk.Lead.delete(ids[:1], include_detailed_results=True)
     assert (detailed[0]["success"], detailed[0]["Id"]) == (True, ids[0]["Id"])
     assert len(sf.bulk.Lead.query_all("SELECT Id FROM Lead")) == 4
+
+
+def test_an_empty_id_beside_another_key_is_no_target(emulated):
+    lead = emulated.lead(Person_Id__c="p1")
+    header = "Id,Person_Id__c,LastName,Company\n"
+    key = {"externalIdFieldName": "Person_Id__c"}
+    loaded = emulated.load(f"{header},p2,L,C\n{lead},p1,L,C\n", "upsert", **key)
+    assert [row["Person_Id__c"] for row in loaded.successful] == ["p2"]
+    assert loaded.errors == [
+        "INVALID_FIELD_FOR_INSERT_UPDATE:cannot specify Id in an upsert call:Id --"
+    ]
