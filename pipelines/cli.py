@@ -173,19 +173,34 @@ def status(run_id: str | None, config: Path | None, as_json: bool) -> None:
 @click.option("--org", type=click.Path(path_type=Path), help="What the org holds: a TOML file.")
 @click.option("--store", type=click.Path(path_type=Path), help="Keep the state in this file.")
 @click.option("--idle-stop", type=float, metavar="SECONDS", help="Stop after so long unasked.")
+@click.option("--tls", is_flag=True, help="Serve https with a self-signed certificate.")
+@click.option(
+    "--tls-certificate",
+    type=click.Path(path_type=Path),
+    help="Write the certificate's PEM here, for clients to trust (implies --tls).",
+)
 @settings_options
 def emulator(
     port: int,
     org: Path | None,
     store: Path | None,
     idle_stop: float | None,
+    tls: bool,
+    tls_certificate: Path | None,
     config: Path | None,
     as_json: bool,
 ) -> None:
     """Serve the org emulator on loopback."""
     del config, as_json  # taken for the sake of uniformity: the emulator has no settings of ours
     command = [sys.executable, "-m", "pipelines.emulator.server", "--port", str(port)]
-    for option, value in (("--org", org), ("--store", store), ("--idle-stop", idle_stop)):
+    command += ["--tls"] if tls else []
+    given = {
+        "--org": org,
+        "--store": store,
+        "--idle-stop": idle_stop,
+        "--tls-certificate": tls_certificate,
+    }
+    for option, value in given.items():
         if value is not None:
             command += [option, str(value)]
     # It replaces this process: nothing of ours is imported by the emulator, nor it by us.

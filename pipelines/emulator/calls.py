@@ -75,6 +75,12 @@ class Answer:
         return b"" if self.value is None else json.dumps(self.value, ensure_ascii=False).encode()
 
 
+def bearer(call: Call) -> str:
+    """The token of a request; the old scheme name is still understood."""
+    scheme, _, token = call.headers.get("authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() in {"bearer", "oauth"} else ""
+
+
 def csv_answer(pieces: Iterator[bytes], headers: Mapping[str, str] | None = None) -> Answer:
     """An answer of CSV, sent as it is made."""
     return Answer(pieces=pieces, content_type=CSV_TYPE, headers=dict(headers or {}))

@@ -170,7 +170,7 @@ class Wire:
             return
         self._noticed()
         # Routed as it was sent: a slash inside an external id arrives as %2F and stays one.
-        path = scope["raw_path"].decode("ascii")
+        path = _path(scope)
         scope = {**scope, "path": path}
         if path.startswith("/emulator/"):
             await self._app(scope, receive, send)
@@ -258,6 +258,16 @@ class Wire:
             pass
 
 
+def _path(scope: Scope) -> str:
+    """The path, where the target may be a whole URL (as proxies get it) or begin `//services`."""
+    target: str = scope["raw_path"].decode("ascii")
+    scheme, found, rest = target.partition("://")
+    if found and scheme.lower() in {"http", "https"}:
+        target = "/" + rest.partition("/")[2]
+    # An instance URL written with its slash makes two of them; clients are used to that passing.
+    return "/" + target.lstrip("/")
+
+
 def _too_long(scope: Scope) -> int | None:
     uri = len(scope["raw_path"]) + len(scope["query_string"]) + 1
     if uri > MAX_URI:
@@ -267,10 +277,10 @@ def _too_long(scope: Scope) -> int | None:
 
 
 def _token(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return str(value.decode("latin-1").partition(" ")[2].strip())
-    return ""
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    # Bulk API 1.0 has a header of its own for it.
+    bare = headers.get(b"x-sfdc-session", "")
+    return str(bare or headers.get(b"authorization", "").partition(" ")[2]).strip()
 
 
 async def _read_all(receive: Receive) -> None:

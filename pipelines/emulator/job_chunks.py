@@ -82,14 +82,12 @@ class ChunkOfRows:
     def _chunk(self, columns: Sequence[Sequence[str]], size: int) -> Chunk:
         chunk = Chunk(self._sobject, size)
         creating = self._job.operation in {"insert", "upsert"}
-        # An Id column names the record to change; beside another key it would be a second target.
-        allowed = {self._job.external_id_field or "Id"}
+        # An Id column names the record to change; in an insert it has nothing to name.
+        allowed = {self._job.external_id_field, "Id"}
         names = [c.field.name for c in self._upload.columns if c.field.name not in allowed]
         refused = refused_fields(self._sobject, names, creating=creating)
         if self._job.operation == "insert" and "Id" in {c.field.name for c in self._upload.columns}:
-            refused = Failure(
-                "INVALID_FIELD_FOR_INSERT_UPDATE", "cannot specify Id in an insert call", ("Id",)
-            )
+            refused = _misplaced_id("insert")
         for column, texts in zip(self._upload.columns, columns, strict=True):
             if column.through is not None:
                 values, failures = self._looked_up(column, texts)
@@ -101,6 +99,8 @@ class ChunkOfRows:
         if refused is not None and self._job.operation not in {"delete", "hardDelete"}:
             for row in chunk.alive:
                 chunk.fail(row, refused)
+        if self._job.operation == "upsert" and self._job.external_id_field != "Id":
+            _refuse_ids(chunk)
         return chunk
 
     def _looked_up(
@@ -181,6 +181,19 @@ class ChunkOfRows:
                 ]
             written.append(cells)
         return [list(cells) for cells in zip(*written, strict=True)]
+
+
+def _refuse_ids(chunk: Chunk) -> None:
+    """An Id beside another key would be a second target; jsforce sends the column, but empty."""
+    cells = chunk.columns.pop("Id", [])
+    for row in chunk.alive if cells else ():
+        if not isinstance(cells[row], Absent) and cells[row] is not None:
+            chunk.fail(row, _misplaced_id("upsert"))
+
+
+def _misplaced_id(operation: str) -> Failure:
+    message = f"cannot specify Id in an {operation} call"
+    return Failure("INVALID_FIELD_FOR_INSERT_UPDATE", message, ("Id",))
 
 
 def _shape_failure(cells: RowCells, width: int) -> Failure:

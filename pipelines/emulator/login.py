@@ -1,4 +1,4 @@
-"""Logging in: OAuth client credentials, JWT bearer, password; SOAP login while it lasts (§1)."""
+"""Logging in at the token endpoint: client credentials, JWT bearer, password (§1.3)."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ import binascii
 import hashlib
 import hmac
 import time
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlparse
-from xml.sax.saxutils import escape
 
 import jwt
 
-from pipelines.emulator.calls import XML_TYPE, Answer, Call
+from pipelines.emulator.calls import Answer, Call
 from pipelines.emulator.org import Org
 from pipelines.emulator.org_file import App
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-LAST_SOAP_VERSION = 64.0
-SOAP_BODY_LIMIT = 10_000
 
 
 class LoginRefused(Exception):
@@ -31,15 +27,6 @@ class LoginRefused(Exception):
         super().__init__(description)
         self.error = error
         self.description = description
-
-
-class SoapFault(Exception):
-    """A refusal of a SOAP login."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 @dataclass(frozen=True)
@@ -52,30 +39,31 @@ class Grant:
 
 
 class Logins:
-    """The doors of one org."""
+    """The token endpoint of one org, and who its apps and passwords let in."""
 
     def __init__(self, org: Org) -> None:
         self._org = org
 
     def token(self, call: Call) -> Answer:
         """`POST /services/oauth2/token`."""
-        form = dict(parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True))
+        form = form_of(call)
         grants = {
             "client_credentials": self._client_credentials,
             JWT_BEARER: self._jwt_bearer,
             "password": self._password,
         }
         try:
+            if call.method != "POST":
+                raise LoginRefused("invalid_request", "must use HTTP POST")
             found = grants.get(form.get("grant_type", ""))
             if found is None:
                 raise LoginRefused("unsupported_grant_type", "grant type not supported")
             return self._granted(found(form, call), call)
         except LoginRefused as refused:
-            value = {"error": refused.error, "error_description": refused.description}
-            return Answer(400, value, headers=dict(NO_STORE))
+            return oauth_refusal(refused)
 
     def _granted(self, grant: Grant, call: Call) -> Answer:
-        token = self._org.open_session(grant.user_id)
+        token = self._org.sessions.open(grant.user_id, grant.app.consumer_key)
         # Host and scheme are the request's own, so that any client comes back to this listener.
         identity = f"{call.base}/id/{self._org.id}/{grant.user_id}"
         value: dict[str, object] = {
@@ -98,9 +86,7 @@ class Logins:
         return Answer(200, value, headers=dict(NO_STORE))
 
     def _client_credentials(self, form: dict[str, str], call: Call) -> Grant:
-        key, secret = _basic(call) or (form.get("client_id", ""), form.get("client_secret", ""))
-        app = self._app(key)
-        self._check_secret(app, secret)
+        app = self.client(form, call)
         username = app.username or self._org.file.running_user
         user_id = self._org.usernames.get(username)
         if user_id is None or user_id in self._org.owners.inactive:
@@ -135,17 +121,17 @@ class Logins:
             audience.startswith("https://") and host.endswith(".my.salesforce.com")
         )
 
-    def _password(self, form: dict[str, str], _call: Call) -> Grant:
-        app = self._app(form.get("client_id"))
-        self._check_secret(app, form.get("client_secret", ""))
+    def _password(self, form: dict[str, str], call: Call) -> Grant:
+        app = self.client(form, call)
         if not self._org.behaviour.password_grant:
             raise LoginRefused("invalid_grant", "authentication failure")
-        user_id = self._by_password(form.get("username", ""), form.get("password", ""))
+        user_id = self.by_password(form.get("username", ""), form.get("password", ""))
         if user_id is None:
             raise LoginRefused("invalid_grant", "authentication failure")
         return Grant(user_id, app, with_signature=True)
 
-    def _by_password(self, username: str, password: str) -> str | None:
+    def by_password(self, username: str, password: str) -> str | None:
+        """The active user of this name whose password and security token these are."""
         for user in self._org.file.users:
             # The token is simply appended; a user without a password has no such door.
             wanted = user.password + user.security_token
@@ -153,6 +139,13 @@ class Logins:
                 same = hmac.compare_digest(password.encode(), wanted.encode())
                 return self._org.usernames[user.username] if same else None
         return None
+
+    def client(self, form: dict[str, str], call: Call) -> App:
+        """The app that shows its key and secret, in the form or as HTTP Basic."""
+        key, secret = _basic(call) or (form.get("client_id", ""), form.get("client_secret", ""))
+        app = self._app(key)
+        self._check_secret(app, secret)
+        return app
 
     def _app(self, key: object) -> App:
         for app in self._org.file.apps:
@@ -165,89 +158,17 @@ class Logins:
         if not same or not app.consumer_secret:
             raise LoginRefused("invalid_client", "invalid client credentials")
 
-    def soap(self, call: Call, version: str) -> Answer:
-        """`POST /services/Soap/u/VERSION`: the login operation, and no other."""
-        try:
-            return Answer(200, text=self._soap_login(call, version), content_type=XML_TYPE)
-        except SoapFault as fault:
-            return Answer(500, text=_fault_xml(fault), content_type=XML_TYPE)
 
-    def _soap_login(self, call: Call, version: str) -> str:
-        username, password = _soap_credentials(call.body)
-        if float(version) > LAST_SOAP_VERSION:
-            message = (
-                "The SOAP Login operation is not available in the API version specified "
-                f"({version})"
-            )
-            raise SoapFault("INVALID_OPERATION", message)
-        if not self._org.behaviour.soap_login:
-            message = (
-                "SOAP API login() is disabled by default in this org. "
-                "Contact the org administrator to enable SOAP API login()."
-            )
-            raise SoapFault("INVALID_OPERATION", message)
-        user_id = self._by_password(username, password)
-        if user_id is None:
-            message = "Invalid username, password, security token; or user locked out."
-            raise SoapFault("INVALID_LOGIN", message)
-        return self._login_xml(call, version, user_id)
+def form_of(call: Call) -> dict[str, str]:
+    """The parameters of an OAuth request: its form, and what the URL adds to it."""
+    form = parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)
+    return dict(call.query) | dict(form)
 
-    def _login_xml(self, call: Call, version: str, user_id: str) -> str:
-        user, org = self._org.user(user_id), self._org
-        info = {
-            "organizationId": org.id,
-            "organizationName": org.file.name,
-            "sessionSecondsValid": "7200",
-            "userEmail": user["Email"],
-            "userFullName": user["Name"],
-            "userId": user_id,
-            "userName": user["Username"],
-            "userType": user["UserType"],
-        }
-        result = {
-            "metadataServerUrl": f"{call.base}/services/Soap/m/{version}/{org.id[:15]}",
-            "passwordExpired": "false",
-            "sandbox": str(org.file.is_sandbox).lower(),
-            "serverUrl": f"{call.base}/services/Soap/u/{version}/{org.id[:15]}",
-            "sessionId": org.open_session(user_id),
-            "userId": user_id,
-        }
-        return (
-            '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope'
-            ' xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
-            ' xmlns="urn:partner.soap.sforce.com"'
-            ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><loginResponse>'
-            f"<result>{_elements(result)}<userInfo>{_elements(info)}</userInfo></result>"
-            "</loginResponse></soapenv:Body></soapenv:Envelope>"
-        )
 
-    def identity(self, call: Call, user_id: str) -> Answer:
-        """`/id/ORG/USER` and `/services/oauth2/userinfo`: who the session belongs to."""
-        user = self._org.user(user_id)
-        shown = {
-            "id": f"{call.base}/id/{self._org.id}/{user_id}",
-            "sub": f"{call.base}/id/{self._org.id}/{user_id}",
-            "user_id": user_id,
-            "organization_id": self._org.id,
-            "username": user["Username"],
-            "preferred_username": user["Username"],
-            "nick_name": user["Username"].partition("@")[0],
-            "display_name": user["Name"],
-            "name": user["Name"],
-            "given_name": user["FirstName"],
-            "family_name": user["LastName"],
-            "email": user["Email"],
-            "email_verified": True,
-            "user_type": user["UserType"].upper(),
-            "active": bool(user["IsActive"]),
-            "urls": {
-                "rest": f"{call.base}/services/data/v{{version}}/",
-                "query": f"{call.base}/services/data/v{{version}}/query/",
-                "sobjects": f"{call.base}/services/data/v{{version}}/sobjects/",
-                "partner": f"{call.base}/services/Soap/u/{{version}}/{self._org.id[:15]}",
-            },
-        }
-        return Answer(200, shown)
+def oauth_refusal(refused: LoginRefused) -> Answer:
+    """A refusal as OAuth writes it: one object, never to be cached."""
+    value = {"error": refused.error, "error_description": refused.description}
+    return Answer(400, value, headers=dict(NO_STORE))
 
 
 def _basic(call: Call) -> tuple[str, str] | None:
@@ -284,36 +205,3 @@ def _verified(assertion: str, app: App) -> dict[str, object]:
     except (jwt.PyJWTError, ValueError):
         raise LoginRefused("invalid_grant", "invalid assertion") from None
     return claims
-
-
-def _soap_credentials(body: bytes) -> tuple[str, str]:
-    malformed = SoapFault("INVALID_TYPE", "the body is not a login request")
-    # No login needs a document type, and one could expand without end.
-    if len(body) > SOAP_BODY_LIMIT or b"<!" in body:
-        raise malformed
-    try:
-        root = ElementTree.fromstring(body)  # noqa: S314 - document types are refused above
-    except ElementTree.ParseError:
-        raise malformed from None
-    texts = {element.tag.rpartition("}")[2]: element.text or "" for element in root.iter()}
-    if "username" not in texts or "password" not in texts:
-        raise malformed
-    return texts["username"], texts["password"]
-
-
-def _elements(values: dict[str, str]) -> str:
-    return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
-
-
-def _fault_xml(fault: SoapFault) -> str:
-    code, message = escape(fault.code), escape(fault.message)
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope'
-        ' xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
-        ' xmlns:sf="urn:fault.partner.soap.sforce.com"'
-        ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><soapenv:Fault>'
-        f"<faultcode>{code}</faultcode><faultstring>{code}: {message}</faultstring><detail>"
-        f'<sf:LoginFault xsi:type="sf:LoginFault"><sf:exceptionCode>{code}</sf:exceptionCode>'
-        f"<sf:exceptionMessage>{message}</sf:exceptionMessage></sf:LoginFault></detail>"
-        "</soapenv:Fault></soapenv:Body></soapenv:Envelope>"
-    )

@@ -7,7 +7,6 @@ file again. Nothing here knows HTTP.
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +26,7 @@ from pipelines.emulator.org_schema import schema_of
 from pipelines.emulator.org_sections import OrgFileError
 from pipelines.emulator.ownership import Owners, Rule
 from pipelines.emulator.schema import Field, SObject
+from pipelines.emulator.sessions import Sessions
 from pipelines.emulator.store import Parameter, Store
 from pipelines.emulator.values import Failure, Value, WrongJsonType, from_json, now, parsed_moment
 
@@ -77,6 +77,7 @@ class Org:
         self.behaviour = file.behaviour
         self.schema = schema_of(file)
         self.id = _org_id(file)
+        self.sessions = Sessions(self.store, self.id, file.behaviour.session_minutes)
         self.countries: Mapping[str, frozenset[str]] = {
             country.label: frozenset(country.states) for country in file.countries
         }
@@ -284,25 +285,6 @@ class Org:
                 f'create index if not exists "{rule.matches}_LastName"'
                 f' on "{rule.matches}" (LastName)'
             )
-
-    def open_session(self, user_id: str) -> str:
-        """A bearer token for this user."""
-        token = f"{self.id[:15]}!AQ{secrets.token_hex(24)}"
-        self.store.run(
-            "insert into emulator_sessions (token, user_id) values (?, ?)", (token, user_id)
-        )
-        return token
-
-    def user_of(self, token: str) -> str | None:
-        """Whose session a token opens; None where it is unknown or over."""
-        found = self.store.row(
-            "select user_id from emulator_sessions where token = ? and not is_expired", (token,)
-        )
-        return None if found is None else str(found[0])
-
-    def expire(self, token: str) -> None:
-        """End one session."""
-        self.store.run("update emulator_sessions set is_expired = 1 where token = ?", (token,))
 
     def user(self, user_id: str) -> dict[str, Any]:
         """One user, field by field."""

@@ -180,6 +180,7 @@ class Behaviour:
     soap_login: bool = True
     password_grant: bool = True
     misspelt_duplicate_result_until: float = 59.0
+    session_minutes: float = 120.0
     second_put_status: int = 400
     second_put_code: str = "INVALIDJOB"
     contact_queue_owner: str = "MALFORMED_ID"
@@ -436,6 +437,7 @@ def _behaviour(section: Section) -> Behaviour:
         misspelt_duplicate_result_until=section.number(
             "misspelt_duplicate_result_until", default.misspelt_duplicate_result_until
         ),
+        session_minutes=section.number("session_minutes", default.session_minutes),
         second_put_status=section.status("second_put_status", default.second_put_status),
         second_put_code=section.text("second_put_code", default.second_put_code),
         contact_queue_owner=section.one_of(

@@ -15,7 +15,7 @@ from pipelines.emulator.soql_joins import SCOPES, SemiJoins
 from pipelines.emulator.soql_names import Found, Names
 from pipelines.emulator.soql_parser import parse
 from pipelines.emulator.store import Parameter, Row
-from pipelines.emulator.values import Value, to_json
+from pipelines.emulator.values import Value, to_csv, to_json
 
 MAX_OFFSET = 2_000
 
@@ -111,6 +111,11 @@ class Plan:
             if holder is not None:
                 holder[column.keys[-1]] = to_json(column.field, _value(value))
         return made
+
+    def csv_cells(self, row: Row) -> list[str]:
+        """One row as the cells of a file."""
+        values = row[1 + len(self._names.joins) :]
+        return [to_csv(c.field, _value(v)) for c, v in zip(self.columns, values, strict=True)]
 
     def _inner_records(
         self, row: Row, made: dict[str, object], version: str

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pipelines.emulator.app import Emulator, web_app
+from pipelines.emulator.app import Emulator
+from pipelines.emulator.certificate import Certificate, make_certificate, write_certificate
+from pipelines.emulator.connections import Connections, protocol_of
 from pipelines.emulator.faults import Faults, Wire
 from pipelines.emulator.org import Org
 from pipelines.emulator.org_file import DEFAULT_ORG, read_org_file
 from pipelines.emulator.org_sections import OrgFileError
 from pipelines.emulator.store import Store, StoreError
+from pipelines.emulator.web import web_app
 
 LOOPBACK = "127.0.0.1"
 USAGE = 2
@@ -27,48 +31,6 @@ USAGE = 2
 
 class CannotServe(Exception):
     """What keeps the emulator from starting, in one sentence."""
-
-
-class Connections:
-    """The open TCP connections by the client's address, so that one can be dropped."""
-
-    def __init__(self) -> None:
-        self._transports: dict[tuple[str, int], asyncio.Transport] = {}
-
-    def opened(self, client: tuple[str, int], transport: asyncio.Transport) -> None:
-        """Remember a connection."""
-        self._transports[client] = transport
-
-    def closed(self, client: tuple[str, int]) -> None:
-        """Forget a connection."""
-        self._transports.pop(client, None)
-
-    def cut(self, client: tuple[str, int], flush: bool) -> None:
-        """Drop a connection; with `flush`, what was written may still arrive."""
-        transport = self._transports.get(client)
-        if transport is None:
-            return
-        if flush:
-            transport.close()
-        else:
-            transport.abort()
-
-
-def _protocol(connections: Connections) -> type[H11Protocol]:
-    class Protocol(H11Protocol):
-        """uvicorn's own, telling of its connections."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            if self.client is not None:
-                connections.opened(self.client, transport)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            if self.client is not None:
-                connections.closed(self.client)
-
-    return Protocol
 
 
 class Server(uvicorn.Server):
@@ -98,30 +60,57 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
+@dataclass(frozen=True)
+class Tls:
+    """Serve https; the certificate's PEM goes to `path`, else under a temporary name."""
+
+    path: Path | None = None
+
+
 def serve(
     *,
     port: int = 8642,
     org: Path | None = None,
     store: Path | None = None,
     idle_stop: float | None = None,
+    tls: Tls | None = None,
 ) -> None:
     """Serve an org on loopback until SIGTERM or SIGINT, or until idle for `idle_stop` seconds.
 
-    Port 0 takes any free one. Prints exactly one line, `org emulator on http://127.0.0.1:PORT`,
-    as soon as it accepts connections. Whatever keeps it from starting is one sentence on stderr
-    and exit code 2. With a store, the org file is read only while the store is empty.
+    Port 0 takes any free one. Prints exactly one line, `org emulator on http://127.0.0.1:PORT`
+    (`https://` with `tls`), as soon as it accepts connections. Whatever keeps it from starting is
+    one sentence on stderr and exit code 2. With a store, the org file is read only while the store
+    is empty.
     """
     try:
         listener = _listen(port)
         kept = Store(store)
         held = _open_org(kept, org, store)
+        with _certified(tls) as certificate:
+            _run(listener, held, idle_stop, certificate)
     except (CannotServe, StoreError, OrgFileError) as error:
         click.echo(f"person-sync emulator: {error}", err=True)
         sys.exit(USAGE)
+    kept.close()
+
+
+@contextmanager
+def _certified(tls: Tls | None) -> Iterator[Certificate | None]:
+    """A certificate for as long as it serves; a temporary PEM goes when the listener goes."""
+    if tls is None:
+        yield None
+        return
+    certificate = make_certificate()
     try:
-        _run(listener, held, idle_stop)
+        pem = write_certificate(certificate, tls.path)
+    except OSError as error:
+        raise CannotServe(f"the certificate cannot be written to {tls.path} ({error})") from error
+    click.echo(f"person-sync emulator: clients trust it by the certificate {pem}", err=True)
+    try:
+        yield certificate
     finally:
-        kept.close()
+        if tls.path is None:
+            pem.unlink(missing_ok=True)
 
 
 def _listen(port: int) -> socket.socket:
@@ -154,7 +143,9 @@ def _open_org(kept: Store, path: Path | None, store: Path | None) -> Org:
         raise OrgFileError(f"{path}: {error}") from error
 
 
-def _run(listener: socket.socket, org: Org, idle_stop: float | None) -> None:
+def _run(
+    listener: socket.socket, org: Org, idle_stop: float | None, certificate: Certificate | None
+) -> None:
     connections, faults = Connections(), Faults()
     emulator = Emulator(org, faults)
     host, port = listener.getsockname()
@@ -164,8 +155,16 @@ def _run(listener: socket.socket, org: Org, idle_stop: float | None) -> None:
         if server is not None:
             server.noticed()
 
-    wire = Wire(web_app(emulator), faults, expire=org.expire, cut=connections.cut, noticed=noticed)
-    server = Server(_config(wire, connections), f"http://{host}:{port}", idle_stop)
+    wire = Wire(
+        web_app(emulator.answer, emulator.door),
+        faults,
+        expire=emulator.expire,
+        cut=connections.cut,
+        noticed=noticed,
+    )
+    scheme = "http" if certificate is None else "https"
+    config = _config(wire, connections, certificate)
+    server = Server(config, f"{scheme}://{host}:{port}", idle_stop)
     # uvicorn raises the signal again after its clean end; by then it has done its work.
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_, lambda *_: None)
@@ -176,10 +175,13 @@ def _run(listener: socket.socket, org: Org, idle_stop: float | None) -> None:
         emulator.runner.stop()
 
 
-def _config(wire: Any, connections: Connections) -> uvicorn.Config:
+def _config(wire: Any, connections: Connections, certificate: Certificate | None) -> uvicorn.Config:
     return uvicorn.Config(
         wire,
-        http=_protocol(connections),
+        http=protocol_of(connections),
+        ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
+        # A forwarded address would hide the connection that a fault is to drop.
+        proxy_headers=False,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -199,9 +201,23 @@ def _config(wire: Any, connections: Connections) -> uvicorn.Config:
 @click.option("--org", type=click.Path(path_type=Path), help="What the org holds (TOML).")
 @click.option("--store", type=click.Path(path_type=Path), help="Keep the org in this SQLite file.")
 @click.option("--idle-stop", type=click.FloatRange(min=0), help="Stop after SECONDS without calls.")
-def main(port: int, org: Path | None, store: Path | None, idle_stop: float | None) -> None:
+@click.option("--tls", is_flag=True, help="Serve https with a self-signed certificate.")
+@click.option(
+    "--tls-certificate",
+    type=click.Path(path_type=Path),
+    help="Write the certificate's PEM here, for clients to trust (implies --tls).",
+)
+def main(
+    port: int,
+    org: Path | None,
+    store: Path | None,
+    idle_stop: float | None,
+    tls: bool,
+    tls_certificate: Path | None,
+) -> None:
     """Serve the org emulator on loopback."""
-    serve(port=port, org=org, store=store, idle_stop=idle_stop)
+    wanted = Tls(tls_certificate) if tls or tls_certificate else None
+    serve(port=port, org=org, store=store, idle_stop=idle_stop, tls=wanted)
 
 
 if __name__ == "__main__":

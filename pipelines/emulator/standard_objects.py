@@ -318,6 +318,8 @@ def setup_objects() -> list[SObject]:
             flag("IsSandbox", "Is Sandbox"),
             text("InstanceName", "Instance Name", 5),
             text("NamespacePrefix", "Namespace Prefix", 15),
+            # sf asks for it before every command; an org that is no trial has none.
+            Field("TrialExpirationDate", "Trial Expiration Date", "datetime"),
             picklist("OrganizationType", "Edition", ("Enterprise Edition",), length=40),
             picklist("DefaultLeadAccess", "Default Lead Access", ("ReadEditTransfer",), length=40),
         ),

@@ -22,8 +22,9 @@ create table if not exists emulator_meta (key text primary key, value text);
 create table if not exists emulator_sequences (prefix text primary key, next integer not null);
 create table if not exists emulator_given_ids (
     prefix text not null, number integer not null, primary key (prefix, number)) without rowid;
-create table if not exists emulator_sessions (
-    token text primary key, user_id text not null, is_expired integer not null default 0);
+create table if not exists emulator_logins (
+    token text primary key, user_id text not null, consumer_key text not null,
+    opened_at real not null, used_at real not null);
 create table if not exists emulator_cursors (
     locator text primary key, query text not null, include_deleted integer not null,
     total integer not null, page_size integer not null);
@@ -43,6 +44,10 @@ create table if not exists emulator_jobs (
 create table if not exists emulator_job_data (
     job_id text not null, piece integer not null, data blob not null,
     primary key (job_id, piece));
+create table if not exists emulator_async_jobs (id text primary key, info text not null);
+create table if not exists emulator_async_batches (
+    id text primary key, job_id text not null, info text not null, request blob not null,
+    result text not null);
 create table if not exists emulator_job_results (
     job_id text not null, kind text not null, chunk integer not null, body blob not null,
     primary key (job_id, kind, chunk));

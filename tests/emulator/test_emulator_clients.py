@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
+    SalesforceGeneralError,
     SalesforceMalformedRequest,
     SalesforceMoreThanOneRecord,
     SalesforceResourceNotFound,
@@ -127,3 +131,123 @@ def test_it_sends_collections(sf):
     body = {"records": [{"attributes": {"type": "Lead"}, "LastName": "L", "Company": "C"}] * 2}
     rows = sf.restful("composite/sobjects", method="POST", json=body)
     assert [row["success"] for row in rows] == [True, True]
+
+
+def test_it_logs_in_by_jwt(org_of, tmp_path):
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    app = '[[app]]\nconsumer_key = "jwt"\nconsumer_secret = "x"\n'
+    org = org_of(f'{app}public_key = """{public.decode()}"""\n')
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("https://", Loopback(org.url))
+        person = {"username": "integration@test.example", "consumer_key": "jwt"}
+        assert Salesforce(**person, privatekey=secret, session=session, domain="test").limits()
+
+
+def test_it_asks_what_the_org_is(sf):
+    assert sf.is_sandbox() is True
+    assert {one["name"] for one in sf.describe()["sobjects"]} >= {"Lead", "Contact", "User"}
+    assert sf.oauth2("userinfo")["preferred_username"] == "integration@test.example"
+    assert sf.Lead.metadata()["objectDescribe"]["keyPrefix"] == "00Q"
+    items = sf.Lead.describe_layout("012000000000000AAA")["detailLayoutSections"][0]["layoutRows"]
+    assert "Company" in {row["layoutItems"][0]["layoutComponents"][0]["value"] for row in items}
+    with pytest.raises(SalesforceResourceNotFound):
+        sf.Lead.describe_layout("012000000000001AAA")
+
+
+def test_it_asks_what_was_updated_and_deleted(sf):
+    kept, gone = (sf.Lead.create({"LastName": "L", "Company": "C"})["id"] for _ in range(2))
+    sf.Lead.delete(gone)
+    start, end = (datetime.now(UTC) + timedelta(minutes=n) for n in (-5, 5))
+    assert sf.Lead.updated(start, end)["ids"] == [kept]
+    deleted = sf.Lead.deleted(start, end)
+    assert [one["id"] for one in deleted["deletedRecords"]] == [gone]
+    assert sf.Lead.updated(start - timedelta(hours=2), start)["ids"] == []
+    for wrong in ((end, start), (start - timedelta(days=31), end)):
+        with pytest.raises(SalesforceMalformedRequest) as refused:
+            sf.Lead.updated(*wrong)
+        assert refused.value.content[0]["errorCode"] == "INVALID_REPLICATION_DATE"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda sf: sf.apexecute("Nothing"),
+        lambda sf: sf.toolingexecute("query/?q=SELECT+Id+FROM+ApexClass"),
+        lambda sf: sf.Lead.get_base64("00Q5e00000AbCd1EAF"),
+        lambda sf: sf.restful("tabs"),
+    ],
+    ids=["apex", "tooling", "get_base64", "tabs"],
+)
+def test_what_this_org_does_not_have_is_not_found(sf, call):
+    with pytest.raises(SalesforceResourceNotFound) as refused:
+        call(sf)
+    assert refused.value.content[0]["errorCode"] == "NOT_FOUND"
+
+
+def test_a_password_cannot_be_set_over_http(sf):
+    with pytest.raises(SalesforceGeneralError) as refused:
+        sf.set_password("0055e000001XyZ1AAK", "secret")
+    assert refused.value.status == 405
+
+
+def test_it_reads_further_pages_and_deleted_records(sf, emulated):
+    emulated.load("LastName,Company\n" + "L,C\n" * 2_100)
+    first = sf.query("SELECT Id FROM Lead")
+    by_url = sf.query_more(first["nextRecordsUrl"], identifier_is_url=True)
+    by_name = sf.query_more(first["nextRecordsUrl"].rpartition("/")[2])
+    assert len(by_url["records"]) == 100
+    assert by_name["records"] == by_url["records"]
+    sf.Lead.delete(first["records"][0]["Id"])
+    assert sf.query_all("SELECT Id FROM Lead")["totalSize"] == 2_099
+    assert sf.query_all("SELECT Id FROM Lead", include_deleted=True)["totalSize"] == 2_100
+
+
+def test_it_loads_files_in_bulk_and_reads_every_outcome(sf, tmp_path):
+    file = tmp_path / "leads.csv"
+    file.write_text("LastName,Company\nA,C\n,C\nB,C\n")
+    done = sf.bulk2.Lead.insert(csv_file=str(file), wait=0.1)[0]
+    every = sf.bulk2.Lead.get_all_ingest_records(done["job_id"])
+    assert {kind: len(rows) for kind, rows in every.items()} == {
+        "successfulRecords": 2,
+        "failedRecords": 1,
+        "unprocessedRecords": 0,
+    }
+    saved = [{"Id": row["sf__Id"]} for row in every["successfulRecords"]]
+    assert sf.bulk2.Lead.hard_delete(records=saved, wait=0.1)[0]["numberRecordsFailed"] == 0
+    assert not any("00Q" in page for page in sf.bulk2.Lead.query("SELECT Id FROM Lead", wait=0.1))
+
+
+def test_it_loads_and_reads_through_bulk_one(sf):
+    records = [{"LastName": f"n{n}", "Company": "C"} for n in range(3)] + [{"Company": "C"}]
+    made = sf.bulk.Lead.insert(records)
+    assert [one["success"] for one in made] == [True, True, True, False]
+    ids = [{"Id": one["id"]} for one in made[:3]]
+    changed = sf.bulk.Lead.update([row | {"City": "Rome"} for row in ids], use_serial=True)
+    assert all(one["success"] for one in changed)
+    keyed = [{"Person_Id__c": "p1", "LastName": "K", "Company": "C"}]
+    assert sf.bulk.Lead.upsert(keyed, "Person_Id__c", batch_size=1)[0]["created"]
+    found = sf.bulk.Lead.query("SELECT Id, City FROM Lead WHERE City = 'Rome'")
+    assert {row["Id"] for row in found} == {row["Id"] for row in ids}
+    detailed = sf.bulk.Lead.delete(ids[:1], include_detailed_results=True)
+    assert (detailed[0]["success"], detailed[0]["Id"]) == (True, ids[0]["Id"])
+    assert len(sf.bulk.Lead.query_all("SELECT Id FROM Lead")) == 4
+
+
+def test_an_empty_id_beside_another_key_is_no_target(emulated):
+    lead = emulated.lead(Person_Id__c="p1")
+    header = "Id,Person_Id__c,LastName,Company\n"
+    key = {"externalIdFieldName": "Person_Id__c"}
+    loaded = emulated.load(f"{header},p2,L,C\n{lead},p1,L,C\n", "upsert", **key)
+    assert [row["Person_Id__c"] for row in loaded.successful] == ["p2"]
+    assert loaded.errors == [
+        "INVALID_FIELD_FOR_INSERT_UPDATE:cannot specify Id in an upsert call:Id --"
+    ]

@@ -1,0 +1,173 @@
+"""Carrying out one batch of Bulk API 1.0: its records saved in order, or its query answered."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.emulator import ids, query_jobs
+from pipelines.emulator.async_forms import AsyncError, query_text, read_batch
+from pipelines.emulator.chunks import CHUNK_ROWS, Chunk, refused_fields
+from pipelines.emulator.org import Org
+from pipelines.emulator.records import Results, Saved, SaveOptions, Saver
+from pipelines.emulator.schema import SObject
+from pipelines.emulator.soql import SoqlError
+from pipelines.emulator.uploads import HeaderColumn, JobRefused, header_columns
+from pipelines.emulator.values import ABSENT, Absent, Cell, Failure, clean_column
+
+MAX_RECORDS = 10_000
+MAX_BYTES = 10_000_000
+
+Job = Mapping[str, Any]
+
+
+class Batches:
+    """Saves and answers batches; refusals of a whole batch are AsyncErrors."""
+
+    def __init__(self, org: Org, saver: Saver) -> None:
+        self._org = org
+        self._saver = saver
+
+    def query(self, job: Job, text: str) -> tuple[str, int]:
+        """The file of a query's answer, and how many records are in it."""
+        try:
+            deleted = job["operation"] == "queryAll"
+            plan = query_jobs.bulk_plan(self._org, text, deleted, job["createdById"])
+        except SoqlError as error:
+            sentence = f"Failed to process query: {error.code}: {error}"
+            raise AsyncError("InvalidBatch", sentence) from None
+        rows = self._org.store.rows(*plan.select_rows())
+        names = [".".join(column.keys) for column in plan.columns]
+        records = [plan.record(row, job["apiVersion"]) for row in rows]
+        cells = [plan.csv_cells(row) for row in rows]
+        return query_text(names, records, cells, job["contentType"]), len(rows)
+
+    def save(self, job: Job, body: bytes) -> list[dict[str, Any]]:
+        """What became of each record, in the order they came."""
+        records = read_batch(body, job["contentType"])
+        if len(records) > MAX_RECORDS:
+            sentence = f"Records ({len(records)}) exceed the limit of {MAX_RECORDS} in a batch"
+            raise AsyncError("InvalidBatch", sentence)
+        names = list(dict.fromkeys(itertools.chain.from_iterable(records)))
+        sobject = self._org.schema[job["object"]]
+        try:
+            columns = header_columns(self._org.schema, sobject, names)
+        except JobRefused as refused:
+            raise AsyncError("InvalidBatch", str(refused).removeprefix("InvalidBatch : ")) from None
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(records), CHUNK_ROWS):
+            rows = records[start : start + CHUNK_ROWS]
+            texts = [[row.get(name, "") for row in rows] for name in names]
+            answers += self._chunk(job, sobject, columns, texts, len(rows))
+        return answers
+
+    def _chunk(
+        self,
+        job: Job,
+        sobject: SObject,
+        columns: Sequence[HeaderColumn],
+        texts: Sequence[Sequence[str]],
+        size: int,
+    ) -> list[dict[str, Any]]:
+        chunk = Chunk(sobject, size)
+        with self._org.store.transaction():
+            for column, cells in zip(columns, texts, strict=True):
+                values, failures = self._values(column, cells)
+                chunk.columns[column.field.name] = values
+                for row, failure in failures.items():
+                    chunk.fail(row, failure)
+            _refuse_unwritable(chunk, job)
+            results = self._run(job, chunk)
+        return [_answer(results.get(row), chunk.failures.get(row, [])) for row in range(size)]
+
+    def _values(
+        self, column: HeaderColumn, texts: Sequence[str]
+    ) -> tuple[list[Cell], dict[int, Failure]]:
+        if column.through is None:
+            return clean_column(column.field, texts)
+        target, key = column.through
+        values: list[Cell] = []
+        failures: dict[int, Failure] = {}
+        for row, text in enumerate(texts):
+            found = self._saver.find_by_key(target, key, text) if text else []
+            values.append(found[0] if len(found) == 1 else ABSENT)
+            if text and len(found) != 1:
+                message = (
+                    f"Foreign key external ID: {text} not found for field {key.name} "
+                    f"in entity {target.name}"
+                )
+                failures[row] = Failure("INVALID_FIELD", message)
+        return values, failures
+
+    def _run(self, job: Job, chunk: Chunk) -> Results:
+        rule = self._org.owners.rules.get(job.get("assignmentRuleId") or "")
+        options = SaveOptions(job["createdById"], rule)
+        operation = job["operation"]
+        if operation == "upsert":
+            key = chunk.sobject[job["externalIdFieldName"]]
+            return self._saver.upsert(chunk, key, options)
+        if operation == "insert":
+            return self._saver.insert(chunk, options)
+        targets = _targets(chunk, operation)
+        if operation == "update":
+            return self._saver.update(chunk, targets, options)
+        return self._delete(chunk, targets)
+
+    def _delete(self, chunk: Chunk, targets: Sequence[str]) -> Results:
+        rows = chunk.alive
+        refused = self._saver.delete(chunk.sobject, [targets[row] for row in rows])
+        for position, failure in refused.items():
+            chunk.fail(rows[position], failure)
+        return {row: Saved(targets[row], False) for row in chunk.alive}
+
+
+def _refuse_unwritable(chunk: Chunk, job: Job) -> None:
+    operation = job["operation"]
+    key = job.get("externalIdFieldName") or "Id"
+    if operation in {"delete", "hardDelete"}:
+        return
+    creating = operation != "update"
+    names = [name for name in chunk.columns if name not in {key, "Id"}]
+    refused = refused_fields(chunk.sobject, names, creating=creating)
+    for row in chunk.alive if refused is not None else ():
+        chunk.fail(row, refused)  # type: ignore[arg-type]  # not None, or there is no row
+    if creating and (operation == "insert" or key != "Id"):
+        _refuse_ids(chunk, operation)
+
+
+def _refuse_ids(chunk: Chunk, operation: str) -> None:
+    """jsforce sends an Id column with every operation; only one with something in it is a fault."""
+    message = f"cannot specify Id in an {operation} call"
+    cells = chunk.columns.pop("Id", [])
+    for row in chunk.alive:
+        if cells and not isinstance(cells[row], Absent) and cells[row] is not None:
+            chunk.fail(row, Failure("INVALID_FIELD_FOR_INSERT_UPDATE", message, ("Id",)))
+
+
+def _targets(chunk: Chunk, operation: str) -> list[str]:
+    cells = chunk.columns.pop("Id", None) or [ABSENT] * chunk.size
+    targets = ["" if isinstance(c, Absent) or c is None else str(c) for c in cells]
+    for row in chunk.alive:
+        if not targets[row]:
+            message = f"Id not specified in an {operation} call"
+            chunk.fail(row, Failure("MISSING_ARGUMENT", message, ("Id",)))
+    return [ids.normalised(target) or "" for target in targets]
+
+
+def _answer(saved: Saved | None, failures: Sequence[Failure]) -> dict[str, Any]:
+    errors = [
+        {
+            "statusCode": failure.code,
+            "message": failure.message,
+            "fields": list(failure.fields),
+            "extendedErrorDetails": None,
+        }
+        for failure in failures
+    ]
+    return {
+        "success": saved is not None,
+        "created": saved is not None and saved.created,
+        "id": saved.id if saved is not None else None,
+        "errors": errors,
+    }

@@ -1,0 +1,289 @@
+"""Bulk API 1.0, which older clients load through: jobs in XML or JSON, batches in three forms."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+import requests
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipelines.emulator.async_forms import AsyncError, read_batch, read_info
+
+SPACE = 'xmlns="http://www.force.com/2009/06/asyncapi/dataload"'
+TYPES = {"CSV": "text/csv", "XML": "application/xml", "JSON": "application/json"}
+RULE = """
+[[queue]]
+developer_name = "DACH"
+name = "DACH"
+objects = ["Lead"]
+[[assignment_rule]]
+name = "Routing"
+id = "01Q000000000001"
+active = true
+[[assignment_rule.entry]]
+when = { Country = "DE" }
+assign_to = "queue:DACH"
+"""
+
+
+class Old:
+    """A client of 1.0: its own header for the session, and no other."""
+
+    def __init__(self, org):
+        self.url = f"{org.url}/services/async/60.0/job"
+        self.headers = {"X-SFDC-Session": org.http.headers["Authorization"].removeprefix("Bearer ")}
+
+    def ask(self, path="", body=None, kind="XML"):
+        headers = self.headers | {"Content-Type": f"{TYPES[kind]}; charset=UTF-8"}
+        method = "GET" if body is None else "POST"
+        data = body.encode() if body is not None else None
+        return requests.request(method, self.url + path, data=data, headers=headers, timeout=30)
+
+    def xml(self, path="", body=None):
+        answer = self.ask(path, body)
+        assert answer.status_code in {200, 201}, answer.text
+        root = ElementTree.fromstring(answer.text)  # noqa: S314 - our own emulator's
+        return {part.tag.rpartition("}")[2]: part.text for part in root}
+
+    def job(self, operation="insert", kind="CSV", **more):
+        asked = {"operation": operation, "object": "Lead"} | more | {"contentType": kind}
+        inner = "".join(f"<{name}>{text}</{name}>" for name, text in asked.items())
+        return self.xml(body=f"<jobInfo {SPACE}>{inner}</jobInfo>")["id"]
+
+    def load(self, body, operation="insert", kind="CSV", **more):
+        """The text of a batch's results."""
+        job = self.job(operation, kind, **more)
+        answer = self.ask(f"/{job}/batch", body, kind)
+        assert answer.status_code == 201, answer.text
+        batch = self.ask(f"/{job}/batch").text.partition("<id>")[2].partition("</id>")[0]
+        self.xml(f"/{job}", f"<jobInfo {SPACE}><state>Closed</state></jobInfo>")
+        return self.ask(f"/{job}/batch/{batch}/result").text
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture
+def old(org):
+    return Old(org)
+
+
+def test_a_csv_batch_is_answered_row_by_row_in_its_own_order(old, org):
+    done = rows(old.load("LastName,Company\nA,C\n,C\nB,C\n"))
+    assert [row["Success"] for row in done] == ["true", "false", "true"]
+    assert [row["Created"] for row in done] == ["true", "false", "true"]
+    assert (
+        done[1]["Error"]
+        == "REQUIRED_FIELD_MISSING:Required fields are missing: [LastName]:LastName --"
+    )
+    assert org.rows("SELECT LastName FROM Lead ORDER BY LastName") == [
+        {"LastName": "A"},
+        {"LastName": "B"},
+    ]
+
+
+def test_an_xml_batch_is_answered_in_xml(old, org):
+    sent = (
+        f'<sObjects {SPACE} xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+        "<sObject><LastName>A &amp; B</LastName><Company>C</Company></sObject>"
+        "<sObject><LastName>D</LastName><Company>C</Company>"
+        '<City xsi:nil="true"/></sObject><sObject><Company>C</Company></sObject></sObjects>'
+    )
+    told = old.load(sent, kind="XML")
+    assert told.count("<success>true</success>") == 2
+    assert "<statusCode>REQUIRED_FIELD_MISSING</statusCode>" in told
+    assert org.rows("SELECT LastName FROM Lead WHERE LastName LIKE 'A%'") == [{"LastName": "A & B"}]
+
+
+def test_a_json_batch_is_answered_in_json(old, org):
+    sent = [{"LastName": "A", "Company": "C", "NumberOfEmployees": 7, "City": None}, {"City": "x"}]
+    done = json.loads(old.load(json.dumps(sent), kind="JSON"))
+    assert [one["success"] for one in done] == [True, False]
+    assert done[1]["errors"][0]["statusCode"] == "REQUIRED_FIELD_MISSING"
+    assert org.rows("SELECT NumberOfEmployees FROM Lead") == [{"NumberOfEmployees": 7}]
+
+
+def test_update_upsert_and_delete(old, org):
+    lead = org.lead(Person_Id__c="p1")
+    assert "true" in old.load(f"Id,City\n{lead},Rome\n", "update")
+    key = {"externalIdFieldName": "Person_Id__c"}
+    upserted = rows(old.load("Person_Id__c,LastName,Company\np1,L,C\np2,M,C\n", "upsert", **key))
+    assert [row["Created"] for row in upserted] == ["false", "true"]
+    assert org.rows("SELECT City FROM Lead WHERE Person_Id__c = 'p1'") == [{"City": "Rome"}]
+    assert rows(old.load(f"Id\n{lead}\n", "delete"))[0]["Success"] == "true"
+    assert rows(old.load(f"Id\n{lead}\n", "delete"))[0]["Error"].startswith("ENTITY_IS_DELETED")
+
+
+def test_an_owner_may_be_named_by_another_key(old, org_of):
+    org = org_of('[[user]]\nusername = "ada@test.example"\nname = "Ada Byron"\n')
+    sent = "LastName,Company,User:Owner.Username\nL,C,ada@test.example\nM,C,nobody@x.example\n"
+    done = rows(Old(org).load(sent))
+    assert [row["Success"] for row in done] == ["true", "false"]
+    assert org.rows("SELECT Owner.Name FROM Lead")[0]["Owner"]["Name"] == "Ada Byron"
+
+
+def test_an_assignment_rule_runs_where_the_job_names_one(org_of):
+    org = org_of(RULE)
+    old = Old(org)
+    old.load("LastName,Company,Country\nA,C,DE\n", assignmentRuleId="01Q000000000001")
+    old.load("LastName,Company,Country\nB,C,DE\n")
+    found = org.rows("SELECT Owner.Name FROM Lead ORDER BY LastName")
+    assert [row["Owner"]["Name"] for row in found] == ["DACH", "Integration User"]
+
+
+def test_a_query_lists_its_files_and_gives_them(old, org):
+    org.lead(LastName="A"), org.lead(LastName="B")
+    job = old.job("query")
+    batch = old.xml(f"/{job}/batch", "SELECT LastName, Company FROM Lead ORDER BY LastName")["id"]
+    file = old.xml(f"/{job}/batch/{batch}/result")["result"]
+    text = old.ask(f"/{job}/batch/{batch}/result/{file}").text
+    assert [row["LastName"] for row in rows(text)] == ["A", "B"]
+
+
+def test_a_query_that_finds_nothing_says_so_in_the_words_clients_look_for(old):
+    job = old.job("query")
+    batch = old.xml(f"/{job}/batch", "SELECT LastName FROM Lead")["id"]
+    file = old.xml(f"/{job}/batch/{batch}/result")["result"]
+    answer = old.ask(f"/{job}/batch/{batch}/result/{file}")
+    assert answer.text == "Records not found for this query"
+
+
+@pytest.mark.parametrize(
+    ("batch", "told"),
+    [
+        ("Nope,Company\nx,C\n", "InvalidBatch : Field name not found : Nope"),
+        ('LastName,Company\n"x,C\n', "InvalidBatch : Failed to parse CSV"),
+        ("LastName,Company\nx\n", "InvalidBatch : Failed to parse CSV. header = 2 row = 1"),
+    ],
+)
+def test_a_batch_that_cannot_be_read_fails_as_a_whole(old, org, batch, told):
+    job = old.job()
+    sent = old.xml(f"/{job}/batch", batch)
+    shown = old.xml(f"/{job}/batch/{sent['id']}")
+    assert shown["state"] == "Failed"
+    assert shown["stateMessage"].startswith(told)
+    assert old.xml(f"/{job}")["numberBatchesFailed"] == "1"
+    assert org.rows("SELECT Id FROM Lead") == []
+
+
+def test_a_closed_job_takes_no_batch(old):
+    job = old.job()
+    closed = old.xml(f"/{job}", f"<jobInfo {SPACE}><state>Closed</state></jobInfo>")
+    assert closed["state"] == "Closed"
+    refused = old.ask(f"/{job}/batch", "LastName,Company\nA,C\n", "CSV")
+    assert refused.status_code == 400
+    assert "<exceptionCode>InvalidJobState</exceptionCode>" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"operation": "explode", "object": "Lead"}, "InvalidJob"),
+        ({"operation": "insert", "object": "Nothing"}, "InvalidEntity"),
+        ({"operation": "upsert", "object": "Lead", "externalIdFieldName": "City"}, "InvalidJob"),
+        ({"operation": "insert", "object": "Lead", "contentType": "ZIP_CSV"}, "InvalidJob"),
+    ],
+)
+def test_a_job_that_makes_no_sense_is_refused(old, asked, code):
+    refused = old.ask(body=json.dumps(asked), kind="JSON")
+    assert (refused.status_code, refused.json()["exceptionCode"]) == (400, code)
+
+
+def test_a_session_that_is_over_is_said_in_the_words_of_this_api(old):
+    old.headers = {"X-SFDC-Session": "over"}
+    refused = old.ask(body=f"<jobInfo {SPACE}></jobInfo>")
+    assert refused.status_code == 400
+    assert "<exceptionCode>InvalidSessionId</exceptionCode>" in refused.text
+
+
+def test_what_was_sent_can_be_read_back(old):
+    job = old.job()
+    batch = old.xml(f"/{job}/batch", "LastName,Company\nZoë,C\n")["id"]
+    assert old.ask(f"/{job}/batch/{batch}/request").content.decode() == (
+        "LastName,Company\nZoë,C\n"
+    )
+
+
+def test_a_session_can_be_made_to_end_in_the_middle(old, org):
+    org.faults({"match": "POST */job/*/batch", "fault": "expire_session"})
+    refused = old.ask(f"/{old.job()}/batch", "LastName,Company\nA,C\n", "CSV")
+    assert "<exceptionCode>InvalidSessionId</exceptionCode>" in refused.text
+    assert org.log_in().rows("SELECT Id FROM Lead") == []
+
+
+def test_its_requests_count_against_the_day(org_of):
+    org = org_of("[limits]\ndaily_api_requests = 2\n")
+    old = Old(org)
+    old.job(), old.job()
+    refused = old.ask(body=f"<jobInfo {SPACE}></jobInfo>")
+    assert "<exceptionCode>ExceededQuota</exceptionCode>" in refused.text
+
+
+def test_a_batch_with_a_document_type_is_refused(old):
+    job = old.job(kind="XML")
+    batch = old.xml(f"/{job}/batch", '<!DOCTYPE x [<!ENTITY a "b">]><sObjects/>')
+    assert old.xml(f"/{job}/batch/{batch['id']}")["state"] == "Failed"
+
+
+def test_a_related_record_may_be_named_in_json(org_of):
+    org = org_of('[[user]]\nusername = "ada@test.example"\nname = "Ada Byron"\n')
+    owner = {"attributes": {"type": "User"}, "Username": "ada@test.example"}
+    sent = [{"LastName": "L", "Company": "C", "Owner": owner}]
+    assert json.loads(Old(org).load(json.dumps(sent), kind="JSON"))[0]["success"]
+    assert org.rows("SELECT Owner.Name FROM Lead")[0]["Owner"]["Name"] == "Ada Byron"
+
+
+def test_a_field_that_cannot_be_written_fails_its_rows(old):
+    done = rows(old.load("LastName,Company,CreatedDate\nL,C,2026-01-01T00:00:00Z\n"))
+    assert done[0]["Error"].startswith("INVALID_FIELD_FOR_INSERT_UPDATE")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/nothing/batch", "/x/y/z"])
+def test_what_is_not_there_is_refused(old, path):
+    assert old.ask(path).status_code == 400
+
+
+def test_a_query_may_be_answered_in_xml_and_json(old, org):
+    org.lead(LastName="A & B")
+    for kind, wanted in (("XML", "<LastName>A &amp; B</LastName>"), ("JSON", '"A & B"')):
+        job = old.job("query", kind)
+        batch = old.xml(f"/{job}/batch", "SELECT LastName, City, Owner.Name FROM Lead")["id"]
+        listed = old.ask(f"/{job}/batch/{batch}/result").text
+        file = listed[listed.index("752") :][:18]
+        assert wanted in old.ask(f"/{job}/batch/{batch}/result/{file}").text
+
+
+def outcome(read, *arguments, **more):
+    try:
+        return read(*arguments, **more)
+    except AsyncError:
+        return []
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["attributes", "Owner", "type", "City"]), inner, max_size=3
+        )
+    ),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(JSON_VALUES.map(json.dumps).map(str.encode) | st.binary(max_size=40))
+@example(b'[{"a":' * 3_000 + b"1" + b"}]" * 3_000)
+@example(b"<sObject>" * 3_000 + b"</sObject>" * 3_000)
+def test_any_batch_is_read_as_texts_or_refused(body):
+    for kind in TYPES:
+        for record in outcome(read_batch, body, kind):
+            assert all(isinstance(text, str) for text in [*record, *record.values()])
+    for as_json in (True, False):
+        outcome(read_info, body, as_json=as_json)
