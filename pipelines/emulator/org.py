@@ -258,7 +258,9 @@ class Org:
         moment = now()
         full_id = self._given_id(sobject, record_id or str(given.get("Id") or ""))
         audit = dict.fromkeys(("CreatedDate", "LastModifiedDate", "SystemModstamp"), moment)
-        values: dict[str, Any] = {"IsDeleted": 0} | audit | dict(given) | {"Id": full_id}
+        # A checkbox is never null, not even one that nobody speaks of.
+        flags = {f.name: f.default for f in sobject.stored_fields if f.type == "boolean"}
+        values: dict[str, Any] = flags | audit | dict(given) | {"Id": full_id}
         names = ", ".join(f'"{name}"' for name in values)
         marks = ", ".join("?" * len(values))
         parameters: Sequence[Parameter] = [

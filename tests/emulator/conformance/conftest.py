@@ -1,0 +1,48 @@
+"""Every test of a number runs against the emulator; those marked also against a real org."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ..plain_http import BASIC_ORG, Client
+from .real_org import PREFIX, SECONDS, RealClient, named
+
+MARK = "also_real_org"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A second run of the marked tests, where the environment names a real org."""
+    if metafunc.definition.get_closest_marker(MARK) and named():
+        patient = pytest.param("real_org", marks=pytest.mark.timeout(SECONDS))
+        metafunc.parametrize("org", ["emulator", patient], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def real_orgs() -> Iterator[list[RealClient]]:
+    """The clients of a real org; what they made is deleted at the end."""
+    opened: list[RealClient] = []
+    yield opened
+    if opened:
+        sweeper = RealClient(named()).log_in()
+        sweeper.jobs = [job for client in opened for job in client.jobs]
+        sweeper.clean_up()
+
+
+@pytest.fixture
+def org(request: pytest.FixtureRequest) -> Client:
+    """An org: the emulator's with what the mark says it has, or the one of the environment."""
+    if getattr(request, "param", "emulator") == "real_org":
+        return _real(request.getfixturevalue("real_orgs"))
+    mark = request.node.get_closest_marker(MARK)
+    text = mark.kwargs.get("emulator_has", "") if mark else ""
+    return Client(request.getfixturevalue("running").url).reset(BASIC_ORG + text)
+
+
+def _real(opened: list[RealClient]) -> RealClient:
+    said = named()
+    if said.get("consent") != "yes":
+        pytest.skip(f"these tests write records: set {PREFIX}CONSENT=yes to allow it")
+    opened.append(RealClient(said).log_in())
+    return opened[-1]

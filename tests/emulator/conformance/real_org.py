@@ -1,0 +1,103 @@
+"""A real org in the emulator's place: named by the environment, asked quietly, and left clean.
+
+`PERSON_SYNC_REAL_ORG_URL` names it (its My Domain URL), `PERSON_SYNC_REAL_ORG_TOKEN` or
+`PERSON_SYNC_REAL_ORG_CONSUMER_KEY` and `…_CONSUMER_SECRET` open it, and, since the tests write
+records, `PERSON_SYNC_REAL_ORG_CONSENT=yes` says that they may.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import requests
+
+from ..plain_http import RUN, Client
+
+PREFIX = "PERSON_SYNC_REAL_ORG_"
+# A queue may wait for minutes in a real org, and a poll there is a request of its allowance.
+SECONDS = 900
+# No rule mails anybody, and no duplicate rule of the org's own stands in a test's way.
+QUIET = {"Sforce-Auto-Assign": "false", "Sforce-Duplicate-Rule-Header": "allowSave=true"}
+
+
+def named(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What the environment says of a real org, empty where it names none."""
+    said = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and value
+    }
+    return said if "url" in said else {}
+
+
+class RealClient(Client):
+    """A client of an org that is not ours: it skips what it lacks, and remembers what it made."""
+
+    patience = 120.0
+    deadline = float(SECONDS - 60)
+    pause = 2.0
+
+    def __init__(self, said: Mapping[str, str]) -> None:
+        super().__init__(said["url"].rstrip("/"))
+        self.said = said
+        self.http.headers.update(QUIET)
+        self.jobs: list[str] = []
+        listed = requests.get(f"{self.url}/services/data/", timeout=self.patience).json()
+        self.version = max((entry["version"] for entry in listed), key=float)
+        # Polls of another emulator, as when this is tried without a real org, need not be slow.
+        if self.url.startswith("http://"):
+            self.pause = Client.pause
+
+    def needs(self, found: object, reason: str) -> None:
+        """Skip a test for which this org lacks something."""
+        if not found:
+            pytest.skip(reason)
+
+    def log_in(self) -> RealClient:
+        """Open a session by what the environment gave."""
+        if "token" in self.said:
+            token = self.said["token"]
+        else:
+            answer = self.token(**self.credentials())
+            assert answer.status_code == 200, f"the real org refused the login: {answer.text}"
+            token = answer.json()["access_token"]
+        self.http.headers["Authorization"] = f"Bearer {token}"
+        return self
+
+    def credentials(self) -> dict[str, str]:
+        """The form of a client-credentials login."""
+        both = {"consumer_key", "consumer_secret"}
+        self.needs(both <= set(self.said), f"{PREFIX}CONSUMER_KEY and _CONSUMER_SECRET are not set")
+        return {
+            "grant_type": "client_credentials",
+            "client_id": self.said["consumer_key"],
+            "client_secret": self.said["consumer_secret"],
+        }
+
+    def call(self, method: str, path: str, version: str = "", **more: Any) -> requests.Response:
+        """As any client's, remembering the jobs that it opens."""
+        answer = super().call(method, path, version, **more)
+        if method == "POST" and path in {"/jobs/ingest", "/jobs/query"} and answer.ok:
+            self.jobs.append(f"{path}/{answer.json()['id']}")
+        return answer
+
+    def clean_up(self) -> None:
+        """Delete the jobs of this client, and every lead and contact of this run."""
+        for job in self.jobs:
+            if self.call("DELETE", job).status_code == 400:
+                self.call("PATCH", job, json={"state": "Aborted"})
+                self.call("DELETE", job)
+        for name in ("Lead", "Contact"):
+            self._delete_all(name)
+
+    def _delete_all(self, name: str) -> None:
+        where = f"LastName LIKE '{RUN}%'" + (f" OR Company LIKE '{RUN}%'" if name == "Lead" else "")
+        found = [row["Id"] for row in self.rows(f"SELECT Id FROM {name} WHERE {where}")]
+        for start in range(0, len(found), 200):
+            ids = ",".join(found[start : start + 200])
+            self.call("DELETE", f"/composite/sobjects?ids={ids}&allOrNone=false")
+        left = self.rows(f"SELECT COUNT(Id) n FROM {name} WHERE {where}")[0]["n"]
+        assert left == 0, f"{left} records of {RUN} are left in the org"

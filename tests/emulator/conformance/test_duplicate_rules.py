@@ -1,0 +1,151 @@
+"""Numbers 25, 26, 46, 58: who is taken for a duplicate, and how the refusal reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..orgs import ALLOW, ASK, TWIN, duplicate_rule, error_of
+
+USE_ONE = "Use one of these records?"
+IN_BULK = f"DUPLICATES_DETECTED:{USE_ONE}:--"
+ALERT = duplicate_rule("alert")
+
+
+def twin_of(org):
+    """Somebody who is in the org, as the org's own rule must find them."""
+    person = {"FirstName": "Ada", "LastName": org.mark, "Email": f"{org.mark}@example.com"}
+    person |= {"Company": org.mark}
+    made = org.create(_headers=ALLOW, **person)
+    assert made.status_code == 201
+    again = org.create(_headers=ASK, **person)
+    org.needs(again.status_code == 400, "no active duplicate rule of the org alerts on a twin")
+    return person, made.json()["id"], again
+
+
+@pytest.mark.also_real_org(emulator_has=ALERT)
+def test_25_an_alert_refuses_a_duplicate_and_says_of_whom(org):
+    _, known, answer = twin_of(org)
+    refused = error_of(answer)
+    assert set(refused) == {"duplicateResult", "errorCode", "message"}
+    assert refused["errorCode"] == "DUPLICATES_DETECTED"
+    result = refused["duplicateResult"]
+    assert (result["allowSave"], result["duplicateRuleEntityType"]) == (True, "Lead")
+    assert result["errorMessage"] == refused["message"]
+    records = [m["record"] for m in result["matchResults"][0]["matchRecords"]]
+    assert [record["Id"] for record in records] == [known]
+    assert records[0]["attributes"]["type"] == "Lead"
+    assert records[0]["attributes"]["url"].endswith(f"/sobjects/Lead/{known}")
+
+
+@pytest.mark.also_real_org(emulator_has=ALERT)
+def test_25_an_alert_may_be_overridden(org):
+    person, _, _ = twin_of(org)
+    assert org.create(_headers=ALLOW, **person).status_code == 201
+    more = "allowSave=true; includeRecordDetails=false; runAsCurrentUser=true"
+    assert org.create(_headers={"Sforce-Duplicate-Rule-Header": more}, **person).status_code == 201
+
+
+def test_25_the_alert_text_of_a_new_org(org_of):
+    refused = error_of(org_of(ALERT).create(**TWIN))
+    assert refused["message"] == refused["duplicateResult"]["errorMessage"] == USE_ONE
+
+
+def test_25_a_rule_that_only_allows_says_nothing(org_of):
+    assert org_of(duplicate_rule("allow")).create(**TWIN).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        ({"FirstName": "A."}, True),
+        ({"FirstName": None}, True),
+        ({"FirstName": "Bob"}, False),
+        ({"LastName": "Byron"}, False),
+        ({"Email": "other@engines.example"}, False),
+    ],
+)
+def test_25_how_alike_two_persons_must_be(org_of, other, found):
+    answer = org_of(ALERT).create(**(TWIN | other))
+    assert answer.status_code == (400 if found else 201)
+
+
+def test_25_the_same_name_and_phone_is_a_duplicate_too(org_of):
+    org = org_of(ALERT)
+    caller = {"LastName": "Ring", "FirstName": "Robert", "Company": "C", "Phone": "(0151) 123-4"}
+    assert org.create(_headers=ALLOW, **caller).status_code == 201
+    assert org.create(**(caller | {"Phone": "01511234", "FirstName": "Bob"})).status_code == 400
+
+
+@pytest.mark.parametrize("header", [{}, ALLOW])
+def test_26_a_block_ignores_allow_save(org_of, header):
+    org = org_of(duplicate_rule("block"))
+    refused = error_of(org.create(_headers=header, **TWIN))
+    assert refused["errorCode"] == "DUPLICATES_DETECTED"
+    assert refused["duplicateResult"]["allowSave"] is False
+
+
+@pytest.mark.parametrize("action", ["block", "alert"])
+def test_26_bulk_can_override_neither_kind(org_of, action):
+    org = org_of(duplicate_rule(action))
+    text = "FirstName,LastName,Company,Email\nAda,Lovelace,E,ada@engines.example\n"
+    job = org.open_job()
+    assert org.put(job, text).status_code == 201
+    closed = org.call(
+        "PATCH", f"/jobs/ingest/{job}", json={"state": "UploadComplete"}, headers=ALLOW
+    )
+    assert closed.status_code == 200
+    assert org.wait(job)["numberRecordsFailed"] == 1
+    assert IN_BULK in org.result(job, "failedResults")
+
+
+@pytest.mark.also_real_org(emulator_has=ALERT)
+def test_26_a_bulk_row_that_meets_an_alert_fails(org):
+    person, _, refused = twin_of(org)
+    loaded = org.load(f"{','.join(person)}\n{','.join(person.values())}\n")
+    assert loaded.errors == [f"DUPLICATES_DETECTED:{error_of(refused)['message']}:--"]
+
+
+def test_26_a_rule_that_only_allows_lets_bulk_pass(org_of):
+    text = "FirstName,LastName,Company,Email\nAda,Lovelace,E,ada@engines.example\n"
+    assert org_of(duplicate_rule("allow")).load(text).errors == []
+
+
+def test_46_twins_in_one_chunk_pass_and_across_chunks_do_not(org_of):
+    org = org_of(ALERT)
+    twin = "Grace,Hopper,Navy,grace@navy.example\n"
+    others = "".join(f"Other,Person{n},C,o{n}@x.example\n" for n in range(198))
+    loaded = org.load("FirstName,LastName,Company,Email\n" + twin * 2 + others + twin)
+    assert len([r for r in loaded.successful if r["LastName"] == "Hopper"]) == 2
+    assert loaded.errors == [IN_BULK]
+
+
+def test_46_twins_in_one_collection_pass_and_in_the_next_do_not(org_of):
+    org = org_of(ALERT)
+    grace = {"FirstName": "Grace", "LastName": "Hopper", "Company": "C", "Email": "g@navy.example"}
+    body = {"records": [{"attributes": {"type": "Lead"}} | grace] * 2}
+    first, second = (org.call("POST", "/composite/sobjects", json=body).json() for _ in range(2))
+    assert [row["success"] for row in first] == [True, True]
+    assert [row["errors"][0]["statusCode"] for row in second] == ["DUPLICATES_DETECTED"] * 2
+
+
+@pytest.mark.parametrize(
+    ("version", "key"), [("37.0", "duplicateResut"), ("51.0", "duplicateResut")]
+)
+@pytest.mark.also_real_org(emulator_has=ALERT)
+def test_58_older_versions_misspell_the_duplicate_result(org, version, key):
+    person, _, _ = twin_of(org)
+    old = org.call("POST", "/sobjects/Lead", json=person, version=version, headers=ASK)
+    assert key in error_of(old)
+
+
+@pytest.mark.also_real_org(emulator_has=ALERT)
+def test_58_from_version_60_it_is_spelt_right(org):
+    person, _, _ = twin_of(org)
+    new = org.call("POST", "/sobjects/Lead", json=person, version="60.0", headers=ASK)
+    assert "duplicateResult" in error_of(new)
+
+
+@pytest.mark.parametrize(("until", "key"), [(52.0, "duplicateResult"), (55.0, "duplicateResut")])
+def test_58_in_between_a_switch_decides(org_of, until, key):
+    org = org_of(ALERT + f"[behaviour]\nmisspelt_duplicate_result_until = {until}\n")
+    assert key in error_of(org.call("POST", "/sobjects/Lead", json=TWIN, version="55.0"))

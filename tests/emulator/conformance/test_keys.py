@@ -1,0 +1,156 @@
+"""Numbers 27 to 30: upsert by a key, and what becomes of a key that is there already."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..orgs import error_of, person_key
+
+
+def upsert(org, key, **body):
+    address = key.replace("/", "%2F")
+    return org.call("PATCH", f"/sobjects/Lead/Person_Id__c/{address}", json=body)
+
+
+@pytest.mark.also_real_org
+def test_27_upsert_by_the_unique_key_never_makes_a_second_record(org):
+    key = person_key(org)
+    first = upsert(org, key, LastName="L", Company=org.mark)
+    made = first.json()["id"]
+    assert first.status_code == 201
+    assert first.json() == {"id": made, "success": True, "errors": [], "created": True}
+    again = upsert(org, key, LastName="M", Company=org.mark)
+    assert again.status_code == 200
+    assert again.json() == {"id": made, "success": True, "errors": [], "created": False}
+    assert org.leads("Id", "LastName", "Person_Id__c") == [
+        {"Id": made, "LastName": "M", "Person_Id__c": key}
+    ]
+
+
+@pytest.mark.also_real_org
+def test_27_before_version_46_a_repeated_upsert_says_nothing(org):
+    path = f"/sobjects/Lead/Person_Id__c/{person_key(org).replace('/', '%2F')}"
+    body = {"LastName": "L", "Company": org.mark}
+    asked = [org.call("PATCH", path, json=body, version="45.0") for _ in range(2)]
+    assert [answer.status_code for answer in asked] == [201, 204]
+
+
+@pytest.mark.also_real_org
+def test_27_update_only_never_creates(org):
+    path = f"/sobjects/Lead/Person_Id__c/{person_key(org).replace('/', '%2F')}?updateOnly=true"
+    body = {"LastName": "L", "Company": org.mark}
+    assert org.call("PATCH", path, json=body).status_code == 404
+    assert org.leads() == []
+
+
+@pytest.mark.also_real_org
+def test_27_a_field_that_is_no_key_is_not_found(org):
+    body = {"LastName": "L", "Company": org.mark}
+    unknown = error_of(org.call("PATCH", "/sobjects/Lead/City/Rome", json=body), 404)
+    assert unknown == {
+        "errorCode": "NOT_FOUND",
+        "message": "Provided external ID field does not exist or is not accessible: City",
+    }
+
+
+def test_27_the_key_stands_in_the_address_and_not_in_the_body(org):
+    twice = upsert(org, "p1", LastName="L", Company="C", Person_Id__c="p1")
+    assert error_of(twice)["errorCode"] == "INVALID_FIELD"
+
+
+@pytest.mark.also_real_org
+def test_28_a_repeated_unique_value_names_the_record_in_15_characters(org):
+    key = person_key(org)
+    made = org.lead(Person_Id__c=key)
+    refused = error_of(org.create(LastName="L", Company=org.mark, Person_Id__c=key))
+    assert refused == {
+        "errorCode": "DUPLICATE_VALUE",
+        "message": "duplicate value found: Person_Id__c duplicates value on record with id: "
+        f"{made[:15]}",
+        "fields": [],
+    }
+    loaded = org.load(f"LastName,Company,Person_Id__c\nL,{org.mark},{key}\n")
+    assert loaded.errors == [f"DUPLICATE_VALUE:{refused['message']}:--"]
+
+
+def test_28_a_key_is_compared_in_any_case_and_within_a_chunk(org):
+    org.lead(Person_Id__c="p1")
+    refused = error_of(org.create(LastName="L", Company="C", Person_Id__c="P1"))
+    assert refused["errorCode"] == "DUPLICATE_VALUE"
+    loaded = org.load("LastName,Company,Person_Id__c\nL,C,p1\nM,C,p2\nN,C,p2\n")
+    assert len(loaded.successful) == 1
+    assert [error.partition(":")[0] for error in loaded.errors] == ["DUPLICATE_VALUE"] * 2
+
+
+@pytest.mark.also_real_org
+def test_28_a_deleted_record_gives_its_key_back(org):
+    key = person_key(org)
+    org.call("DELETE", f"/sobjects/Lead/{org.lead(Person_Id__c=key)}")
+    assert org.create(LastName="L", Company=org.mark, Person_Id__c=key).status_code == 201
+
+
+@pytest.mark.also_real_org
+def test_29_an_ambiguous_key_is_300_with_the_addresses(org):
+    email = f"{org.mark.lower()}@example.com"
+    ids = {org.lead(Email=email, LastName=name) for name in ("One", "Other")}
+    answer = org.call("PATCH", f"/sobjects/Lead/Email/{email}", json={"City": "R"})
+    assert answer.status_code == 300
+    assert {url.rpartition("/")[2] for url in answer.json()} == ids
+    assert all(url.startswith("/services/data/v") for url in answer.json())
+    assert [row["City"] for row in org.leads("City")] == [None, None]
+
+
+def test_29_an_ambiguous_external_id_is_300_too(org_of):
+    field = '[[field]]\nobject = "Lead"\nname = "Old_Id__c"\nexternal_id = true\n'
+    org = org_of(field)
+    ids = {org.lead(Old_Id__c="o1") for _ in range(2)}
+    for method, body in (("PATCH", {"City": "R"}), ("GET", None), ("DELETE", None)):
+        answer = org.call(method, "/sobjects/Lead/Old_Id__c/o1", json=body)
+        assert answer.status_code == 300
+        assert {url.rpartition("/")[2] for url in answer.json()} == ids
+
+
+@pytest.mark.also_real_org
+def test_29_in_bulk_and_in_collections_it_is_a_failed_row(org):
+    email = f"{org.mark.lower()}@example.com"
+    lead = {"LastName": "L", "Company": org.mark, "Email": email}
+    for name in ("One", "Other"):
+        org.lead(Email=email, LastName=name)
+    loaded = org.load(
+        f"{','.join(lead)}\n{','.join(lead.values())}\n", "upsert", externalIdFieldName="Email"
+    )
+    assert [error.partition(":")[0] for error in loaded.errors] == ["DUPLICATE_EXTERNAL_ID"]
+    body = {"records": [{"attributes": {"type": "Lead"}} | lead]}
+    (row,) = org.call("PATCH", "/composite/sobjects/Lead/Email", json=body).json()
+    assert row["errors"][0]["statusCode"] == "DUPLICATE_EXTERNAL_ID"
+
+
+@pytest.mark.also_real_org
+def test_30_two_rows_of_one_collection_with_one_key_both_fail(org):
+    key = person_key(org)
+    lead = {"attributes": {"type": "Lead"}, "LastName": "L", "Company": org.mark}
+    records = [lead | {"Person_Id__c": k} for k in (key, key, f"{key}x")]
+    answer = org.call("PATCH", "/composite/sobjects/Lead/Person_Id__c", json={"records": records})
+    assert answer.status_code == 200
+    assert [row["success"] for row in answer.json()] == [False, False, True]
+    for row in answer.json()[:2]:
+        assert row["errors"][0]["statusCode"] == "DUPLICATE_VALUE"
+        assert row["errors"][0]["message"] == f"Duplicate external id specified: {key}"
+    assert answer.json()[2]["created"] is True
+
+
+@pytest.mark.also_real_org
+def test_30_two_rows_of_one_chunk_with_one_key_both_fail(org):
+    key = person_key(org)
+    rows = "".join(f"{n},{org.mark},{k}\n" for n, k in (("L", key), ("M", key), ("N", f"{key}x")))
+    text = f"LastName,Company,Person_Id__c\n{rows}"
+    loaded = org.load(text, "upsert", externalIdFieldName="Person_Id__c")
+    wanted = f"DUPLICATE_VALUE:Duplicate external id specified: {key}:Person_Id__c --"
+    assert loaded.errors == [wanted, wanted]
+    assert [row["LastName"] for row in loaded.successful] == ["N"]
+
+
+def test_30_keys_are_the_same_in_any_case(org):
+    text = "LastName,Company,Person_Id__c\nL,C,p1\nM,C,P1\nN,C,p2\n"
+    loaded = org.load(text, "upsert", externalIdFieldName="person_id__C")
+    assert len(loaded.errors) == 2

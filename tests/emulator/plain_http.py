@@ -1,0 +1,186 @@
+"""Plain HTTP to one org: no library between the test and the wire."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import time
+import uuid
+from typing import Any
+
+import requests
+
+BASIC_ORG = """
+[org]
+name = "Test Org"
+running_user = "integration@test.example"
+[[app]]
+consumer_key = "key"
+consumer_secret = "secret"
+[[field]]
+object = "Lead"
+name = "Person_Id__c"
+type = "string"
+length = 64
+external_id = true
+unique = true
+"""
+
+
+# What the records of a test process carry in their company or name, so that they are found again.
+RUN = f"PSC{uuid.uuid4().hex[:10]}"
+NUMBERS = itertools.count(1)
+
+
+class Client:
+    """A client of one org; what it creates carries `mark` as its company."""
+
+    version = "68.0"
+    patience = 30.0
+    deadline = 20.0
+    pause = 0.01
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.mark = f"{RUN}x{next(NUMBERS)}x"
+        self.http = requests.Session()
+        self.http.trust_env = False
+
+    def needs(self, found: object, reason: str) -> None:
+        """What the org must have: the emulator was given it, a real org may lack it."""
+        assert found, reason
+
+    def door(self, method: str, path: str, **more: Any) -> requests.Response:
+        return self.http.request(method, f"{self.url}/emulator/{path}", timeout=30, **more)
+
+    def reset(self, org: str = BASIC_ORG) -> Client:
+        self.http.headers.pop("Authorization", None)
+        answer = self.door("POST", "reset", data=org.encode())
+        assert answer.status_code == 200, answer.text
+        return self.log_in()
+
+    def log_in(self) -> Client:
+        answer = self.token(
+            grant_type="client_credentials", client_id="key", client_secret="secret"
+        )
+        self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return self
+
+    def token(self, **form: str) -> requests.Response:
+        url = f"{self.url}/services/oauth2/token"
+        return requests.post(url, data=form, timeout=self.patience)
+
+    def call(self, method: str, path: str, version: str = "", **more: Any) -> requests.Response:
+        more.setdefault("timeout", self.patience)
+        data = f"{self.url}/services/data/v{version or self.version}"
+        return self.http.request(method, f"{data}{path}", **more)
+
+    def following(self, address: str) -> requests.Response:
+        """The page that `nextRecordsUrl` names."""
+        return self.http.get(f"{self.url}{address}", timeout=self.patience)
+
+    def create(
+        self, _object: str = "Lead", _headers: Any = None, **fields: Any
+    ) -> requests.Response:
+        return self.call("POST", f"/sobjects/{_object}", json=fields, headers=_headers)
+
+    def lead(self, **fields: Any) -> str:
+        """A lead that must succeed; its id."""
+        values = {"LastName": "Lovelace", "Company": self.mark} | fields
+        answer = self.create(**values)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def query(self, soql: str, path: str = "/query", **headers: str) -> requests.Response:
+        return self.call("GET", path, params={"q": soql}, headers=headers)
+
+    def rows(self, soql: str, path: str = "/query") -> list[dict[str, Any]]:
+        answer = self.query(soql, path)
+        assert answer.status_code == 200, answer.text
+        return [
+            {k: v for k, v in record.items() if k != "attributes"}
+            for record in answer.json()["records"]
+        ]
+
+    def leads(self, *fields: str, more: str = "") -> list[dict[str, Any]]:
+        """The leads that carry the mark of this test."""
+        asked = ", ".join(fields or ("Id",))
+        return self.rows(f"SELECT {asked} FROM Lead WHERE Company = '{self.mark}'{more}")
+
+    def faults(self, *faults: dict[str, Any]) -> None:
+        answer = self.door("PUT", "faults", json=list(faults))
+        assert answer.status_code == 200, answer.text
+
+    # -- bulk ---------------------------------------------------------------------------------
+
+    def open_job(self, operation: str = "insert", **more: Any) -> str:
+        asked = {"object": "Lead", "operation": operation} | more
+        answer = self.call("POST", "/jobs/ingest", json=asked)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["id"])
+
+    def put(self, job: str, text: str | bytes) -> requests.Response:
+        data = text.encode() if isinstance(text, str) else text
+        headers = {"Content-Type": "text/csv; charset=UTF-8"}
+        return self.call("PUT", f"/jobs/ingest/{job}/batches", data=data, headers=headers)
+
+    def patch(self, job: str, state: str) -> requests.Response:
+        return self.call("PATCH", f"/jobs/ingest/{job}", json={"state": state})
+
+    def wait(self, job: str, kind: str = "ingest") -> dict[str, Any]:
+        until = time.monotonic() + self.deadline
+        while time.monotonic() < until:
+            shown = self.call("GET", f"/jobs/{kind}/{job}").json()
+            if isinstance(shown, list) or shown["state"] in {"JobComplete", "Failed", "Aborted"}:
+                return shown
+            time.sleep(self.pause)
+        raise AssertionError(f"job {job} did not end")
+
+    def load(self, text: str | bytes, operation: str = "insert", **more: Any) -> Loaded:
+        """A whole job, from its creation to its result files."""
+        job = self.open_job(operation, **more)
+        assert self.put(job, text).status_code == 201
+        assert self.patch(job, "UploadComplete").status_code == 200
+        return Loaded(self, job, self.wait(job))
+
+    def result(self, job: str, kind: str) -> str:
+        answer = self.call("GET", f"/jobs/ingest/{job}/{kind}")
+        assert answer.status_code == 200, answer.text
+        return answer.content.decode()
+
+
+class Loaded:
+    """A job that has ended."""
+
+    def __init__(self, client: Client, job: str, info: dict[str, Any]) -> None:
+        self.id = job
+        self.info = info
+        self.state = info["state"]
+        self.texts = {
+            kind: client.result(job, name)
+            for kind, name in (
+                ("successful", "successfulResults"),
+                ("failed", "failedResults"),
+                ("unprocessed", "unprocessedrecords"),
+            )
+        }
+
+    def rows(self, kind: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(self.texts[kind], newline="")))
+
+    @property
+    def successful(self) -> list[dict[str, str]]:
+        return self.rows("successful")
+
+    @property
+    def failed(self) -> list[dict[str, str]]:
+        return self.rows("failed")
+
+    @property
+    def unprocessed(self) -> list[dict[str, str]]:
+        return self.rows("unprocessed")
+
+    @property
+    def errors(self) -> list[str]:
+        return [row["sf__Error"] for row in self.failed]
