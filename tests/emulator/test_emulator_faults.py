@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from .test_emulator_core import error_of
+from .orgs import error_of
 
 CREATE = "POST /sobjects/Lead"
 TEXT = "LastName,Company\nL,C\n"

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from .test_emulator_core import error_of
+from .orgs import error_of
 
 
 def run_once(*arguments):

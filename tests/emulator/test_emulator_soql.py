@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .test_emulator_core import error_of
+from .orgs import error_of
 
 LEADS = """
 [[user]]
