@@ -15,7 +15,7 @@ MARK = "also_real_org"
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A second run of the marked tests, where the environment names a real org."""
     if metafunc.definition.get_closest_marker(MARK) and named():
-        patient = pytest.param("real_org", marks=pytest.mark.timeout(SECONDS))
+        patient = pytest.param("your_org", marks=pytest.mark.timeout(SECONDS))
         metafunc.parametrize("org", ["emulator", patient], indirect=True)
 
 
@@ -33,7 +33,7 @@ def real_orgs() -> Iterator[list[RealClient]]:
 @pytest.fixture
 def org(request: pytest.FixtureRequest) -> Client:
     """An org: the emulator's with what the mark says it has, or the one of the environment."""
-    if getattr(request, "param", "emulator") == "real_org":
+    if getattr(request, "param", "emulator") == "your_org":
         return _real(request.getfixturevalue("real_orgs"))
     mark = request.node.get_closest_marker(MARK)
     text = mark.kwargs.get("emulator_has", "") if mark else ""
