@@ -17,6 +17,10 @@ from pipelines.emulator.store import Store
 from pipelines.emulator.values import Failure
 
 MESSAGE = "Use one of these records?"
+MATCHING_RULES = {
+    "Lead": "Standard_Lead_Match_Rule_v1_0",
+    "Contact": "Standard_Contact_Match_Rule_v1_1",
+}
 NICKNAMES = tuple(
     frozenset(group.split())
     for group in (
@@ -150,7 +154,7 @@ def _details(hit: Hit, object_name: str) -> dict[str, object]:
         "errors": [],
         "matchEngine": "FuzzyMatchEngine",
         "matchRecords": found,
-        "rule": f"Standard_{hit.rule.matches}_Match_Rule_v1_0",
+        "rule": MATCHING_RULES[hit.rule.matches],
         "size": len(found),
         "success": True,
     }

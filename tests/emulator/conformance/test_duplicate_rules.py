@@ -50,6 +50,24 @@ def test_25_the_alert_text_of_a_new_org(org_of):
     assert refused["message"] == refused["duplicateResult"]["errorMessage"] == USE_ONE
 
 
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [
+        ("Lead", "Standard_Lead_Match_Rule_v1_0"),
+        ("Contact", "Standard_Contact_Match_Rule_v1_1"),
+    ],
+)
+def test_25_the_matching_rule_is_named_as_a_new_org_names_it(org_of, kind, rule):
+    contact = '[[contact]]\nLastName = "Lovelace"\nEmail = "ada@engines.example"\n'
+    org = org_of(ALERT.replace('matches = "Lead"', f'matches = "{kind}"') + contact)
+    (found,) = error_of(org.create(**TWIN))["duplicateResult"]["matchResults"]
+    assert (found["rule"], found["entityType"], found["size"]) == (rule, kind, 1)
+    assert (found["matchEngine"], found["success"]) == ("FuzzyMatchEngine", True)
+    (match,) = found["matchRecords"]
+    assert match["record"]["attributes"]["type"] == kind
+    assert (match["matchConfidence"], match["fieldDiffs"]) == (100.0, [])
+
+
 def test_25_a_rule_that_only_allows_says_nothing(org_of):
     assert org_of(duplicate_rule("allow")).create(**TWIN).status_code == 201
 

@@ -126,7 +126,7 @@ def test_56_in_bulk_the_rows_are_refused(org):
     loaded = org.load("LastName,Company,CreatedDate\nL,C,2026-01-01T00:00:00Z\n")
     assert loaded.errors[0].startswith("INVALID_FIELD_FOR_INSERT_UPDATE:Unable to create/update")
     assert loaded.errors[0].endswith(":CreatedDate --")
-    with_id = org.load("Id,LastName,Company\n,L,C\n")
+    with_id = org.load(f"Id,LastName,Company\n{org.lead()},L,C\n")
     assert with_id.errors[0].startswith("INVALID_FIELD_FOR_INSERT_UPDATE:cannot specify Id")
 
 

@@ -1,0 +1,198 @@
+"""The emulator's own page, held to the emulator: it lists what is there, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click import Context
+
+from pipelines.cli import main
+from pipelines.emulator.faults import JOB_FAULT, WIRE_FAULT
+from pipelines.emulator.org_file import Behaviour
+
+from .conformance.real_org import PREFIX
+from .orgs import error_of
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "pipelines" / "emulator"
+PAGE = (PACKAGE / "README.md").read_text(encoding="utf-8")
+SUITE = Path(__file__).parent / "conformance"
+SURE = {"[doc]", "[client]", "[field]", "[unsure]"}
+METHODS = "GET|POST|PUT|PATCH|DELETE"
+
+
+def section(title):
+    """What stands between a heading and the next one."""
+    return PAGE.partition(f"# {title}\n")[2].partition("\n#")[0]
+
+
+def rows(title):
+    """The rows of the tables in a section, each a list of its cells."""
+    lines = [line for line in section(title).splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return [row for row in cells if row[0].startswith("`") or row[0].isdecimal()]
+
+
+def code(cell):
+    """The words in back-ticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def numbered_tests():
+    """Number, file and decorators of every test of the suite."""
+    for path in sorted(SUITE.glob("test_*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            found = re.match(r"test_(\d\d)_", getattr(node, "name", ""))
+            if found:
+                yield int(found[1]), path.name, ast.unparse(node).partition("def ")[0]
+
+
+BEHAVIOURS = rows("The sixty behaviours")
+
+
+def test_every_number_has_its_row_and_its_tests():
+    assert [int(row[0]) for row in BEHAVIOURS] == list(range(1, 61))
+    held = {(number, file) for number, file, _ in numbered_tests()}
+    assert {(int(row[0]), file) for row in BEHAVIOURS for file in code(row[4])} == held
+
+
+def test_a_number_can_be_tried_elsewhere_where_a_test_of_it_is_marked():
+    marked = {number for number, _, marks in numbered_tests() if "also_real_org" in marks}
+    assert {int(row[0]) for row in BEHAVIOURS if row[5].startswith("yes")} == marked
+    assert all(row[5].startswith(("yes", "no: ")) for row in BEHAVIOURS)
+
+
+def test_every_number_says_how_sure_we_are_in_one_of_four_words():
+    for number, does, sure, *_ in BEHAVIOURS:
+        assert set(sure.split()) <= SURE, number
+        assert set(re.findall(r"\[\w+\]", does)) <= {"[unsure]"}, number
+        assert ("[unsure]" in does) <= ("[unsure]" in sure), number
+
+
+def test_every_switch_is_told_with_its_default():
+    switches = {field.name: field.default for field in dataclasses.fields(Behaviour)}
+    told = {code(row[0])[0]: code(row[1])[0] for row in rows("The switches of `[behaviour]`")}
+    assert told == {name: json.dumps(default) for name, default in switches.items()}
+    unknowns = re.findall(r"\| `(\w+)` \|$", section("What nobody knows"), re.M)
+    assert set(unknowns) <= set(switches)
+
+
+FILE = {code(row[0])[0].strip("[]"): set(code(row[1])) for row in rows("The org file")}
+START = {
+    "app": "consumer_key = 'k'",
+    "user": "username = 'u'",
+    "queue": "developer_name = 'q'",
+    "assignment_rule": "name = 'r'",
+    "duplicate_rule": "name = 'r'",
+    "validation_rule": "message = 'm'",
+    "field": "object = 'Lead'\nname = 'H__c'",
+    "hidden_field": "name = 'City'",
+    "country": "code = 'IT'\nlabel = 'Italy'",
+}
+
+
+def known_here(org, text):
+    """The keys that the emulator knows, as its refusal of an unknown one says."""
+    refused = org.door("POST", "reset", data=f"{text}\nzzz = 1\n".encode())
+    assert refused.status_code == 400
+    return set(refused.json()["error"].partition("known here: ")[2].split(", "))
+
+
+def test_every_table_of_the_org_file_is_told(org):
+    assert known_here(org, "") == set(FILE)
+
+
+@pytest.mark.parametrize("table", [*START, "org", "limits"])
+def test_every_key_of_a_table_is_told(org, table):
+    text = f"[[{table}]]\n{START[table]}" if table in START else f"[{table}]"
+    assert known_here(org, text) == FILE[table]
+
+
+def test_every_key_of_behaviour_and_of_an_entry_is_told(org):
+    switches = {code(row[0])[0] for row in rows("The switches of `[behaviour]`")}
+    assert known_here(org, "[behaviour]") == switches
+    entry = f"[[assignment_rule]]\n{START['assignment_rule']}\n[[assignment_rule.entry]]"
+    owner = "assign_to = 'user:integration@test.example'"
+    assert known_here(org, f"{entry}\n{owner}") == {"when", "assign_to"}
+
+
+def words(faults):
+    return {re.match("[a-z_]+", fault)[0] for fault in faults}
+
+
+@pytest.mark.parametrize(
+    ("title", "pattern", "where"),
+    [
+        ("Faults on the wire", WIRE_FAULT, {"match": "GET /limits"}),
+        ("Faults of jobs", JOB_FAULT, {"job": "nth:1"}),
+    ],
+)
+def test_every_fault_is_told_and_taken(org, title, pattern, where):
+    told = [code(row[0])[0] for row in rows(title)]
+    # The words of the pattern; `_after` is an ending of one of them.
+    assert words(told) == set(re.findall(r"[a-z_]{4,}", pattern.pattern)) - {"_after"}
+    for fault in told:
+        assert org.door("PUT", "faults", json=[where | {"fault": fault}]).status_code == 200
+
+
+def test_every_door_is_told(org):
+    doors = org.door("GET", "nowhere").json()["error"].partition("there are ")[2].split(", ")
+    assert {code(row[0])[0] for row in rows("The door")} == set(doors)
+
+
+RESOURCES = [(code(row[0])[0], set(row[1].split())) for row in rows("What it answers")]
+
+
+@pytest.mark.parametrize(("path", "methods"), RESOURCES)
+def test_a_resource_takes_the_methods_that_are_told(org, path, methods):
+    refused = error_of(org.call("OPTIONS", re.sub(r"\{\w+\}", "x", path)), 405)
+    allowed = refused["message"].partition("Allowed are ")[2].split(",")
+    assert set(allowed) - {"HEAD"} == methods
+
+
+def test_every_resource_of_the_emulator_is_told():
+    source = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
+    routes = set(re.findall(rf'"(/[^"]*)": \{{\s*"(?:{METHODS})"', source))
+    told = {re.sub(r"\{\w+\}", "{}", path) for path, _ in RESOURCES} - {"/"}
+    # One route stands for the pages of both kinds of query.
+    assert told - {"/query/{}", "/queryAll/{}"} == routes - {"/query(?:All)?/{}"}
+
+
+def test_the_objects_are_those_that_are_told(org):
+    told = section("What it answers").partition("Objects that can be written: ")[2]
+    written, read = (
+        set(re.findall(r"\w+", part.partition(".")[0]))
+        for part in told.split("Objects that are only read: ")
+    )
+    objects = org.call("GET", "/sobjects").json()["sobjects"]
+    assert {one["name"] for one in objects if one["createable"]} == written
+    assert {one["name"] for one in objects if not one["createable"]} == read
+
+
+@pytest.mark.parametrize("asked", rows("What it does not emulate"), ids=lambda row: row[0])
+def test_what_is_not_emulated_is_refused_as_told(org, asked):
+    method, path = code(asked[0])[0].split(" ")
+    status, said = asked[1].split()[0], code(asked[1])[0]
+    if not path.startswith("/services"):
+        path = f"/services/data/v68.0{path}"
+    refused = org.http.request(method, f"{org.url}{path}", json={}, timeout=30)
+    assert error_of(refused, int(status))["errorCode"] == said
+
+
+def test_the_options_of_the_command_are_told():
+    command = main.get_command(Context(main), "emulator")
+    there = {one for option in command.params for one in option.opts}
+    told = {code(row[0])[0] for row in rows("Starting it")}
+    assert told == there - {"--config", "--json", "--help"}
+
+
+def test_the_variables_that_name_your_org_are_told():
+    source = (SUITE / "real_org.py").read_text(encoding="utf-8")
+    told = {name for row in rows("Trying it on an org of yours") for name in code(row[0])}
+    read = {"URL"} | {name.upper() for name in re.findall(r'said(?:\.get\(|\[)"(\w+)"', source)}
+    assert told == {f"{PREFIX}{name}" for name in read | {"CONSENT"}}
