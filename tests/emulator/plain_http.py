@@ -31,6 +31,8 @@ unique = true
 # What the records of a test process carry in their company or name, so that they are found again.
 RUN = f"PSC{uuid.uuid4().hex[:10]}"
 NUMBERS = itertools.count(1)
+# Kept open from test to test: a connection costs as much as a request.
+CONNECTIONS = requests.adapters.HTTPAdapter()
 
 
 class Client:
@@ -46,6 +48,7 @@ class Client:
         self.mark = f"{RUN}x{next(NUMBERS)}x"
         self.http = requests.Session()
         self.http.trust_env = False
+        self.http.mount("http://", CONNECTIONS)
 
     def needs(self, found: object, reason: str) -> None:
         """What the org must have: the emulator was given it, a real org may lack it."""
@@ -69,7 +72,8 @@ class Client:
 
     def token(self, **form: str) -> requests.Response:
         url = f"{self.url}/services/oauth2/token"
-        return requests.post(url, data=form, timeout=self.patience)
+        headers = {"Authorization": None}
+        return self.http.post(url, data=form, headers=headers, timeout=self.patience)
 
     def call(self, method: str, path: str, version: str = "", **more: Any) -> requests.Response:
         more.setdefault("timeout", self.patience)

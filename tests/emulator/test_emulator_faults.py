@@ -89,9 +89,9 @@ def test_an_answer_without_a_body_can_be_cut_too(org):
 
 
 def test_a_slow_answer_has_had_its_effect(org):
-    org.faults({"match": CREATE, "fault": "slow:1.5"})
+    org.faults({"match": CREATE, "fault": "slow:0.5"})
     with pytest.raises(requests.Timeout):
-        org.call("POST", "/sobjects/Lead", json={"LastName": "L", "Company": "C"}, timeout=0.3)
+        org.call("POST", "/sobjects/Lead", json={"LastName": "L", "Company": "C"}, timeout=0.2)
     assert count(org) == 1
 
 
@@ -139,14 +139,14 @@ def test_a_forgotten_job_is_404_once_it_is_done(org):
 
 
 def test_a_stalled_job_waits_in_the_queue(org):
-    org.faults({"job": "nth:1", "fault": "stall:0.6"})
+    org.faults({"job": "nth:1", "fault": "stall:0.3"})
     job = org.open_job()
     org.put(job, TEXT)
     org.patch(job, "UploadComplete")
-    time.sleep(0.2)
+    time.sleep(0.1)
     assert org.call("GET", f"/jobs/ingest/{job}").json()["state"] == "UploadComplete"
     assert org.call("DELETE", f"/jobs/ingest/{job}").status_code == 204
-    time.sleep(0.7)
+    time.sleep(0.3)
     assert count(org) == 0
 
 

@@ -17,6 +17,14 @@ from pipelines.emulator.org_file import Behaviour
 
 from .conformance.real_org import PREFIX
 from .orgs import error_of
+from .plain_http import Client
+
+
+# Nothing here changes the org: one is enough for all.
+@pytest.fixture(scope="module")
+def org(running):
+    return Client(running.url).reset()
+
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipelines" / "emulator"

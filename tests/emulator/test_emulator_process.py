@@ -50,7 +50,7 @@ def test_it_stops_within_a_second_even_while_it_answers(start, client, basic_org
 
 
 def test_it_stops_by_itself_when_nobody_calls(start):
-    process = start("--port", "0", "--idle-stop", "0.5")
+    process = start("--port", "0", "--idle-stop", "0.2")
     assert process.popen.wait(5) == 0
 
 
@@ -212,7 +212,7 @@ def test_a_reset_drops_what_was_under_way(org, basic_org):
     org.patch(job, "UploadComplete")
     time.sleep(0.1)
     org.reset()
-    time.sleep(0.5)
+    time.sleep(0.3)
     assert org.rows("SELECT Id FROM Lead") == []
     assert org.call("GET", f"/jobs/ingest/{job}").status_code == 404
 
