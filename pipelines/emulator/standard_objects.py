@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -163,6 +164,7 @@ def address_fields(prefix: str, label: str, compound: str) -> list[Field]:
     return [*(replace(part, compound=compound) for part in parts), whole]
 
 
+@functools.cache
 def lead_fields() -> list[Field]:
     """Lead as a marketing load meets it (§3.2)."""
     return [
@@ -216,6 +218,7 @@ def lead_fields() -> list[Field]:
     ]
 
 
+@functools.cache
 def contact_fields() -> list[Field]:
     """Contact; its OwnerId takes users only, no queue can ever own one (§5.4)."""
     return [
@@ -232,6 +235,7 @@ def contact_fields() -> list[Field]:
     ]
 
 
+@functools.cache
 def account_fields() -> list[Field]:
     """Account, as far as finding its owner by web domain needs."""
     return [
@@ -285,6 +289,7 @@ def group_fields() -> list[Field]:
     ]
 
 
+@functools.cache
 def setup_objects() -> list[SObject]:
     """The objects a loader only reads: who is there, what queues serve, which rules exist."""
     return [
