@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -34,14 +34,14 @@ def real_orgs() -> Iterator[list[RealClient]]:
 def org(request: pytest.FixtureRequest) -> Client:
     """An org: the emulator's with what the mark says it has, or the one of the environment."""
     if getattr(request, "param", "emulator") == "your_org":
-        return _real(request.getfixturevalue("real_orgs"))
+        return your_org(named(), request.getfixturevalue("real_orgs"))
     mark = request.node.get_closest_marker(MARK)
     text = mark.kwargs.get("emulator_has", "") if mark else ""
     return Client(request.getfixturevalue("running").url).reset(BASIC_ORG + text)
 
 
-def _real(opened: list[RealClient]) -> RealClient:
-    said = named()
+def your_org(said: Mapping[str, str], opened: list[RealClient]) -> RealClient:
+    """A client of the org that the environment names, where it says that it may be written to."""
     if said.get("consent") != "yes":
         pytest.skip(f"these tests write records: set {PREFIX}CONSENT=yes to allow it")
     opened.append(RealClient(said).log_in())
