@@ -17,10 +17,6 @@ from pipelines.emulator.store import Store
 from pipelines.emulator.values import Failure
 
 MESSAGE = "Use one of these records?"
-MATCHING_RULES = {
-    "Lead": "Standard_Lead_Match_Rule_v1_0",
-    "Contact": "Standard_Contact_Match_Rule_v1_1",
-}
 NICKNAMES = tuple(
     frozenset(group.split())
     for group in (
@@ -137,6 +133,12 @@ def refusal(hits: Sequence[Hit], allow_save: bool, object_name: str) -> Failure 
         if hit.rule.action == "block" or (hit.rule.action == "alert" and not allow_save):
             return Failure("DUPLICATES_DETECTED", MESSAGE, (), _details(hit, object_name))
     return None
+
+
+MATCHING_RULES = {
+    "Lead": "Standard_Lead_Match_Rule_v1_0",
+    "Contact": "Standard_Contact_Match_Rule_v1_1",
+}
 
 
 def _details(hit: Hit, object_name: str) -> dict[str, object]:

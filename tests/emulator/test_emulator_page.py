@@ -82,8 +82,15 @@ def test_every_number_says_how_sure_we_are_in_one_of_four_words():
         assert ("[unsure]" in does) <= ("[unsure]" in sure), number
 
 
+def switches_of(behaviour):
+    """Every switch and its default, those in a part of their own too."""
+    for field in dataclasses.fields(behaviour):
+        value = getattr(behaviour, field.name)
+        yield from switches_of(value) if dataclasses.is_dataclass(value) else [(field.name, value)]
+
+
 def test_every_switch_is_told_with_its_default():
-    switches = {field.name: field.default for field in dataclasses.fields(Behaviour)}
+    switches = dict(switches_of(Behaviour()))
     told = {code(row[0])[0]: code(row[1])[0] for row in rows("The switches of `[behaviour]`")}
     assert told == {name: json.dumps(default) for name, default in switches.items()}
     unknowns = re.findall(r"\| `(\w+)` \|$", section("What nobody knows"), re.M)
@@ -164,7 +171,8 @@ def test_a_resource_takes_the_methods_that_are_told(org, path, methods):
 
 
 def test_every_resource_of_the_emulator_is_told():
-    source = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
+    sources = [path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py")]
+    (source,) = [text for text in sources if '"/limits": {' in text]
     routes = set(re.findall(rf'"(/[^"]*)": \{{\s*"(?:{METHODS})"', source))
     told = {re.sub(r"\{\w+\}", "{}", path) for path, _ in RESOURCES} - {"/"}
     # One route stands for the pages of both kinds of query.

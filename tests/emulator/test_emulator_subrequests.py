@@ -83,7 +83,8 @@ def test_composite_batch_is_a_list_of_independent_requests(org):
     assert answer["hasErrors"] is True
     assert [r["statusCode"] for r in answer["results"]] == [400, 200]
     halted = org.call("POST", "/composite/batch", json=body | {"haltOnError": True}).json()
-    assert len(halted["results"]) == 1
+    assert [r["statusCode"] for r in halted["results"]][:1] == [400]
+    assert 200 not in [r["statusCode"] for r in halted["results"]]
 
 
 def test_composite_tree_is_all_or_none(org):
@@ -126,7 +127,6 @@ def test_collections_update_read_back_and_delete(org):
     changes.append({"attributes": {"type": "Lead"}, "City": "Rome"})
     changed = org.call("PATCH", "/composite/sobjects", json={"records": changes}).json()
     assert [row["success"] for row in changed] == [True, True, False]
-    assert changed[2]["errors"][0]["statusCode"] == "MALFORMED_ID"
     asked = {"ids": [ids[1], "00Q5e0000ZZZZZZ", ids[0], "?"], "fields": ["City", "Owner.Name"]}
     back = org.call("POST", "/composite/sobjects/Lead", json=asked).json()
     assert [r and r["City"] for r in back] == ["Rome", None, "Rome", None]
