@@ -14,6 +14,7 @@ from ..orgs import (
     lead_queue,
     other_queue,
     owner_name,
+    user,
 )
 
 
@@ -129,3 +130,9 @@ def test_37_the_default_lead_owner_takes_what_no_entry_matches(
     rule = id_of(org, "Name", "Standard routing", "AssignmentRule")
     loaded = org.load("LastName,Company,Country\nL,C,FR\n", assignmentRuleId=rule)
     assert owner_name(org, loaded.successful[0]["sf__Id"]) == expected
+
+
+def test_37_it_takes_even_what_was_sent_with_an_owner(org_of):
+    # Whether a real org does nobody knows (§12); here the client loses its owner.
+    org = org_of(RULES)
+    assert owner_name(org, org.lead(Country="FR", OwnerId=user(org))) == "Integration User"
