@@ -1,8 +1,9 @@
 """The org emulator: a process of its own that speaks a Salesforce org's HTTP, stricter and nastier.
 
 It imports nothing of the rest of Person Sync and nothing imports it: the two meet only over HTTP.
-Read `server.py` for the process, `app.py` for the wire, `org.py` for what an org holds. The facts
-behind each behaviour are numbered in the fact sheet's section 13; tests carry the same numbers.
+Read `server.py` for the process, `wire.py` for the faults that strike requests, `app.py` for their
+answers, `org.py` for what an org holds. The facts behind each behaviour are numbered in the fact
+sheet's section 13; tests carry the same numbers.
 
 Served, over http and https (`--tls`), to any client: the version list; OAuth (client credentials,
 JWT bearer, password, revoke, introspect, userinfo, identity URLs); SOAP login, logout, getUserInfo

@@ -10,23 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import uvicorn
 
 from pipelines.emulator.app import Emulator
-from pipelines.emulator.certificate import Certificate, make_certificate, write_certificate
 from pipelines.emulator.connections import Connections, protocol_of
-from pipelines.emulator.faults import Faults, Wire
+from pipelines.emulator.faults import Faults
 from pipelines.emulator.org import Org
 from pipelines.emulator.org_file import DEFAULT_ORG, read_org_file
 from pipelines.emulator.org_sections import OrgFileError
 from pipelines.emulator.store import Store, StoreError
 from pipelines.emulator.web import web_app
+from pipelines.emulator.wire import Wire
 
 LOOPBACK = "127.0.0.1"
 USAGE = 2
+
+if TYPE_CHECKING:
+    from pipelines.emulator.certificate import Certificate
 
 
 class CannotServe(Exception):
@@ -100,6 +103,9 @@ def _certified(tls: Tls | None) -> Iterator[Certificate | None]:
     if tls is None:
         yield None
         return
+    # Imported late: most emulators speak plain http, and start the sooner for it.
+    from pipelines.emulator.certificate import make_certificate, write_certificate
+
     certificate = make_certificate()
     try:
         pem = write_certificate(certificate, tls.path)

@@ -7,6 +7,7 @@ different fields of a record. Nothing is stemmed, and no nickname or synonym is 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,13 @@ PHRASE: /"(?:[^"\\]|\\.)*"/
 WORD: /(?:[^\s"(){}\\]|\\.)+/
 %ignore /\s+/
 """
-SEARCH = Lark(SEARCH_GRAMMAR, parser="lalr")
+
+
+@functools.cache
+def _search_parser() -> Lark:
+    """Made when first needed: the emulator starts often, and is seldom searched."""
+    return Lark(SEARCH_GRAMMAR, parser="lalr")
+
 
 Found = Callable[[Sequence[str]], bool]
 CLAUSES = re.compile(
@@ -93,7 +100,7 @@ def read_terms(text: str) -> Found:
     if len(re.sub(r"\W", "", text)) < MIN_TERM:
         raise malformed(f"search term must be longer than one character: {text}")
     try:
-        made: Found = Terms().transform(SEARCH.parse(text))
+        made: Found = Terms().transform(_search_parser().parse(text))
     except VisitError as error:
         raise malformed(str(error.orig_exc)) from error
     except LarkError as error:
