@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.emulator.faults import Faults
 
 MAX_URI = 16_384
 WORDS = {503: "SERVER_UNAVAILABLE", 500: "UNKNOWN_EXCEPTION", 403: "REQUEST_LIMIT_EXCEEDED"}
+# What stands before the org answers these (§6.6), as a page and never as JSON.
+OF_THE_EDGE = frozenset({420, 502, 504})
 
 
 class Wire:
@@ -83,10 +85,7 @@ class Wire:
             return
         elif word == "status" and not after:
             await _read_all(receive)
-            code = int(status)
-            await _error(code, WORDS.get(code, "UNKNOWN_EXCEPTION"), f"fault injected: {status}")(
-                scope, receive, send
-            )
+            await _bad_day(int(status), f"fault injected: {status}")(scope, receive, send)
             return
         messages = await self._effect(scope, receive)
         if word == "drop_after":
@@ -94,9 +93,8 @@ class Wire:
         elif word == "truncate":
             await self._truncate(messages, scope, receive, send)
         elif word == "status":
-            await _error(int(status), "UNKNOWN_EXCEPTION", "An unexpected error occurred")(
-                scope, receive, send
-            )
+            answer = _bad_day(int(status), "An unexpected error occurred")
+            await answer(scope, receive, send)
         else:
             await asyncio.sleep(float(number) if word == "slow" else 0.0)
             for message in messages:
@@ -163,6 +161,12 @@ def _token(scope: Scope) -> str:
 async def _read_all(receive: Receive) -> None:
     while (await receive()).get("more_body", False):
         pass
+
+
+def _bad_day(status: int, message: str) -> Response:
+    if status in OF_THE_EDGE:
+        return HTMLResponse(f"<html><body><h1>{status}</h1>{message}</body></html>", status)
+    return _error(status, WORDS.get(status, "UNKNOWN_EXCEPTION"), message)
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

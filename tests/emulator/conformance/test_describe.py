@@ -67,6 +67,9 @@ EmailBouncedDate   datetime   0     N-U--
 Jigsaw             string     20    NCU--
 CompanyDunsNumber  string     9     NCU--
 CleanStatus        picklist   40    NCU-R
+DandbCompanyId     reference  18    NCU--
+JigsawContactId    string     20    N----
+IndividualId       reference  18    NCU--
 CreatedDate        datetime   0     ---D-
 CreatedById        reference  18    ---D-
 SystemModstamp     datetime   0     ---D-
