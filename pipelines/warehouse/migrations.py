@@ -1,7 +1,8 @@
 """The tables and views of ours: made, upgraded, and explained to the catalogue.
 
-`sql/migrations/NNN_what.sql` run once each, in the order of their numbers; `sql/views` are made
-anew whenever a word of them or of the tables has changed. All of it in one transaction.
+`sql/migrations/NNN_what.sql` run once each, in the order of their numbers; where an engine needs
+other words, `NNN_what.sqlite.sql` stands beside and runs instead. `sql/views` are made anew
+whenever a word of them or of the tables has changed. All of it in one transaction.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def migrate(
     two processes at once. Raises WarehouseRefused if a migration that was applied reads differently
     today, or if the warehouse is newer than this code.
     """
-    wanted = _Wanted(sql_folder, list(rules))
+    wanted = _Wanted(sql_folder, warehouse.engine.dialect.name, list(rules))
     with warehouse.reading() as connection:
         if not wanted.missing(_applied(warehouse, connection)):
             return []
@@ -47,17 +48,23 @@ def migrate(
 
 def pending(warehouse: Warehouse, *, sql_folder: Path = SQL_FOLDER) -> list[str]:
     """What `migrate` would do, rules aside. Raises what it would raise; writes nothing."""
-    wanted = _Wanted(sql_folder, [])
+    wanted = _Wanted(sql_folder, warehouse.engine.dialect.name, [])
     with warehouse.reading() as connection:
         missing = wanted.missing(_applied(warehouse, connection))
     return [wanted.file_names[version] for version in missing]
 
 
+def has_ledger(warehouse: Warehouse) -> bool:
+    """Whether the ledger's tables have been made here, up to date or not."""
+    with warehouse.reading() as connection:
+        return "001" in _applied(warehouse, connection)
+
+
 class _Wanted:
     """What should be there: migrations by number, then the views, then the rules."""
 
-    def __init__(self, folder: Path, rules: list[Rule]) -> None:
-        self.migrations = {file.stem[:3]: file for file in sorted(folder.glob("migrations/*.sql"))}
+    def __init__(self, folder: Path, engine: str, rules: list[Rule]) -> None:
+        self.migrations = _migrations(folder, engine)
         self.views = {
             file.stem: file.read_text("utf-8") for file in sorted(folder.glob("views/*.sql"))
         }
@@ -90,6 +97,15 @@ class _Wanted:
                 f"{self.file_names[version]} is not what was applied to this warehouse; put the "
                 "old file back and write the change as a new migration"
             )
+
+
+def _migrations(folder: Path, engine: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for file in sorted(folder.glob("migrations/*.sql")):
+        name, _, of_engine = file.stem.partition(".")
+        if of_engine in ("", engine):
+            found[name[:3]] = file  # an engine's own file sorts behind the one for all, and wins
+    return found
 
 
 def _apply(warehouse: Warehouse, connection: Connection, wanted: _Wanted, version: str) -> None:
@@ -145,6 +161,18 @@ def try_writing(warehouse: Warehouse) -> None:
     with warehouse.reading() as connection, translated():
         if is_made:
             warehouse.run(connection, "try_writing")
-            return
-        warehouse.dialect.make_schema(connection, warehouse.results_schema)
-        run_script(connection, "create table person_sync_probe (one integer)")
+        else:
+            warehouse.dialect.make_schema(connection, warehouse.results_schema)
+            run_script(connection, "create table person_sync_probe (one integer)")
+        _try_temporary(warehouse, connection)
+
+
+def _try_temporary(warehouse: Warehouse, connection: Connection) -> None:
+    # Every judgement needs one, and PostgreSQL has a right of its own for it.
+    try:
+        warehouse.run(connection, "make_asked_persons")
+    except WarehouseRefused:
+        raise WarehouseRefused(
+            "this login may not make temporary tables, which every run needs: grant it TEMPORARY "
+            "on the database"
+        ) from None
