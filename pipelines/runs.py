@@ -177,12 +177,19 @@ def settle(run: Run) -> int:
 def close_run(run: Run) -> dict[str, Any]:
     """Count, check that everything adds up, and tell. Raises LedgerDisagrees when it does not."""
     run_id, warehouse = run.request.run_id, run.ground.warehouse
+    require_sound(warehouse, run_id)
     ledger.end_run(warehouse, run_id, "finished", api_call_count=_api_calls(run))
+    return summaries.summarise(warehouse, run_id, run.request.person_ids)
+
+
+def require_sound(warehouse: Warehouse, run_id: str) -> None:
+    """Raise LedgerDisagrees when a check of `sql/checks` finds that something does not add up."""
     failures = [one for one in reports.run_checks(warehouse, run_id) if one.is_failure]
     if failures:
         names = ", ".join(one.name for one in failures)
-        raise LedgerDisagrees(f"run {run_id} does not add up ({names}): see sql/checks")
-    return summaries.summarise(warehouse, run_id, run.request.person_ids)
+        raise LedgerDisagrees(
+            f"after run {run_id} the ledger does not add up ({names}): sql/checks"
+        )
 
 
 def is_alive(host: str, pid: int) -> bool:

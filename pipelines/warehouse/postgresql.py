@@ -46,6 +46,11 @@ class PostgreSQL(Dialect):
 
     _SESSION: ClassVar[dict[str, str]] = {
         "timezone": "UTC",
+        # How a person's updated_at and numbers read as text must not depend on a setting of somebody
+        # else's: another spelling is another version, and every rejected person would be new again.
+        "datestyle": "ISO",
+        "intervalstyle": "postgres",
+        "extra_float_digits": "1",
         # The defaults wait for ever: a process frozen inside a transaction blocked another run
         # for 31 minutes.
         "lock_timeout": "3s",

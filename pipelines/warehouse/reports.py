@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pandas as pd
+from sqlalchemy import Connection
 
 from pipelines.errors import SettingsWrong
 from pipelines.warehouse.database import Warehouse
@@ -65,15 +66,29 @@ class RunSummary:
 
 
 def run_checks(warehouse: Warehouse, run_id: str) -> list[Finding]:
-    """Every check of `sql/checks` that finds something: `fail_` first, then `warn_`."""
+    """Every check of `sql/checks` that finds something: `fail_` first, then `warn_`.
+
+    The `fail_` ones look at this run and at every other whose counts have moved since they last
+    looked: whatever was written in the meantime, by whomever. A fault is found once, so an old
+    damage does not stop every later run.
+    """
     with warehouse.reading() as connection, translated():
-        given = {"run_id": run_id, "a_day_ago": warehouse.now(connection) - timedelta(days=1)}
-        findings = []
-        for name in check_names():
-            wanted = {key: given[key] for key in parameters_of(name, "checks")}
-            found = connection.execute(statement(name, wanted, "checks")).mappings()
-            rows = [dict(row) for row in found.fetchmany(ROWS_SHOWN)]
-            findings.append(Finding(name, name.startswith("fail_"), rows))
+        seen = warehouse.run(connection, "unchecked_runs").mappings().all()
+        findings = _find(warehouse, connection, run_id)
+    with warehouse.transaction() as connection:
+        for run in seen:
+            warehouse.run(connection, "mark_checked", **run)
+    return findings
+
+
+def _find(warehouse: Warehouse, connection: Connection, run_id: str) -> list[Finding]:
+    given = {"run_id": run_id, "a_day_ago": warehouse.now(connection) - timedelta(days=1)}
+    findings = []
+    for name in check_names():
+        wanted = {key: given[key] for key in parameters_of(name, "checks")}
+        found = connection.execute(statement(name, wanted, "checks")).mappings()
+        rows = [dict(row) for row in found.fetchmany(ROWS_SHOWN)]
+        findings.append(Finding(name, name.startswith("fail_"), rows))
     return [finding for finding in findings if finding.rows]
 
 

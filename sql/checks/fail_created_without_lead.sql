@@ -1,8 +1,28 @@
 -- A person counts as created, and nobody knows the lead.
-select
-    person_id,
-    batch_id
-from person_outcomes
-where
-    outcome = 'created'
-    and lead_id is null
+with
+
+unchecked as (
+
+    select run_id from sync_runs
+    where checked_count is null or checked_count <> change_count
+
+    union
+
+    select cast(:run_id as text) as run_id
+
+),
+
+leadless as (
+
+    select
+        person_id,
+        batch_id
+    from person_outcomes
+    where
+        run_id in (select unchecked.run_id from unchecked)
+        and outcome = 'created'
+        and lead_id is null
+
+)
+
+select * from leadless

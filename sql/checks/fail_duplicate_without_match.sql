@@ -1,14 +1,34 @@
 -- A person is a duplicate, and no matched record says of whom.
-select
-    person_id,
-    run_id
-from person_outcomes
-where
-    outcome = 'duplicate'
-    and not exists (
-        select 1
-        from duplicate_persons
-        where
-            duplicate_persons.run_id = person_outcomes.run_id
-            and duplicate_persons.person_id = person_outcomes.person_id
-    )
+with
+
+unchecked as (
+
+    select run_id from sync_runs
+    where checked_count is null or checked_count <> change_count
+
+    union
+
+    select cast(:run_id as text) as run_id
+
+),
+
+matchless as (
+
+    select
+        person_id,
+        run_id
+    from person_outcomes
+    where
+        run_id in (select unchecked.run_id from unchecked)
+        and outcome = 'duplicate'
+        and not exists (
+            select 1
+            from duplicate_persons
+            where
+                duplicate_persons.run_id = person_outcomes.run_id
+                and duplicate_persons.person_id = person_outcomes.person_id
+        )
+
+)
+
+select * from matchless

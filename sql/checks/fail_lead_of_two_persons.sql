@@ -1,10 +1,40 @@
 -- One lead was created for two persons.
-select
-    lead_id,
-    count(*) as person_count
-from person_outcomes
-where
-    outcome = 'created'
-    and lead_id is not null
-group by lead_id
-having count(*) > 1
+with
+
+unchecked as (
+
+    select run_id from sync_runs
+    where checked_count is null or checked_count <> change_count
+
+    union
+
+    select cast(:run_id as text) as run_id
+
+),
+
+created as (
+
+    select lead_id
+    from person_outcomes
+    where
+        run_id in (select unchecked.run_id from unchecked)
+        and outcome = 'created'
+
+),
+
+shared as (
+
+    -- The other person may be of a run that was checked long ago.
+    select
+        lead_id,
+        count(*) as person_count
+    from person_outcomes
+    where
+        outcome = 'created'
+        and lead_id in (select created.lead_id from created)
+    group by lead_id
+    having count(*) > 1
+
+)
+
+select * from shared

@@ -1,6 +1,17 @@
 -- An open batch has to account for another number of persons than it holds.
 with
 
+unchecked as (
+
+    select run_id from sync_runs
+    where checked_count is null or checked_count <> change_count
+
+    union
+
+    select cast(:run_id as text) as run_id
+
+),
+
 held as (
 
     select
@@ -22,7 +33,8 @@ miscounted as (
     left join held
         on lead_batches.batch_id = held.batch_id
     where
-        lead_batches.batch_state <> 'settled'
+        lead_batches.run_id in (select unchecked.run_id from unchecked)
+        and lead_batches.batch_state <> 'settled'
         and lead_batches.person_count <> coalesce(held.claim_count, 0)
 
 )

@@ -1,14 +1,34 @@
 -- A person is rejected, and no broken rule says why.
-select
-    person_id,
-    run_id
-from person_outcomes
-where
-    outcome = 'rejected'
-    and not exists (
-        select 1
-        from rejected_persons
-        where
-            rejected_persons.run_id = person_outcomes.run_id
-            and rejected_persons.person_id = person_outcomes.person_id
-    )
+with
+
+unchecked as (
+
+    select run_id from sync_runs
+    where checked_count is null or checked_count <> change_count
+
+    union
+
+    select cast(:run_id as text) as run_id
+
+),
+
+reasonless as (
+
+    select
+        person_id,
+        run_id
+    from person_outcomes
+    where
+        run_id in (select unchecked.run_id from unchecked)
+        and outcome = 'rejected'
+        and not exists (
+            select 1
+            from rejected_persons
+            where
+                rejected_persons.run_id = person_outcomes.run_id
+                and rejected_persons.person_id = person_outcomes.person_id
+        )
+
+)
+
+select * from reasonless

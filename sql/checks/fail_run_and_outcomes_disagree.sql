@@ -1,13 +1,24 @@
 -- A run has the latest word on more persons than it has read.
 with
 
+unchecked as (
+
+    select run_id from sync_runs
+    where checked_count is null or checked_count <> change_count
+
+    union
+
+    select cast(:run_id as text) as run_id
+
+),
+
 decided as (
 
     select
         run_id,
         count(*) as outcome_count
     from person_outcomes
-    where run_id = :run_id
+    where run_id in (select unchecked.run_id from unchecked)
     group by run_id
 
 ),

@@ -1,13 +1,29 @@
 -- A settled batch still has persons to account for, or has given more outcomes than it counted.
 with
 
+unchecked as (
+
+    select run_id from sync_runs
+    where checked_count is null or checked_count <> change_count
+
+    union
+
+    select cast(:run_id as text) as run_id
+
+),
+
 outcomes as (
 
     select
         batch_id,
         count(*) as outcome_count
     from person_outcomes
-    where batch_id is not null
+    where
+        batch_id in (
+            select lead_batches.batch_id
+            from lead_batches
+            where lead_batches.run_id in (select unchecked.run_id from unchecked)
+        )
     group by batch_id
 
 ),
@@ -26,7 +42,9 @@ settled as (
     from lead_batches
     left join outcomes
         on lead_batches.batch_id = outcomes.batch_id
-    where lead_batches.batch_state = 'settled'
+    where
+        lead_batches.run_id in (select unchecked.run_id from unchecked)
+        and lead_batches.batch_state = 'settled'
 
 ),
 

@@ -4,4 +4,6 @@ select
     batch_id,
     reason_code
 from person_outcomes
-where outcome = 'held'
+where
+    outcome = 'held'
+    and coalesce(reason_code, '') <> 'RESEND'

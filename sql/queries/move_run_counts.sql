@@ -7,5 +7,6 @@ set
     duplicate_count = duplicate_count + :duplicate_count,
     rejected_count = rejected_count + :rejected_count,
     held_count = held_count + :held_count,
-    open_count = open_count + :open_count
+    open_count = open_count + :open_count,
+    change_count = change_count + 1
 where run_id = :run_id

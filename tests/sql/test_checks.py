@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.reports import ROWS_SHOWN, check_names, run_checks
+from pipelines.warehouse.runs import move_counts
 
 from ..filling import fill
 
@@ -120,3 +121,47 @@ def test_of_very_many_faults_the_first_are_shown(warehouse: Warehouse) -> None:
     fill(warehouse, "person_outcomes", f"person_id | outcome\n{persons}")
     (finding,) = run_checks(warehouse, "R1")
     assert len(finding.rows) == ROWS_SHOWN
+
+
+# --- True after every run, and told once
+
+
+OLD_DAMAGE = "run_id | read_count | started_at\nR0 | 1 | 2026-01-30\n"
+
+
+def test_an_old_damage_is_told_once_and_stops_no_later_run(warehouse: Warehouse) -> None:
+    fill(warehouse, "sync_runs", OLD_DAMAGE)
+    assert found_in(warehouse, {}) == ["fail_run_miscounted"]
+    assert found_in(warehouse, {}) == []
+
+
+def test_a_run_that_is_carried_on_is_looked_at_again(warehouse: Warehouse) -> None:
+    fill(warehouse, "sync_runs", OLD_DAMAGE)
+    found_in(warehouse, {})
+    with warehouse.transaction() as connection:
+        move_counts(warehouse, connection, "R0", created_count=1, open_count=-1)
+    assert found_in(warehouse, {}) == ["fail_run_and_batches_disagree", "fail_run_miscounted"]
+
+
+def test_the_run_itself_is_always_looked_at(warehouse: Warehouse) -> None:
+    fill(warehouse, "sync_runs", "run_id | read_count\nR1 | 1")
+    assert found_in(warehouse, {}) == found_in(warehouse, {}) == ["fail_run_miscounted"]
+
+
+def test_the_lead_of_a_person_decided_long_ago_is_not_made_anothers(warehouse: Warehouse) -> None:
+    fill(warehouse, "sync_runs", "run_id | read_count | duplicate_count\nR0 | 1 | 1\nR1 | 1 | 1")
+    old = "person_id | run_id | outcome | lead_id | owner_id\nP0 | R0 | created | 00Q1 | 005A"
+    fill(warehouse, "person_outcomes", old)
+    assert found_in(warehouse, {}) == []
+    new = "person_id | run_id | outcome | lead_id | owner_id\nP1 | R1 | created | 00Q1 | 005A"
+    assert found_in(warehouse, {"person_outcomes": new}) == ["fail_lead_of_two_persons"]
+
+
+def test_a_person_to_be_sent_again_may_be_under_way(warehouse: Warehouse) -> None:
+    rows = {
+        "sync_runs": "run_id | read_count | open_count\nR1 | 1 | 1",
+        "lead_batches": "batch_id | person_count | planned_at\nB1 | 1 | 2099-01-31",
+        "person_claims": "person_id | batch_id\nP1 | B1",
+        "person_outcomes": "person_id | run_id | outcome | reason_code\nP1 | R0 | held | RESEND",
+    }
+    assert found_in(warehouse, rows) == []

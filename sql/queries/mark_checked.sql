@@ -1,0 +1,3 @@
+-- The checks have looked at this run as it stood after so many changes.
+update sync_runs set checked_count = :change_count
+where run_id = :run_id
