@@ -148,12 +148,39 @@ def now(person_ids: tuple[str, ...], config: Path | None, as_json: bool) -> None
 
 
 @main.command()
+@click.option(
+    "--adopt-jobs",
+    is_flag=True,
+    help="Take the jobs that the ledger does not know as known: they stop no run any more.",
+)
 @settings_options
-def resume(config: Path | None, as_json: bool) -> None:
+def resume(adopt_jobs: bool, config: Path | None, as_json: bool) -> None:
     """Carry open batches to their end; claim nobody new."""
 
     settings = _settings(config)
-    _tell(_import_flows().resume(settings), settings, as_json)
+    _tell(_import_flows().resume(settings, adopts_jobs=adopt_jobs), settings, as_json)
+
+
+@main.command()
+@click.argument("person_id", metavar="PERSON_ID")
+@click.option("--as", "word", required=True, metavar="created:LEAD_ID|resend|rejected")
+@click.option("--note", metavar="TEXT", help="Why, in your own words.")
+@click.option("--by", metavar="NAME", help="Who says so (else the user of this machine).")
+@settings_options
+def resolve(
+    person_id: str,
+    word: str,
+    note: str | None,
+    by: str | None,
+    config: Path | None,
+    as_json: bool,
+) -> None:
+    """Say what became of a held person: the lead is there, send again, or no lead at all."""
+    from pipelines import resolving, runs
+
+    saying = resolving.parse(person_id, word, by=by, note=note)
+    told = runs.say(_settings(config), saying)
+    _answer(as_json, told, [resolving.as_line(told)])
 
 
 @main.command()
@@ -165,7 +192,8 @@ def status(run_id: str | None, config: Path | None, as_json: bool) -> None:
 
     with preflight.open_store(_settings(config)) as warehouse:
         told = summaries.summarise(warehouse, run_id)
-    _answer(as_json, told, summaries.as_lines(told))
+    lines = [*summaries.as_lines(told), *summaries.held_lines(told, config)]
+    _answer(as_json, told, lines)
 
 
 @main.command()

@@ -1,8 +1,7 @@
 """The story: what a run does, step by step, and how patient each step is.
 
-The only file that imports Prefect. The ledger in the warehouse is the memory and the lock; Prefect
-is the alarm clock, the form and the page to look at. A step is told by name and given nothing but
-the run and positions: rows never pass through Prefect.
+The only file that imports Prefect: the alarm clock, the form and the page to look at. The memory
+and the lock are the ledger. A step gets the run and positions: rows never pass through Prefect.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ Perform = Callable[..., int]
 def sync(settings: Settings, request: Request, perform: Perform) -> Summary:
     """Make every new person a lead, or say why not."""
     with runs.open_run(settings, request) as run:
+        perform(runs.settle_held, run)
         if request.run_mode == "live":
             perform(runs.take_abandoned, run)
         perform(runs.list_persons, run)
@@ -41,6 +41,7 @@ def sync(settings: Settings, request: Request, perform: Perform) -> Summary:
 def carry_on(settings: Settings, request: Request, perform: Perform) -> Summary:
     """Carry what earlier runs left open to its end; read nobody new."""
     with runs.open_run(settings, request) as run:
+        perform(runs.settle_held, run)
         perform(runs.take_abandoned, run)
         perform(runs.settle, run)
         return runs.close_run(run)
@@ -51,13 +52,14 @@ def plainly(step: Callable[..., int], *arguments: Any) -> int:
     return step(*arguments)
 
 
-# No step is retried by Prefect: a retry of a step is a source of duplicates, not a cure. The next
-# run finds in the ledger where to go on. Inputs are not hashed, results not kept.
+# No step is retried by Prefect: that is a source of duplicates, not a cure; the next run finds in
+# the ledger where to go on. Inputs are not hashed, results not kept.
 as_step = task(cache_policy=NO_CACHE, persist_result=False, retries=0)
 
 TASKS: dict[Callable[..., int], Callable[..., int]] = {
     step: as_step(step).with_options(name=name)
     for step, name in (
+        (runs.settle_held, "settle-held-persons"),
         (runs.take_abandoned, "take-abandoned-batches"),
         (runs.list_persons, "list-new-persons"),
         (runs.judge, "judge-slice"),
@@ -73,8 +75,6 @@ def as_task(step: Callable[..., int], *arguments: Any) -> int:
 
 
 # The arguments are explained in the docstrings because Prefect makes its form's help from them.
-
-
 @flow(name="sync-persons", persist_result=False)
 def sync_persons(
     owner: str | None = None,
@@ -130,9 +130,9 @@ def sync_now(settings: Settings, person_ids: Sequence[str]) -> Summary:
     return sync(settings, runs.new_request("now", person_ids=tuple(person_ids)), plainly)
 
 
-def resume(settings: Settings) -> Summary:
-    """Resume without Prefect."""
-    return carry_on(settings, runs.new_request("resume"), plainly)
+def resume(settings: Settings, *, adopts_jobs: bool = False) -> Summary:
+    """Resume without Prefect; `adopts_jobs`: jobs the ledger does not know count as known."""
+    return carry_on(settings, runs.new_request("resume", adopts_jobs=adopts_jobs), plainly)
 
 
 def read_block(name: str) -> str:

@@ -30,6 +30,7 @@ class Request:
     person_ids: tuple[str, ...] | None = None
     limit: int | None = None
     flow_run_id: str | None = None
+    adopts_jobs: bool = False
 
 
 @dataclass(frozen=True)

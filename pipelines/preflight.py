@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pipelines import stray_jobs
 from pipelines.errors import OrgRefused, SettingsWrong, SyncError
 from pipelines.rules import duplicates, owners
 from pipelines.rules.persons import LeadField
@@ -76,6 +77,8 @@ class Ground:
     default_lead_owner_id: str | None
     described: dict[str, lookups.DescribedField]
     person_id_field: str  # the unique external id on Lead, or "" for an org without one
+    stray_jobs: stray_jobs.StrayJobs  # of our login, and unknown to the ledger
+    adopts_jobs: bool  # whether a human has said that stray jobs be taken as known
 
     @property
     def matching(self) -> duplicates.MatchingOptions:
@@ -118,10 +121,17 @@ def log_in_to(settings: SalesforceSettings) -> Org:
     )
 
 
-def new_ground(settings: Settings, warehouse: Warehouse, owner: str | None = None) -> Ground:
+def new_ground(
+    settings: Settings,
+    warehouse: Warehouse,
+    owner: str | None = None,
+    *,
+    adopts_jobs: bool = False,
+) -> Ground:
     """A ground on which nothing has been looked at yet."""
     ground = Ground.__new__(Ground)
     ground.settings, ground.warehouse, ground.owner = settings, warehouse, owner
+    ground.stray_jobs, ground.adopts_jobs = stray_jobs.StrayJobs(), adopts_jobs
     return ground
 
 
@@ -228,10 +238,22 @@ def find_person_id_field(ground: Ground) -> str:
 
 def recognise_org(ground: Ground) -> str:
     """ledger: belongs to this org"""
-    if migrations.pending(ground.warehouse):
+    if not migrations.has_ledger(ground.warehouse):
         return "not made yet: the first run makes it this org's"
     ledger.require_own_org(ground.warehouse, ground.org.org_id, ground.org.org_name)
     return "belongs to this org or to none yet"
+
+
+def find_stray_jobs(ground: Ground) -> str:
+    """jobs: none has made leads that the ledger does not know of"""
+    is_shared = ground.settings.salesforce.dedicated_user is False
+    if is_shared:
+        return "not looked at: other tools use this login"
+    ground.stray_jobs = found = stray_jobs.find(ground.org, ground.warehouse)
+    # With the field a person who was made is refused by Salesforce itself, and then asked for.
+    if not ground.person_id_field and not ground.adopts_jobs:
+        stray_jobs.require_none(found)
+    return f"{len(found.effective)} that the ledger does not know, {len(found.open)} left open"
 
 
 def find_owners(ground: Ground) -> str:
@@ -317,15 +339,18 @@ def find_limits(ground: Ground) -> str:
 RUN_PROBES: tuple[Probe, ...] = (
     find_columns,
     reach_org,
+    recognise_org,
     find_lead_fields,
     find_person_id_field,
+    find_stray_jobs,
     find_owners,
     find_choice_columns,
 )
+# What a human's word on a held person needs.
+WORD_PROBES: tuple[Probe, ...] = RUN_PROBES[: RUN_PROBES.index(find_person_id_field) + 1]
 CHECK_PROBES: tuple[Probe, ...] = (
     *RUN_PROBES,
     find_right_to_write,
-    recognise_org,
     find_matching,
     find_limits,
 )
@@ -335,10 +360,11 @@ NEEDS: Mapping[Probe, frozenset[Probe]] = {
     find_owners: frozenset({reach_org}),
     find_choice_columns: frozenset({find_columns, find_owners}),
     recognise_org: frozenset({reach_org}),
+    find_stray_jobs: frozenset({recognise_org, find_person_id_field}),
     find_matching: frozenset({reach_org}),
     find_limits: frozenset({reach_org}),
 }
-OF_WAREHOUSE = frozenset({find_columns, find_right_to_write, recognise_org})
+OF_WAREHOUSE = frozenset({find_columns, find_right_to_write, recognise_org, find_stray_jobs})
 
 
 @dataclass(frozen=True)

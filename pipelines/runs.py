@@ -10,10 +10,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from pipelines import judging, preflight, summaries
+from pipelines import judging, preflight, resolving, stray_jobs, summaries
 from pipelines.delivery import Carrier
 from pipelines.errors import DeadlineReached, LedgerDisagrees, Passing, SyncError
 from pipelines.judging import Request
@@ -31,7 +32,9 @@ class Run:
     def __init__(self, settings: Settings, request: Request, warehouse: Warehouse) -> None:
         self.settings = settings
         self.request = request
-        self.ground = preflight.new_ground(settings, warehouse, request.owner)
+        self.ground = preflight.new_ground(
+            settings, warehouse, request.owner, adopts_jobs=request.adopts_jobs
+        )
         self.carrier = Carrier(self.ground, request.run_id, give_up_at=_give_up_at(settings))
         self.person_count = 0
 
@@ -94,6 +97,19 @@ def _find_firm_ground(run: Run) -> None:
         run.ground.warehouse, run.request.run_id, org.org_id, org.org_name, org.is_sandbox
     )
     ledger.note_matching(run.ground.warehouse, run.request.run_id, "soql")
+    _tidy_jobs(run)
+
+
+def _tidy_jobs(run: Run) -> None:
+    """What was found of jobs that the ledger does not know: taken as known if a human says so, and
+    aborted if they were left open by a login that is ours alone."""
+    ground = run.ground
+    if run.request.adopts_jobs:
+        count = stray_jobs.adopt(ground.warehouse, ground.stray_jobs)
+        log.info("%d jobs are known to the ledger from now on", count)
+    if run.settings.salesforce.dedicated_user and run.request.run_mode != "plan":
+        now = datetime.now(UTC).replace(tzinfo=None)
+        stray_jobs.abort_orphans(ground.org, ground.warehouse, ground.stray_jobs, now=now)
 
 
 def _patiently(run: Run, probe: preflight.Probe) -> str:
@@ -122,6 +138,16 @@ def _end_badly(run: Run, error: BaseException) -> None:
             error_code=type(error).__name__,
             error_message=words,
         )
+
+
+def settle_held(run: Run) -> int:
+    """Settle the held persons whose lead the person-id field finds; answers how many."""
+    if run.request.run_mode == "plan":
+        return 0
+    count = resolving.settle_found(run.ground, run.request.run_id, run.request.person_ids)
+    if count:
+        log.info("%d held persons have a lead after all", count)
+    return count
 
 
 def take_abandoned(run: Run) -> int:
@@ -180,6 +206,26 @@ def close_run(run: Run) -> dict[str, Any]:
     require_sound(warehouse, run_id)
     ledger.end_run(warehouse, run_id, "finished", api_call_count=_api_calls(run))
     return summaries.summarise(warehouse, run_id, run.request.person_ids)
+
+
+def say(settings: Settings, saying: resolving.Saying) -> dict[str, Any]:
+    """Record a human's word on a held person; answers what was recorded.
+
+    Raises SettingsWrong when it cannot be, with nothing written; may be repeated.
+    """
+    with preflight.open_store(settings) as warehouse:
+        migrate(warehouse)
+        ground = preflight.new_ground(settings, warehouse)
+        try:
+            for probe in preflight.WORD_PROBES:
+                probe(ground)
+            told = resolving.resolve(ground, saying)
+        finally:
+            if hasattr(ground, "org"):
+                ground.org.close()
+        if told["is_new"]:
+            require_sound(warehouse, told["run_id"])
+        return told
 
 
 def require_sound(warehouse: Warehouse, run_id: str) -> None:

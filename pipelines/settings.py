@@ -78,6 +78,10 @@ class SalesforceSettings(Group):
     api_version: str = Field(default="67.0", pattern=r"^\d{2,3}\.0$")
     emulator_url: str = ""
     person_id_field: str = Field(default="Person_Id__c", pattern=r"^([A-Za-z][A-Za-z0-9_]*)?$")
+    # true: nobody else uses this login, so a job left open is ours to abort. false: other tools
+    # load leads by it, so jobs the ledger does not know mean nothing. Unsaid, the safe side of
+    # both: such a job stops a run that stands on the ledger alone, and none is ever aborted.
+    dedicated_user: bool | None = None
 
 
 class OwnerSettings(Group):

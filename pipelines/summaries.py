@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +15,7 @@ from pipelines.warehouse import ledger, reports
 from pipelines.warehouse.database import Warehouse
 
 OUTCOMES = ("created", "updated", "duplicate", "rejected", "held", "open")
-TABLES = ("strategies", "planned", "reasons", "duplicates", "owners")
+TABLES = ("strategies", "planned", "reasons", "duplicates", "owners", "resolutions")
 Summary = dict[str, Any]
 Row = tuple[str, int, str]
 
@@ -34,6 +36,8 @@ def summarise(
         summary[name] = _plain(getattr(told, name))
     summary["carried_batches"] = _plain(reports.carried_batches(warehouse, run_id))
     summary["open_batches"] = _plain(ledger.open_batches(warehouse))
+    summary["held_persons"] = _plain(reports.held_persons(warehouse))
+    summary["held_person_count"] = reports.held_count(warehouse)
     if person_ids is not None:
         summary["persons"] = _plain(reports.person_outcome(warehouse, person_ids))
     return summary
@@ -143,6 +147,17 @@ def _detailed_tables(summary: Summary) -> Iterator[tuple[str, list[Row]]]:
         ],
     )
     yield (
+        "held before, now resolved",
+        [
+            (
+                one["resolved_as"],
+                one["person_count"],
+                "found by the person-id field" if one["is_automatic"] else "a human's word",
+            )
+            for one in summary["resolutions"]
+        ],
+    )
+    yield (
         "carried on for earlier runs",
         [
             (f"{name} of batch {one['batch_id']}", one[f"{name}_count"], f"run {one['run_id']}")
@@ -162,6 +177,31 @@ def _detailed_tables(summary: Summary) -> Iterator[tuple[str, list[Row]]]:
             for one in summary["open_batches"]
         ],
     )
+
+
+def held_lines(summary: Summary, config: Path | None = None) -> Iterator[str]:
+    """Who waits for a human's word, longest first, with the commands that say it."""
+    held = summary.get("held_persons")
+    if not held:
+        return
+    yield ""
+    yield f"{summary['held_person_count']} held, each waiting for a human's word"
+    for one in held:
+        job = f", job {one['salesforce_job_id']}" if one["salesforce_job_id"] else ""
+        since = str(one["decided_at"])[:16].replace("T", " ")
+        yield f"  {one['person_id']}: {one['reason_code']}{job}, since {since} UTC"
+        for word in ("created:LEAD_ID", "resend", "rejected"):
+            yield f"    {_resolve_command(one['person_id'], word, config)}"
+    if summary["held_person_count"] > len(held):
+        yield f"  ... and {summary['held_person_count'] - len(held)} more"
+
+
+def _resolve_command(person_id: str, word: str, config: Path | None) -> str:
+    # An id may look like an option, and then everything else has to stand before it.
+    words = ["person-sync", "resolve", *(["--config", str(config)] if config else [])]
+    if person_id.startswith("-"):
+        return shlex.join([*words, "--as", word, "--", person_id])
+    return shlex.join([*words, person_id, "--as", word])
 
 
 def _per_strategy(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -197,7 +237,7 @@ def _person_line(person: Mapping[str, Any]) -> str:
         "updated": f"updated {person['lead_id'] or person['contact_id']}",
         "duplicate": f"duplicate: already known in {person['matched']}",
         "rejected": f"rejected: {person['rules']}",
-        "held": f"held: {person['reason_code']}; a human must look",
+        "held": f"held: {person['reason_code']}; a human must look: person-sync resolve",
         "open": f"under way in batch {person['batch_id']}, {person['batch_state']}",
         "new": "not decided: no such person in the persons table",
     }

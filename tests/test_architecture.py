@@ -39,18 +39,23 @@ def rooms_known(path: Path) -> set[str]:
 
 # From top to bottom. A room may know those named here and no other: no arrow upward, no circle.
 MAY_KNOW = {
-    "cli": {"flows", "demo", "preflight", "runs", "summaries", "settings", "errors"},
+    "cli": {
+        *("flows", "demo", "preflight", "runs", "resolving"),
+        *("summaries", "settings", "errors"),
+    },
     "demo": {"flows", "summaries", "settings", "errors", "salesforce", "preflight"},
     "flows": {"runs", "summaries", "judging", "settings", "warehouse", "errors"},
     "summaries": {"warehouse"},
     "runs": {
-        *("preflight", "judging", "delivery", "summaries"),
+        *("preflight", "judging", "delivery", "resolving", "stray_jobs", "summaries"),
         *("rules", "settings", "warehouse", "errors"),
     },
+    "resolving": {"preflight", "rules", "salesforce", "settings", "warehouse", "errors"},
     "delivery": {"judging", "settling", "preflight", "rules", "salesforce", "warehouse", "errors"},
     "settling": {"preflight", "rules", "salesforce", "warehouse", "errors"},
     "judging": {"preflight", "rules", "salesforce", "warehouse"},
-    "preflight": {"rules", "salesforce", "warehouse", "settings", "errors"},
+    "preflight": {"stray_jobs", "rules", "salesforce", "warehouse", "settings", "errors"},
+    "stray_jobs": {"salesforce", "warehouse", "errors"},
     "settings": {"errors"},
     "rules": set(),
     "warehouse": {"errors"},

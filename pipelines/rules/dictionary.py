@@ -124,6 +124,12 @@ _OURS = [
         "Several rows of the persons table bear this id, and nobody can tell which is meant.",
         "Keep one row for each id, or read the persons through a view that does.",
     ),
+    _validation(
+        "rejected_by_hand",
+        None,
+        "Somebody who looked at this held person decided that they become no lead.",
+        "See why in the message; the person is read again once their row has changed.",
+    ),
     _owner(
         "owner_unknown",
         "The owner strategy names nobody whom Salesforce knows, or several.",

@@ -144,13 +144,18 @@ def job_status(org: Org, job_id: str) -> JobInfo | None:
         raise
 
 
-def list_jobs(org: Org) -> Iterator[JobInfo]:
-    """Every Bulk API 2.0 ingest job of the whole org, in no order, without counts. Repeatable."""
+def list_jobs(org: Org, most_pages: int | None = None) -> Iterator[JobInfo]:
+    """Every Bulk API 2.0 ingest job of the whole org, in no order, without counts. Repeatable.
+
+    Those of the last seven days, whoever made them: a call per 1,000, at most `most_pages` calls.
+    """
     page = org.get_json("jobs/ingest", {"jobType": "V2Ingest"})
     yield from map(_job, page["records"])
-    while not page["done"]:
+    pages = 1
+    while not page["done"] and pages != most_pages:
         page = org.get_json(page["nextRecordsUrl"])
         yield from map(_job, page["records"])
+        pages += 1
 
 
 def fetch_results(org: Org, job_id: str) -> JobResults:

@@ -169,6 +169,20 @@ def find_leads_by_person_id(
     return frame[frame["person_id"].isin(person_ids)].reset_index(drop=True)
 
 
+def find_leads(org: Org, lead_ids: Sequence[str], person_id_field: str) -> pd.DataFrame:
+    """The leads with these ids, deleted too: lead_id, is_deleted, is_converted, person_id (null
+    where the lead has none, or the org has no such field)."""
+    of_person = [checked(person_id_field)] if person_id_field else []
+    fields = ["Id", "IsDeleted", "IsConverted", *of_person]
+    return as_frame(
+        list(find(org, "Lead", fields, "Id", lead_ids, deleted_too=True)),
+        lead_id="Id",
+        is_deleted=("IsDeleted", bool),
+        is_converted=("IsConverted", bool),
+        person_id=person_id_field,
+    )
+
+
 # --- Owners given
 
 

@@ -258,6 +258,28 @@ def known_job_ids(warehouse: Warehouse) -> frozenset[str]:
         return frozenset(warehouse.run(connection, "known_jobs").scalars())
 
 
+def record_stray_job(
+    warehouse: Warehouse,
+    job_id: str,
+    *,
+    opened_at: datetime,
+    end_state: str,
+    processed_count: int | None,
+    failed_count: int | None,
+) -> None:
+    """Remember a job that this ledger did not open; its batch is NONE. May be repeated."""
+    with warehouse.transaction() as connection:
+        warehouse.run(
+            connection,
+            "record_stray_job",
+            salesforce_job_id=job_id,
+            opened_at=opened_at,
+            end_state=end_state,
+            processed_count=processed_count,
+            failed_count=failed_count,
+        )
+
+
 def lease_end(warehouse: Warehouse, connection: Connection, seconds: float) -> datetime:
     """When a lease given now ends: by the database's clock, the only one that all processes
     share."""

@@ -2,7 +2,8 @@
 everybody else.
 
 Its parts tell one story each: `runs` who works, `judgements` how persons come in, `batches` how
-they travel and come out, `findings` what is written about them on the way.
+they travel and come out, `findings` what is written about them on the way, `resolutions` what was
+said of those nobody can know about.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pipelines.warehouse.batches import (
     read_batch,
     record_closing,
     record_job,
+    record_stray_job,
     release_persons,
     renew_lease,
     settle,
@@ -31,6 +33,15 @@ from pipelines.warehouse.judgements import (
     known_holders,
     record_judgement,
     record_plan,
+)
+from pipelines.warehouse.resolutions import (
+    Said,
+    Standing,
+    Word,
+    list_held,
+    read_standing,
+    record_word,
+    settle_found,
 )
 from pipelines.warehouse.runs import (
     RunCounts,
@@ -51,7 +62,10 @@ __all__ = [
     "NewBatch",
     "Recorded",
     "RunCounts",
+    "Said",
     "Settlement",
+    "Standing",
+    "Word",
     "batch_claims",
     "begin_run",
     "bind_org",
@@ -60,17 +74,22 @@ __all__ = [
     "fail_dead_runs",
     "known_holders",
     "known_job_ids",
+    "list_held",
     "note_matching",
     "open_batches",
     "read_batch",
+    "read_standing",
     "record_closing",
     "record_job",
     "record_judgement",
     "record_plan",
+    "record_stray_job",
+    "record_word",
     "release_persons",
     "renew_lease",
     "require_own_org",
     "run_counts",
     "settle",
+    "settle_found",
     "take_abandoned",
 ]

@@ -2,8 +2,8 @@
 
 A person is new without a claim and without an outcome; rejected, once the row's `updated_at` is
 not what it was; a duplicate of another person, once that one has no claim and no outcome but
-rejected. Ids are compared as text. Rows without an id are one person, whose id is the empty text;
-several rows of one id are one person too.
+rejected; held, once a human has said that they be sent again. Ids are compared as text. Rows
+without an id are one person, whose id is the empty text; several rows of one id are one person too.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _OUTCOMES = table(
     column("person_id", Text),
     column("outcome", Text),
     column("run_id", Text),
+    column("reason_code", Text),
     column("attempt_count", Integer),
     column("source_version", Text),
 )
@@ -103,7 +104,10 @@ def list_new_persons(
         new = (
             select(literal(run_id, Text), position, found.c.person_id)
             .select_from(_beside_ledger(found))
-            .where(_is_free(), _is_undecided() | _is_changed(found) | _has_lost_its_match())
+            .where(
+                _is_free(),
+                _is_undecided() | _is_changed(found) | _has_lost_its_match() | _is_resent(),
+            )
             .order_by(*order)
             .limit(limit)
         )
@@ -126,6 +130,17 @@ def unknown_ids(warehouse: Warehouse, ids: Sequence[str]) -> list[str]:
         known = set(connection.execute(there).scalars())
         warehouse.run(connection, "drop_asked_persons")
     return [one for one in dict.fromkeys(ids) if one not in known]
+
+
+def source_version(warehouse: Warehouse, person_id: str) -> str | None:
+    """The person's `updated_at` as the database spells it, as `read_slice` tells it; None where
+    there is none."""
+    wanted = select(cast(literal(person_id), Text).label("person_id")).subquery("wanted")
+    source = SourceRows(warehouse, [])
+    attempts = literal(0).label("attempt_count")
+    rows = source.tidy(source.read(source.select(wanted, wanted).add_columns(attempts)))
+    versions = rows["source_version"].dropna()
+    return str(versions.iloc[0]) if len(versions) else None
 
 
 def read_slice(
@@ -153,7 +168,10 @@ def read_slice(
             _OUTCOMES.c.outcome,
             _OUTCOMES.c.source_version.label("judged_version"),
         )
-        .where(_is_free(), _is_undecided() | _is_rejected() | _has_lost_its_match())
+        .where(
+            _is_free(),
+            _is_undecided() | _is_rejected() | _has_lost_its_match() | _is_resent(),
+        )
         .order_by(wanted.c.position)
     )
     rows = source.read(query).sort_values("position", kind="stable")
@@ -269,6 +287,10 @@ def _is_rejected() -> ColumnElement[bool]:
 
 def _is_changed(found: Subquery) -> ColumnElement[bool]:
     return and_(_is_rejected(), found.c.version.is_distinct_from(_OUTCOMES.c.source_version))
+
+
+def _is_resent() -> ColumnElement[bool]:
+    return and_(_OUTCOMES.c.outcome == "held", _OUTCOMES.c.reason_code == "RESEND")
 
 
 def _has_lost_its_match() -> ColumnElement[bool]:

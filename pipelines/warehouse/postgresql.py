@@ -46,8 +46,8 @@ class PostgreSQL(Dialect):
 
     _SESSION: ClassVar[dict[str, str]] = {
         "timezone": "UTC",
-        # How a person's updated_at and numbers read as text must not depend on a setting of somebody
-        # else's: another spelling is another version, and every rejected person would be new again.
+        # Somebody else's settings must not decide how instants and numbers are spelt as text:
+        # another spelling is another version, and every rejected person would be new again.
         "datestyle": "ISO",
         "intervalstyle": "postgres",
         "extra_float_digits": "1",

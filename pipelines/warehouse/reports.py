@@ -25,6 +25,7 @@ _FRAMES = {
     "reasons": "report_reasons",
     "duplicates": "report_duplicates",
     "owners": "report_owners",
+    "resolutions": "report_resolutions",
     "open_batches": "report_open_batches",
 }
 _OF_PERSONS = ("report_person_outcomes", "report_person_rejections", "report_person_duplicates")
@@ -52,6 +53,7 @@ class RunSummary:
     - duplicates: matched_in, match_key, action_taken, person_count, ambiguous_count.
     - owners: owner_id, owner_strategy, owner_name, owner_type, created_count, updated_count; the
       most busy first.
+    - resolutions: resolved_as, is_automatic, person_count of persons held before.
     - open_batches: batch_id, run_id, salesforce_job_id, batch_state, owner_strategy, operation,
       sobject, carrier, attempt_count, person_count, planned_at, closing_at, lease_until.
     """
@@ -62,6 +64,7 @@ class RunSummary:
     reasons: pd.DataFrame
     duplicates: pd.DataFrame
     owners: pd.DataFrame
+    resolutions: pd.DataFrame
     open_batches: pd.DataFrame
 
 
@@ -131,11 +134,18 @@ def carried_batches(warehouse: Warehouse, run_id: str) -> pd.DataFrame:
         return warehouse.read_frame(connection, "report_carried_batches", run_id=run_id)
 
 
-def held_persons(warehouse: Warehouse) -> pd.DataFrame:
+def held_persons(warehouse: Warehouse, most: int = ROWS_SHOWN) -> pd.DataFrame:
     """The persons that wait for `resolve`, longest first: person_id, run_id, batch_id,
     salesforce_job_id, owner_strategy, reason_code, decided_at."""
     with warehouse.reading() as connection:
-        return warehouse.read_frame(connection, "report_held_persons")
+        return warehouse.read_frame(connection, "report_held_persons", most=most)
+
+
+def held_count(warehouse: Warehouse) -> int:
+    """How many persons wait for `resolve`."""
+    with warehouse.reading() as connection:
+        count: int = warehouse.run(connection, "count_held_persons").scalar_one()
+    return count
 
 
 def explain_rules(warehouse: Warehouse) -> pd.DataFrame:

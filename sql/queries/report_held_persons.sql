@@ -16,5 +16,9 @@ left join salesforce_jobs
             from salesforce_jobs as latest
             where latest.batch_id = person_outcomes.batch_id
         )
-where person_outcomes.outcome = 'held'
+where
+    person_outcomes.outcome = 'held'
+    -- Of the others a human has said that they be sent again.
+    and coalesce(person_outcomes.reason_code, '') <> 'RESEND'
 order by person_outcomes.decided_at, person_outcomes.person_id
+limit :most
