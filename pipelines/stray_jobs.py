@@ -47,7 +47,10 @@ def find(org: Org, warehouse: Warehouse) -> StrayJobs:
 
     One call per 1,000 jobs of the org, at most 20, and one for each stray job that is not open.
     """
-    listed = [job for job in bulk.list_jobs(org, MOST_PAGES) if _makes_leads(job)]
+    every = list(bulk.list_jobs(org, MOST_PAGES))
+    if len(every) >= MOST_PAGES * 1000:
+        log.warning("the org lists more than %d jobs: the others were not looked at", len(every))
+    listed = [job for job in every if _makes_leads(job)]
     mine = [job for job in listed if job.created_by_id[:15] == org.user_id[:15]] if listed else []
     known = ledger.known_job_ids(warehouse) if migrations.has_ledger(warehouse) else frozenset()
     stray = StrayJobs()

@@ -648,6 +648,62 @@ def test_check_finds_that_few_calls_are_left(front: Front) -> None:
     assert "API calls are left today: run tomorrow" in wrong_lines(front("check"))["limits"]
 
 
+# --- A human's word on a held person
+
+GONE = {"job": "nth:1", "fault": "forget"}
+
+
+def hold(front: Front) -> None:
+    """P1 is held: the org has forgotten the job, and there is no field to ask by."""
+    front.stage.set_org(person_id_field=False)
+    front.set(salesforce={"person_id_field": ""})
+    front.stage.emulator.go_wrong(GONE)
+    assert front(*NOW).stdout.startswith("P1: held: JOB_GONE")
+
+
+def test_status_gives_the_command_that_releases_a_held_person(front: Front) -> None:
+    hold(front)
+    told = front("status").stdout
+    command = next(line for line in told.splitlines() if "created:LEAD_ID" in line)
+    lead_id = front.stage.leads()[0]["Id"]
+    words = command.replace("LEAD_ID", lead_id).split()[1:]
+    answer = front(*words, LOGNAME="ada")
+    assert (answer.exit_code, "said by ada" in answer.stdout) == (0, True)
+    assert front(*NOW).stdout.startswith(f"P1: created lead {lead_id}")
+    assert "waiting for a human" not in front("status").stdout
+
+
+def test_resolve_answers_in_json(front: Front) -> None:
+    hold(front)
+    words = ("resolve", "P1", "--as", "resend", "--by", "bo", "--note", "no lead there", "--json")
+    first, second = front(*words).document, front(*words).document
+    told = [first[name] for name in ("person_id", "resolved_as", "resolved_by", "note", "is_new")]
+    assert told == ["P1", "resend", "bo", "no lead there", True]
+    assert second == {**first, "is_new": False}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("P1", "--as", "gone"), "--as takes created:LEAD_ID, resend or rejected"),
+        (("P1", "--as", "created:003"), "is not the id of a lead"),
+        (("P9", "--as", "resend"), "no run has ever decided on person 'P9'"),
+    ],
+)
+def test_a_word_that_cannot_be_is_told(front: Front, words: tuple[str, ...], told: str) -> None:
+    nothing_done(front, front("resolve", *words), 2, told)
+
+
+def test_a_restored_ledger_is_told_and_a_human_may_go_on(front: Front) -> None:
+    hold(front)
+    for table in ("salesforce_jobs", "lead_batches", "person_outcomes", "sync_runs"):
+        front.stage.run(f"delete from {table}")
+    stopped = front(*NOW)
+    assert (stopped.exit_code, "resume --adopt-jobs" in stopped.stderr) == (4, True)
+    assert front("resume", "--adopt-jobs").exit_code == 0
+    assert front(*NOW).stdout.startswith("P1: duplicate: already known in")
+
+
 # --- A plan, and the run that follows it; without Prefect, on each engine
 
 DECIDED = {

@@ -34,6 +34,7 @@ EVERY: list[tuple[str, Any]] = [
     ("salesforce.api_version", "66.0"),
     ("salesforce.emulator_url", "http://127.0.0.1:8642"),
     ("salesforce.person_id_field", "External__c"),
+    ("salesforce.dedicated_user", True),
     ("owners.default", "queue:Inbound"),
     ("owners.choice", [{"when": {"country": ["DE"]}, "assign_to": "queue:Inbound"}]),
     ("owners.without_active_rule", "running_user"),

@@ -16,12 +16,13 @@ from pipelines.summaries import (
     as_markdown,
     balance,
     exit_code,
+    held_lines,
     person_lines,
     summarise,
 )
 from tests.flows.stage import Stage
 
-PARTS = (*TABLES, "carried_batches", "open_batches")
+PARTS = (*TABLES, "carried_batches", "open_batches", "held_persons")
 
 
 def run_row(**counts: int) -> dict[str, Any]:
@@ -111,6 +112,45 @@ def test_open_batches_are_told_with_their_state() -> None:
     assert told[-1].startswith("  B1  5  closing, held until 2026-01-31")
 
 
+HELD = {
+    "person_id": "P 1",
+    "reason_code": "JOB_GONE",
+    "salesforce_job_id": "750A",
+    "decided_at": "2026-01-31T08:00:00.000000Z",
+}
+
+
+def test_held_persons_are_told_with_the_commands_that_release_them() -> None:
+    told = summary(run_row(), held_persons=[HELD]) | {"held_person_count": 3}
+    assert list(held_lines(told)) == [
+        "",
+        "3 held, each waiting for a human's word",
+        "  P 1: JOB_GONE, job 750A, since 2026-01-31 08:00 UTC",
+        "    person-sync resolve 'P 1' --as created:LEAD_ID",
+        "    person-sync resolve 'P 1' --as resend",
+        "    person-sync resolve 'P 1' --as rejected",
+        "  ... and 2 more",
+    ]
+
+
+def test_the_command_for_an_id_like_an_option_can_be_typed_as_it_stands() -> None:
+    told = summary(run_row(), held_persons=[HELD | {"person_id": "-7"}]) | {"held_person_count": 1}
+    command = list(held_lines(told, Path("my.toml")))[-1]
+    assert command == "    person-sync resolve --config my.toml --as rejected -- -7"
+
+
+def test_what_was_resolved_is_told_with_who_found_it_out() -> None:
+    rows = [
+        {"resolved_as": "created", "is_automatic": by_itself, "person_count": count}
+        for by_itself, count in ((True, 2), (False, 1))
+    ]
+    assert as_lines(summary(run_row(created=3), resolutions=rows))[-3:] == [
+        "held before, now resolved",
+        "  created  2  found by the person-id field",
+        "  created  1  a human's word",
+    ]
+
+
 def carried(**counts: int) -> dict[str, Any]:
     return {"batch_id": "B1", "run_id": "R0"} | {
         f"{name}_count": counts.get(name, 0) for name in OUTCOMES
@@ -127,7 +167,7 @@ PERSONS = [
     ("updated", "updated 00Q1"),
     ("duplicate", "duplicate: already known in lead 00Q2"),
     ("rejected", "rejected: company_missing"),
-    ("held", "held: LOST; a human must look"),
+    ("held", "held: LOST; a human must look: person-sync resolve"),
     ("open", "under way in batch B1, closing"),
     ("new", "not decided: no such person in the persons table"),
 ]
@@ -247,7 +287,7 @@ def test_a_summary_is_json_and_tells_every_table(any_stage: Stage) -> None:
     any_stage.put("person_id | last_name | company\nP1 | Lovelace | Engines\nP2 | Babbage |")
     told = any_stage.sync(person_ids=("P1", "P2"))
     assert json.loads(json.dumps(told)) == told
-    assert set(told) == {"run", "persons", *PARTS}
+    assert set(told) == {"run", "persons", "held_person_count", *PARTS}
     assert [one["outcome"] for one in told["persons"]] == ["created", "rejected"]
     assert len(as_lines(told)) > 5
 

@@ -158,6 +158,15 @@ def test_every_job_is_listed_page_by_page(script: Script, scripted_org: Org) -> 
     assert [one.path for one in script.seen] == [f"{INGEST}?jobType=V2Ingest", more]
 
 
+def test_of_ever_so_many_jobs_only_so_many_pages_are_read(
+    script: Script, scripted_org: Org
+) -> None:
+    more = f"{INGEST}?queryLocator=x"
+    page = {"done": False, "records": [raw(JOB)], "nextRecordsUrl": more}
+    script.say(f"GET {INGEST}", 200, page)
+    assert len(list(bulk.list_jobs(scripted_org, 3))) == len(script.seen) == 3
+
+
 def raw(job_id: str) -> dict[str, object]:
     return {
         "id": job_id,
