@@ -28,7 +28,9 @@ from pipelines.salesforce.lookups import count_leads_by_owner
 from pipelines.settings import FILE_NAME, Settings, load_settings
 from pipelines.summaries import Summary, as_lines
 
-DATA = Path(__file__).parents[1] / "data"
+_PACKAGE = Path(__file__).parent
+# A wheel carries it inside the package; in the project it stands beside.
+DATA = next(f / "data" for f in (_PACKAGE, _PACKAGE.parent) if (f / "data").is_dir())
 DATABASES = ("warehouse.db", "org.db")
 OTHERS = (FILE_NAME, "emulator.log", "emulator.json")
 IDLE_SECONDS = 1800

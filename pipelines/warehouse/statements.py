@@ -13,7 +13,9 @@ from sqlalchemy import Boolean, DateTime, String, TextClause, bindparam, text
 from sqlalchemy.sql.selectable import TextualSelect
 from sqlalchemy.types import TypeEngine
 
-SQL_FOLDER = Path(__file__).parents[2] / "sql"
+_PACKAGE = Path(__file__).parents[1]
+# A wheel carries it inside the package; in the project it stands beside.
+SQL_FOLDER = next(f / "sql" for f in (_PACKAGE, _PACKAGE.parent) if (f / "sql").is_dir())
 
 _TOKEN = re.compile(
     r"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -32,6 +33,11 @@ COVERED = {
     "person-sync check": "test_the_secret_comes_from_the_variable",
     "person-sync run --plan": "tests/front/test_cli.py",
     "person-sync run": "tests/front/test_cli.py",
+    'person-sync resolve P0001 --as created:00Q5e00000AbCd1EAF --note "found by phone number"': (
+        "test_a_word_of_the_readme_is_understood"
+    ),
+    "person-sync resolve P0002 --as resend": "test_a_word_of_the_readme_is_understood",
+    "person-sync resolve P0003 --as rejected": "test_a_word_of_the_readme_is_understood",
     "prefect work-pool create person-sync --type process": "tests of the deployments",
     "prefect deploy --all": "tests of the deployments",
     "prefect worker start --pool person-sync": "tests of the deployments",
@@ -111,6 +117,19 @@ def test_the_secret_comes_from_the_variable(demo_home: Path, prefect_server: Ser
     assert typed("person-sync check", demo_home, prefect_server, **given).exit_code == 0
 
 
+@pytest.mark.parametrize("command", [one for one in COVERED if " resolve " in one])
+def test_a_word_of_the_readme_is_understood(
+    command: str, demo_home: Path, prefect_server: Server
+) -> None:
+    words = shlex.split(command)[1:]
+    given = clean_environment(**prefect_server.own)
+    answer = run_command(
+        *words, "--config", ".demo/person-sync.toml", folder=demo_home, environment=given
+    )
+    # Of the demo's persons nobody is held: told by the ledger, after all else was found right.
+    assert (answer.exit_code, "not held" in answer.stderr) == (2, True), answer.stderr
+
+
 # --- The command's table
 
 
@@ -118,10 +137,11 @@ def test_the_table_of_commands_is_the_commands_own() -> None:
     assert set(re.findall(r"^\| `person-sync (\w+)", README, re.MULTILINE)) == set(main.commands)
 
 
-def test_the_options_named_for_run_are_its_options() -> None:
-    (row,) = re.findall(r"^\| `person-sync run` \|.*", README, re.MULTILINE)
-    there = {one for option in main.commands["run"].params for one in option.opts}
-    assert set(re.findall(r"`(--[\w-]+)`", row)) == there - {"--config", "--json"}
+def test_the_options_named_for_a_command_are_its_options() -> None:
+    for name in ("run", "resume"):
+        (row,) = re.findall(rf"^\| `person-sync {name}` \|.*", README, re.MULTILINE)
+        there = {one for option in main.commands[name].params for one in option.opts}
+        assert set(re.findall(r"`(--[\w-]+)`", row)) == there - {"--config", "--json"}
 
 
 def test_every_command_takes_config_and_json() -> None:

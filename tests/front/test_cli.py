@@ -695,8 +695,10 @@ def test_a_word_that_cannot_be_is_told(front: Front, words: tuple[str, ...], tol
 
 
 def test_a_restored_ledger_is_told_and_a_human_may_go_on(front: Front) -> None:
-    hold(front)
-    for table in ("salesforce_jobs", "lead_batches", "person_outcomes", "sync_runs"):
+    front.stage.set_org(person_id_field=False)
+    front.set(salesforce={"person_id_field": ""})
+    front(*NOW)
+    for table in ("salesforce_jobs", "lead_batches", "person_outcomes", "person_emails"):
         front.stage.run(f"delete from {table}")
     stopped = front(*NOW)
     assert (stopped.exit_code, "resume --adopt-jobs" in stopped.stderr) == (4, True)

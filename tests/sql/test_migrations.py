@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, make_url, text
 
 from pipelines.errors import WarehouseRefused
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from pipelines.warehouse.migrations import migrate, pending
+from pipelines.warehouse.migrations import migrate, pending, try_writing
 from pipelines.warehouse.statements import SQL_FOLDER
 
 from ..conftest import PostgresServer
@@ -229,3 +229,25 @@ def test_a_run_may_be_a_word_on_a_held_person_and_nothing_unheard_of(
     fill(warehouse, "sync_runs", "run_id | run_mode\nR1 | resolve")
     with pytest.raises(WarehouseRefused):
         fill(warehouse, "sync_runs", "run_id | run_mode\nR2 | dance")
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_login_without_the_right_to_temporary_tables_is_told_which_right(
+    postgres_server: PostgresServer, postgres_url: str, is_made: bool
+) -> None:
+    database = make_url(postgres_url).database or ""
+    postgres_server.run("create role no_temporary login")
+    postgres_server.run("grant create on database {} to no_temporary", database)
+    own = postgres_server.address(database, "no_temporary")
+    try:
+        with open_warehouse(own) as warehouse:
+            if is_made:
+                migrate(warehouse)
+            try_writing(warehouse)
+            postgres_server.run("revoke temporary on database {} from public", database)
+            with pytest.raises(WarehouseRefused, match="TEMPORARY"):
+                try_writing(warehouse)
+    finally:
+        postgres_server.run("drop database {} with (force)", database)
+        postgres_server.run("drop role no_temporary")
+        postgres_server.run("create database {}", database)

@@ -117,6 +117,21 @@ def test_a_postgresql_connection_never_waits_for_ever(postgres_url: str) -> None
     assert told == ["3s", "20s", "5min", "UTC"]
 
 
+def test_how_instants_are_spelt_is_not_for_others_to_decide(
+    postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    """A rejected person is new again once `updated_at` is spelt otherwise."""
+    database = make_url(postgres_url).database or ""
+    postgres_server.run("alter database {} set datestyle = 'SQL, DMY'", database)
+    postgres_server.run("alter database {} set extra_float_digits = 0", database)
+    query = text(
+        "select cast(timestamp '2026-01-31 08:00' as text), cast(0.1::float8 + 0.2 as text)"
+    )
+    with open_warehouse(postgres_url) as warehouse, warehouse.reading() as connection:
+        told = tuple(connection.execute(query).one())
+    assert told == ("2026-01-31 08:00:00", "0.30000000000000004")
+
+
 def test_a_sqlite_connection_keeps_what_it_commits(sqlite_warehouse_url: str) -> None:
     with open_warehouse(sqlite_warehouse_url) as warehouse, warehouse.reading() as connection:
         pragmas = ("journal_mode", "synchronous", "busy_timeout")
