@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, make_url, text
 
 from pipelines.errors import SettingsWrong, WarehouseRefused, WarehouseUnavailable
 from pipelines.warehouse.database import Warehouse, open_warehouse
