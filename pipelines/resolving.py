@@ -80,19 +80,15 @@ def resolve(ground: Ground, saying: Saying) -> dict[str, Any]:
     said = standing.said if standing.is_said else None
     if said and (said.resolved_as, said.lead_id) == (saying.resolved_as, saying.lead_id):
         return _told(saying.person_id, said, is_new=False)
-    word = _word(ground, saying)
-    ledger.record_word(
+    said = ledger.record_word(
         ground.warehouse,
         standing,
-        word,
+        _word(ground, saying),
         run=_run(ground.settings),
         org_id=ground.org.org_id,
         api_call_count=ground.org.api_call_count,
     )
-    after = ledger.read_standing(ground.warehouse, saying.person_id)
-    assert after is not None  # noqa: S101 - written a line ago, and never deleted
-    assert after.said is not None  # noqa: S101
-    return _told(saying.person_id, after.said, is_new=True)
+    return _told(saying.person_id, said, is_new=True)
 
 
 def _require_held(ground: Ground, saying: Saying) -> ledger.Standing:

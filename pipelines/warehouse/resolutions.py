@@ -106,13 +106,13 @@ def record_word(
     run: Mapping[str, Any],
     org_id: str,
     api_call_count: int,
-) -> None:
+) -> Said:
     """Write the word and all that follows from it, as a run of mode `resolve`, all or nothing.
 
     created: the outcome is created, with the lead. resend: the person is new to the next run.
     rejected: the outcome is rejected, with a row in rejected_persons, and the e-mail is free.
-    `run` is what `begin_run` takes. Raises FencedOff when the person is no longer as seen, and
-    SettingsWrong when the lead has become another person's.
+    `run` is what `begin_run` takes. Answers what was written. Raises FencedOff when the person is
+    no longer as seen, and SettingsWrong when the lead has become another person's.
     """
     run_id = run["run_id"]
     with warehouse.transaction() as connection:
@@ -122,12 +122,13 @@ def record_word(
         warehouse.run(connection, "begin_run", **run, now=now)
         warehouse.run(connection, "bind_run", run_id=run_id, org_id=org_id)
         _change_outcome(warehouse, connection, run_id, standing, word, now)
-        _write_down(warehouse, connection, run_id, standing, word, now)
+        said = _write_down(warehouse, connection, run_id, standing, word, now)
         if word.resolved_as != "created":
             warehouse.run(connection, "free_email_of", person_id=standing.person_id)
         _end(warehouse, connection, run_id, api_call_count, now)
         counts = {} if word.resolved_as == "resend" else {f"{word.resolved_as}_count": 1}
         move_counts(warehouse, connection, run_id, read_count=len(counts), **counts)
+    return said
 
 
 def list_held(warehouse: Warehouse) -> list[str]:
@@ -204,27 +205,26 @@ def _write_down(
     standing: Standing,
     word: Word,
     now: datetime,
-) -> None:
+) -> Said:
+    # After `resend` the outcome says so, and why they were held is known by the first word.
     before = standing.said if standing.is_said else None
-    warehouse.run(
-        connection,
-        "record_resolution",
+    said = Said(
         run_id=run_id,
-        person_id=standing.person_id,
         resolved_as=word.resolved_as,
         is_automatic=False,
         resolved_by=word.resolved_by,
         note=word.note,
         lead_id=word.lead_id,
-        held_run_id=standing.run_id,
-        batch_id=standing.batch_id,
-        # After `resend` the outcome says so, and why they were held is known by the first word.
+        held_run_id=standing.run_id or "",
         held_reason=before.held_reason if before else standing.reason_code or "",
-        now=now,
+        resolved_at=now,
     )
+    whose = {"person_id": standing.person_id, "batch_id": standing.batch_id}
+    warehouse.run(connection, "record_resolution", **vars(said), **whose)
     if word.resolved_as == "rejected":
         rejected = pd.DataFrame([_rejection(standing.person_id, word)])
         findings.record_rejections(warehouse, connection, run_id, rejected)
+    return said
 
 
 def _rejection(person_id: str, word: Word) -> dict[str, object]:

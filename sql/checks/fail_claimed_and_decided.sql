@@ -20,11 +20,12 @@ decided as (
         person_outcomes.outcome,
         person_outcomes.lead_id
     from person_claims
-    inner join person_outcomes
+    -- Not inner: SQLite would look through all outcomes for the few claims.
+    left join person_outcomes
         on person_claims.person_id = person_outcomes.person_id
     where
         person_claims.run_id in (select unchecked.run_id from unchecked)
-        and person_outcomes.outcome in ('created', 'updated', 'held')
+        and coalesce(person_outcomes.outcome, '') in ('created', 'updated', 'held')
         -- Of these a human has said that there is no lead.
         and coalesce(person_outcomes.reason_code, '') <> 'RESEND'
 

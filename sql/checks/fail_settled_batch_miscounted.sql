@@ -19,11 +19,8 @@ outcomes as (
         count(*) as outcome_count
     from person_outcomes
     where
-        batch_id in (
-            select lead_batches.batch_id
-            from lead_batches
-            where lead_batches.run_id in (select unchecked.run_id from unchecked)
-        )
+        run_id in (select unchecked.run_id from unchecked)
+        and batch_id is not null
     group by batch_id
 
 ),

@@ -5,5 +5,6 @@ select
 from person_outcomes
 where
     run_id = :run_id
-    and outcome = 'created'
+    -- Asked so, the index by outcome is left alone: it would lead through the whole history.
+    and coalesce(outcome, '') = 'created'
     and owner_id is null

@@ -22,5 +22,5 @@ insert into resolutions (
     :held_run_id,
     :batch_id,
     :held_reason,
-    :now
+    :resolved_at
 )
