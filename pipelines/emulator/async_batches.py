@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.emulator import ids, query_jobs
+from pipelines.emulator.arrow_arrays import strings
 from pipelines.emulator.async_forms import AsyncError, query_text, read_batch
 from pipelines.emulator.chunks import CHUNK_ROWS, Chunk, refused_fields
+from pipelines.emulator.columns import clean_column
 from pipelines.emulator.org import Org
 from pipelines.emulator.records import Results, Saved, SaveOptions, Saver
 from pipelines.emulator.schema import SObject
 from pipelines.emulator.soql import SoqlError
 from pipelines.emulator.uploads import HeaderColumn, JobRefused, header_columns
-from pipelines.emulator.values import ABSENT, Absent, Cell, Failure, clean_column
+from pipelines.emulator.values import ABSENT, Absent, Cell, Failure
 
 MAX_RECORDS = 10_000
 MAX_BYTES = 10_000_000
@@ -85,7 +87,7 @@ class Batches:
         self, column: HeaderColumn, texts: Sequence[str]
     ) -> tuple[list[Cell], dict[int, Failure]]:
         if column.through is None:
-            return clean_column(column.field, texts)
+            return clean_column(column.field, strings(texts))
         target, key = column.through
         values: list[Cell] = []
         failures: dict[int, Failure] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -42,7 +43,7 @@ class Bulk:
         if not isinstance(asked, dict):
             raise ApiError(400, "JSON_PARSER_ERROR", "the job must be a JSON object")
         job = self._jobs.create_ingest(asked, call.user_id, call.version, self._next_faults())
-        self._jobs.upload(job.id, parts["content"])
+        self._jobs.upload(job.id, io.BytesIO(parts["content"]))
         return Answer(200, created(self._jobs.close(job.id, call.user_id)))
 
     def list_ingest(self, call: Call) -> Answer:
@@ -58,7 +59,7 @@ class Bulk:
         if not call.headers.get("content-type", "").lower().startswith("text/csv"):
             self._jobs.find(job_id, "V2Ingest")
             raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type must be text/csv")
-        self._jobs.upload(job_id, call.body)
+        self._jobs.upload(job_id, call.upload or io.BytesIO(call.body))
         return Answer(201)
 
     def change_ingest(self, call: Call, job_id: str) -> Answer:

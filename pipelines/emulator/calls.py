@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from pipelines.emulator.values import Failure
 
@@ -29,7 +29,10 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """One request: `base` is scheme and host as the client wrote them, `version` like `68.0`."""
+    """One request: `base` is scheme and host as the client wrote them, `version` like `68.0`.
+
+    What a bulk job is to load is in `upload`, every other body in `body`.
+    """
 
     method: str
     path: str
@@ -39,6 +42,7 @@ class Call:
     base: str = ""
     version: str = ""
     user_id: str = ""
+    upload: IO[bytes] | None = None
 
     @property
     def data(self) -> str:

@@ -27,7 +27,8 @@ class Chunk:
     @property
     def alive(self) -> list[int]:
         """The rows that nothing has refused yet."""
-        return [row for row in range(self.size) if row not in self.failures]
+        rows = range(self.size)
+        return [row for row in rows if row not in self.failures] if self.failures else list(rows)
 
     def cell(self, name: str, row: int) -> Cell:
         """What a row says of a field."""

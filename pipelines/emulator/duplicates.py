@@ -8,15 +8,18 @@ Only committed records are compared, so twins inside one chunk never see each ot
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pipelines.emulator.match_keys import digits_of, email_key, folded, phone_key
 from pipelines.emulator.org_file import DuplicateRule
+from pipelines.emulator.schema import Schema, SObject
 from pipelines.emulator.store import Store
-from pipelines.emulator.values import Failure
+from pipelines.emulator.values import Cell, Failure
 
 MESSAGE = "Use one of these records?"
+LOOKED_AT = ("Email", "FirstName", "LastName", "Phone")
 NICKNAMES = tuple(
     frozenset(group.split())
     for group in (
@@ -55,12 +58,12 @@ class Hit:
 
 def face(email: object, first: object, last: object, phone: object) -> Face:
     """The comparable face of a record."""
-    digits = "".join(c for c in _text(phone) if c.isdigit())
-    return Face(_text(email), _text(first), _text(last), digits)
-
-
-def _text(value: object) -> str:
-    return value.casefold() if isinstance(value, str) else ""
+    return Face(
+        folded(email),
+        folded(first),
+        folded(last),
+        digits_of(phone if isinstance(phone, str) else ""),
+    )
 
 
 def first_names_agree(one: str, other: str) -> bool:
@@ -82,57 +85,110 @@ def looks_like(one: Face, other: Face) -> bool:
     return same_email or (same_phone and bool(one.first) and bool(other.first))
 
 
+def refusing_rules(
+    rules: Iterable[DuplicateRule], object_name: str, operation: str, allow_save: bool = False
+) -> list[DuplicateRule]:
+    """The rules that can keep an `insert` or `update` of this object out."""
+    return [
+        rule
+        for rule in rules
+        if rule.object == object_name
+        and operation in rule.operations
+        and _refuses(rule, allow_save)
+    ]
+
+
+def _refuses(rule: DuplicateRule, allow_save: bool) -> bool:
+    """Only a Block cannot be overridden."""
+    return rule.action == "block" or (rule.action == "alert" and not allow_save)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The records that a rule compares with, as SQL names what it looks at."""
+
+    sobject: SObject
+
+    @property
+    def looks(self) -> list[str]:
+        """What the matching looks at; a field hidden from this org holds nothing."""
+        return [name if self.sobject.find(name) else "null" for name in LOOKED_AT]
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Two records can match only where one of these agrees: the store keeps them indexed."""
+        email, first, last, phone = self.looks
+        return f"email_key({email}, {last})", f"phone_key({phone}, {first}, {last})"
+
+
+def index_matches(store: Store, rules: Iterable[DuplicateRule], schema: Schema) -> None:
+    """Make what these rules look for quick to find."""
+    for rule in rules:
+        for number, key in enumerate(Known(schema[rule.matches]).keys):
+            index = f"{rule.matches}_match_key_{number}"
+            store.run(f'create index if not exists "{index}" on "{rule.matches}" ({key})')
+
+
 def find_hits(
     store: Store,
-    rules: Sequence[DuplicateRule],
-    faces: dict[int, Face],
+    known: Known,
+    columns: Mapping[str, Sequence[Cell]],
     own_ids: Mapping[int, str],
-) -> dict[int, list[Hit]]:
-    """For each row, the rules that fire and whom they found; no record is its own duplicate."""
-    hits: dict[int, list[Hit]] = defaultdict(list)
-    for rule in rules:
-        known = _candidates(store, rule.matches, faces.values())
-        for row, new in faces.items():
-            found = [
-                id_
-                for id_, old in known.get(new.last, ())
-                if id_ != own_ids.get(row) and looks_like(new, old)
-            ]
-            if found:
-                hits[row].append(Hit(rule, tuple(found)))
-    return dict(hits)
+    rows: Sequence[int],
+) -> dict[int, tuple[str, ...]]:
+    """For each of these rows, the records it looks like; none is its own duplicate."""
+    keys = list(_keys(columns, rows))
+    by_email = _found(store, known, known.keys[0], {email for _, email, _ in keys})
+    by_phone = _found(store, known, known.keys[1], {phone for _, _, phone in keys})
+    hits: dict[int, tuple[str, ...]] = {}
+    for row, email, phone in keys:
+        if email not in by_email and phone not in by_phone:
+            continue
+        near = by_email.get(email, {}) | by_phone.get(phone, {})
+        near.pop(own_ids.get(row, ""), None)
+        if alike := _alike(_face_of(columns, row), near):
+            hits[row] = alike
+    return hits
 
 
-def _candidates(
-    store: Store, object_name: str, faces: Iterable[Face]
-) -> dict[str, list[tuple[str, Face]]]:
-    faces = list(faces)
-    emails = sorted({f.email for f in faces if f.email})
-    named = sorted({f.last for f in faces if f.phone and f.first})
+def _keys(
+    columns: Mapping[str, Sequence[Cell]], rows: Sequence[int]
+) -> Iterator[tuple[int, str | None, str | None]]:
+    nothing = [None] * (rows[-1] + 1 if rows else 0)
+    emails, firsts, lasts, phones = (columns.get(name, nothing) for name in LOOKED_AT)
+    for row in rows:
+        last = lasts[row]
+        yield row, email_key(emails[row], last), phone_key(phones[row], firsts[row], last)
+
+
+def _face_of(columns: Mapping[str, Sequence[Cell]], row: int) -> Face:
+    return face(*(columns[name][row] if name in columns else None for name in LOOKED_AT))
+
+
+def _alike(new: Face, known: Mapping[str, Face]) -> tuple[str, ...]:
+    return tuple(id_ for id_, old in sorted(known.items()) if looks_like(new, old))
+
+
+def _found(
+    store: Store, known: Known, key: str, wanted: Iterable[str | None]
+) -> dict[str | None, dict[str, Face]]:
+    """The living records with one of these keys: key → id → face."""
+    values = [value for value in wanted if value is not None]
     # A converted lead lives on as a contact, which the rule against contacts finds.
-    living = "IsDeleted = 0" + (" and IsConverted = 0" if object_name == "Lead" else "")
-    select = f'select Id, Email, FirstName, LastName, Phone from "{object_name}" where {living}'  # noqa: S608 - a name of ours
-    rows = [
-        *store.rows(f"{select} and Email in ({_marks(emails)})", emails),
-        *store.rows(f"{select} and Phone is not null and LastName in ({_marks(named)})", named),
-    ]
-    by_last: dict[str, dict[str, Face]] = defaultdict(dict)
-    for id_, email, first, last, phone in rows:
-        seen = face(email, first, last, phone)
-        by_last[seen.last][str(id_)] = seen
-    return {last: sorted(known.items()) for last, known in by_last.items()}
+    living = "IsDeleted = 0" + (" and IsConverted = 0" if known.sobject.name == "Lead" else "")
+    found: dict[str | None, dict[str, Face]] = defaultdict(dict)
+    for shared, id_, *looks in store.rows(
+        f'select {key}, Id, {", ".join(known.looks)} from "{known.sobject.name}"'  # noqa: S608 - names of ours
+        f" where {living} and {key} in ({','.join('?' * len(values))})",
+        values,
+    ):
+        found[str(shared)][str(id_)] = face(*looks)
+    return found
 
 
-def _marks(values: Sequence[str]) -> str:
-    return ",".join("?" * len(values))
-
-
-def refusal(hits: Sequence[Hit], allow_save: bool, object_name: str) -> Failure | None:
-    """The refusal a row meets, or None where it may be saved: only a Block cannot be overridden."""
-    for hit in hits:
-        if hit.rule.action == "block" or (hit.rule.action == "alert" and not allow_save):
-            return Failure("DUPLICATES_DETECTED", MESSAGE, (), _details(hit, object_name))
-    return None
+def refusal(hit: Hit, object_name: str) -> Failure:
+    """The refusal of a row for which a refusing rule fired."""
+    return Failure("DUPLICATES_DETECTED", MESSAGE, (), _details(hit, object_name))
 
 
 MATCHING_RULES = {

@@ -1,111 +1,169 @@
-"""The rows of one chunk of a job: saved together, and written into the result files (§6.3)."""
+"""The rows of a stretch of a job: saved together, and written into the result files (§6.3)."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.emulator.arrow_arrays import Flags, Ints, as_mask, strings, taken
 from pipelines.emulator.chunks import Chunk, refused_fields
+from pipelines.emulator.columns import clean_column, echoed_column
+from pipelines.emulator.csv_rows import Rows
 from pipelines.emulator.job_info import Job, error_cell
-from pipelines.emulator.jobs import csv_line
 from pipelines.emulator.org import Org
 from pipelines.emulator.ownership import Rule
 from pipelines.emulator.records import Results, Saved, SaveOptions, Saver
-from pipelines.emulator.schema import TEXT_TYPES, SObject
-from pipelines.emulator.uploads import BrokenRow, HeaderColumn, RowCells
-from pipelines.emulator.values import ABSENT, Absent, Cell, Failure, clean_column, echoed
+from pipelines.emulator.result_lines import quoted_lines, shuffled_by_chunk
+from pipelines.emulator.stretches import Stretches
+from pipelines.emulator.uploads import HeaderColumn
+from pipelines.emulator.values import ABSENT, Absent, Cell, Failure
+
+Cleaned = tuple[list[Cell], dict[int, Failure]]
+Bodies = dict[str, dict[int, bytes]]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive rows and what their cells stand for; None for a column still to be looked up."""
+
+    rows: Rows
+    cleaned: list[Cleaned | None]
+
+    def part(self, start: int, end: int) -> Stretch:
+        """Some of the rows."""
+        low, high = (int(at) for at in np.searchsorted(self.rows.whole, [start, end]))
+        cleaned = [
+            one and (one[0][low:high], {r - low: f for r, f in one[1].items() if low <= r < high})
+            for one in self.cleaned
+        ]
+        return Stretch(self.rows.part(start, end), cleaned)
 
 
 @dataclass(frozen=True)
 class Upload:
-    """The readable upload of a job."""
+    """The readable upload of a job, from the first row that is not yet processed on."""
 
-    header: list[str]
     columns: list[HeaderColumn]
-    rows: Iterator[RowCells]
+    windows: Iterator[Rows]
+
+    def stretches(self, cutter: Stretches) -> Iterator[Stretch]:
+        """The rows, cleaned, in stretches that can be saved in one go."""
+        for rows in self.windows:
+            window = Stretch(
+                rows, [_cleaned(*c) for c in zip(self.columns, rows.texts, strict=True)]
+            )
+            said = {
+                column.field.name: cleaned[0]
+                for column, cleaned in zip(self.columns, window.cleaned, strict=True)
+                if cleaned is not None
+            }
+            for start, end in cutter.cut(rows.count, rows.whole, said):
+                yield window.part(start, end)
 
 
-class ChunkOfRows:
-    """Saves up to 200 rows of one job and writes their result lines."""
+def _cleaned(column: HeaderColumn, texts: pa.StringArray) -> Cleaned | None:
+    return clean_column(column.field, texts) if column.through is None else None
 
-    def __init__(self, org: Org, saver: Saver, job: Job, upload: Upload) -> None:
+
+class StretchSaver:
+    """Saves stretches of one job and writes their result lines."""
+
+    def __init__(self, org: Org, saver: Saver, job: Job, columns: Sequence[HeaderColumn]) -> None:
         self._org = org
         self._saver = saver
         self._job = job
-        self._upload = upload
-        self._sobject: SObject = org.schema[job.object]
+        self._columns = columns
+        self._sobject = org.schema[job.object]
         self._marks = job.result_marks(org.behaviour.result_dialect)
 
-    def save(self, rows: Sequence[RowCells]) -> tuple[dict[str, bytes], int]:
-        """The result lines of these rows, and how many failed."""
-        width = len(self._upload.header)
-        whole = [
-            cells for cells in rows if not isinstance(cells, BrokenRow) and len(cells) == width
-        ]
-        failed = [
-            self._failed_line("", [_shape_failure(cells, width)], [""] * width)
-            for cells in rows
-            if isinstance(cells, BrokenRow) or len(cells) != width
-        ]
-        columns = [list(column) for column in zip(*whole, strict=True)] or [
-            [] for _ in range(width)
-        ]
-        chunk = self._chunk(columns, len(whole))
+    def save(self, stretch: Stretch) -> tuple[Bodies, int]:
+        """The result lines of these rows by kind and chunk, and how many rows failed."""
+        rows = stretch.rows
+        chunk = self._chunk(stretch)
         self._lock_some(chunk)
         results, targets = self._run(chunk)
-        echo = self._echo(columns, chunk)
-        saved = [
-            csv_line(
-                [results[row].id, "true" if results[row].created else "false", *echo[row]],
-                *self._marks,
-            )
-            for row in results
+        echo = self._echo(rows.texts, chunk)
+        bodies = {
+            "successful": self._successful(rows, results, echo),
+            "failed": self._failed(rows, chunk.failures, targets, echo),
+        }
+        return bodies, len(chunk.failures) + len(rows.broken)
+
+    def _successful(
+        self, rows: Rows, results: Results, echo: Sequence[pa.StringArray]
+    ) -> dict[int, bytes]:
+        saved = results.values()
+        created = ["true" if one.created else "false" for one in saved]
+        marks = [[one.id for one in saved], created]
+        picked = np.fromiter(results, np.int64, len(results))
+        return self._written(rows.whole[picked] + rows.first, marks, _taken(echo, picked))
+
+    def _failed(
+        self,
+        rows: Rows,
+        failures: Mapping[int, Sequence[Failure]],
+        targets: Sequence[str],
+        echo: Sequence[pa.StringArray],
+    ) -> dict[int, bytes]:
+        style = self._org.behaviour.row_errors
+        shapes = [
+            error_cell([Failure("INVALID_FIELD", why)], style) for why in rows.broken.values()
         ]
-        failed += [
-            self._failed_line(targets[row] if targets else "", failures, echo[row])
-            for row, failures in chunk.failures.items()
+        marks = [
+            [targets[row] if targets else "" for row in failures] + [""] * len(shapes),
+            [error_cell(found, style) for found in failures.values()] + shapes,
         ]
-        return self._bodies(saved, failed), len(failed)
+        picked = np.fromiter(failures, np.int64, len(failures))
+        numbers = np.append(rows.whole[picked], np.fromiter(rows.broken, np.int64, len(shapes)))
+        blanks = strings([""] * len(shapes))
+        cells = [pa.concat_arrays([column, blanks]) for column in _taken(echo, picked)]
+        return self._written(numbers + rows.first, marks, cells)
 
-    def _bodies(self, saved: list[bytes], failed: list[bytes]) -> dict[str, bytes]:
-        job = self._job
-        order = random.Random(f"{self._org.behaviour.seed}{job.id}{job.chunks_done}")  # noqa: S311
-        order.shuffle(saved)
-        order.shuffle(failed)
-        return {"successful": b"".join(saved), "failed": b"".join(failed)}
+    def _written(
+        self, numbers: Ints, marks: Sequence[list[str]], cells: Sequence[pa.StringArray]
+    ) -> dict[int, bytes]:
+        if not len(numbers):
+            return {}
+        columns = [*map(strings, marks), *cells]
+        seed = f"{self._org.behaviour.seed}{self._job.id}"
+        return shuffled_by_chunk(quoted_lines(columns, *self._marks), numbers, seed)
 
-    def _failed_line(self, target: str, failures: Sequence[Failure], cells: Sequence[str]) -> bytes:
-        error = error_cell(failures, self._org.behaviour.row_errors)
-        return csv_line([target, error, *cells], *self._marks)
-
-    def _chunk(self, columns: Sequence[Sequence[str]], size: int) -> Chunk:
-        chunk = Chunk(self._sobject, size)
-        creating = self._job.operation in {"insert", "upsert"}
-        # An Id column names the record to change; in an insert it has nothing to name.
-        allowed = {self._job.external_id_field, "Id"}
-        names = [c.field.name for c in self._upload.columns if c.field.name not in allowed]
-        refused = refused_fields(self._sobject, names, creating=creating)
-        if self._job.operation == "insert" and "Id" in {c.field.name for c in self._upload.columns}:
-            refused = _misplaced_id("insert")
-        for column, texts in zip(self._upload.columns, columns, strict=True):
-            if column.through is not None:
-                values, failures = self._looked_up(column, texts)
-            else:
-                values, failures = clean_column(column.field, texts)
+    def _chunk(self, stretch: Stretch) -> Chunk:
+        chunk = Chunk(self._sobject, len(stretch.rows.whole))
+        for column, cleaned, texts in zip(
+            self._columns, stretch.cleaned, stretch.rows.texts, strict=True
+        ):
+            values, failures = cleaned or self._looked_up(column, texts.to_pylist())
             chunk.columns[column.field.name] = values
             for row, failure in failures.items():
                 chunk.fail(row, failure)
-        if refused is not None and self._job.operation not in {"delete", "hardDelete"}:
+        refused = self._refused_header()
+        if refused is not None:
             for row in chunk.alive:
                 chunk.fail(row, refused)
         if self._job.operation == "upsert" and self._job.external_id_field != "Id":
             _refuse_ids(chunk)
         return chunk
 
-    def _looked_up(
-        self, column: HeaderColumn, texts: Sequence[str]
-    ) -> tuple[list[Cell], dict[int, Failure]]:
+    def _refused_header(self) -> Failure | None:
+        """Why no row may be saved, whatever it says: the columns are not to be written."""
+        operation = self._job.operation
+        names = [column.field.name for column in self._columns]
+        if operation in {"delete", "hardDelete"}:
+            return None
+        if operation == "insert" and "Id" in names:
+            return _misplaced_id(operation)
+        # An Id column names the record to change.
+        allowed = {self._job.external_id_field, "Id"}
+        written = [name for name in names if name not in allowed]
+        creating = operation in {"insert", "upsert"}
+        return refused_fields(self._sobject, written, creating=creating)
+
+    def _looked_up(self, column: HeaderColumn, texts: Sequence[str]) -> Cleaned:
         """A column such as `User:Owner.Username`: a text names a record by another key (§5.3)."""
         target, key = column.through or (self._sobject, column.field)
         found: dict[str, list[str]] = {
@@ -167,20 +225,21 @@ class ChunkOfRows:
             chunk.fail(rows[position], failure)
         return {row: Saved(targets[row], False) for row in chunk.alive}
 
-    def _echo(self, columns: Sequence[Sequence[str]], chunk: Chunk) -> list[list[str]]:
+    def _echo(self, texts: Sequence[pa.StringArray], chunk: Chunk) -> list[pa.StringArray]:
         """The uploaded cells as the result files give them back: re-typed, and e-mails as saved."""
-        written: list[list[str]] = []
-        for column, texts in zip(self._upload.columns, columns, strict=True):
-            cells = list(texts)
-            if column.through is None and column.field.type not in TEXT_TYPES:
-                cells = [echoed(column.field, text) for text in texts]
-            elif column.field.type == "email" and self._org.behaviour.echo_saved_values:
-                cells = [
-                    text if row in chunk.failures else text.lower()
-                    for row, text in enumerate(texts)
-                ]
-            written.append(cells)
-        return [list(cells) for cells in zip(*written, strict=True)]
+        saved = np.ones(chunk.size, np.bool_)
+        saved[list(chunk.failures)] = False
+        return [
+            self._echoed(column, cells, saved)
+            for column, cells in zip(self._columns, texts, strict=True)
+        ]
+
+    def _echoed(self, column: HeaderColumn, texts: pa.StringArray, saved: Flags) -> pa.StringArray:
+        if column.through is not None:
+            return texts
+        if column.field.type == "email" and self._org.behaviour.echo_saved_values:
+            return pc.if_else(as_mask(saved), pc.ascii_lower(texts), texts)
+        return echoed_column(column.field, texts)
 
 
 def _refuse_ids(chunk: Chunk) -> None:
@@ -196,10 +255,7 @@ def _misplaced_id(operation: str) -> Failure:
     return Failure("INVALID_FIELD_FOR_INSERT_UPDATE", message, ("Id",))
 
 
-def _shape_failure(cells: RowCells, width: int) -> Failure:
-    if isinstance(cells, BrokenRow):
-        return Failure("INVALID_FIELD", cells.message)
-    message = (
-        f"Number of fields in header is different from the row. header = {width} row = {len(cells)}"
-    )
-    return Failure("INVALID_FIELD", message)
+def _taken(columns: Sequence[pa.StringArray], rows: Ints) -> Sequence[pa.StringArray]:
+    if columns and len(rows) == len(columns[0]) and np.array_equal(rows, np.arange(len(rows))):
+        return columns
+    return [taken(column, rows) for column in columns]

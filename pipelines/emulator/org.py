@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.emulator import ids, standard_objects
+from pipelines.emulator.duplicates import index_matches
 from pipelines.emulator.org_file import (
     AssignmentRule,
     DuplicateRule,
@@ -45,6 +46,7 @@ class Org:
         else:
             self._take(parse_org(known, Path(store.get("org_directory") or ".")))
             self._load()
+            index_matches(store, self.file.duplicate_rules, self.schema)
 
     def reset(self, text: str | None = None, directory: Path | None = None) -> None:
         """Empty the org back to its file, or make it what `text` says. Every session ends."""
@@ -182,7 +184,7 @@ class Org:
         self._load()
         for record in self.file.records:
             self._seed_record(record)
-        self._index_for_duplicate_rules()
+        index_matches(self.store, self.file.duplicate_rules, self.schema)
 
     def _seed_organization(self) -> None:
         values = {
@@ -280,13 +282,6 @@ class Org:
             raise OrgFileError(f"{given!r} is the id of two records")
         self.store.keep_id(full_id)
         return full_id
-
-    def _index_for_duplicate_rules(self) -> None:
-        for rule in self.file.duplicate_rules:
-            self.store.run(
-                f'create index if not exists "{rule.matches}_LastName"'
-                f' on "{rule.matches}" (LastName)'
-            )
 
     def user(self, user_id: str) -> dict[str, Any]:
         """One user, field by field."""

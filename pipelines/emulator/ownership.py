@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 
 from pipelines.emulator import ids
 from pipelines.emulator.org_sections import When
@@ -35,6 +36,20 @@ class Rule:
                 return owner
         named = record.get("OwnerId") if self.keeps_owner else None
         return named if isinstance(named, str) else self.otherwise
+
+    def owners_for(
+        self, columns: Mapping[str, Sequence[Cell]], same: Mapping[str, Cell], count: int
+    ) -> list[str]:
+        """The owners of `count` records, given by column; `same` is what all have alike."""
+        tested = sorted({"OwnerId", *(name for when, _ in self.entries for name in when)})
+        seen = [columns.get(name) or repeat(same.get(name), count) for name in tested]
+        known: dict[tuple[Cell, ...], str] = {}
+        owners = []
+        for values in zip(*seen, strict=True):
+            if values not in known:
+                known[values] = self.owner_for(dict(zip(tested, values, strict=True)))
+            owners.append(known[values])
+        return owners
 
 
 def holds(when: When, record: Mapping[str, Cell]) -> bool:

@@ -1,32 +1,24 @@
-"""Carrying closed jobs to their end, 200 rows at a time, in a thread of its own.
+"""Carrying closed jobs to their end, a stretch of rows at a time, in a thread of its own.
 
-Each chunk, its results and the job's counters are one transaction, so a killed emulator goes on
-with the next chunk. Between chunks the lock is free and jobs take turns.
+Each stretch of whole chunks, its results and the job's counters are one transaction, so a killed
+emulator goes on with the next chunk. Between stretches the lock is free and jobs take turns.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Sequence
 
 from pipelines.emulator import query_jobs
 from pipelines.emulator.chunks import CHUNK_ROWS
-from pipelines.emulator.job_chunks import ChunkOfRows, Upload
+from pipelines.emulator.csv_rows import open_upload, read_windows
+from pipelines.emulator.job_chunks import Stretch, StretchSaver, Upload
 from pipelines.emulator.job_info import Job
 from pipelines.emulator.jobs import Jobs
 from pipelines.emulator.org import Org
 from pipelines.emulator.records import Saver
 from pipelines.emulator.runner import Work
-from pipelines.emulator.uploads import (
-    JobRefused,
-    RowCells,
-    check_lines,
-    header_columns,
-    header_names,
-    read_records,
-    read_rows,
-)
+from pipelines.emulator.stretches import Stretches
+from pipelines.emulator.uploads import JobRefused, check_lines, header_columns, header_names
 
 
 class Processor:
@@ -85,29 +77,24 @@ class Processor:
                 if self._alive(job.id, generation) is not None:
                     self._end(job, "Failed", str(refused))
             return
-        for _ in itertools.islice(upload.rows, job.rows_done):
-            pass
         if job.fault("fail_after_chunk") == 0 or job.fault("abort_after_chunk") == 0:
             self._stop_by_fault(job)
-        while rows := list(itertools.islice(upload.rows, CHUNK_ROWS)):
+        for stretch in upload.stretches(Stretches(self._org, job, upload.columns)):
             started = time.monotonic()
             with self._store.transaction():
                 current = self._alive(job.id, generation)
-                if current is None:
-                    break
-                self._save_chunk(current, upload, rows, started)
-                self._stop_by_fault(current)
-            yield self._pause(len(rows), started)
-        else:
-            with self._store.transaction():
-                if self._alive(job.id, generation) is not None:
-                    self._end(job, "JobComplete")
-            return
-        yield from self._late_chunk(job, upload, rows, generation)
+                if current is not None:
+                    self._save(current, upload, stretch, started)
+                    self._stop_by_fault(current)
+            if current is None:
+                yield from self._late_chunk(job, upload, stretch, generation)
+                return
+            yield self._pause(stretch.rows.count, started)
+        with self._store.transaction():
+            if self._alive(job.id, generation) is not None:
+                self._end(job, "JobComplete")
 
-    def _late_chunk(
-        self, job: Job, upload: Upload, rows: Sequence[RowCells], generation: int
-    ) -> Work:
+    def _late_chunk(self, job: Job, upload: Upload, stretch: Stretch, generation: int) -> Work:
         """A chunk under way when the job was aborted may still land (delivery W13)."""
         if not self._org.behaviour.late_chunk_after_abort:
             return
@@ -115,19 +102,18 @@ class Processor:
         with self._store.transaction():
             current = self._jobs.peek(job.id) if generation == self._org.generation else None
             if current is not None and current.state == "Aborted":
-                self._save_chunk(current, upload, rows, time.monotonic())
+                self._save(current, upload, stretch, time.monotonic())
 
     def _open(self, job: Job) -> Upload:
         layout = job.layout(self._org.behaviour.newline_in_cell)
         if job.rows_done == 0:
-            check_lines(self._jobs.pieces(job.id), layout)
-        records = read_records(self._jobs.pieces(job.id), layout)
-        header = next(records, None)
+            check_lines(lambda: self._jobs.pieces(job.id), layout)
+        header, blocks = open_upload(self._jobs.pieces(job.id), layout)
         if header is None:
-            return Upload([], [], iter(()))
+            return Upload([], iter(()))
         names = header_names(header, layout.delimiter)
         columns = header_columns(self._org.schema, self._org.schema[job.object], names)
-        return Upload(names, columns, read_rows(records, layout.delimiter))
+        return Upload(columns, read_windows(blocks, layout, len(names), job.rows_done))
 
     def _pause(self, count: int, started: float) -> float:
         pace = self._org.behaviour.rows_per_second
@@ -145,16 +131,14 @@ class Processor:
         forgotten = int(job.fault("forget") is not None)
         self._jobs.change(job.id, state=state, error_message=message, forgotten=forgotten)
 
-    def _save_chunk(
-        self, job: Job, upload: Upload, rows: Sequence[RowCells], started: float
-    ) -> None:
-        batch = ChunkOfRows(self._org, self._saver, job, upload)
-        bodies, failed = batch.save(rows)
-        self._jobs.add_results(job.id, job.chunks_done, bodies)
+    def _save(self, job: Job, upload: Upload, stretch: Stretch, started: float) -> None:
+        bodies, failed = StretchSaver(self._org, self._saver, job, upload.columns).save(stretch)
+        self._jobs.add_results(job.id, bodies)
+        count = stretch.rows.count
         self._jobs.change(
             job.id,
-            rows_done=job.rows_done + len(rows),
-            chunks_done=job.chunks_done + 1,
+            rows_done=job.rows_done + count,
+            chunks_done=job.chunks_done + -(-count // CHUNK_ROWS),
             failed=job.failed + failed,
             milliseconds=job.milliseconds + int((time.monotonic() - started) * 1000),
         )

@@ -8,15 +8,15 @@ rule last, which is why it overrides the owner that was sent.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.emulator import duplicates, ids
 from pipelines.emulator.chunks import Chunk
 from pipelines.emulator.org import Org
 from pipelines.emulator.ownership import Rule, holds, unknown_reference
-from pipelines.emulator.schema import Field, SObject
+from pipelines.emulator.schema import TEXT_TYPES, Field, SObject
 from pipelines.emulator.values import (
     ABSENT,
     Absent,
@@ -37,8 +37,7 @@ class SaveOptions:
     allow_duplicates: bool = False
 
 
-@dataclass(frozen=True)
-class Saved:
+class Saved(NamedTuple):
     """A record that is in, and whether it is new."""
 
     id: str
@@ -61,7 +60,7 @@ class Saver:
             self._check_references(chunk)
             self._check_required(chunk)
             self._check_admin_rules(chunk, chunk.record)
-            self._check_duplicates(chunk, options, "insert", chunk.cell, {})
+            self._check_duplicates(chunk, options, "insert", chunk.columns, {})
             self._check_unique(chunk, {})
             rows = chunk.alive
             new_ids = self._store.take_ids(chunk.sobject.prefix, len(rows)) if rows else []
@@ -82,9 +81,11 @@ class Saver:
             }
             self._check_admin_rules(chunk, lambda row: merged[row])
             own = dict(enumerate(targets))
-            self._check_duplicates(
-                chunk, options, "update", lambda name, row: merged[row].get(name), own
-            )
+            held = {
+                name: [merged.get(row, {}).get(name) for row in range(chunk.size)]
+                for name in duplicates.LOOKED_AT
+            }
+            self._check_duplicates(chunk, options, "update", held, own)
             self._check_unique(chunk, own)
             rows = chunk.alive
             self._write_changes(chunk.sobject, [merged[row] for row in rows], options)
@@ -132,7 +133,7 @@ class Saver:
 
     def find_by_key(self, sobject: SObject, key: Field, value: Value) -> list[str]:
         """The living records whose key has this value."""
-        return self._found_by_key(sobject, key, [value]).get(_key_form(key, value), [])
+        return self._found_by_key(sobject, key, [value]).get(key_form(key, value), [])
 
     def _part(
         self, chunk: Chunk, rows: list[int], without: str, save: Callable[[Chunk], Results]
@@ -147,7 +148,7 @@ class Saver:
 
     def _matches(self, chunk: Chunk, key: Field) -> dict[int, str]:
         values = chunk.columns.get(key.name) or [ABSENT] * chunk.size
-        forms = {row: _key_form(key, values[row]) for row in chunk.alive}
+        forms = {row: key_form(key, values[row]) for row in chunk.alive}
         repeats = Counter(form for form in forms.values() if form is not None)
         found = self._found_by_key(chunk.sobject, key, [values[row] for row in forms])
         matches: dict[int, str] = {}
@@ -164,14 +165,14 @@ class Saver:
     def _found_by_key(
         self, sobject: SObject, key: Field, values: Iterable[Cell]
     ) -> dict[Value, list[str]]:
-        wanted = sorted({str(v) for v in values if v is not None and not isinstance(v, Absent)})
+        wanted = list({str(v) for v in values if v is not None and v is not ABSENT})
         found: dict[Value, list[str]] = defaultdict(list)
         for id_, value in self._store.rows(
             f'select Id, "{key.name}" from "{sobject.name}"'  # noqa: S608
             f' where IsDeleted = 0 and "{key.name}" in ({",".join("?" * len(wanted))})',
             wanted,
         ):
-            found[_key_form(key, _value(value))].append(str(id_))
+            found[key_form(key, _value(value))].append(str(id_))
         return found
 
     def _existing(self, chunk: Chunk, targets: Sequence[str]) -> dict[str, dict[str, Cell]]:
@@ -218,17 +219,14 @@ class Saver:
         return None if self.state_of(target, value) == "living" else unknown_reference(field_)
 
     def _check_required(self, chunk: Chunk, *, updating: bool = False) -> None:
-        required = chunk.sobject.required_fields
-        columns = [(f.name, chunk.columns.get(f.name)) for f in required]
-        for row in chunk.alive:
-            missing = [
-                name
-                for name, column in columns
-                if _is_missing(ABSENT if column is None else column[row], updating)
-            ]
-            if missing:
-                message = f"Required fields are missing: [{', '.join(missing)}]"
-                chunk.fail(row, Failure("REQUIRED_FIELD_MISSING", message, tuple(missing)))
+        missing: dict[int, list[str]] = defaultdict(list)
+        for required in chunk.sobject.required_fields:
+            for row in _rows_without(chunk, required, updating):
+                missing[row].append(required.name)
+        for row in sorted(missing.keys() - chunk.failures.keys()):
+            names = missing[row]
+            message = f"Required fields are missing: [{', '.join(names)}]"
+            chunk.fail(row, Failure("REQUIRED_FIELD_MISSING", message, tuple(names)))
 
     def _check_admin_rules(
         self, chunk: Chunk, record_of: Callable[[int], Mapping[str, Cell]]
@@ -254,24 +252,17 @@ class Saver:
         chunk: Chunk,
         options: SaveOptions,
         operation: str,
-        cell_of: Callable[[str, int], object],
+        columns: Mapping[str, Sequence[Cell]],
         own_ids: Mapping[int, str],
     ) -> None:
-        rules = [
-            rule
-            for rule in self._org.file.duplicate_rules
-            if rule.object == chunk.sobject.name and operation in rule.operations
-        ]
-        if not rules:
-            return
-        looked_at = ("Email", "FirstName", "LastName", "Phone")
-        faces = {
-            row: duplicates.face(*(cell_of(name, row) for name in looked_at)) for row in chunk.alive
-        }
-        for row, hits in duplicates.find_hits(self._store, rules, faces, own_ids).items():
-            failure = duplicates.refusal(hits, options.allow_duplicates, chunk.sobject.name)
-            if failure is not None:
-                chunk.fail(row, failure)
+        """`columns` are what the records will hold, `own_ids` those they have already."""
+        name = chunk.sobject.name
+        rules = self._org.file.duplicate_rules
+        for rule in duplicates.refusing_rules(rules, name, operation, options.allow_duplicates):
+            known = duplicates.Known(self._org.schema[rule.matches])
+            hits = duplicates.find_hits(self._store, known, columns, own_ids, chunk.alive)
+            for row, found in hits.items():
+                chunk.fail(row, duplicates.refusal(duplicates.Hit(rule, found), name))
 
     def _check_unique(self, chunk: Chunk, own_ids: Mapping[int, str]) -> None:
         """No two living records share a unique value, not even two of one chunk."""
@@ -280,48 +271,41 @@ class Saver:
             if values is None:
                 continue
             taken = self._found_by_key(chunk.sobject, key, values)
+            forms = {
+                row: form for row, form in enumerate(key_forms(key, values)) if form is not None
+            }
+            if not taken and len(set(forms.values())) == len(forms):
+                continue
             for row in chunk.alive:
-                form = _key_form(key, values[row])
-                if form is None:
+                if row not in forms:
                     continue
-                others = [id_ for id_ in taken.get(form, []) if id_ != own_ids.get(row)]
+                known = taken[forms[row]]
+                others = [id_ for id_ in known if id_ != own_ids.get(row)]
                 if others:
                     chunk.fail(row, _duplicate_value(key, others))
                 else:
-                    taken[form].append(own_ids.get(row, ""))
+                    known.append(own_ids.get(row, ""))
 
     def _write_new(
         self, chunk: Chunk, rows: Sequence[int], new_ids: Sequence[str], options: SaveOptions
     ) -> None:
-        sobject, moment, count = chunk.sobject, now(), len(rows)
-        columns: dict[str, Sequence[Cell]] = {
-            f.name: [_default(f)] * count for f in sobject.stored_fields if f.defaulted
-        }
-        whole = count == chunk.size
+        sobject, user = chunk.sobject, options.user_id
+        same: dict[str, Value] = {f.name: _default(f) for f in sobject.stored_fields if f.defaulted}
+        same |= dict.fromkeys(("CreatedDate", "LastModifiedDate", "SystemModstamp"), now())
+        same |= dict.fromkeys(("CreatedById", "LastModifiedById"), user)
+        columns: dict[str, Sequence[Value]] = {"Id": new_ids}
         for name, column in chunk.columns.items():
             default = _default(sobject[name])
-            picked = column if whole else [column[row] for row in rows]
-            columns[name] = [default if cell is ABSENT else cell for cell in picked]
-        columns["Id"] = new_ids
-        for name in ("CreatedDate", "LastModifiedDate", "SystemModstamp"):
-            columns[name] = [moment] * count
-        for name in ("CreatedById", "LastModifiedById"):
-            columns[name] = [options.user_id] * count
-        sent = columns.get("OwnerId", [ABSENT] * count)
-        columns["OwnerId"] = [
-            options.user_id if isinstance(owner, Absent) or owner is None else owner
-            for owner in sent
-        ]
+            picked = column if len(rows) == chunk.size else [column[row] for row in rows]
+            columns[name] = _filled(picked, default)
+        sent = columns.get("OwnerId") or [None] * len(rows)
+        columns["OwnerId"] = [user if owner is None else owner for owner in sent]
         if sobject.find("FirstName"):
-            columns["Name"] = _full_names(columns, count)
+            columns["Name"] = _full_names(columns, len(rows))
         if options.rule is not None and sobject.name == "Lead":
-            columns["OwnerId"] = _routed(options.rule, columns | {"OwnerId": sent}, count)
-        names = ", ".join(f'"{name}"' for name in columns)
-        marks = ", ".join("?" * len(columns))
-        self._store.run_many(
-            f'insert into "{sobject.name}" ({names}) values ({marks})',  # noqa: S608
-            zip(*columns.values(), strict=True),  # no ABSENT is left
-        )
+            seen = columns | {"OwnerId": sent}
+            columns["OwnerId"] = options.rule.owners_for(seen, same, len(rows))
+        self._store.add_rows(sobject.name, columns, same)
 
     def _write_changes(
         self, sobject: SObject, records: Sequence[dict[str, Cell]], options: SaveOptions
@@ -365,16 +349,27 @@ def _cannot_change(record: Mapping[str, Cell] | None) -> Failure | None:
     return None
 
 
-def _is_missing(cell: Cell, updating: bool) -> bool:
-    return cell is None or (cell is ABSENT and not updating)
+def _rows_without(chunk: Chunk, required: Field, updating: bool) -> list[int]:
+    """The rows that clear a required field or, being new, do not speak of it."""
+    column = chunk.columns.get(required.name)
+    if column is None:
+        return [] if updating else list(range(chunk.size))
+    return [
+        row for row, cell in enumerate(column) if cell is None or (cell is ABSENT and not updating)
+    ]
 
 
 def _default(field_: Field) -> Value:
     return field_.default if field_.defaulted else None
 
 
-def _full_names(columns: Mapping[str, Sequence[Cell]], count: int) -> list[Cell]:
-    nothing: Sequence[Cell] = [None] * count
+def _filled(column: Sequence[Cell], default: Value) -> list[Value]:
+    # ABSENT is the only Absent there is; asking for the type would cost more than the row's SQL.
+    return [default if cell is ABSENT else cell for cell in column]  # type: ignore[misc]
+
+
+def _full_names(columns: Mapping[str, Sequence[Value]], count: int) -> list[Value]:
+    nothing: Sequence[Value] = [None] * count
     first, last = columns.get("FirstName", nothing), columns.get("LastName", nothing)
     return [_full_name(f, n) for f, n in zip(first, last, strict=True)]
 
@@ -383,13 +378,7 @@ def _full_name(first: Cell, last: Cell) -> str:
     return f"{first} {last}" if first else str(last)
 
 
-def _routed(rule: Rule, columns: Mapping[str, Sequence[Cell]], count: int) -> list[Cell]:
-    tested = {name for when, _ in rule.entries for name in when} | {"OwnerId"}
-    seen = {name: column for name, column in columns.items() if name in tested}
-    return [rule.owner_for({n: column[row] for n, column in seen.items()}) for row in range(count)]
-
-
-def _key_form(key: Field, value: Cell) -> Value:
+def key_form(key: Field, value: Cell) -> Value:
     """A key value as it is compared: only a case-sensitive field tells `a` from `A`."""
     if isinstance(value, Absent) or value is None or value == "":
         return None
@@ -398,13 +387,20 @@ def _key_form(key: Field, value: Cell) -> Value:
     return value if key.case_sensitive or key.type in {"id", "reference"} else value.lower()
 
 
+def key_forms(key: Field, values: Iterable[Cell]) -> Iterator[Value]:
+    """A whole column of key values as they are compared."""
+    if key.case_sensitive or key.type not in TEXT_TYPES:
+        return (key_form(key, value) for value in values)
+    return (v.lower() if isinstance(v, str) and v else key_form(key, v) for v in values)
+
+
 def as_key_text(value: float) -> str:
     """A number used as a key, without a needless fraction."""
     return str(int(value)) if float(value).is_integer() else str(value)
 
 
 def _key_failure(key: Field, value: Cell, repeats: int, known: Sequence[str]) -> Failure | None:
-    if _key_form(key, value) is None:
+    if key_form(key, value) is None:
         return Failure("MISSING_ARGUMENT", f"{key.name} not specified", (key.name,))
     if repeats > 1:
         # Neither of two rows with one key is saved: the org cannot tell which was meant.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import sys
@@ -174,11 +175,19 @@ def _run(
     # uvicorn raises the signal again after its clean end; by then it has done its work.
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_, lambda *_: None)
+    _calm_garbage_collection()
     emulator.begin()
     try:
         server.run(sockets=[listener])
     finally:
         emulator.runner.stop()
+
+
+def _calm_garbage_collection() -> None:
+    """Rows by the ten thousand are no garbage: looking through them took a tenth of a bulk job."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 def _config(wire: Any, connections: Connections, certificate: Certificate | None) -> uvicorn.Config:

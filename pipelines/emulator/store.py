@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.emulator import ids
+from pipelines.emulator.match_keys import email_key, phone_key
 from pipelines.emulator.schema import NUMBER_TYPES, Schema, SObject
 from pipelines.emulator.soql_text import is_like
 from pipelines.emulator.values import java_double
 
+# SQLite's own 2 MB make every new row wait for pages of the indexes once a file has grown.
+CACHE_KIB = 65_536
 Row = tuple[str | int | float | bytes | None, ...]
 Parameter = str | int | float | bytes | None
 Parameters = Sequence[Parameter] | Mapping[str, Parameter]
@@ -73,6 +76,9 @@ class Store:
             # A process killed at any instant loses nothing committed; only a power cut could.
             self._connection.execute("pragma journal_mode = wal")
             self._connection.execute("pragma synchronous = normal")
+            self._connection.execute(f"pragma cache_size = -{CACHE_KIB}")
+            self._connection.create_function("email_key", 2, email_key, deterministic=True)
+            self._connection.create_function("phone_key", 3, phone_key, deterministic=True)
             self._connection.create_function("fold", 1, _fold, deterministic=True)
             self._connection.create_function("sf_like", 2, _like, deterministic=True)
             self._connection.create_function("java_double", 1, _java_double, deterministic=True)
@@ -135,6 +141,22 @@ class Store:
         """One statement for many rows."""
         with self.lock:
             self._connection.executemany(sql, rows)
+
+    def add_rows(
+        self,
+        table: str,
+        columns: Mapping[str, Sequence[Parameter]],
+        same: Mapping[str, Parameter],
+    ) -> None:
+        """New rows, column by column; `same` is what all have alike where no column says more."""
+        alike = {name: value for name, value in same.items() if name not in columns}
+        names = ", ".join(f'"{name}"' for name in (*columns, *alike))
+        # Written into the statement, what is alike costs nothing for each row.
+        values = ", ".join([*("?" * len(columns)), *map(_literal, alike.values())])
+        self.run_many(
+            f'insert into "{table}" ({names}) values ({values})',  # noqa: S608
+            zip(*columns.values(), strict=True),
+        )
 
     def take_ids(self, prefix: str, count: int) -> list[str]:
         """The next ids of one object, never given twice."""
@@ -235,6 +257,13 @@ def _column_type(type_: str, case_sensitive: bool) -> str:
     if type_ in NUMBER_TYPES:
         return "real"
     return "text collate nocase"
+
+
+def _literal(value: Parameter) -> str:
+    if isinstance(value, str):
+        doubled = value.replace("'", "''")
+        return f"'{doubled}'"
+    return "null" if value is None else repr(value)
 
 
 def _fold(text: str | None) -> str | None:

@@ -10,8 +10,10 @@ import codecs
 import csv
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from pipelines.emulator.schema import Field, Schema, SObject
 
@@ -24,7 +26,6 @@ DELIMITERS = {
     "BACKQUOTE": "`",
 }
 MAX_HEADER = 32_000
-MAX_RECORD = 400_000
 UNESCAPED = "InvalidBatch : Failed to parse CSV. Found unescaped quote"
 
 
@@ -59,24 +60,63 @@ class HeaderColumn:
     through: tuple[SObject, Field] | None = None
 
 
-def read_lines(pieces: Iterable[bytes]) -> Iterator[str]:
-    """The text line by line without its LF; a last line needs no LF."""
+def checked_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces as they are; JobRefused where they are not UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    rest = ""
     try:
         for piece in pieces:
-            *lines, rest = (rest + decoder.decode(piece)).split("\n")
-            yield from lines
+            decoder.decode(piece)
+            yield piece
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         message = "InvalidBatch : Failed to parse CSV. The data is not UTF-8"
         raise JobRefused(message) from error
-    if rest:
-        yield rest
 
 
-def check_lines(pieces: Iterable[bytes], layout: Layout) -> None:
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The file line by line without its LF; a last line needs no LF."""
+    begun: list[bytes] = []
+    for piece in pieces:
+        first, *others = piece.split(b"\n")
+        begun.append(first)
+        if others:
+            yield b"".join(begun)
+            yield from others[:-1]
+            begun = others[-1:]
+    if last := b"".join(begun):
+        yield last
+
+
+def check_lines(pieces: Callable[[], Iterable[bytes]], layout: Layout) -> None:
     """Raises JobRefused where a line ends otherwise than the job says, inside quotes too."""
+    inside = False
+    before = b""
+    plain = True
+    for piece in checked_utf8(pieces()):
+        plain = plain and _ends_plainly(before, piece, inside, layout)
+        inside ^= bool(piece.count(b'"') & 1)
+        before = piece[-1:] or before
+    if not plain:
+        _check_each_line(pieces(), layout)
+    elif inside:
+        raise JobRefused(UNESCAPED)
+
+
+def _ends_plainly(before: bytes, piece: bytes, inside: bool, layout: Layout) -> bool:
+    """True where the lines of a piece can be passed at a glance; `inside` quotes it may begin."""
+    if not layout.newline_in_cell:
+        text = np.frombuffer(piece, np.uint8)
+        quoted = np.bitwise_xor.accumulate(text == ord('"')) ^ inside
+        if (quoted & (text == ord("\n"))).any():
+            return False
+    if layout.line_ending == "LF":
+        return b"\r" not in piece
+    returns = piece.count(b"\r") - piece.endswith(b"\r") + (before == b"\r")
+    pairs = piece.count(b"\r\n") + (before == b"\r" and piece.startswith(b"\n"))
+    return returns == pairs == piece.count(b"\n")
+
+
+def _check_each_line(pieces: Iterable[bytes], layout: Layout) -> None:
     wanted = layout.line_ending
     wrong = (
         "ClientInputError : LineEnding is invalid on user data. "
@@ -84,57 +124,29 @@ def check_lines(pieces: Iterable[bytes], layout: Layout) -> None:
     )
     inside = False
     ended = True
-    for line in read_lines(pieces):
+    for line in _lines(pieces):
         # A last line without its line ending is no fault, so each line is judged by the next.
         if not ended:
             raise JobRefused(wrong)
-        inside ^= bool(line.count('"') & 1)
+        inside ^= bool(line.count(b'"') & 1)
         if inside:
             if not layout.newline_in_cell:
                 raise JobRefused(wrong)
             continue
-        bare = line.removesuffix("\r") if wanted == "CRLF" else line
-        ended = wanted == "LF" or line.endswith("\r")
-        if "\r" in bare and not (layout.newline_in_cell and '"' in bare):
+        bare = line.removesuffix(b"\r") if wanted == "CRLF" else line
+        ended = wanted == "LF" or line.endswith(b"\r")
+        if b"\r" in bare and not (layout.newline_in_cell and b'"' in bare):
             raise JobRefused(wrong)
     if inside:
         raise JobRefused(UNESCAPED)
 
 
-def read_records(pieces: Iterable[bytes], layout: Layout) -> Iterator[str]:
-    """The file record by record, the header first; blank lines are none."""
-    held: list[str] = []
-    length = 0
-    for line in read_lines(pieces):
-        if held:
-            held.append(line)
-            length += len(line)
-            if not line.count('"') & 1 and length <= MAX_RECORD:
-                continue
-            line, held = "\n".join(held), []
-        elif line.count('"') & 1:
-            held, length = [line], len(line)
-            continue
-        record = line.removesuffix("\r") if layout.line_ending == "CRLF" else line
-        if record:
-            yield record
-    if held:
-        yield "\n".join(held)
-
-
-def read_rows(records: Iterable[str], delimiter: str) -> Iterator[RowCells]:
-    """Each record cut into cells; nothing is trimmed."""
-    strict = _strict_record(delimiter)
-    for record in records:
-        if '"' not in record:
-            yield record.split(delimiter)
-        elif strict.fullmatch(record) is None:
-            yield BrokenRow("Failed to parse CSV. Found unescaped quote")
-        else:
-            yield _quoted_cells(record, delimiter)
-
-
-def _quoted_cells(record: str, delimiter: str) -> RowCells:
+def read_row(record: str, delimiter: str) -> RowCells:
+    """A record cut into cells; nothing is trimmed."""
+    if '"' not in record:
+        return record.split(delimiter)
+    if _strict_record(delimiter).fullmatch(record) is None:
+        return BrokenRow("Failed to parse CSV. Found unescaped quote")
     try:
         return next(csv.reader((record,), delimiter=delimiter, strict=True))
     except csv.Error as error:
@@ -152,7 +164,7 @@ def header_names(header: str, delimiter: str) -> list[str]:
     """The column names; a byte-order mark before a quote is an unescaped quote (§6.4)."""
     if len(header) > MAX_HEADER:
         raise JobRefused("InvalidBatch : Failed to parse CSV. The header is too long")
-    cells = next(read_rows([header], delimiter))
+    cells = read_row(header, delimiter)
     if isinstance(cells, BrokenRow):
         raise JobRefused(UNESCAPED)
     return cells

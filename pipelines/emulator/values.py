@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
 from pipelines.emulator import ids
-from pipelines.emulator.schema import FRACTION_TYPES, TEXT_TYPES, Field
+from pipelines.emulator.schema import FRACTION_TYPES, Field
 
 Value = str | int | float | None
 
@@ -193,9 +193,13 @@ def _check_length(field: Field, text: str) -> None:
         )
 
 
+def email_pattern(field: Field) -> re.Pattern[str]:
+    """What this org takes for an e-mail address."""
+    return LENIENT_EMAIL if field.reading.lenient_email_domains else EMAIL
+
+
 def _email(field: Field, text: str) -> str:
-    accepted = LENIENT_EMAIL if field.reading.lenient_email_domains else EMAIL
-    if not accepted.fullmatch(text):
+    if not email_pattern(field).fullmatch(text):
         message = f"{field.label}: invalid email address: {text}"
         raise Failure("INVALID_EMAIL_ADDRESS", message, (field.name,))
     return text.lower()
@@ -263,36 +267,6 @@ def _in_range(field: Field, number: float, text: str) -> float:
         message = f"{field.label}: value outside of valid range on numeric field: {text}"
         raise Failure("NUMBER_OUTSIDE_VALID_RANGE", message, (field.name,))
     return number
-
-
-def clean_column(field: Field, texts: Sequence[str]) -> tuple[list[Cell], dict[int, Failure]]:
-    """A whole CSV column at once: what each cell stands for, and which rows are refused.
-
-    An empty cell says nothing of the field, `#N/A` says null (§6.4).
-    """
-    if field.type in TEXT_TYPES and field.type != "email" and not field.restricted:
-        limit = field.length or 131_072
-        if field.reading.trims_text and all(
-            text.isascii() and len(text) <= limit for text in texts
-        ):
-            return [_plain(text) for text in texts], {}
-    values: list[Cell] = []
-    failures: dict[int, Failure] = {}
-    for row, text in enumerate(texts):
-        try:
-            values.append(cell_value(field, text))
-        except Failure as failure:
-            failures[row] = failure
-            values.append(ABSENT)
-    return values, failures
-
-
-def _plain(text: str) -> Cell:
-    if not text:
-        return ABSENT
-    if text == "#N/A":
-        return None
-    return text.strip(BLANKS) or None
 
 
 def cell_value(field: Field, text: str) -> Cell:

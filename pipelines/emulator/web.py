@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import IO
 from urllib.parse import parse_qsl
 
 from anyio import to_thread
@@ -15,8 +17,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from pipelines.emulator.calls import Answer, Call
+from pipelines.emulator.jobs import MAX_UPLOAD
+from pipelines.emulator.spooled import Spooled
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+UPLOAD = re.compile(r"/services/data/v\d{1,3}\.\d/jobs/ingest/[^/]+/batches")
 MAX_BODY = 600_000_000
 # zlib's own numbers for the two compressions that REST takes (§13, 60).
 WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -46,7 +51,11 @@ def web_app(answer: Act, door: Act) -> Starlette:
             problem = {"errorCode": refused.code, "message": str(refused)}
             return _response(Answer(refused.status, [problem]))
         act = door if call.path.startswith("/emulator/") else answer
-        return _response(await to_thread.run_sync(act, call))
+        try:
+            return _response(await to_thread.run_sync(act, call))
+        finally:
+            if call.upload is not None:
+                call.upload.close()
 
     app = Starlette(routes=[Route("/{path:path}", endpoint, methods=METHODS)])
     # The lowest level: what a large answer costs should be the org's work, not zlib's.
@@ -56,10 +65,14 @@ def web_app(answer: Act, door: Act) -> Starlette:
 
 async def read_call(request: Request) -> Call:
     """The whole request, its body unpacked where it came compressed."""
-    pieces = [piece async for piece in request.stream()]
     headers = {name.lower(): value for name, value in request.headers.items()}
-    body = _unpacked(b"".join(pieces), headers.get("content-encoding", "identity"))
     path = request.scope["path"].rstrip("/") or "/"
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    body, upload = b"", None
+    if request.method == "PUT" and UPLOAD.fullmatch(path):
+        upload = await _spooled(request, encoding)
+    else:
+        body = _unpacked(b"".join([piece async for piece in request.stream()]), encoding)
     query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
     call = Call(
         method=request.method,
@@ -68,6 +81,7 @@ async def read_call(request: Request) -> Call:
         headers=headers,
         body=body,
         base=f"{_scheme(request)}://{headers.get('host', '127.0.0.1')}",
+        upload=upload,
     )
     return _overridden(call)
 
@@ -86,18 +100,44 @@ def _overridden(call: Call) -> Call:
     return replace(call, method=asked)
 
 
-def _unpacked(body: bytes, encoding: str) -> bytes:
-    encoding = encoding.strip().lower()
+async def _spooled(request: Request, encoding: str) -> IO[bytes]:
+    """The data of a bulk job, put aside piece by piece."""
+    spooled = Spooled(MAX_UPLOAD, _window(encoding))
+    try:
+        async for piece in request.stream():
+            spooled.add(piece)
+        spooled.close()
+    except ClientDisconnect:
+        spooled.file.close()
+        raise
+    except zlib.error as error:
+        spooled.file.close()
+        raise _not_packed(encoding, error) from error
+    return spooled.file
+
+
+def _window(encoding: str) -> int | None:
+    """The window of a compression that is taken; None for no compression."""
     if encoding in {"identity", ""}:
-        return body
-    window = WINDOWS.get(encoding)
-    if window is None:
+        return None
+    if encoding not in WINDOWS:
         message = f"the content encoding {encoding} is not supported; send gzip or deflate"
         raise BodyRefused(415, "UNSUPPORTED_MEDIA_TYPE", message)
+    return WINDOWS[encoding]
+
+
+def _not_packed(encoding: str, error: zlib.error) -> BodyRefused:
+    return BodyRefused(400, "INVALID_BODY", f"the body is not {encoding}: {error}")
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    window = _window(encoding)
+    if window is None:
+        return body
     try:
         return _inflated(body, window)
     except zlib.error as error:
-        raise BodyRefused(400, "INVALID_BODY", f"the body is not {encoding}: {error}") from error
+        raise _not_packed(encoding, error) from error
 
 
 def _inflated(body: bytes, window: int) -> bytes:
