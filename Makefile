@@ -4,8 +4,7 @@ BIN := .venv/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
 
 .DEFAULT_GOAL := help
-# The demo and the deployments each go on where the test before stopped: a group stays together.
-SUITE := $(BIN)/pytest --numprocesses 2 --dist loadgroup
+SUITE := $(BIN)/pytest --numprocesses 2
 
 .PHONY: help demo test coverage lint bench-emulator lock clean
 

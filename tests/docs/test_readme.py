@@ -17,8 +17,6 @@ from pipelines.settings import Settings, load_settings
 from tests.front.conftest import COMMAND, Answer, as_toml, clean_environment, run_command
 from tests.prefect_server import Server
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

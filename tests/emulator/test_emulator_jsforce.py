@@ -20,8 +20,6 @@ from tests.emulator.conftest import BASIC_ORG, Client
 
 HERE = Path(__file__).parent / "jsforce"
 CHECKS = re.findall(r'^check\("([^"]+)"', (HERE / "drive.mjs").read_text(), re.MULTILINE)
-# One process drives one org: the checks stay together on one worker.
-pytestmark = pytest.mark.xdist_group("jsforce")
 
 ORG = """
 [[user]]

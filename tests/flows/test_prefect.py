@@ -13,8 +13,6 @@ from tests.prefect_server import Server
 
 from .stage import Stage
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 ROOT = Path(__file__).parents[2]
 
 

@@ -21,8 +21,6 @@ from tests.prefect_server import Server
 
 from .conftest import Answer, clean_environment, run_command
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 @dataclass
 class Demo:

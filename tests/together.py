@@ -1,0 +1,32 @@
+"""Which files stay together on one worker: each of their tests goes on where the last one stopped.
+
+pytest-xdist has a mark for this, which pytest 9.2 no longer hears (its node ids cannot be renamed),
+so we sort the tests by their file ourselves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+GROUPS = {
+    "tests/docs/test_readme.py": "prefect",
+    "tests/emulator/test_emulator_jsforce.py": "jsforce",
+    "tests/flows/test_prefect.py": "prefect",
+    "tests/front/test_demo.py": "prefect",
+}
+
+
+class Together(LoadScopeScheduling):
+    """Every test is a piece of work of its own, a group one piece."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return GROUPS.get(nodeid.partition("::")[0], nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Sort them so, when there are several workers."""
+    return Together(config, log)
