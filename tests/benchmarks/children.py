@@ -50,6 +50,8 @@ length = 64
 external_id = true
 unique = true
 case_sensitive = true
+[behaviour]
+newline_in_cell = true
 [limits]
 daily_api_requests = 100000000
 """

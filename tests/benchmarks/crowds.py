@@ -49,8 +49,8 @@ _REPEATS = [12, 37, 62, 87]
 _REPEATED_BEFORE = 5
 
 _WORDS = {
-    "first_name": "Ada Bo Chiara Dörte Émile Fatima Gu Håkon Ines José Kaja Lê Mia Noé".split(),
-    "last_name": "Byron O'Neill Ångström Łukasz Müller Nguyễn Ferreira Demir Ivanova Šuk".split(),
+    "first_name": ["Ada", "Bo", "Chiara", "Dörte", "Émile", "Fatima", "Gu", "Håkon", "Ines", "Lê"],
+    "last_name": ["Byron", "O'Neill", "Ångström", "Łukasz", "Müller", "Nguyễn", "Ferreira", "Šuk"],
     "company": ["Engines", "Mill, Sons & Co", 'The "Loom"', "Überwerk", "Harbour Lights Trading"],
     "title": ["Head of Operations", "Buyer", "Marketing Manager EMEA", "CTO"],
     "city": ["Berlin", "Wien", "Zürich", "London", "Paris", "Toulouse", "Oslo", "Torino"],

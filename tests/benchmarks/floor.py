@@ -7,7 +7,7 @@ every person sent, in one transaction each 100,000, into two tables with a prima
 else; SQLite by `executemany`, PostgreSQL by COPY. What has to be made beforehand (the rows, the
 files, the job) is not measured.
 
-What a load does beyond that is what a ratio to the floor tells: judge, encode, parse, hash, account.
+What a load does beyond that is what a ratio to the floor tells: judge, encode, parse, account.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +38,22 @@ _TABLES = {
     "owner_type attempt_count source_changed_at source_version decided_at",
 }
 
+# What such a row holds, as to its width; whatever else there is are instants.
+_LIKELY = {
+    "row_hash": "f" * 32,
+    "batch_id": "b" * 32,
+    "run_id": "r" * 32,
+    "email_key": "e" * 64,
+    "attempt_count": "1",
+    "filled_fields": None,
+    "outcome": "created",
+    "lead_id": "00Q000000000000EAA",
+    "owner_id": "0055e00000sink1AAA",
+    "owner_name": "Loader",
+    "owner_type": "user",
+    "owner_strategy": "rules",
+}
+
 
 def main() -> None:
     """Measure each step by itself."""
@@ -58,10 +74,13 @@ def _read_sqlite(task: Task) -> None:
 
 
 def _copy_out(task: Task) -> None:
-    with psycopg.connect(task.warehouse_url) as connection, connection.cursor() as cursor:
-        with cursor.copy("copy persons to stdout") as copy:
-            for _ in copy:
-                pass
+    with (
+        psycopg.connect(task.warehouse_url) as connection,
+        connection.cursor() as cursor,
+        cursor.copy("copy persons to stdout") as copy,
+    ):
+        for _ in copy:
+            pass
 
 
 def _upload_and_download(watch: Stopwatch, task: Task, file: Path) -> None:
@@ -124,15 +143,9 @@ def _rows(task: Task) -> Iterator[dict[str, pa.Table]]:
 
 
 def _filled(ids: pa.ChunkedArray, columns: list[str]) -> pa.Table:
-    """What such a row holds, as to its width; the person's own id is the only one that matters."""
-    likely = {
-        **{"row_hash": "f" * 32, "batch_id": "b" * 32, "run_id": "r" * 32, "email_key": "e" * 64},
-        **{"attempt_count": "1", "filled_fields": None, "outcome": "created"},
-        **{"lead_id": "00Q000000000000EAA", "owner_id": "0055e00000sink1AAA"},
-        **{"owner_name": "Loader", "owner_type": "user", "owner_strategy": "rules"},
-    }
-    instant = "2026-01-01 00:00:00.000000"
-    cells = [pa.repeat(pa.scalar(likely.get(c, instant), pa.string()), len(ids)) for c in columns]
+    """A row each; the persons' own ids are the only cells that differ."""
+    likely = dict.fromkeys(columns, "2026-01-01 00:00:00.000000") | _LIKELY
+    cells = [pa.repeat(pa.scalar(likely[name], pa.string()), len(ids)) for name in columns]
     return pa.table([ids, *cells], names=["person_id", *columns])
 
 
@@ -155,14 +168,20 @@ def _write_sqlite(task: Task, watch: Stopwatch) -> None:
 
 def _copy_in(task: Task, watch: Stopwatch) -> None:
     with psycopg.connect(task.warehouse_url, autocommit=True) as connection:
-        for command in _creates():
-            connection.execute(command.encode())
+        for create in _creates():
+            connection.execute(create.encode())
         for tables in _rows(task):
             for name, table in tables.items():
                 data = as_csv(table, include_header=False)
-                with watch.measure(_write_name(name)), connection.cursor() as cursor:
-                    with cursor.copy(f"copy {name} from stdin (format csv)".encode()) as copy:
-                        copy.write(data)
+                with watch.measure(_write_name(name)), _copying(connection, name) as copy:
+                    copy.write(data)
+
+
+@contextmanager
+def _copying(connection: psycopg.Connection[Any], name: str) -> Iterator[psycopg.Copy]:
+    command = f"copy {name} from stdin (format csv)".encode()
+    with connection.cursor() as cursor, cursor.copy(command) as copy:
+        yield copy
 
 
 def _write_name(table: str) -> str:

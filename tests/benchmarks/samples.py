@@ -77,9 +77,7 @@ class Samples:
         """What was measured, smallest first, the contestants of a row together."""
         order = {name: place for place, name in enumerate(CONTESTANTS)}
         found = {one.case for one in self.all}
-        return sorted(
-            found, key=lambda c: (c.person_count, c.org, c.database, order[c.contestant])
-        )
+        return sorted(found, key=lambda c: (c.person_count, c.org, c.database, order[c.contestant]))
 
     def figure(self, case: Case, name: str) -> Spread | None:
         """A figure of a case over its runs; None where there was none."""

