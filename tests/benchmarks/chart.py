@@ -9,6 +9,7 @@ from typing import Any
 from tests.benchmarks.samples import MILLION, Case, Samples
 
 _WIDTH, _ROW, _MARGIN = 11.0, 0.36, 1.6
+_WIDE_ENOUGH = 0.07  # of the panel, for a word to fit into
 _COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#9d755d")
 
 
@@ -37,8 +38,10 @@ def _draw_panel(place: Any, samples: Samples, cases: list[Case]) -> None:
     first = cases[0]
     title = f"{first.person_count:,} persons, {first.database}, {first.org}"
     place.set_title(title, loc="left", fontsize=10)
+    works = {case: samples.figure(case, "work_seconds") for case in cases}
+    widest = max(work.most for work in works.values() if work) * MILLION / first.person_count
     for height, case in enumerate(reversed(cases)):
-        _draw_bar(place, samples, case, height)
+        _draw_bar(place, samples, case, height, widest)
     place.set_yticks(range(len(cases)), [case.contestant for case in reversed(cases)])
     place.set_xlabel("seconds a million persons", fontsize=8)
     place.margins(x=0.12)
@@ -46,14 +49,13 @@ def _draw_panel(place: Any, samples: Samples, cases: list[Case]) -> None:
         place.spines[side].set_visible(False)
 
 
-def _draw_bar(place: Any, samples: Samples, case: Case, height: int) -> None:
+def _draw_bar(place: Any, samples: Samples, case: Case, height: int, widest: float) -> None:
     scale, left = MILLION / case.person_count, 0.0
     for number, (name, wall, *_) in enumerate(samples.stages(case)):
         seconds = wall.median * scale
         bar = place.barh(height, seconds, left=left, color=_COLOURS[number % len(_COLOURS)])
-        place.bar_label(
-            bar, [name if seconds else ""], label_type="center", fontsize=6, clip_on=True
-        )
+        if seconds > widest * _WIDE_ENOUGH:
+            place.bar_label(bar, [name], label_type="center", fontsize=6)
         left += seconds
     work = samples.figure(case, "work_seconds")
     assert work

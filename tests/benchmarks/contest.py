@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import children
+from tests.benchmarks import children, crowds
 from tests.benchmarks.children import Finished, RunFailed
 from tests.benchmarks.samples import CONTESTANTS, Case, Sample, Samples
 from tests.benchmarks.stores import STORES, Store, lead_files
@@ -18,7 +18,6 @@ from tests.benchmarks.task import Task
 
 LONGEST_SECONDS = 3600.0
 _FIRST_GUESS = 10.0
-_SETTING_UP = 3.0
 
 
 @dataclass(frozen=True)
@@ -69,24 +68,35 @@ class Contest:
         """One run of one case, in a fresh warehouse and a fresh org."""
         _say(f"{case} ...")
         try:
-            done = self.perform(case, f"tests.benchmarks.{case.contestant}")
+            done, server_cpu = self.perform(case, f"tests.benchmarks.{case.contestant}")
+            self._require_leads(case, done)
         except RunFailed as failure:
             self.failed[case] = str(failure)
             _say(f"  failed: {failure}")
             return
-        self.samples.add(sample_of(case, done))
+        self.samples.add(sample_of(case, done, server_cpu))
         if done.document["profiles"]:
             self.profiles[case] = done.document["profiles"]
         _say(f"  {done.process_seconds:.1f} s")
 
-    def perform(self, case: Case, module: str, **more: Any) -> Finished:
-        """Run a module as a process over a fresh warehouse and a fresh org. Raises RunFailed."""
+    def _require_leads(self, case: Case, done: Finished) -> None:
+        """A load that did something else is no contestant, however quick it was."""
+        made = done.document.get("created_count", 0)
+        expected = 0 if case.contestant == "floor" else crowds.lead_count(case.person_count)
+        if made != expected and not self.choices.failed_share:
+            raise RunFailed(f"made {made} leads where {expected} are right")
+
+    def perform(self, case: Case, module: str, **more: Any) -> tuple[Finished, float]:
+        """Run a module as a process over a fresh warehouse and a fresh org; answers what the
+        database server used for it, too. Raises RunFailed."""
         with self.warehouse(case) as url, children.org(case.org, self.choices.failed_share) as org:
-            return children.run(
+            before = self._stores[case.database].server_cpu_seconds()
+            done = children.run(
                 ["-m", module, self.task(case, url, org, **more).as_argument()],
                 limit_seconds=LONGEST_SECONDS,
                 environment=more.get("environment"),
             )
+            return done, self._stores[case.database].server_cpu_seconds() - before
 
     def task(self, case: Case, url: str, org: str, **more: Any) -> Task:
         """What a process is told to do."""
@@ -131,22 +141,22 @@ class Contest:
         return False
 
     def _likely_seconds(self, case: Case) -> float:
-        """As long as it took before, or in proportion to fewer persons."""
-        alike = [
+        """As long as before; or as before with the work in proportion, for more persons."""
+        before = [
             one
             for one in self.samples.all
-            if (one.case.org, one.case.database, one.case.contestant)
-            == (case.org, case.database, case.contestant)
+            if replace(one.case, person_count=case.person_count) == case
             and one.case.person_count <= case.person_count
         ]
-        if not alike:
+        if not before:
             return _FIRST_GUESS
-        nearest = max(alike, key=lambda one: one.case.person_count)
+        nearest = max(before, key=lambda one: one.case.person_count)
         times = case.person_count / nearest.case.person_count
-        return nearest.process_seconds * times + _SETTING_UP
+        around = nearest.process_seconds - nearest.work_seconds
+        return around + nearest.work_seconds * times
 
 
-def sample_of(case: Case, done: Finished) -> Sample:
+def sample_of(case: Case, done: Finished, server_cpu_seconds: float) -> Sample:
     """What a process that ended well was like."""
     told = done.document
     stages = told["stages"]
@@ -161,6 +171,7 @@ def sample_of(case: Case, done: Finished) -> Sample:
         work_seconds=work,
         process_seconds=done.process_seconds,
         cpu_seconds=done.cpu_seconds,
+        server_cpu_seconds=server_cpu_seconds,
         peak_mb=told["peak_mb"],
         api_call_count=told["api_call_count"],
         stages=stages,

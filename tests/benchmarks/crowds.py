@@ -68,7 +68,7 @@ _WORDS = {
 
 
 def slices(count: int) -> Iterator[pa.Table]:
-    """The persons 1 to `count`, in tables of at most 100,000."""
+    """The first `count` persons, in tables of at most 100,000."""
     for first in range(0, count, ROWS_AT_ONCE):
         yield persons(first, min(ROWS_AT_ONCE, count - first))
 
@@ -104,6 +104,11 @@ def accepted(people: pa.Table) -> pa.Table:
     numbers = pc.utf8_slice_codeunits(people["person_id"], 1).cast(pa.int64()).to_numpy()
     refused = [_NO_COMPANY, _NO_EMAIL, _NO_NAME, *_REPEATS]
     return people.filter(pa.array(~np.isin(numbers % 100, refused)))
+
+
+def lead_count(count: int) -> int:
+    """How many of the first `count` persons a load has to send."""
+    return sum(accepted(people).num_rows for people in slices(count))
 
 
 def _texts(numbers: np.ndarray) -> dict[str, pa.Array]:

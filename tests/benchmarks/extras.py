@@ -27,6 +27,7 @@ class Extras:
     """Seconds, each the median of some runs; None for what was not measured."""
 
     now_seconds: float | None = None
+    now_cpu_seconds: float | None = None
     idle_command_seconds: float | None = None
     idle_story_seconds: float | None = None
     prefect_person_count: int = 0
@@ -46,18 +47,20 @@ def measure(contest: Contest, prefect_person_count: int) -> Extras:
     with tempfile.TemporaryDirectory() as home, running_server(Path(home)) as server:
         command, story = _idle(contest, server, repeat)
         flow, plain = _with_and_without(contest, server, prefect_person_count, repeat)
-    return Extras(now, command, story, prefect_person_count, flow, plain)
+    return Extras(*now, command, story, prefect_person_count, flow, plain)
 
 
 def _case(count: int) -> Case:
     return Case(count, "sink", "sqlite", "ours")
 
 
-def _one_now(contest: Contest) -> float:
-    done = contest.perform(_case(FEW_PERSONS), "tests.benchmarks.ours", mode="now")
+def _one_now(contest: Contest) -> tuple[float, float]:
+    """Wall without the org's time, and processor; the first turn only warms up."""
+    done, _ = contest.perform(_case(FEW_PERSONS), "tests.benchmarks.ours", mode="now")
     turns = done.document["turns"]
-    _, *warm = [float(turn["wall_seconds"] - turn["org_seconds"]) for turn in turns]
-    return median(warm)
+    _, *warm = [(turn["wall_seconds"] - turn["org_seconds"], turn["cpu_seconds"]) for turn in turns]
+    walls, cpus = zip(*warm, strict=True)
+    return median(walls), median(cpus)
 
 
 def _idle(contest: Contest, server: Server, repeat: int) -> tuple[float, float]:
@@ -81,7 +84,7 @@ def _with_and_without(
 
     def seconds(mode: str) -> float:
         with _config() as config:
-            done = contest.perform(
+            done, _ = contest.perform(
                 _case(count),
                 "tests.benchmarks.ours",
                 mode=mode,

@@ -79,11 +79,18 @@ def _ratio(samples: Samples, ours: Case | None, other: str, database: str) -> Fi
         return Figure(name, goal)
     if is_floor:
         ratio = mine.median / theirs.median
-        words = f"{ratio:.1f}: {mine} s over {theirs} s{_at(ours)}"
+        words = f"{ratio:.1f}: {mine} s over {theirs} s{_at(ours)}{_by_cpu(samples, ours, beside)}"
         return Figure(name, goal, words, _for_a_million(ours, ratio <= FLOOR_RATIO))
     ratio = theirs.median / mine.median
     is_reached = _for_a_million(ours, ratio >= NAIVE_RATIO)
-    return Figure(name, goal, f"{ratio:.1f}: {theirs} s{_at(ours)}", is_reached)
+    words = f"{ratio:.1f}: {theirs} s over {mine} s{_at(ours)}{_by_cpu(samples, beside, ours)}"
+    return Figure(name, goal, words, is_reached)
+
+
+def _by_cpu(samples: Samples, above: Case, below: Case) -> str:
+    """The same ratio of processor seconds, server included: it stands still on a busy machine."""
+    more, less = samples.work_cpu(above), samples.work_cpu(below)
+    return f" (by CPU {more / less:.1f})" if more and less else ""
 
 
 def _growth(samples: Samples, ours: Case | None, database: str) -> Figure:
@@ -129,7 +136,9 @@ def _memory(samples: Samples) -> Figure:
 
 def _of_extras(extras: Extras) -> Iterator[Figure]:
     now, goal = extras.now_seconds, f"<= {NOW_SECONDS * 1000:.0f} ms without the org's time"
-    words = f"{now * 1000:.0f} ms" if now is not None else "not measured"
+    words = "not measured"
+    if now is not None and extras.now_cpu_seconds is not None:
+        words = f"{now * 1000:.0f} ms (CPU {extras.now_cpu_seconds * 1000:.0f} ms)"
     yield Figure("now, one person, warm", goal, words, _within(now, NOW_SECONDS))
     idle = extras.idle_command_seconds
     words = f"{idle:.1f} s" if idle is not None else "not measured"

@@ -82,10 +82,13 @@ def _now(task: Task, settings: Settings, watch: Stopwatch) -> None:
     """Each person by itself: wall, and what of it the org took from request read to answer sent."""
     turns = []
     for number in range(NOW_COUNT):
-        busy, wall = _busy_seconds(task), time.perf_counter()
+        busy, wall, cpu = _busy_seconds(task), time.perf_counter(), time.process_time()
         flows.sync_now(settings, [f"P{number:09}"])
-        wall = time.perf_counter() - wall
-        turns.append({"wall_seconds": wall, "org_seconds": _busy_seconds(task) - busy})
+        used = {
+            "wall_seconds": time.perf_counter() - wall,
+            "cpu_seconds": time.process_time() - cpu,
+        }
+        turns.append(used | {"org_seconds": _busy_seconds(task) - busy})
     watch.tell(turns=turns)
 
 

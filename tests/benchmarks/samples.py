@@ -27,12 +27,15 @@ class Case:
 @dataclass(frozen=True)
 class Sample:
     """One run. `work_seconds`: from the first step to the last; `process_seconds`: from start to
-    exit, imports and all; `cpu_seconds`: of the whole process, user and system."""
+    exit, imports and all; `cpu_seconds`: of the whole process, user and system;
+    `server_cpu_seconds`: of the database server's processes that served it. Where others use the
+    machine, processor seconds are what can be trusted."""
 
     case: Case
     work_seconds: float
     process_seconds: float
     cpu_seconds: float
+    server_cpu_seconds: float
     peak_mb: float
     api_call_count: int
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -83,6 +86,14 @@ class Samples:
         """A figure of a case over its runs; None where there was none."""
         values = [float(getattr(one, name)) for one in self.of(case)]
         return spread(values) if values else None
+
+    def work_cpu(self, case: Case) -> float | None:
+        """Processor seconds of the work alone, the server's included, in the median."""
+        used = [
+            sum(stage["cpu_seconds"] for stage in one.stages) + one.server_cpu_seconds
+            for one in self.of(case)
+        ]
+        return median(used) if used else None
 
     def stages(self, case: Case) -> Iterator[tuple[str, Spread, Spread, Spread]]:
         """Name, wall, processor and peak memory of each stage of a case."""

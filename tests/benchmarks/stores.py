@@ -3,6 +3,7 @@ each run finds a warehouse nobody has touched."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import uuid
@@ -59,6 +60,10 @@ class Store(ABC):
     def copy(self, count: int) -> Any:
         """A context: the SQLAlchemy URL of a warehouse with so many persons, gone at the end."""
 
+    def server_cpu_seconds(self) -> float:
+        """What the processes of a server have used that have ended since it began."""
+        return 0.0
+
     @abstractmethod
     def close(self) -> None:
         """Let everything go."""
@@ -113,7 +118,8 @@ class PostgresStore(Store):
     name = "postgresql"
 
     def __init__(self, cache: Path) -> None:
-        self._server = _pgserver().get_server(cache / "postgres", cleanup_mode="stop")
+        self._data = cache / "postgres"
+        self._server = _pgserver().get_server(self._data, cleanup_mode="stop")
         self._admin = psycopg.connect(self._server.get_uri(), autocommit=True)
         self._folder = psycopg.conninfo.conninfo_to_dict(self._server.get_uri())["host"]
 
@@ -147,6 +153,15 @@ class PostgresStore(Store):
     def address(self, database: str) -> str:
         """The URL of a database."""
         return f"postgresql://postgres:@/{database}?host={self._folder}"
+
+    def server_cpu_seconds(self) -> float:
+        """The system adds what a server process has used to its parent, once it has ended."""
+        postmaster = (self._data / "postmaster.pid").read_text(encoding="utf-8").split()[0]
+        status = Path(f"/proc/{postmaster}/stat")
+        if not status.exists():
+            return 0.0
+        after_name = status.read_text(encoding="utf-8").rpartition(")")[2].split()
+        return sum(map(int, after_name[13:15])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
         self._admin.close()
