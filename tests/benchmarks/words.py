@@ -13,7 +13,6 @@ HEADER = (
     *("", "wall s", "persons/s", "CPU s", "server CPU s"),
     *("peak MB", "start to exit s", "calls/million"),
 )
-_SHOWN = 15
 
 
 def lines(contest: Contest, figures: Sequence[Figure], machine: dict[str, Any]) -> Iterator[str]:
@@ -66,8 +65,7 @@ def _of_profiles(case: Case, profiles: dict[str, Any]) -> Iterator[str]:
             yield f"profile of {case}: {stage}, by {key}"
             header = ("seconds", "own", "calls", "function")
             cells = [
-                (row["seconds"], row["own_seconds"], row["calls"], row["function"])
-                for row in rows[:_SHOWN]
+                (row["seconds"], row["own_seconds"], row["calls"], row["function"]) for row in rows
             ]
             yield from aligned([header, *cells])
 
