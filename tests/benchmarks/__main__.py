@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ ORGS = ("sink", "emulator")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write what is asked for. 1 when a run failed."""
     asked = _parser().parse_args(arguments)
+    # Ended from outside, it ends what it started: the orgs, the runs and the database server.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     asked.cache.mkdir(parents=True, exist_ok=True)
     contest = Contest(_choices(asked))
     try:
