@@ -1,7 +1,8 @@
 """`make bench`: the floor, the naive script and ours, side by side in one run.
 
-Each size is run smallest first, then all again, as often as --repeat says and --minutes allow; what
-there was no time for is named. Five million persons and the like are for the asking:
+Each size is run smallest first, then what a contest of loads does not show (one person now, a run
+with nobody new, Prefect's share), then all sizes again, as often as --repeat says and --minutes
+allow; what there was no time for is named. Five million persons and the like are for the asking:
 
     make bench BENCH="--persons 1000000,5000000 --against sink --repeat 1 --minutes 120"
 
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import chart, comparing, extras, goals, words
+from tests.benchmarks.children import RunFailed
 from tests.benchmarks.contest import Choices, Contest
 from tests.benchmarks.samples import CONTESTANTS
 from tests.benchmarks.stores import STORES
@@ -39,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked.cache.mkdir(parents=True, exist_ok=True)
     contest = Contest(_choices(asked))
     try:
-        contest.hold()
-        more = None if asked.without_extras else extras.measure(contest, asked.prefect_persons)
+        contest.hold(1)
+        more = None if asked.without_extras else _extras(contest, asked.prefect_persons)
+        contest.hold(asked.repeat - 1)
     finally:
         contest.close()
     figures = goals.figures(contest.samples, more)
@@ -90,6 +93,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--prefect-persons", type=int, default=100_000, help="of the run with Prefect (100000)")
     return parser
+
+
+def _extras(contest: Contest, prefect_persons: int) -> extras.Extras | None:
+    try:
+        return extras.measure(contest, prefect_persons)
+    except RunFailed as failure:
+        contest.failed["now, idle run, Prefect"] = str(failure)
+        return None
 
 
 def _choices(asked: argparse.Namespace) -> Choices:

@@ -42,14 +42,14 @@ class Contest:
     choices: Choices
     samples: Samples = field(default_factory=Samples)
     skipped: dict[Case, str] = field(default_factory=dict)
-    failed: dict[Case, str] = field(default_factory=dict)
+    failed: dict[Case | str, str] = field(default_factory=dict)
     profiles: dict[Case, dict[str, Any]] = field(default_factory=dict)
     _stores: dict[str, Store] = field(default_factory=dict)
     _begun: float = field(default_factory=time.monotonic)
 
-    def hold(self) -> None:
-        """Run everything once, smallest first, then again while there is time."""
-        for _ in range(self.choices.repeat):
+    def hold(self, rounds: int) -> None:
+        """Run everything so often, smallest first, while there is time."""
+        for _ in range(rounds):
             for case in self.cases():
                 if case not in self.failed and self._has_time_for(case):
                     self.run(case)

@@ -21,8 +21,8 @@ def lines(contest: Contest, figures: Sequence[Figure], machine: dict[str, Any]) 
     yield "median (least-most) of the runs; stages: wall, persons/s, CPU, peak of the process"
     for case in contest.samples.cases():
         yield from _of_case(contest.samples, case)
-    for case, reason in (*contest.skipped.items(), *contest.failed.items()):
-        yield f"NOT MEASURED: {case}: {reason}"
+    for what, reason in [*contest.skipped.items(), *contest.failed.items()]:
+        yield f"NOT MEASURED: {what}: {reason}"
     yield ""
     yield from aligned([("figure", "goal", "measured", ""), *map(_figure_row, figures)])
     for case, profiles in contest.profiles.items():
