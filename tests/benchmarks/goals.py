@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tests.benchmarks.extras import MEMORY_PERSONS, Extras
@@ -51,18 +51,19 @@ def figures(samples: Samples, extras: Extras | None) -> list[Figure]:
 def _of_loads(samples: Samples) -> Iterator[Figure]:
     for database in ("sqlite", "postgresql"):
         largest = _largest(samples, database)
-        yield _ratio(samples, largest, "floor", database)
-        yield _ratio(samples, largest, "naive", database)
+        for other in ("floor", "naive"):
+            yield _ratio(samples, _largest(samples, database, other), other, database)
         yield _growth(samples, largest, database)
         yield _api_calls(samples, largest, database)
 
 
-def _largest(samples: Samples, database: str) -> Case | None:
-    """Our largest load from this engine into the sink; the goals are for a million."""
+def _largest(samples: Samples, database: str, other: str = "ours") -> Case | None:
+    """Our largest load from this engine into the sink that another's can be held against."""
     loads = [
         case
         for case in samples.cases()
         if (case.org, case.database, case.contestant) == ("sink", database, "ours")
+        and samples.of(replace(case, contestant=other))
     ]
     return max(loads, default=None)
 
@@ -73,7 +74,7 @@ def _ratio(samples: Samples, ours: Case | None, other: str, database: str) -> Fi
     goal = f"<= {FLOOR_RATIO}" if is_floor else f">= {NAIVE_RATIO:.0f}"
     if ours is None:
         return Figure(name, goal)
-    beside = Case(ours.person_count, ours.org, ours.database, other)
+    beside = replace(ours, contestant=other)
     mine, theirs = (samples.figure(case, "work_seconds") for case in (ours, beside))
     if mine is None or theirs is None:
         return Figure(name, goal)
@@ -131,7 +132,9 @@ def _memory(samples: Samples) -> Figure:
         f"{peak:.0f} MB at {case.person_count:,} ({case.database})" for case, peak in peaks.items()
     )
     is_flat = max(peaks.values()) <= (1 + FLAT_SHARE) * min(peaks.values())
-    return Figure(name, goal, words, is_flat and max(peaks.values()) <= MOST_MB)
+    is_reached = is_flat and max(peaks.values()) <= MOST_MB
+    has_a_million = max(case.person_count for case in peaks) >= MILLION
+    return Figure(name, goal, words, is_reached if has_a_million or not is_reached else None)
 
 
 def _of_extras(extras: Extras) -> Iterator[Figure]:

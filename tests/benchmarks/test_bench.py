@@ -108,6 +108,18 @@ def test_a_goal_for_a_million_is_not_judged_by_a_thousand() -> None:
     assert found["sqlite: wall over the floor"] == "-"
 
 
+def test_a_ratio_is_of_a_size_that_both_have() -> None:
+    many = sample(replace(CASE, person_count=2_000_000), 90.0)
+    found = verdicts(sample(CASE, 2.0), sample(replace(CASE, contestant="floor"), 1.0), many)
+    assert found["sqlite: wall over the floor"] == "reached"
+
+
+def test_memory_is_not_called_flat_by_a_single_size() -> None:
+    few = sample(replace(CASE, person_count=200_000), 1.0)
+    assert verdicts(few)["peak memory of the process"] == "-"
+    assert verdicts(few, sample(CASE, 5.0))["peak memory of the process"] == "reached"
+
+
 def test_a_comparison_tells_the_change_and_what_may_be_chance() -> None:
     def change(was: list[float], now: list[float]) -> str:
         before = Samples(sample(CASE, one) for one in was).as_json()
