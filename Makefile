@@ -6,12 +6,13 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
 .DEFAULT_GOAL := help
 SUITE := $(BIN)/pytest --numprocesses 2
 
-.PHONY: help demo test coverage lint bench-emulator lock clean
+.PHONY: help demo test coverage bench bench-emulator lint lock clean
 
 help:
 	@echo "make demo   the whole story on this machine: org emulator, SQLite warehouse, one run"
 	@echo "make test   lint, types and the whole suite: SQLite and a real PostgreSQL, the emulator over HTTP"
 	@echo "make coverage   the same suite, with the branches it runs counted (a third slower)"
+	@echo "make bench   our speed beside the floor's and a naive script's, in 15 minutes; BENCH=--help for more"
 	@echo "make lint   ruff, mypy, sqlfluff"
 	@echo "make bench-emulator   how many Leads a second the org emulator takes (RATE='--runs 9 --json FILE')"
 	@echo "make lock   resolves the requirements anew (needs uv)"
@@ -47,6 +48,11 @@ coverage: .venv/development
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
+# matplotlib draws the chart; what was measured stays in .bench/ for a later BENCH="--compare FILE".
+bench: .venv/development
+	@mkdir -p .bench
+	@$(BIN)/python -m tests.benchmarks --json .bench/bench.json --chart .bench/bench.png $(BENCH)
+
 bench-emulator: .venv/use
 	@$(BIN)/python -m tests.benchmarks.emulator_rate $(RATE)
 
@@ -57,4 +63,4 @@ lock:
 		--custom-compile-command "make lock" --group build --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean:
-	rm -rf .venv .demo
+	rm -rf .venv .demo .bench

@@ -1,0 +1,144 @@
+"""Persons for the benchmarks: invented, of any number, the same every time.
+
+Of a hundred, three break a rule (no company, no last name, an e-mail that is none) and four repeat
+the e-mail of an earlier person. Some names and streets hold what a CSV has to quote. All columns of
+the contract but `owner_strategy` are filled; a million persons are some 290 MB as the CSV sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+ROWS_AT_ONCE = 100_000
+
+# In the order of the table.
+COLUMNS = {
+    "person_id": "text not null primary key",
+    "first_name": "text",
+    "last_name": "text",
+    "company": "text",
+    "email": "text",
+    "phone": "text",
+    "mobile_phone": "text",
+    "title": "text",
+    "website": "text",
+    "street": "text",
+    "city": "text",
+    "state": "text",
+    "postal_code": "text",
+    "country": "text",
+    "lead_source": "text",
+    "industry": "text",
+    "employee_count": "integer",
+    "annual_revenue": "numeric(18, 2)",
+    "description": "text",
+    "owner_strategy": "text",
+    "created_at": "timestamp",
+    "updated_at": "timestamp",
+}
+CREATE = "create table persons ({})".format(
+    ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+)
+# Of every hundred, by the last two digits of the number: who breaks which rule, who repeats whom.
+_NO_COMPANY, _NO_EMAIL, _NO_NAME = 33, 66, 99
+_REPEATS = [12, 37, 62, 87]
+_REPEATED_BEFORE = 5
+
+_WORDS = {
+    "first_name": ["Ada", "Bo", "Chiara", "Dörte", "Émile", "Fatima", "Gu", "Håkon", "Ines", "Lê"],
+    "last_name": ["Byron", "O'Neill", "Ångström", "Łukasz", "Müller", "Nguyễn", "Ferreira", "Šuk"],
+    "company": ["Engines", "Mill, Sons & Co", 'The "Loom"', "Überwerk", "Harbour Lights Trading"],
+    "title": ["Head of Operations", "Buyer", "Marketing Manager EMEA", "CTO"],
+    "city": ["Berlin", "Wien", "Zürich", "London", "Paris", "Toulouse", "Oslo", "Torino"],
+    "state": ["Bavaria", "Tyrol", "Bern", "Kent", "Occitanie", "Piemonte", "Viken"],
+    "country": ["DE", "AT", "CH", "GB", "FR", "US", "NO", "IT", "ES", "PL"],
+    "lead_source": ["Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other"],
+    "industry": ["Manufacturing", "Shipping", "Energy", "Education", "Retail", "Media"],
+    "description": [
+        "Came by the spring campaign, asked for a call back",
+        "Downloaded the paper on looms",
+        'Said: "send me the price list"\nand a sample',
+        "Met at the fair in hall 7, wants an offer for 40 seats",
+    ],
+}
+
+
+def slices(count: int) -> Iterator[pa.Table]:
+    """The first `count` persons, in tables of at most 100,000."""
+    for first in range(0, count, ROWS_AT_ONCE):
+        yield persons(first, min(ROWS_AT_ONCE, count - first))
+
+
+def persons(first: int, count: int) -> pa.Table:
+    """So many persons, the numbers from `first` on; all columns but the instants are as sent."""
+    numbers = np.arange(first, first + count, dtype=np.int64)
+    last_digits = numbers % 100
+    known = np.where(np.isin(last_digits, _REPEATS), numbers - _REPEATED_BEFORE, numbers)
+    texts = _texts(numbers)
+    made = {
+        "person_id": _join("P", _padded(numbers)),
+        "email": _without(_email(known), last_digits == _NO_EMAIL, "nobody at all"),
+        "phone": _join("+49 30 ", _padded(numbers * 7 % 10**9)),
+        "mobile_phone": _join("+49 151 ", _padded(numbers * 11 % 10**9)),
+        "website": _join("https://www.company", _spelt(numbers % 9973), ".example"),
+        "street": _join(_spelt(numbers % 311 + 1), " Long Street, Floor ", _spelt(numbers % 30)),
+        "postal_code": _spelt(numbers % 89_999 + 10_000),
+        "employee_count": pa.array(numbers % 5000 + 1),
+        "annual_revenue": pa.array((numbers % 100_000) * 1000.5),
+        "owner_strategy": pa.nulls(count, pa.string()),
+        "created_at": _instants(numbers),
+        "updated_at": _instants(numbers + 86_400),
+        **texts,
+        "company": _without(texts["company"], last_digits == _NO_COMPANY, None),
+        "last_name": _without(texts["last_name"], last_digits == _NO_NAME, None),
+    }
+    return pa.table({name: made[name] for name in COLUMNS})
+
+
+def accepted(people: pa.Table) -> pa.Table:
+    """Those a load has to send: they break no rule and repeat nobody."""
+    numbers = pc.utf8_slice_codeunits(people["person_id"], 1).cast(pa.int64()).to_numpy()
+    refused = [_NO_COMPANY, _NO_EMAIL, _NO_NAME, *_REPEATS]
+    return people.filter(pa.array(~np.isin(numbers % 100, refused)))
+
+
+def lead_count(count: int) -> int:
+    """How many of the first `count` persons a load has to send."""
+    return sum(accepted(people).num_rows for people in slices(count))
+
+
+def _texts(numbers: np.ndarray) -> dict[str, pa.Array]:
+    """A word of each kind for everybody; strides keep two lists from going in step."""
+    return {
+        name: pa.array(words).take(pa.array(numbers * (2 * place + 1) % len(words)))
+        for place, (name, words) in enumerate(_WORDS.items())
+    }
+
+
+def _email(numbers: np.ndarray) -> pa.Array:
+    return _join("person.", _spelt(numbers), "@company", _spelt(numbers % 9973), ".example")
+
+
+def _without(cells: pa.Array, is_broken: np.ndarray, instead: str | None) -> pa.Array:
+    return pc.if_else(pa.array(is_broken), pa.scalar(instead, pa.string()), cells)
+
+
+def _instants(numbers: np.ndarray) -> pa.Array:
+    seconds = numbers + int(np.datetime64("2026-01-01T00:00:00", "s").astype(np.int64))
+    return pa.array(seconds * 1_000_000, pa.timestamp("us"))
+
+
+def _spelt(numbers: np.ndarray) -> pa.Array:
+    return pa.array(numbers).cast(pa.string())
+
+
+def _padded(numbers: np.ndarray) -> pa.Array:
+    return pc.utf8_lpad(_spelt(numbers), 9, "0")
+
+
+def _join(*parts: pa.Array | str) -> pa.Array:
+    return pc.binary_join_element_wise(*parts, "")
