@@ -36,6 +36,7 @@ class Setting(NamedTuple):
     faults: int = 0
     troubles: int = 0
     preemptions: int = 0
+    are_known: bool = False
     late_chunk: str = "soon"
     expires: bool = False
     restores: bool = False
@@ -71,10 +72,12 @@ def run_of(name: str, mode: str, carrier: str = "bulk", **more: Any) -> Mind:
 
 def first_state(setting: Setting) -> State:
     """Nothing has happened yet."""
-    org = Org(setting.protocol.has_field, setting.strangers)
+    leads = tuple((one, f"L{n}") for n, one in enumerate(setting.persons)) if setting.are_known else ()
+    org = Org(setting.protocol.has_field, setting.strangers, leads=leads)
     world = World(org, Ledger(), tuple((person, 0) for person in setting.persons))
     budgets = (setting.faults, setting.troubles, setting.preemptions)
-    return State(world, tuple(Process(mind) for mind in setting.runs), 0, *budgets)
+    processes = [Process(mind, is_begun=place == 0) for place, mind in enumerate(setting.runs)]
+    return State(world, tuple(processes), 0, *budgets)
 
 
 def final(setting: Setting, state: State) -> frozenset[str]:
@@ -85,11 +88,14 @@ def final(setting: Setting, state: State) -> frozenset[str]:
 def moves(machine: Machine, setting: Setting, state: State) -> Iterator[Happening]:
     """Everything that may happen next; nothing at the end of a schedule."""
     alive = [place for place, one in enumerate(state.processes) if not one.is_over]
-    ready = [place for place in alive if not state.processes[place].is_waiting]
+    ready = [place for place in alive if _is_ready(state.processes[place])]
     if not alive:
         yield from _carry_on(setting, state)
     elif not ready:
         yield from _while_all_wait(setting, state)
+        for place in alive:
+            if not state.processes[place].is_begun:
+                yield from _step(machine, setting, state, place)
     elif state.current not in ready:
         for place in ready:
             yield from _step(machine, setting, state, place)
@@ -99,16 +105,33 @@ def moves(machine: Machine, setting: Setting, state: State) -> Iterator[Happenin
             yield from _interrupt(machine, setting, state, alive)
 
 
+def _slept(setting: Setting, state: State, place: int) -> State:
+    # Who waited has slept, and that is long enough for a chunk to land.
+    if not state.processes[place].is_waiting or setting.late_chunk != "soon":
+        return state
+    landed = org_side.land_all(state.world)
+    if landed == state.world:
+        return state
+    processes = tuple(_disturbed(one) for one in state.processes)
+    return state._replace(world=landed, processes=processes)
+
+
+def _disturbed(process: Process) -> Process:
+    return process._replace(disturbed_count=process.disturbed_count + bool(process.events))
+
+
+def _is_ready(process: Process) -> bool:
+    return process.is_begun and not process.is_waiting and not process.is_over
+
+
 def _interrupt(
     machine: Machine, setting: Setting, state: State, alive: list[int]
 ) -> Iterator[Happening]:
     paid = state._replace(preemptions=state.preemptions - 1)
-    process = state.processes[state.current]
-    if setting.is_recording and process.answers:
-        paid = _put(paid, process._replace(disturbed_count=process.disturbed_count + 1))
+    paid = _put(paid, _disturbed(state.processes[state.current]))
     for place in alive:
         if place != state.current:
-            yield from _step(machine, setting, paid, place)
+            yield from _step(machine, setting, _slept(setting, paid, place), place)
     yield from _org_moves(setting, paid)
     for place, call in enumerate(state.late):
         rest = state.late[:place] + state.late[place + 1 :]
@@ -119,7 +142,7 @@ def _interrupt(
 
 
 def _step(machine: Machine, setting: Setting, state: State, place: int) -> Iterator[Happening]:
-    process = state.processes[place]._replace(is_waiting=False)
+    process = state.processes[place]._replace(is_waiting=False, is_begun=True)
     state, op, name = state._replace(current=place), machine.next(process), process.mind.name
     if isinstance(op, Call):
         for arrival in arrivals(op, state.world, state.faults, state.troubles):
@@ -177,6 +200,10 @@ def _committed(
     what = changes(seen(before, op.batch_id), seen(after, op.batch_id))
     event = Event(what) if setting.is_recording else None
     done = state._replace(world=state.world._replace(ledger=after))
+    for batch in after.batches:
+        was = books.find(before, batch.batch_id)
+        if was is not None and was.fence != batch.fence:
+            done = _in_doubt(done, batch.batch_id)
     words = f"{name}: ledger {what}"
     yield _go_on(machine, done, process, Answer(value), event)._replace(words=words)
     if state.faults:
@@ -185,6 +212,7 @@ def _committed(
         failed = state._replace(faults=state.faults - 1)
         doubt = f"{words}, and is rolled back"
         yield _go_on(machine, failed, process, lost, event)._replace(words=doubt)
+        # The run knows that it has not called yet; the ledger, which it goes by, does not.
         silent = _in_doubt(done._replace(faults=state.faults - 1), op.batch_id)
         doubt = f"{words}, and the answer is lost"
         yield _go_on(machine, silent, process, lost, event)._replace(words=doubt)
@@ -198,6 +226,7 @@ def _has_read(machine: Machine, state: State, process: Process, op: Read) -> Ite
         changed = tuple((one, n + (one == held[0])) for one, n in state.world.versions)
         world = state.world._replace(versions=changed)
         after = state._replace(world=world, troubles=state.troubles - 1)
+        process = process._replace(disturbed_count=process.disturbed_count + 1)
         yield _go_on(machine, after, process, Answer(op.act(world)))._replace(
             words=f"the source row of {held[0]} has changed; {words}"
         )
@@ -215,10 +244,18 @@ def _go_on(
             if after.disturbed_count <= 1:
                 transition = (batch.carrier, batch.batch_state, *after.events, f"⇒ {ended.word}")
         after = turned(ended)
+        state = _alarmed(state, ended.word, after.is_over)
     if after.is_over:
         after = _gone(after)
     words = f"{process.mind.name} looks around"
     return Happening(words, _put(state, after), transition)
+
+
+def _alarmed(state: State, word: str, is_over: bool) -> State:
+    # Nothing in the model gives a human anything to look at.
+    if not is_over or word not in ("LedgerDisagrees", "OrgRefused"):
+        return state
+    return state._replace(world=state.world._replace(broken=state.world.broken | {laws.ALARM}))
 
 
 def _put(state: State, process: Process) -> State:
@@ -292,6 +329,8 @@ def _while_all_wait(setting: Setting, state: State) -> Iterator[Happening]:
     if org_side.is_busy(state.world):
         yield from _org_moves(setting, state)
         return
+    if not any(one.is_waiting for one in state.processes):
+        return
     if setting.late_chunk == "soon":
         state = state._replace(world=org_side.land_all(state.world))
     elif org_side.is_late(state.world):
@@ -329,5 +368,6 @@ def _carry_on(setting: Setting, state: State) -> Iterator[Happening]:
 
 
 def _begin(setting: Setting, state: State) -> State:
-    run = run_of(f"R{state.phase}", "nightly", persons=setting.persons)
+    operation = setting.runs[0].operation
+    run = run_of(f"R{state.phase}", "nightly", persons=setting.persons, operation=operation)
     return state._replace(processes=(Process(run),), current=0)

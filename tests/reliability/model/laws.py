@@ -25,6 +25,7 @@ UNKNOWN_JOB = "a job used before it was noted (I3)"
 NO_INTENT = "closed before the intent (I3)"
 TWO_UPLOADS = "uploaded twice (I3)"
 OTHER_ROWS = "other rows than claimed (I4)"
+ALARM = "a run stopped for nothing"
 OTHER_ORG = "another org's ledger (I7)"
 
 
@@ -50,9 +51,8 @@ def _on_start(world: World, job: Job, batch_id: str) -> list[str]:
     rows = job.rows or ()
     broken = [] if set(rows) == set(books.held_by(world.ledger, batch_id)) else [OTHER_ROWS]
     for other in world.org.jobs:
-        works = other.state in RUNNING or other.is_late
         shared = set(rows) & set(other.left)
-        if other.job_id != job.job_id and works and shared and not other.is_gone:
+        if other.job_id != job.job_id and other.state in RUNNING and shared and not other.is_gone:
             broken.append(EARLIER_JOB)
     return broken
 

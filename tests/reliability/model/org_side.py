@@ -64,13 +64,18 @@ def _troubles(world: World, worked: Org, job_id: str, may_be_late: bool) -> Iter
     yield OrgMove(f"chunk of {job_id}, a row locked", world._replace(org=locked), 1)
     failed = org.put_back(before, org.find(before, job_id)._replace(state="Failed"))
     yield OrgMove(f"{job_id} fails", world._replace(org=failed), 1)
+    yield _gone(world, failed, job_id, "fails")
     aborted, _ = org.abort_job(before, job_id, is_late=may_be_late)
     yield OrgMove(f"{job_id} aborted by an admin", world._replace(org=aborted), 1)
-    job = org.find(worked, job_id)
-    if job.state == "JobComplete":
-        gone = org.put_back(worked, job._replace(is_gone=True))
-        doubt = world.unknowable | set(job.rows or ())
-        yield OrgMove(f"{job_id} ends and is gone", world._replace(org=gone, unknowable=doubt), 1)
+    if org.find(worked, job_id).state == "JobComplete":
+        yield _gone(world, worked, job_id, "ends")
+
+
+def _gone(world: World, after: Org, job_id: str, how: str) -> OrgMove:
+    job = org.find(after, job_id)
+    doubt = world.unknowable | set(job.rows or ())
+    gone = org.put_back(after, job._replace(is_gone=True))
+    return OrgMove(f"{job_id} {how} and is gone", world._replace(org=gone, unknowable=doubt), 1)
 
 
 def land_all(world: World) -> World:

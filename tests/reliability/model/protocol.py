@@ -29,6 +29,7 @@ from tests.reliability.model.org import ENDED
 from tests.reliability.model.settle import settle_bulk, settle_collection, settle_without_job
 from tests.reliability.model.troubles import (
     FencedOff,
+    LedgerDisagrees,
     OrgRefused,
     OrgUnreachable,
     WarehouseUnavailable,
@@ -51,6 +52,7 @@ class Protocol(NamedTuple):
     are_counts_compared: bool = True
     is_left_counted: bool = True  # the file of those left over must add up too
     is_gone_held: bool = True  # without the field, the persons of a job that is gone are held
+    is_alarm_checked: bool = True  # a refusal is looked into: perhaps the batch is another's
     still_times: int = 3
     read_times: int = 3
     most_attempts: int = 5
@@ -243,9 +245,10 @@ def weigh(
     # Minted anew for every judgement: the versions tell two of one run apart.
     batch_id = f"B-{mind.name}-{sum(versions.values())}"
     batch = Batch(batch_id, "planned", mind.carrier, mind.operation, holder=mind.name)
-    sent = [one for one in new if one not in known]
+    told = {} if mind.operation == "update" else known
+    sent = [one for one in new if one not in told]
     claims = tuple(Claim(person, batch_id, versions[person]) for person in sent)
-    return batch, claims, tuple(Outcome(one, "duplicate", known[one]) for one in known)
+    return batch, claims, tuple(Outcome(one, "duplicate", told[one]) for one in told)
 
 
 def carry(protocol: Protocol, mind: Mind) -> Unit:
@@ -259,11 +262,12 @@ def carry(protocol: Protocol, mind: Mind) -> Unit:
     except (OrgUnreachable, WarehouseUnavailable) as trouble:
         after = yield Read(lambda world: books.find(world.ledger, batch.batch_id))
         word = type(trouble).__name__
-    except OrgRefused:
+    except (OrgRefused, LedgerDisagrees) as trouble:
         after = yield Read(lambda world: books.find(world.ledger, batch.batch_id))
-        word = "OrgRefused"
-        if after is not None and after.fence == batch.fence:
-            return stopped(mind, word)
+        word = type(trouble).__name__
+        if protocol.is_alarm_checked and after is not None and after.fence != batch.fence:
+            return next_turn(memory, batch, after, word)
+        return stopped(mind, word)
     return next_turn(memory, batch, after, word)
 
 

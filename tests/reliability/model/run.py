@@ -21,13 +21,14 @@ class Answer(NamedTuple):
 
 
 class Process(NamedTuple):
-    """A run under way. `events` of the step, and how often it was disturbed, are only kept for the
+    """A run, perhaps not begun yet. `events` of the step, and how often it was disturbed, are only kept for the
     comparison with the code."""
 
     mind: Mind
     answers: tuple[Answer, ...] = ()
     is_waiting: bool = False
     is_over: bool = False
+    is_begun: bool = True
     events: tuple[str, ...] = ()
     disturbed_count: int = 0
 

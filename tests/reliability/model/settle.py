@@ -9,6 +9,7 @@ from tests.reliability.model import books
 from tests.reliability.model.books import Batch, Outcome
 from tests.reliability.model.ops import Answers, Call, Commit, Memory, Op, Read, Step
 from tests.reliability.model.org import KNOWN_BY_FIELD, KNOWN_BY_RULE, LOCKED, Status
+from tests.reliability.model.troubles import LedgerDisagrees
 
 if TYPE_CHECKING:
     from tests.reliability.model.protocol import Protocol
@@ -27,6 +28,8 @@ def settle_bulk(protocol: Protocol, memory: Memory, batch: Batch, job: Status) -
         told = {person: (LEFT, None) for person in left}
         told |= {person: (code, None) for person, code in refused}
         told |= {person: ("made", lead) for person, lead in made}
+        if told.keys() - set(persons):
+            raise LedgerDisagrees
         counts = (len(made) + len(refused), len(refused))
         is_whole = len(told) == len(persons) or not protocol.is_left_counted
         if counts == (job.processed_count, job.failed_count) and is_whole:

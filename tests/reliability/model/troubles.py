@@ -23,5 +23,9 @@ class OrgRefused(Trouble):
     """The org said no, and did nothing."""
 
 
+class LedgerDisagrees(Trouble):
+    """The org answers for persons whom the batch does not hold."""
+
+
 class WrongOrg(Trouble):
     """The ledger belongs to another org."""

@@ -1,0 +1,141 @@
+"""Real batches on their way: at every place from which a step may start, with whatever may disturb
+the step there.
+
+A journey is a row. `job` is what the emulator does to the first job. In `steps`, `-` is a step that
+nothing disturbs, `lost@2` takes away the answer to its third event (the effect stays), `failed@2`
+the event itself, `taken@3` lets another run take the batch over before the fourth; the other words
+are functions of `Rig`. After trouble the batch is read again and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.flows.stage import Stage
+from tests.reliability.model.relay import Relay
+from tests.reliability.model.rig import CONTACT, LEAD, Rig, copy_of, rigged
+from tests.salesforce.servers import Emulator
+
+Label = tuple[str, ...]
+
+TABLE = """
+carrier     | does   | field | persons     | job                | steps
+bulk        | insert | on    | Ada Bob Cyd |                    | lost@0 taken@1 lost@1 lost@0 taken@1 - failed@2 - aborted@2 - taken@3
+bulk        | insert | on    | Ada         |                    | failed@2 lost@1
+bulk        | insert | on    | Ada         |                    | failed@2 taken@1
+bulk        | insert | on    | Ada Bob Cyd |                    | lost@3 lost@0 taken@0 lost@1 failed@2 closed@2 wait lost@2 lost@3 lost@4 lost@5 cut@2
+bulk        | insert | on    | Ada Bob Cyd |                    | lost@4 wait taken@6 lost@6
+bulk        | insert | on    | Ada         |                    | - wait settled@2
+bulk        | insert | on    | Ada Bob Cyd |                    | lost@3 - wait -
+bulk        | insert | off   | Ada         |                    | repeated@2 lost@3 failed@4 lost@5 -
+bulk        | insert | on    | Ada         |                    | repeated@2 taken@5
+bulk        | insert | on    | Ada         |                    | repeated@2 aborted@4
+bulk        | insert | on    | Ada         |                    | repeated@2 robbed@4
+bulk        | insert | on    | Ada         |                    | repeated@2 -
+bulk        | insert | on    | Ada         | stall:30           | - - taken@0
+bulk        | insert | on    | Ada Cyd     |                    | change_one - wait taken@6 -
+bulk        | insert | off   | Ada         |                    | change -
+bulk        | insert | off   | Ada Bob Cyd | lock_rows:1        | - wait failed@6 cut@2
+bulk        | insert | off   | Ada Bob Cyd | lock_rows:1        | - wait lost@6 forget -
+bulk        | insert | off   | Ada Bob Cyd | lock_rows:1        | - wait -
+bulk        | insert | on    | Ada         | lock_rows:9        | - wait lost@5
+bulk        | insert | off   | Ada Bob     | lock_rows:1        | - wait -
+bulk        | insert | on    | Bob         |                    | - wait taken@5 failed@5 -
+bulk        | insert | off   | Ada Cyd     | fail_after_chunk:0 | - wait cut@4
+bulk        | insert | on    | Ada         | abort_after_chunk:0 | - wait - - -
+bulk        | insert | on    | Ada Cyd     | forget             | - wait lost@2 lost@3 taken@4 failed@4
+bulk        | insert | on    | Ada         | forget             | - wait -
+bulk        | insert | on    | Ada Bob Cyd | forget             | - wait lost@4
+bulk        | insert | on    | Ada Bob Cyd | forget             | - wait -
+bulk        | insert | on    | Ada         | forget fail_after_chunk:0 | - wait taken@3 failed@3 -
+bulk        | insert | off   | Ada         | forget             | - wait taken@2 failed@2 -
+bulk        | insert | on    | Ada         |                    | make_leads - wait -
+collections | insert | on    | Ada Cyd     |                    | taken@0 failed@0 lost@0
+collections | insert | on    | Ada Cyd     |                    | lost@2 lost@0 taken@1 -
+collections | insert | on    | Ada Cyd     |                    | lost@3
+collections | insert | on    | Ada Cyd     |                    | taken@3
+collections | insert | on    | Ada Cyd     |                    | locked@1 -
+collections | insert | on    | Ada         |                    | locked@1 lost@1 lost@0 taken@2 lost@1 failed@2 -
+collections | insert | on    | Ada Cyd     |                    | change_one -
+collections | insert | on    | Ada         |                    | change -
+collections | insert | on    | Ada Cyd     |                    | lost@2 failed@1
+collections | insert | on    | Ada Cyd     |                    | locked@1,lost@2 -
+collections | insert | on    | Ada         |                    | locked@1,failed@2 -
+collections | insert | on    | Ada Bob     |                    | lost@1 failed@2 -
+collections | insert | on    | Ada         |                    | make_leads lost@2
+collections | insert | on    | Ada         |                    | make_leads lost@3
+collections | insert | on    | Ada         |                    | make_leads taken@4
+collections | insert | on    | Ada         |                    | make_leads lost@4
+collections | insert | on    | Ada         |                    | make_leads -
+collections | insert | on    | Ada Cyd     |                    | make_leads locked@1
+collections | insert | on    | Ada Cyd     |                    | make_leads change_one -
+collections | insert | on    | Ada         |                    | failed@1 lost@0 taken@1 failed@1 -
+collections | insert | on    | Bob         |                    | taken@2
+collections | insert | on    | Bob         |                    | lost@2
+collections | insert | on    | Bob         |                    | -
+collections | insert | off   | Ada         |                    | failed@1 taken@0 failed@0 -
+bulk        | update | on    | Ada         |                    | - wait miscounted@1
+bulk        | update | off   | Ada         | forget             | - wait failed@2 -
+collections | update | on    | Ada         |                    | lost@1 taken@0 failed@0 -
+collections | update | on    | Ada         |                    | -
+"""
+
+
+class Journey(NamedTuple):
+    """A row of the table."""
+
+    carrier: str
+    operation: str
+    has_field: bool
+    persons: str
+    job: str
+    steps: str
+
+
+def journeys() -> list[Journey]:
+    """Every row."""
+    rows = [[cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines()[1:]]
+    return [
+        Journey(carrier, does, field == "on", persons, job, steps)
+        for carrier, does, field, persons, job, steps in rows
+    ]
+
+
+def travel(
+    journey: Journey, emulator: Emulator, relay: Relay, migrated: Path, folder: Path
+) -> list[Label]:
+    """Make the journey on a stage of its own; answers what could be observed of each step."""
+    stage = Stage(copy_of(migrated, folder, len(list(folder.iterdir()))), emulator)
+    try:
+        with rigged(stage, relay, journey.persons, **_how(journey)) as rig:
+            emulator.go_wrong(*({"job": "nth:1", "fault": one} for one in journey.job.split()))
+            return list(_steps(rig, journey.steps))
+    finally:
+        stage.engine.dispose()
+
+
+def _steps(rig: Rig, steps: str) -> Iterator[Label]:
+    for word in steps.split():
+        if word == "-" or "@" in word:
+            label = rig.step(word)
+            if "," not in word:
+                yield label
+        else:
+            getattr(rig, word)()
+
+
+def _how(journey: Journey) -> dict[str, Any]:
+    """What makes the code choose this carrier and this operation."""
+    how: dict[str, Any] = {"has_field": journey.has_field}
+    names = journey.persons.split()
+    if journey.operation == "update":
+        how |= {"matching": {"existing_lead": "update"}}
+        how |= {"org": "".join(map(LEAD.format, map(str.lower, names)))}
+    if journey.carrier == "bulk":
+        return how
+    if journey.has_field:
+        return how | {"mode": "now"}
+    # Without the field only a deliberate duplicate travels by collections.
+    return how | {"strategy": "queue:Inbound", "org": "".join(map(CONTACT.format, map(str.lower, names)))}

@@ -1,0 +1,161 @@
+"""A real batch brought to any point of its way, and one real step taken from there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipelines import delivery, runs
+from pipelines.errors import SyncError
+from pipelines.salesforce import bulk
+from pipelines.settings import Settings
+from pipelines.warehouse import ledger
+from pipelines.warehouse.database import Warehouse
+from tests.flows.stage import COLUMNS, Stage
+from tests.reliability.model.recorder import Recorder
+from tests.reliability.model.relay import Relay
+
+# Whom the org's duplicate rule knows by name and phone, which our own look-up does not ask for.
+STRANGER = """
+[[duplicate_rule]]
+name = "Leads with duplicate leads"
+object = "Lead"
+matches = "Lead"
+action = "block"
+[[lead]]
+FirstName = "Bob"
+LastName = "Known"
+Company = "Old"
+Phone = "555 123"
+[behaviour]
+second_put = "close"
+"""
+CONTACT = '\n[[contact]]\nLastName = "Known"\nEmail = "{}@crowd.example"\n'
+LEAD = '\n[[lead]]\nLastName = "Old"\nCompany = "Old"\nEmail = "{}@crowd.example"\n'
+
+
+class Rig:
+    """One batch on the real stage. `names` are the persons: Bob is the one the org refuses."""
+
+    def __init__(self, stage: Stage, relay: Relay, run: runs.Run) -> None:
+        self.stage, self.relay, self.run = stage, relay, run
+        self.carrier = run.carrier
+        runs.list_persons(run)
+        runs.judge(run, 1, run.person_count)
+        (self.batch,) = self.carrier.in_flight
+
+    def step(self, disturbed: str = "-") -> tuple[str, ...]:
+        """Take one step, perhaps disturbed: `lost@2` at its third event. Answers what could be
+        observed; after trouble the batch is read again, as the carrier does."""
+        recorder = Recorder(self.warehouse, self.relay, self.batch)
+        for one in disturbed.split(",") if disturbed != "-" else ():
+            what, _, place = one.partition("@")
+            recorder.plan[int(place)] = what
+        start = (self.batch.carrier, self.batch.batch_state)
+        with recorder.listening():
+            word = self._advance()
+        return (*start, *recorder.events, f"⇒ {word}")
+
+    def _advance(self) -> str:
+        try:
+            after = delivery.advance(self.carrier, self.batch)
+        except SyncError as trouble:
+            self.look()
+            return type(trouble).__name__
+        word = "busy" if after == self.batch else after.batch_state
+        self.batch = after
+        return word
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The warehouse of the run."""
+        return self.run.ground.warehouse
+
+    def abort(self) -> None:
+        """An admin aborts the job."""
+        bulk.abort_job(self.run.ground.org, str(self.batch.salesforce_job_id))
+
+    def forget(self) -> None:
+        """The payload, as by a run that has taken the batch over."""
+        self.carrier.payloads.clear()
+
+    def change(self) -> None:
+        """The source rows have changed since the claim."""
+        self.stage.run("update persons set title = 'Dr'")
+        self.forget()
+
+    def change_one(self) -> None:
+        """One of them has."""
+        self.stage.run("update persons set title = 'Dr' where person_id = 'Cyd'")
+        self.forget()
+
+    def make_leads(self) -> None:
+        """Leads with the persons' ids are there, as by a chunk that comes late."""
+        for person in self.stage.rows("select person_id from person_claims"):
+            lead = {"LastName": "Late", "Company": "Late", "Person_Id__c": person["person_id"]}
+            self.run.ground.org.post_json("sobjects/Lead", lead)
+
+    def look(self) -> None:
+        """Read the batch as it stands."""
+        found = ledger.read_batch(self.warehouse, self.batch.batch_id)
+        assert found is not None
+        self.batch = found
+
+    def wait(self) -> None:
+        """Until the job has ended, or is gone."""
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            job = bulk.job_status(self.run.ground.org, str(self.batch.salesforce_job_id))
+            if job is None or job.has_ended:
+                return
+            time.sleep(0.005)
+        raise AssertionError("the job did not end")
+
+
+@contextmanager
+def rigged(
+    stage: Stage, relay: Relay, names: str, *, mode: str = "live", org: str = "", **how: Any
+) -> Iterator[Rig]:
+    """A stage on which these persons are judged and planned as one batch."""
+    has_field = how.pop("has_field", True)
+    stage.set_org(STRANGER + org, person_id_field=has_field)
+    stage.put_frame(crowd(names.split(), how.pop("strategy", "user:ada@acme.example")))
+    relay.upstream = stage.emulator.url
+    settings = settings_of(stage, relay, has_field, **how)
+    request = runs.new_request(mode)
+    with runs.open_run(settings, request) as run:
+        yield Rig(stage, relay, run)
+
+
+def settings_of(stage: Stage, relay: Relay, has_field: bool, **groups: Any) -> Settings:
+    """The settings of a run that speaks through the relay."""
+    field = "Person_Id__c" if has_field else ""
+    return stage.settings(
+        salesforce={"emulator_url": relay.url, "person_id_field": field}, **groups
+    )
+
+
+def crowd(names: list[str], strategy: str) -> pd.DataFrame:
+    """These persons; Bob without an e-mail."""
+    frame = pd.DataFrame({"person_id": names}).reindex(columns=COLUMNS)
+    is_bob = frame["person_id"] == "Bob"
+    return frame.assign(
+        first_name=frame["person_id"],
+        last_name="Known",
+        company="Engines",
+        email=(frame["person_id"] + "@crowd.example").where(~is_bob),
+        phone=pd.Series("555 123", index=frame.index).where(is_bob),
+        owner_strategy=strategy,
+    )
+
+
+def copy_of(migrated: Path, folder: Path, number: int) -> str:
+    """The address of a fresh ledger."""
+    file = folder / f"{number}.db"
+    file.write_bytes(migrated.read_bytes())
+    return f"sqlite:///{file}"
