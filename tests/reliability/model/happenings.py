@@ -89,6 +89,8 @@ def moves(machine: Machine, setting: Setting, state: State) -> Iterator[Happenin
     """Everything that may happen next; nothing at the end of a schedule."""
     alive = [place for place, one in enumerate(state.processes) if not one.is_over]
     ready = [place for place in alive if _is_ready(state.processes[place])]
+    if laws.is_endless(state.world):
+        return
     if not alive:
         yield from _carry_on(setting, state)
     elif not ready:
@@ -244,17 +246,15 @@ def _go_on(
             if after.disturbed_count <= 1:
                 transition = (batch.carrier, batch.batch_state, *after.events, f"⇒ {ended.word}")
         after = turned(ended)
-        state = _alarmed(state, ended.word, after.is_over)
+        state = _alarmed(state) if ended.is_alarm else state
     if after.is_over:
         after = _gone(after)
     words = f"{process.mind.name} looks around"
     return Happening(words, _put(state, after), transition)
 
 
-def _alarmed(state: State, word: str, is_over: bool) -> State:
+def _alarmed(state: State) -> State:
     # Nothing in the model gives a human anything to look at.
-    if not is_over or word not in ("LedgerDisagrees", "OrgRefused"):
-        return state
     return state._replace(world=state.world._replace(broken=state.world.broken | {laws.ALARM}))
 
 

@@ -7,6 +7,7 @@ keys of claims and outcomes.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from tests.reliability.model import books
 from tests.reliability.model.books import Ledger, Outcome
@@ -26,7 +27,16 @@ NO_INTENT = "closed before the intent (I3)"
 TWO_UPLOADS = "uploaded twice (I3)"
 OTHER_ROWS = "other rows than claimed (I4)"
 ALARM = "a run stopped for nothing"
+ENDLESS = "a batch that never ends"
 OTHER_ORG = "another org's ledger (I7)"
+
+# More than any budget that is searched accounts for.
+MOST_ATTEMPTS: Final = 9
+
+
+def is_endless(world: World) -> bool:
+    """Whether a batch has set out so often that it will go on for ever."""
+    return any(batch.attempt_count > MOST_ATTEMPTS for batch in world.ledger.batches)
 
 
 def on_arrival(world: World, call: Call) -> frozenset[str]:
@@ -61,7 +71,7 @@ def at_rest(world: World, persons: tuple[str, ...]) -> frozenset[str]:
     """The laws broken when no run is under way and nothing more will happen."""
     org, ledger = world.org, world.ledger
     words = {one.person: one for one in ledger.outcomes}
-    broken = set(world.broken)
+    broken = set(world.broken) | ({ENDLESS} if is_endless(world) else set())
     counts = Counter(person for person, _ in org.leads)
     if any(count > 1 for count in counts.values()):
         broken.add(TWICE)

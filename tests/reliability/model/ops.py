@@ -107,6 +107,7 @@ class Ended(NamedTuple):
     mind: Mind
     word: str
     is_waiting: bool = False
+    is_alarm: bool = False  # the run stops, and a human must look
 
 
 Step = Generator[Op, Any, Batch]

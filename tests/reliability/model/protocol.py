@@ -26,7 +26,7 @@ from tests.reliability.model.ops import (
     Unit,
 )
 from tests.reliability.model.org import ENDED
-from tests.reliability.model.settle import settle_bulk, settle_collection, settle_without_job
+from tests.reliability.model.settle import record, settle_bulk, settle_collection, settle_without_job
 from tests.reliability.model.troubles import (
     FencedOff,
     LedgerDisagrees,
@@ -38,6 +38,7 @@ from tests.reliability.model.troubles import (
 
 StepFunction = Callable[["Protocol", Memory, Batch], Step]
 UnitFunction = Callable[["Protocol", Mind], Unit]
+RecordFunction = Callable[["Protocol", Batch, tuple[Outcome, ...], str | None], Step]
 
 
 class Protocol(NamedTuple):
@@ -46,6 +47,7 @@ class Protocol(NamedTuple):
     has_field: bool
     steps: Mapping[tuple[str, str], StepFunction]
     units: Mapping[str, UnitFunction]
+    record: RecordFunction = record
     is_fenced: bool = True
     is_org_compared: bool = True
     are_left_kept: bool = True  # whom a job did not come to stays for another attempt
@@ -267,7 +269,7 @@ def carry(protocol: Protocol, mind: Mind) -> Unit:
         word = type(trouble).__name__
         if protocol.is_alarm_checked and after is not None and after.fence != batch.fence:
             return next_turn(memory, batch, after, word)
-        return stopped(mind, word)
+        return stopped(mind, word)._replace(is_alarm=True)
     return next_turn(memory, batch, after, word)
 
 

@@ -57,6 +57,9 @@ class Machine:
         except StopIteration as ended:
             value: Ended = ended.value
             return value
+        except troubles.Trouble as trouble:
+            # What nobody catches ends the run, as it ends a flow run.
+            return Ended(mind._replace(agenda=(), carried=()), type(trouble).__name__)
         return op
 
     def unit(self, mind: Mind) -> Unit:

@@ -84,17 +84,19 @@ def settle(
     made = tuple(one.lead for one in outcomes if one.outcome in ("created", "updated") and one.lead)
     if made:
         yield Call("read_owners", (made,))
-    after: Batch = yield record(protocol, batch, outcomes, end_state)
-    return after
+    return (yield from protocol.record(protocol, batch, outcomes, end_state))
 
 
 def record(
     protocol: Protocol, batch: Batch, outcomes: tuple[Outcome, ...], end_state: str | None
-) -> Commit:
+) -> Step:
     """T4."""
     fenced = protocol.is_fenced
     act = books.settle
-    return Commit(batch.batch_id, lambda ledger: act(ledger, batch, outcomes, end_state, fenced))
+    after: Batch = yield Commit(
+        batch.batch_id, lambda ledger: act(ledger, batch, outcomes, end_state, fenced)
+    )
+    return after
 
 
 def word_on(
