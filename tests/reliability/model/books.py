@@ -110,7 +110,8 @@ def record_judgement(
     ledger: Ledger, batch: Batch, claims: tuple[Claim, ...], known: tuple[Outcome, ...]
 ) -> tuple[Ledger, Batch | None]:
     """T1: claims and batch, and a word for who is known already, of those that nobody else has."""
-    free = new_persons(ledger, tuple(one.person for one in (*claims, *known)))
+    named = [claim.person for claim in claims] + [one.person for one in known]
+    free = new_persons(ledger, tuple(named))
     got = tuple(claim for claim in claims if claim.person in free)
     told = tuple(one for one in known if one.person in free)
     ledger = ledger._replace(

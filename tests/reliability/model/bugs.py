@@ -7,7 +7,7 @@ Some were the designs of others, some were drawn up as mutants in the design, an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.reliability.model import books, laws, protocol
 from tests.reliability.model.books import Batch, Outcome
@@ -66,7 +66,7 @@ def _upload_again(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
 
 
 def _abort_running(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
-    if batch.fence == 1:
+    if batch.fence <= batch.attempt_count:  # its own
         return (yield from protocol.follow_job(protocol_, memory, batch))
     yield Call("abort_job", (batch.salesforce_job_id,))
     after: Batch = yield commit(batch, books.detach_job, "Aborted")
@@ -188,11 +188,11 @@ LIBRARY = {"judge": _call_library}, {("library", "closing"): _await_library}
 
 def _protocol(
     has_field: bool,
-    steps: Mapping[tuple[str, str], StepFunction] = {},  # noqa: B006 - never changed
-    **more: object,
+    steps: Mapping[tuple[str, str], StepFunction] | None = None,
+    **more: Any,
 ) -> Protocol:
     base = protocol.as_it_is(has_field)
-    return base._replace(steps={**STEPS, **steps}, **more)
+    return base._replace(steps={**STEPS, **(steps or {})}, **more)
 
 
 def _setting(
@@ -202,7 +202,7 @@ def _setting(
     run_count: int = 1,
     carrier: str = "bulk",
     operation: str = "insert",
-    **more: object,
+    **more: Any,
 ) -> Setting:
     names = "AB"[:run_count]
     runs = tuple(run_of(one, "nightly", carrier, operation=operation) for one in names)
@@ -227,7 +227,11 @@ def _of_order() -> list[Bug]:
             _setting(_protocol(True, LIBRARY[1], units=library), operation="upsert"),
             laws.EDIT_LOST,
         ),
-        Bug("id stored after close", _setting(_protocol(off, {planned: _id_after_close})), laws.TWICE),
+        Bug(
+            "id stored after close",
+            _setting(_protocol(off, {planned: _id_after_close})),
+            laws.TWICE,
+        ),
         Bug(
             "closed before the intent",
             _setting(_protocol(off, {planned: _close_before_intent})),

@@ -72,7 +72,9 @@ def run_of(name: str, mode: str, carrier: str = "bulk", **more: Any) -> Mind:
 
 def first_state(setting: Setting) -> State:
     """Nothing has happened yet."""
-    leads = tuple((one, f"L{n}") for n, one in enumerate(setting.persons)) if setting.are_known else ()
+    leads = (
+        tuple((one, f"L{n}") for n, one in enumerate(setting.persons)) if setting.are_known else ()
+    )
     org = Org(setting.protocol.has_field, setting.strangers, leads=leads)
     world = World(org, Ledger(), tuple((person, 0) for person in setting.persons))
     budgets = (setting.faults, setting.troubles, setting.preemptions)

@@ -19,67 +19,75 @@ from tests.reliability.model.rig import CONTACT, LEAD, Rig, copy_of, rigged
 from tests.salesforce.servers import Emulator
 
 Label = tuple[str, ...]
+# Bob is the one whom the org refuses.
+NAMES = {"A": "Ada", "B": "Bob", "C": "Cyd"}
 
 TABLE = """
-carrier     | does   | field | persons     | job                | steps
-bulk        | insert | on    | Ada Bob Cyd |                    | lost@0 taken@1 lost@1 lost@0 taken@1 - failed@2 - aborted@2 - taken@3
-bulk        | insert | on    | Ada         |                    | failed@2 lost@1
-bulk        | insert | on    | Ada         |                    | failed@2 taken@1
-bulk        | insert | on    | Ada Bob Cyd |                    | lost@3 lost@0 taken@0 lost@1 failed@2 closed@2 wait lost@2 lost@3 lost@4 lost@5 cut@2
-bulk        | insert | on    | Ada Bob Cyd |                    | lost@4 wait taken@6 lost@6
-bulk        | insert | on    | Ada         |                    | - wait settled@2
-bulk        | insert | on    | Ada Bob Cyd |                    | lost@3 - wait -
-bulk        | insert | off   | Ada         |                    | repeated@2 lost@3 failed@4 lost@5 -
-bulk        | insert | on    | Ada         |                    | repeated@2 taken@5
-bulk        | insert | on    | Ada         |                    | repeated@2 aborted@4
-bulk        | insert | on    | Ada         |                    | repeated@2 robbed@4
-bulk        | insert | on    | Ada         |                    | repeated@2 -
-bulk        | insert | on    | Ada         | stall:30           | - - taken@0
-bulk        | insert | on    | Ada Cyd     |                    | change_one - wait taken@6 -
-bulk        | insert | off   | Ada         |                    | change -
-bulk        | insert | off   | Ada Bob Cyd | lock_rows:1        | - wait failed@6 cut@2
-bulk        | insert | off   | Ada Bob Cyd | lock_rows:1        | - wait lost@6 forget -
-bulk        | insert | off   | Ada Bob Cyd | lock_rows:1        | - wait -
-bulk        | insert | on    | Ada         | lock_rows:9        | - wait lost@5
-bulk        | insert | off   | Ada Bob     | lock_rows:1        | - wait -
-bulk        | insert | on    | Bob         |                    | - wait taken@5 failed@5 -
-bulk        | insert | off   | Ada Cyd     | fail_after_chunk:0 | - wait cut@4
-bulk        | insert | on    | Ada         | abort_after_chunk:0 | - wait - - -
-bulk        | insert | on    | Ada Cyd     | forget             | - wait lost@2 lost@3 taken@4 failed@4
-bulk        | insert | on    | Ada         | forget             | - wait -
-bulk        | insert | on    | Ada Bob Cyd | forget             | - wait lost@4
-bulk        | insert | on    | Ada Bob Cyd | forget             | - wait -
-bulk        | insert | on    | Ada         | forget fail_after_chunk:0 | - wait taken@3 failed@3 -
-bulk        | insert | off   | Ada         | forget             | - wait taken@2 failed@2 -
-bulk        | insert | on    | Ada         |                    | make_leads - wait -
-collections | insert | on    | Ada Cyd     |                    | taken@0 failed@0 lost@0
-collections | insert | on    | Ada Cyd     |                    | lost@2 lost@0 taken@1 -
-collections | insert | on    | Ada Cyd     |                    | lost@3
-collections | insert | on    | Ada Cyd     |                    | taken@3
-collections | insert | on    | Ada Cyd     |                    | locked@1 -
-collections | insert | on    | Ada         |                    | locked@1 lost@1 lost@0 taken@2 lost@1 failed@2 -
-collections | insert | on    | Ada Cyd     |                    | change_one -
-collections | insert | on    | Ada         |                    | change -
-collections | insert | on    | Ada Cyd     |                    | lost@2 failed@1
-collections | insert | on    | Ada Cyd     |                    | locked@1,lost@2 -
-collections | insert | on    | Ada         |                    | locked@1,failed@2 -
-collections | insert | on    | Ada Bob     |                    | lost@1 failed@2 -
-collections | insert | on    | Ada         |                    | make_leads lost@2
-collections | insert | on    | Ada         |                    | make_leads lost@3
-collections | insert | on    | Ada         |                    | make_leads taken@4
-collections | insert | on    | Ada         |                    | make_leads lost@4
-collections | insert | on    | Ada         |                    | make_leads -
-collections | insert | on    | Ada Cyd     |                    | make_leads locked@1
-collections | insert | on    | Ada Cyd     |                    | make_leads change_one -
-collections | insert | on    | Ada         |                    | failed@1 lost@0 taken@1 failed@1 -
-collections | insert | on    | Bob         |                    | taken@2
-collections | insert | on    | Bob         |                    | lost@2
-collections | insert | on    | Bob         |                    | -
-collections | insert | off   | Ada         |                    | failed@1 taken@0 failed@0 -
-bulk        | update | on    | Ada         |                    | - wait miscounted@1
-bulk        | update | off   | Ada         | forget             | - wait failed@2 -
-collections | update | on    | Ada         |                    | lost@1 taken@0 failed@0 -
-collections | update | on    | Ada         |                    | -
+carrier     | does   | fld | who | job                       | steps
+bulk        | insert | on  | ABC |                           | lost@0 taken@1 lost@1 lost@0
+            |        |     |     |                           | taken@1 - failed@2 - aborted@2 -
+            |        |     |     |                           | taken@3
+bulk        | insert | on  | A   |                           | failed@2 lost@1
+bulk        | insert | on  | A   |                           | failed@2 taken@1
+bulk        | insert | on  | ABC |                           | lost@3 lost@0 taken@0 lost@1
+            |        |     |     |                           | failed@2 closed@2 wait lost@2
+            |        |     |     |                           | lost@3 lost@4 lost@5 cut@2
+bulk        | insert | on  | ABC |                           | lost@4 wait taken@6 lost@6
+bulk        | insert | on  | A   |                           | - wait settled@2
+bulk        | insert | on  | ABC |                           | lost@3 - wait -
+bulk        | insert | off | A   |                           | repeated@2 lost@3 failed@4 lost@5 -
+bulk        | insert | on  | A   |                           | repeated@2 taken@5
+bulk        | insert | on  | A   |                           | repeated@2 aborted@4
+bulk        | insert | on  | A   |                           | repeated@2 robbed@4
+bulk        | insert | on  | A   |                           | repeated@2 -
+bulk        | insert | on  | A   | stall:30                  | - - taken@0
+bulk        | insert | on  | AC  |                           | change_one - wait taken@6 -
+bulk        | insert | off | A   |                           | change -
+bulk        | insert | off | ABC | lock_rows:1               | - wait failed@6 cut@2
+bulk        | insert | off | ABC | lock_rows:1               | - wait lost@6 forget -
+bulk        | insert | off | ABC | lock_rows:1               | - wait -
+bulk        | insert | on  | A   | lock_rows:9               | - wait lost@5
+bulk        | insert | off | AB  | lock_rows:1               | - wait -
+bulk        | insert | on  | B   |                           | - wait taken@5 failed@5 -
+bulk        | insert | off | AC  | fail_after_chunk:0        | - wait cut@4
+bulk        | insert | on  | A   | abort_after_chunk:0       | - wait - - -
+bulk        | insert | on  | AC  | forget                    | - wait lost@2 lost@3 taken@4
+            |        |     |     |                           | failed@4
+bulk        | insert | on  | A   | forget                    | - wait -
+bulk        | insert | on  | ABC | forget                    | - wait lost@4
+bulk        | insert | on  | ABC | forget                    | - wait -
+bulk        | insert | on  | A   | forget fail_after_chunk:0 | - wait taken@3 failed@3 -
+bulk        | insert | off | A   | forget                    | - wait taken@2 failed@2 -
+bulk        | insert | on  | A   |                           | make_leads - wait -
+collections | insert | on  | AC  |                           | taken@0 failed@0 lost@0
+collections | insert | on  | AC  |                           | lost@2 lost@0 taken@1 -
+collections | insert | on  | AC  |                           | lost@3
+collections | insert | on  | AC  |                           | taken@3
+collections | insert | on  | AC  |                           | locked@1 -
+collections | insert | on  | A   |                           | locked@1 lost@1 lost@0 taken@2
+            |        |     |     |                           | lost@1 failed@2 -
+collections | insert | on  | AC  |                           | change_one -
+collections | insert | on  | A   |                           | change -
+collections | insert | on  | AC  |                           | lost@2 failed@1
+collections | insert | on  | AC  |                           | locked@1,lost@2 -
+collections | insert | on  | A   |                           | locked@1,failed@2 -
+collections | insert | on  | AB  |                           | lost@1 failed@2 -
+collections | insert | on  | A   |                           | make_leads lost@2
+collections | insert | on  | A   |                           | make_leads lost@3
+collections | insert | on  | A   |                           | make_leads taken@4
+collections | insert | on  | A   |                           | make_leads lost@4
+collections | insert | on  | A   |                           | make_leads -
+collections | insert | on  | AC  |                           | make_leads locked@1
+collections | insert | on  | AC  |                           | make_leads change_one -
+collections | insert | on  | A   |                           | failed@1 lost@0 taken@1 failed@1 -
+collections | insert | on  | B   |                           | taken@2
+collections | insert | on  | B   |                           | lost@2
+collections | insert | on  | B   |                           | -
+collections | insert | off | A   |                           | failed@1 taken@0 failed@0 -
+bulk        | update | on  | A   |                           | - wait miscounted@1
+bulk        | update | off | A   | forget                    | - wait failed@2 -
+collections | update | on  | A   |                           | lost@1 taken@0 failed@0 -
+collections | update | on  | A   |                           | -
 """
 
 
@@ -95,11 +103,17 @@ class Journey(NamedTuple):
 
 
 def journeys() -> list[Journey]:
-    """Every row."""
-    rows = [[cell.strip() for cell in line.split("|")] for line in TABLE.strip().splitlines()[1:]]
+    """Every row; a line without a carrier goes on with the one above it."""
+    rows: list[list[str]] = []
+    for line in TABLE.strip().splitlines()[1:]:
+        cells = [cell.strip() for cell in line.split("|")]
+        if cells[0]:
+            rows.append(cells)
+        else:
+            rows[-1][-1] += f" {cells[-1]}"
     return [
-        Journey(carrier, does, field == "on", persons, job, steps)
-        for carrier, does, field, persons, job, steps in rows
+        Journey(carrier, does, field == "on", " ".join(NAMES[one] for one in who), job, steps)
+        for carrier, does, field, who, job, steps in rows
     ]
 
 
@@ -138,4 +152,7 @@ def _how(journey: Journey) -> dict[str, Any]:
     if journey.has_field:
         return how | {"mode": "now"}
     # Without the field only a deliberate duplicate travels by collections.
-    return how | {"strategy": "queue:Inbound", "org": "".join(map(CONTACT.format, map(str.lower, names)))}
+    return how | {
+        "strategy": "queue:Inbound",
+        "org": "".join(map(CONTACT.format, map(str.lower, names))),
+    }

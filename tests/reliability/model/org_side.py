@@ -45,7 +45,9 @@ def moves(world: World, may_be_late: bool, has_trouble: bool) -> Iterator[OrgMov
     for job in world.org.jobs:
         job_id = job.job_id
         if job.is_late:
-            yield OrgMove(f"late chunk of {job_id}", world._replace(org=org.work(world.org, job_id)))
+            yield OrgMove(
+                f"late chunk of {job_id}", world._replace(org=org.work(world.org, job_id))
+            )
         if job.is_gone:
             continue
         if job.state in RUNNING:

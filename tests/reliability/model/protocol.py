@@ -1,7 +1,7 @@
 """What a run does, in the order in which the code does it.
 
-`STEPS` are those of `pipelines/delivery.py`; how a job is settled is `pipelines/settling.py`; taking
-over, judging and carrying are `runs.take_abandoned`, `judging.judge_slice` and `Carrier`.
+`STEPS` are those of `pipelines/delivery.py`; how a job is settled is `pipelines/settling.py`;
+taking over, judging and carrying are `runs.take_abandoned`, `judging.judge_slice` and `Carrier`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ from tests.reliability.model.ops import (
     Unit,
 )
 from tests.reliability.model.org import ENDED
-from tests.reliability.model.settle import record, settle_bulk, settle_collection, settle_without_job
+from tests.reliability.model.settle import (
+    record,
+    settle_bulk,
+    settle_collection,
+    settle_without_job,
+)
 from tests.reliability.model.troubles import (
     FencedOff,
     LedgerDisagrees,

@@ -40,7 +40,6 @@ OTHERS = {
 }
 
 
-
 class Recorder:
     """Writes down the events of one step; `plan` says which of them, by place, is disturbed how."""
 

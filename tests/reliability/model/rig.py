@@ -32,9 +32,9 @@ FirstName = "Bob"
 LastName = "Known"
 Company = "Old"
 Phone = "555 123"
-[behaviour]
-second_put = "close"
 """
+# A second upload is taken and spoils the job, as others report of real orgs (B1 of the design).
+BEHAVIOUR = '\n[behaviour]\nsecond_put = "close"\n'
 CONTACT = '\n[[contact]]\nLastName = "Known"\nEmail = "{}@crowd.example"\n'
 LEAD = '\n[[lead]]\nLastName = "Old"\nCompany = "Old"\nEmail = "{}@crowd.example"\n'
 
@@ -52,14 +52,20 @@ class Rig:
     def step(self, disturbed: str = "-") -> tuple[str, ...]:
         """Take one step, perhaps disturbed: `lost@2` at its third event. Answers what could be
         observed; after trouble the batch is read again, as the carrier does."""
+        start = (self.batch.carrier, self.batch.batch_state)
+        with self.disturbing(disturbed) as recorder:
+            word = self._advance()
+        return (*start, *recorder.events, f"⇒ {word}")
+
+    @contextmanager
+    def disturbing(self, disturbed: str) -> Iterator[Recorder]:
+        """Listen, and disturb as told."""
         recorder = Recorder(self.warehouse, self.relay, self.batch)
         for one in disturbed.split(",") if disturbed != "-" else ():
             what, _, place = one.partition("@")
             recorder.plan[int(place)] = what
-        start = (self.batch.carrier, self.batch.batch_state)
         with recorder.listening():
-            word = self._advance()
-        return (*start, *recorder.events, f"⇒ {word}")
+            yield recorder
 
     def _advance(self) -> str:
         try:
@@ -107,11 +113,11 @@ class Rig:
         self.batch = found
 
     def wait(self) -> None:
-        """Until the job has ended, or is gone."""
+        """Until the job has ended, is gone, or waits for its close."""
         until = time.monotonic() + 20
         while time.monotonic() < until:
             job = bulk.job_status(self.run.ground.org, str(self.batch.salesforce_job_id))
-            if job is None or job.has_ended:
+            if job is None or job.has_ended or job.state == "Open":
                 return
             time.sleep(0.005)
         raise AssertionError("the job did not end")
@@ -123,7 +129,8 @@ def rigged(
 ) -> Iterator[Rig]:
     """A stage on which these persons are judged and planned as one batch."""
     has_field = how.pop("has_field", True)
-    stage.set_org(STRANGER + org, person_id_field=has_field)
+    rule = STRANGER if "Bob" in names else ""
+    stage.set_org(rule + BEHAVIOUR + org, person_id_field=has_field)
     stage.put_frame(crowd(names.split(), how.pop("strategy", "user:ada@acme.example")))
     relay.upstream = stage.emulator.url
     settings = settings_of(stage, relay, has_field, **how)

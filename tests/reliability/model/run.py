@@ -21,8 +21,8 @@ class Answer(NamedTuple):
 
 
 class Process(NamedTuple):
-    """A run, perhaps not begun yet. `events` of the step, and how often it was disturbed, are only kept for the
-    comparison with the code."""
+    """A run, perhaps not begun yet. The `events` of a step, and how often it was disturbed, are
+    only kept for the comparison with the code."""
 
     mind: Mind
     answers: tuple[Answer, ...] = ()

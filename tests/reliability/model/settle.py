@@ -25,7 +25,7 @@ def settle_bulk(protocol: Protocol, memory: Memory, batch: Batch, job: Status) -
     told: Told = {}
     for _ in range(protocol.read_times):
         made, refused, left = yield from read_files(batch.salesforce_job_id)
-        told = {person: (LEFT, None) for person in left}
+        told = dict.fromkeys(left, (LEFT, None))
         told |= {person: (code, None) for person, code in refused}
         told |= {person: ("made", lead) for person, lead in made}
         if told.keys() - set(persons):
@@ -35,7 +35,7 @@ def settle_bulk(protocol: Protocol, memory: Memory, batch: Batch, job: Status) -
         if counts == (job.processed_count, job.failed_count) and is_whole:
             break
         if not protocol.are_counts_compared:
-            told = {person: (LEFT, None) for person in persons} | told
+            told = dict.fromkeys(persons, (LEFT, None)) | told
             break
     return (yield from settle(protocol, batch, persons, told, job.state))
 

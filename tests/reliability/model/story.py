@@ -9,7 +9,7 @@ WIDTH = 44
 
 def draw(story: Sequence[str]) -> str:
     """The story in columns: each run its own, the org and everything else at the right."""
-    actors = list(dict.fromkeys(_actor(line) for line in story if _actor(line)))
+    actors = list(dict.fromkeys(actor for actor in map(_actor, story) if actor is not None))
     lines = ["".join(actor.ljust(WIDTH) for actor in actors).rstrip()]
     for line in story:
         actor = _actor(line)
