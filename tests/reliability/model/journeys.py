@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tests.flows.stage import Stage
 from tests.reliability.model.relay import Relay
-from tests.reliability.model.rig import CONTACT, LEAD, Rig, copy_of, rigged
+from tests.reliability.model.rig import CONTACT, LEAD, Rig, copy_of, fleet
 from tests.salesforce.servers import Emulator
 
 Label = tuple[str, ...]
@@ -118,16 +118,37 @@ def journeys() -> list[Journey]:
 
 
 def travel(
-    journey: Journey, emulator: Emulator, relay: Relay, migrated: Path, folder: Path
-) -> list[Label]:
-    """Make the journey on a stage of its own; answers what could be observed of each step."""
+    together: list[Journey], emulator: Emulator, relay: Relay, migrated: Path, folder: Path
+) -> Iterator[tuple[Label, Journey]]:
+    """Make journeys of one kind on one stage; answers what could be observed of each step."""
     stage = Stage(copy_of(migrated, folder, len(list(folder.iterdir()))), emulator)
+    crews = [journey.persons for journey in together]
     try:
-        with rigged(stage, relay, journey.persons, **_how(journey)) as rig:
-            emulator.go_wrong(*({"job": "nth:1", "fault": one} for one in journey.job.split()))
-            return list(_steps(rig, journey.steps))
+        with fleet(stage, relay, crews, **_how(together[0])) as rigs:
+            for rig, journey in zip(rigs, together, strict=True):
+                jobs = journey.job.split()
+                emulator.go_wrong(*({"job": "nth:1", "fault": one} for one in jobs))
+                for label in _steps(rig, journey.steps):
+                    yield label, journey
     finally:
         stage.engine.dispose()
+
+
+def by_stage() -> list[list[Journey]]:
+    """The journeys that can share a stage. An update's batch is not parted by its rule."""
+    shared: dict[tuple[str, bool], list[Journey]] = {}
+    alone = []
+    for journey in journeys():
+        if journey.operation == "update" or not _is_by_rule(journey):
+            alone.append([journey])
+        else:
+            shared.setdefault((journey.carrier, journey.has_field), []).append(journey)
+    return [*shared.values(), *alone]
+
+
+def _is_by_rule(journey: Journey) -> bool:
+    # Without the field only a deliberate duplicate travels by collections, and only to a queue.
+    return journey.carrier == "bulk" or journey.has_field
 
 
 def _steps(rig: Rig, steps: str) -> Iterator[Label]:
@@ -143,16 +164,12 @@ def _steps(rig: Rig, steps: str) -> Iterator[Label]:
 def _how(journey: Journey) -> dict[str, Any]:
     """What makes the code choose this carrier and this operation."""
     how: dict[str, Any] = {"has_field": journey.has_field}
-    names = journey.persons.split()
+    addresses = [f"{name.lower()}0" for name in journey.persons.split()]
     if journey.operation == "update":
         how |= {"matching": {"existing_lead": "update"}}
-        how |= {"org": "".join(map(LEAD.format, map(str.lower, names)))}
-    if journey.carrier == "bulk":
-        return how
-    if journey.has_field:
-        return how | {"mode": "now"}
-    # Without the field only a deliberate duplicate travels by collections.
-    return how | {
-        "strategy": "queue:Inbound",
-        "org": "".join(map(CONTACT.format, map(str.lower, names))),
-    }
+        how |= {"org": "".join(map(LEAD.format, addresses))}
+    if journey.carrier == "collections" and journey.has_field:
+        how |= {"mode": "now"}
+    if not _is_by_rule(journey):
+        how |= {"strategy": "queue:Inbound", "org": "".join(map(CONTACT.format, addresses))}
+    return how

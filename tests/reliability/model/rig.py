@@ -35,19 +35,26 @@ Phone = "555 123"
 """
 # A second upload is taken and spoils the job, as others report of real orgs (B1 of the design).
 BEHAVIOUR = '\n[behaviour]\nsecond_put = "close"\n'
+RULE = """
+[[assignment_rule]]
+name = "Fleet{}"
+active = false
+[[assignment_rule.entry]]
+when = {{}}
+assign_to = "queue:Inbound"
+"""
 CONTACT = '\n[[contact]]\nLastName = "Known"\nEmail = "{}@crowd.example"\n'
 LEAD = '\n[[lead]]\nLastName = "Old"\nCompany = "Old"\nEmail = "{}@crowd.example"\n'
 
 
 class Rig:
-    """One batch on the real stage. `names` are the persons: Bob is the one the org refuses."""
+    """One batch on the real stage."""
 
-    def __init__(self, stage: Stage, relay: Relay, run: runs.Run) -> None:
+    def __init__(
+        self, stage: Stage, relay: Relay, run: runs.Run, batch: ledger.Batch, persons: list[str]
+    ) -> None:
         self.stage, self.relay, self.run = stage, relay, run
-        self.carrier = run.carrier
-        runs.list_persons(run)
-        runs.judge(run, 1, run.person_count)
-        (self.batch,) = self.carrier.in_flight
+        self.carrier, self.batch, self.persons = run.carrier, batch, persons
 
     def step(self, disturbed: str = "-") -> tuple[str, ...]:
         """Take one step, perhaps disturbed: `lost@2` at its third event. Answers what could be
@@ -88,22 +95,26 @@ class Rig:
 
     def forget(self) -> None:
         """The payload, as by a run that has taken the batch over."""
-        self.carrier.payloads.clear()
+        self.carrier.payloads.pop(self.batch.batch_id, None)
 
     def change(self) -> None:
         """The source rows have changed since the claim."""
-        self.stage.run("update persons set title = 'Dr'")
+        for person in self.persons:
+            self._change(person)
         self.forget()
 
     def change_one(self) -> None:
-        """One of them has."""
-        self.stage.run("update persons set title = 'Dr' where person_id = 'Cyd'")
+        """The last of them has."""
+        self._change(self.persons[-1])
         self.forget()
+
+    def _change(self, person: str) -> None:
+        self.stage.run(f"update persons set title = 'Dr' where person_id = '{person}'")
 
     def make_leads(self) -> None:
         """Leads with the persons' ids are there, as by a chunk that comes late."""
-        for person in self.stage.rows("select person_id from person_claims"):
-            lead = {"LastName": "Late", "Company": "Late", "Person_Id__c": person["person_id"]}
+        for person in self.persons:
+            lead = {"LastName": "Late", "Company": "Late", "Person_Id__c": person}
             self.run.ground.org.post_json("sobjects/Lead", lead)
 
     def look(self) -> None:
@@ -124,19 +135,41 @@ class Rig:
 
 
 @contextmanager
-def rigged(
-    stage: Stage, relay: Relay, names: str, *, mode: str = "live", org: str = "", **how: Any
-) -> Iterator[Rig]:
+def rigged(stage: Stage, relay: Relay, crew: str, **how: Any) -> Iterator[Rig]:
     """A stage on which these persons are judged and planned as one batch."""
+    with fleet(stage, relay, [crew], **how) as (rig,):
+        yield rig
+
+
+@contextmanager
+def fleet(
+    stage: Stage, relay: Relay, crews: list[str], *, mode: str = "live", org: str = "", **how: Any
+) -> Iterator[list[Rig]]:
+    """A stage on which these crews are judged together, each planned as a batch of its own: they
+    differ in their assignment rules. Of a crew's persons Bob is the one whom the org refuses."""
     has_field = how.pop("has_field", True)
-    rule = STRANGER if "Bob" in names else ""
-    stage.set_org(rule + BEHAVIOUR + org, person_id_field=has_field)
-    stage.put_frame(crowd(names.split(), how.pop("strategy", "user:ada@acme.example")))
+    names = " ".join(crews)
+    rules = "".join(RULE.format(number) for number in range(len(crews)))
+    stranger = STRANGER if "Bob" in names else ""
+    stage.set_org(rules + stranger + BEHAVIOUR + org, person_id_field=has_field)
+    stage.put_frame(crowd(crews, how.pop("strategy", "rule:Fleet{}")))
     relay.upstream = stage.emulator.url
     settings = settings_of(stage, relay, has_field, **how)
-    request = runs.new_request(mode)
-    with runs.open_run(settings, request) as run:
-        yield Rig(stage, relay, run)
+    with runs.open_run(settings, runs.new_request(mode)) as run:
+        runs.list_persons(run)
+        runs.judge(run, 1, run.person_count)
+        rigs = [_rig(stage, relay, run, batch) for batch in run.carrier.in_flight]
+        yield sorted(rigs, key=lambda rig: number_of(rig.persons[0]))
+
+
+def _rig(stage: Stage, relay: Relay, run: runs.Run, batch: ledger.Batch) -> Rig:
+    claims = ledger.batch_claims(run.ground.warehouse, batch.batch_id)
+    return Rig(stage, relay, run, batch, list(claims["person_id"]))
+
+
+def number_of(person: str) -> int:
+    """Of which crew a person is."""
+    return int(person[3:])
 
 
 def settings_of(stage: Stage, relay: Relay, has_field: bool, **groups: Any) -> Settings:
@@ -147,17 +180,20 @@ def settings_of(stage: Stage, relay: Relay, has_field: bool, **groups: Any) -> S
     )
 
 
-def crowd(names: list[str], strategy: str) -> pd.DataFrame:
-    """These persons; Bob without an e-mail."""
-    frame = pd.DataFrame({"person_id": names}).reindex(columns=COLUMNS)
-    is_bob = frame["person_id"] == "Bob"
+def crowd(crews: list[str], strategy: str) -> pd.DataFrame:
+    """The persons of all crews, numbered by crew; Bob without an e-mail."""
+    named = [(name, number) for number, crew in enumerate(crews) for name in crew.split()]
+    first = pd.Series([name for name, _ in named])
+    ids = pd.Series([f"{name}{number}" for name, number in named])
+    frame = pd.DataFrame({"person_id": ids}).reindex(columns=COLUMNS)
+    is_bob = first == "Bob"
     return frame.assign(
-        first_name=frame["person_id"],
+        first_name=first,
         last_name="Known",
         company="Engines",
-        email=(frame["person_id"] + "@crowd.example").where(~is_bob),
+        email=(ids + "@crowd.example").where(~is_bob),
         phone=pd.Series("555 123", index=frame.index).where(is_bob),
-        owner_strategy=strategy,
+        owner_strategy=[strategy.format(number) for _, number in named],
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from pipelines.delivery import STEPS
 from pipelines.warehouse.statements import SQL_FOLDER
 from tests.reliability.model import books, protocol
-from tests.reliability.model.journeys import Journey, Label, journeys, travel
+from tests.reliability.model.journeys import Journey, Label, by_stage, travel
 from tests.reliability.model.relay import Relay
 from tests.reliability.model.search import search
 from tests.reliability.model.settings import for_steps
@@ -46,8 +46,8 @@ def steps_of_code(
     folder = tmp_path_factory.mktemp("journeys")
     return {
         label: journey
-        for journey in journeys()
-        for label in travel(journey, emulator_process, relay, migrated_sqlite, folder)
+        for together in by_stage()
+        for label, journey in travel(together, emulator_process, relay, migrated_sqlite, folder)
     }
 
 

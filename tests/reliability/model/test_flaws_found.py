@@ -14,7 +14,7 @@ from tests.flows.stage import Stage
 from tests.reliability.model.relay import Relay
 from tests.reliability.model.rig import CONTACT, Rig, rigged
 
-CONTACTS = CONTACT.format("ada") + CONTACT.format("cyd")
+CONTACTS = CONTACT.format("ada0") + CONTACT.format("cyd0")
 BY_COLLECTIONS: dict[str, Any] = {"has_field": False, "strategy": "queue:Inbound", "org": CONTACTS}
 
 
