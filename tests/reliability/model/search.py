@@ -12,8 +12,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tests.reliability.model.happenings import Happening, Setting, State, final, first_state, moves
+from tests.reliability.model.happenings import moves
 from tests.reliability.model.run import Machine
+from tests.reliability.model.setting import Happening, Setting, State, final, first_state
 
 FAR = 1_000_000
 

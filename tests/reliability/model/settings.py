@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.reliability.model.happenings import Setting, run_of
-from tests.reliability.model.protocol import as_it_is
+from tests.reliability.model.setting import Setting, run_of
+from tests.reliability.model.units import as_it_is
 
 ALL = ("Ada", "Bob", "Cyd")
 # Modes of the runs, carrier, operation, persons; faults, troubles, preemptions; what else.

@@ -13,6 +13,7 @@ import pytest
 from tests.flows.stage import Stage
 from tests.reliability.model.relay import Relay
 from tests.reliability.model.rig import CONTACT, Rig, rigged
+from tests.reliability.model.units import as_it_is
 
 CONTACTS = CONTACT.format("ada0") + CONTACT.format("cyd0")
 BY_COLLECTIONS: dict[str, Any] = {"has_field": False, "strategy": "queue:Inbound", "org": CONTACTS}
@@ -85,3 +86,12 @@ def test_a_run_whose_batch_another_settles_meanwhile_goes_on(
         with rig.disturbing(f"settled@{place}"):
             rig.carrier.carry(until_at_most=0)
     assert rig.carrier.in_flight == []
+
+
+def test_an_aborted_job_is_seen_still_as_often_as_in_the_model(stage: Stage, relay: Relay) -> None:
+    with rigged(stage, relay, "Ada", has_field=False) as rig:
+        stage.emulator.go_wrong({"job": "nth:1", "fault": "abort_after_chunk:0"})
+        rig.step()
+        rig.wait()
+        ends = [rig.step()[-1] for _ in range(as_it_is(has_field=False).still_times)]
+    assert ends == ["⇒ busy", "⇒ busy", "⇒ planned"]

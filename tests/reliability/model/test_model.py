@@ -6,10 +6,10 @@ import pytest
 
 from pipelines import settling
 from tests.reliability.model.bugs import Bug, bugs
-from tests.reliability.model.protocol import as_it_is
 from tests.reliability.model.search import Search, search
 from tests.reliability.model.settings import QUICK, Drawn, setting_of
 from tests.reliability.model.story import draw
+from tests.reliability.model.units import as_it_is
 
 
 @pytest.mark.parametrize("has_field", [True, False], ids=["with the field", "without the field"])
