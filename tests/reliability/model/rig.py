@@ -125,6 +125,8 @@ class Rig:
 
     def wait(self) -> None:
         """Until the job has ended, is gone, or waits for its close."""
+        if self.batch.salesforce_job_id is None:
+            return
         until = time.monotonic() + 20
         while time.monotonic() < until:
             job = bulk.job_status(self.run.ground.org, str(self.batch.salesforce_job_id))
