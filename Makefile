@@ -6,13 +6,14 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
 .DEFAULT_GOAL := help
 SUITE := $(BIN)/pytest --numprocesses 2
 
-.PHONY: help demo test coverage bench bench-emulator lint lock clean
+.PHONY: help demo test coverage model bench bench-emulator lint lock clean
 
 help:
 	@echo "make demo   the whole story on this machine: org emulator, SQLite warehouse, one run"
 	@echo "make test   lint, types and the whole suite: SQLite and a real PostgreSQL, the emulator over HTTP"
 	@echo "make coverage   the same suite, with the branches it runs counted (a third slower)"
 	@echo "make bench   our speed beside the floor's and a naive script's, in 15 minutes; BENCH=--help for more"
+	@echo "make model   every schedule of the delivery protocol within 2 faults and 3 preemptions (3 minutes)"
 	@echo "make lint   ruff, mypy, sqlfluff"
 	@echo "make bench-emulator   how many Leads a second the org emulator takes (RATE='--runs 9 --json FILE')"
 	@echo "make lock   resolves the requirements anew (needs uv)"
@@ -55,6 +56,9 @@ bench: .venv/development
 
 bench-emulator: .venv/use
 	@$(BIN)/python -m tests.benchmarks.emulator_rate $(RATE)
+
+model: .venv/development
+	@$(BIN)/python -m tests.reliability.model.long_run
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -15,9 +15,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import pandas as pd
 
 from pipelines.errors import DeadlineReached, FencedOff, LedgerDisagrees, OrgRefused, Passing
 from pipelines.judging import Payload, rebuild_payload
@@ -28,6 +30,10 @@ from pipelines.settling import settle_bulk, settle_collection, settle_without_jo
 from pipelines.warehouse import ledger
 
 log = logging.getLogger(__name__)
+
+
+# Whom a collections call was about, and what the org said of each.
+Answers = tuple["pd.Series[str]", Sequence[collections.RecordAnswer]]
 
 
 class Clock(Protocol):
@@ -42,7 +48,8 @@ class Carrier:
     """The batches in flight of one run, and what is known of them beyond the ledger.
 
     What it remembers is only ever a shortcut: a payload not remembered is built again from the
-    source rows, a job not remembered as still is asked again.
+    source rows, an answer not remembered is asked for, a job not remembered as still is asked
+    again.
     """
 
     ground: Ground
@@ -51,6 +58,7 @@ class Carrier:
     give_up_at: float | None = None
     in_flight: list[ledger.Batch] = field(default_factory=list)
     payloads: dict[str, Payload] = field(default_factory=dict)
+    answers: dict[tuple[str, int], Answers] = field(default_factory=dict)
     still_counts: dict[str, tuple[int | None, int]] = field(default_factory=dict)
     failing_since: float | None = None
 
@@ -84,8 +92,9 @@ class Carrier:
             except Passing as trouble:
                 self._be_patient(trouble)
                 after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
-            except OrgRefused:
-                # A run frozen for long finds its job aborted by the one that took over.
+            except (OrgRefused, LedgerDisagrees):
+                # A run frozen for long finds its job aborted by the one that took over, or rows of
+                # persons whom that one has settled.
                 after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
                 if after is not None and after.fence == batch.fence:
                     raise
@@ -156,7 +165,6 @@ def _open_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     bulk.upload(org, job.job_id, data)
     # The intent before the leap: only closing makes leads, and from here on we know to ask first.
     batch = ledger.record_closing(store, batch)
-    carrier.payloads.pop(batch.batch_id, None)
     bulk.close_job(org, job.job_id)
     return batch
 
@@ -232,18 +240,34 @@ def _call_collection(carrier: Carrier, batch: ledger.Batch, payload: Payload) ->
             assignment=batch.assignment_rule_id or "FALSE",
             allow_duplicates=batch.is_duplicate_wanted,
         )
-    return settle_collection(carrier.ground, batch, payload.person_ids, answers)
+    carrier.answers[batch.batch_id, batch.attempt_count] = (payload.person_ids, answers)
+    return _settle_answers(carrier, batch)
+
+
+def _settle_answers(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
+    """Remembered until they are recorded: what was answered must not be lost because the owners
+    could not be read back."""
+    key = batch.batch_id, batch.attempt_count
+    person_ids, answers = carrier.answers[key]
+    after = settle_collection(carrier.ground, batch, person_ids, answers)
+    del carrier.answers[key]
+    return after
 
 
 def _recover_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """A call whose answer nobody has: ask the org what it did. closing → planned | settled."""
+    """A call that was not settled: if nobody has the answer, ask the org what it did.
+    closing → planned | settled."""
+    if (batch.batch_id, batch.attempt_count) in carrier.answers:
+        return _settle_answers(carrier, batch)
     if batch.operation == "update":
         return ledger.detach_job(carrier.ground.warehouse, batch, None)
     return settle_without_job(carrier.ground, batch)
 
 
 def _payload_of(carrier: Carrier, batch: ledger.Batch) -> tuple[ledger.Batch, Payload]:
-    payload = carrier.payloads.get(batch.batch_id)
+    # It serves one attempt: the next may be about fewer persons, and sending one who has an outcome
+    # already would make a second lead.
+    payload = carrier.payloads.pop(batch.batch_id, None)
     if payload is not None:
         return batch, payload
     return rebuild_payload(carrier.ground, batch)

@@ -63,7 +63,7 @@ def settle_bulk(ground: Ground, batch: ledger.Batch, job: bulk.JobInfo) -> ledge
     case = Case(ground, batch, ledger.batch_claims(ground.warehouse, batch.batch_id), job)
     for _ in range(READS):
         answers = _read_answers(case, bulk.fetch_results(ground.org, job.job_id))
-        if _adds_up(answers, job):
+        if _adds_up(case, answers, job):
             break  # a file cut short on its way reads whole the second time
     return _settle(case, answers)
 
@@ -97,10 +97,13 @@ def settle_without_job(ground: Ground, batch: ledger.Batch) -> ledger.Batch:
     return _settle(Case(ground, batch, claims, None), nothing)
 
 
-def _adds_up(answers: pd.DataFrame, job: bulk.JobInfo) -> bool:
+def _adds_up(case: Case, answers: pd.DataFrame, job: bulk.JobInfo) -> bool:
+    """Whether the counts are the job's, and everybody who was sent is named: the job does not count
+    those it has not come to."""
     failed = int((answers["file"] == "failed").sum())
     processed = failed + int((answers["file"] == "done").sum())
-    return (processed, failed) == (job.processed_count, job.failed_count)
+    counts = (processed, failed, len(answers))
+    return counts == (job.processed_count, job.failed_count, len(case.claims))
 
 
 def _read_answers(case: Case, results: bulk.JobResults) -> pd.DataFrame:
