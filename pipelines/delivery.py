@@ -84,8 +84,9 @@ class Carrier:
             except Passing as trouble:
                 self._be_patient(trouble)
                 after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
-            except OrgRefused:
-                # A run frozen for long finds its job aborted by the one that took over.
+            except (OrgRefused, LedgerDisagrees):
+                # A run frozen for long finds its job aborted by the one that took over, or its
+                # persons settled, so that the job seems to answer for strangers.
                 after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
                 if after is not None and after.fence == batch.fence:
                     raise
