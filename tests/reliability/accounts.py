@@ -46,6 +46,11 @@ select 'created, and the org has no such lead', person_outcomes.person_id
 from person_outcomes left join org_leads on person_outcomes.lead_id = org_leads.lead_id
 where person_outcomes.outcome = 'created' and org_leads.lead_id is null
 union all
+select 'the lead of somebody else', person_outcomes.person_id
+from person_outcomes inner join org_leads on person_outcomes.lead_id = org_leads.lead_id
+inner join persons on person_outcomes.person_id = persons.person_id
+where person_outcomes.outcome = 'created' and lower(persons.email) <> org_leads.email
+union all
 select 'still under way when nobody carries on', person_claims.person_id from person_claims
 union all
 select 'run whose counts do not add up', miscounted.run_id from ({MISCOUNTED}) as miscounted

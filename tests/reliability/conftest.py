@@ -8,8 +8,11 @@ from functools import cache
 
 import pytest
 
+from .kinds import Kind
 from .techniques import Clean, discover
-from .worlds import Kind, Workshop
+from .worlds import Workshop
+
+SEED = int(os.environ.get("PERSON_SYNC_TEST_SEED", "20260731"))
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +26,3 @@ def shop() -> Iterator[Workshop]:
 def clean(shop: Workshop) -> Callable[[Kind], Clean]:
     """The boundaries of a kind of world, found by running it when first asked for."""
     return cache(lambda kind: discover(shop, kind))
-
-
-@pytest.fixture(scope="session")
-def seed() -> int:
-    """What the sample is drawn by: PERSON_SYNC_TEST_SEED, or always the same."""
-    return int(os.environ.get("PERSON_SYNC_TEST_SEED", "20260731"))

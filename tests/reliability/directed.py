@@ -29,7 +29,7 @@ OVERDUE = -9
 
 @dataclass(frozen=True, order=True)
 class Boundary:
-    """A place in a run, alike in every run: the nth time that this side of this thing is come to."""
+    """A place in a run, alike in every run: a side of the nth exchange or COMMIT of its kind."""
 
     name: str
     nth: int
@@ -120,6 +120,7 @@ class Wanted:
     mode: str = "live"
     person_ids: list[str] | None = None
     most_pages: int = 0
+    time_zone: str = ""
 
 
 class DirectedRun:
@@ -149,7 +150,7 @@ class DirectedRun:
             "log": self.log,
         }
 
-    def wait(self, seconds: float = 90) -> Told:
+    def wait(self, seconds: float = 60) -> Told:
         """How it ended. Who takes longer than that is killed, and said to be overdue."""
         self._thread.join(seconds)
         if self._thread.is_alive():
@@ -166,6 +167,10 @@ class DirectedRun:
         give_up_at = time.monotonic() + seconds
         while self._thread.is_alive() and not happens() and time.monotonic() < give_up_at:
             time.sleep(0.001)
+
+    def wait_until_over(self, seconds: float) -> None:
+        """Until the run has ended, for so long at the most."""
+        self._thread.join(seconds)
 
     def kill(self) -> str:
         """End it as a power cut would; back when the system has forgotten it."""

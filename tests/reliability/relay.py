@@ -131,8 +131,8 @@ class Relay:
             return answer.on_the_wire()
         if word in ANSWERS:
             return said(word).on_the_wire()
-        if word == "short":
-            return without_last_row(answer).on_the_wire()
+        if word in ("short", "empty"):
+            return without_rows(answer, all_of_them=word == "empty").on_the_wire()
         if word == "truncate" and answer.body:
             whole = answer.on_the_wire()
             client.sendall(whole[: -(len(answer.body) + 1) // 2])
@@ -171,10 +171,10 @@ def read_request(stream: BinaryIO) -> Request | None:
     return Request(first[0], first[1], headers, stream.read(sizes[0]) if sizes else b"")
 
 
-def without_last_row(answer: Answer) -> Answer:
-    """A result file that misses its last row, as a file of the org's own that is short by one."""
+def without_rows(answer: Answer, *, all_of_them: bool) -> Answer:
+    """A result file that misses its last row, or every row: a file of the org's own, but short."""
     header, _, rows = answer.body.partition(b"\n")
-    kept = rows.rstrip(b"\n").rpartition(b"\n")[0]
+    kept = b"" if all_of_them else rows.rstrip(b"\n").rpartition(b"\n")[0]
     body = header + b"\n" + (kept + b"\n" if kept else b"")
     return Answer(answer.status, answer.headers, body)
 

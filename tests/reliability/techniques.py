@@ -9,10 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Event
 
 from .accounts import Fate, differences, fates, troubles
 from .directed import Boundary, DirectedRun, Director, Told
-from .worlds import Kind, Workshop, World
+from .kinds import Kind
+from .worlds import Workshop, World
 
 # The lease is over at once: what stands frozen may be taken over without waiting for it.
 NO_LEASE = {"lease_seconds": 0.001}
@@ -105,7 +107,7 @@ def frozen(world: World, clean: Clean, place: Boundary) -> list[str]:
             run.wake()
         return "go"
 
-    return _woken(world, clean, world.tell(meanwhile, **NO_LEASE), others)
+    return woken(world, clean, world.tell(meanwhile, **NO_LEASE), others)
 
 
 def overlapped(world: World, clean: Clean, place: Boundary) -> list[str]:
@@ -129,10 +131,10 @@ def overlapped(world: World, clean: Clean, place: Boundary) -> list[str]:
         return "go"
 
     told = world.tell(meanwhile, **NO_LEASE)
-    return _woken(world, clean, told, [other.wait() for other in others])
+    return woken(world, clean, told, [other.wait() for other in others])
 
 
-def _woken(world: World, clean: Clean, told: Told, others: list[Told]) -> list[str]:
+def woken(world: World, clean: Clean, told: Told, others: list[Told]) -> list[str]:
     strange = [one for one in (told, *others) if one.code not in (0, 3)]
     if strange:
         return [f"a run ended with {one.code}: {one.words}" for one in strange]
@@ -168,6 +170,74 @@ def _may_hold(world: World) -> bool:
     return not world.kind.has_field
 
 
+def undisturbed(world: World, clean: Clean, _place: Boundary) -> list[str]:
+    """Nothing happens at all."""
+    return judged(world, clean, world.tell())
+
+
+def raced(world: World, clean: Clean, place: Boundary) -> list[str]:
+    """SIGSTOP at the boundary; when the run that takes over is about to do the same thing, the
+    first one wakes and runs to its end, and only then the second goes on."""
+    world.wait_less_for_locks()
+    others: list[DirectedRun] = []
+    has_come = Event()
+
+    def meanwhile(run: DirectedRun, boundary: Boundary) -> str:
+        def hold(_other: DirectedRun, its: Boundary) -> str:
+            if its.name == place.name and not has_come.is_set():
+                has_come.set()
+                run.wait_until_over(10)
+            return "go"
+
+        if boundary == place:
+            run.freeze()
+            others.append(world.start(hold, **NO_LEASE))
+            others[0].wait_for(has_come.is_set)
+            run.wake()
+        return "go"
+
+    told = world.tell(meanwhile, **NO_LEASE)
+    return woken(world, clean, told, [other.wait() for other in others])
+
+
+def beside(world: World, clean: Clean, place: Boundary) -> list[str]:
+    """Another run comes and goes while this one, alive and slow, stands at the boundary: with its
+    lease still good it keeps its batches, whatever time it is on its own clock."""
+    world.wait_less_for_locks()
+    others: list[Told] = []
+
+    def meanwhile(_run: DirectedRun, boundary: Boundary) -> str:
+        if boundary == place:
+            others.append(world.tell(patience_seconds=0))
+        return "go"
+
+    told = world.tell(meanwhile, time_zone="West+12")
+    robbed = world.rows("select batch_id from lead_batches where fence > 1")
+    if robbed and told.is_done:
+        return [f"{len(robbed)} batches were taken from a run that was alive"]
+    return woken(world, clean, told, others)
+
+
+def now_meanwhile(world: World, clean: Clean, place: Boundary) -> list[str]:
+    """Somebody asks for persons at once while the nightly run stands at the boundary."""
+    world.wait_less_for_locks()
+    others: list[Told] = []
+
+    def meanwhile(_run: DirectedRun, boundary: Boundary) -> str:
+        if boundary == place:
+            ids = ["P0005", "P0007", "P0035"]
+            others.append(world.tell(mode="now", person_ids=ids, patience_seconds=0))
+        return "go"
+
+    told = world.tell(meanwhile)
+    return woken(world, clean, told, others)
+
+
+def a_row_missing_once(world: World, clean: Clean, place: Boundary) -> list[str]:
+    """A result file comes short by a row, once: read again it is whole, and nobody is held."""
+    return judged(world, clean, world.tell(spoil_at(place, "after", "short")))
+
+
 Technique = Callable[[World, Clean, Boundary], list[str]]
 
 AT_BOUNDARIES: dict[str, Technique] = {
@@ -175,5 +245,8 @@ AT_BOUNDARIES: dict[str, Technique] = {
     "frozen": frozen,
     "killed twice": killed_twice,
     "overlapped": overlapped,
+    "raced": raced,
+    "beside another": beside,
+    "now meanwhile": now_meanwhile,
 }
 AT_EXCHANGES: dict[str, Technique] = {fault: spoiled(fault) for fault in FAULTS}

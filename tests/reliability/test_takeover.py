@@ -7,8 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from .directed import Boundary
+from .kinds import KINDS, Kind
 from .techniques import Clean, frozen
-from .worlds import KINDS, Kind, Workshop
+from .worlds import Workshop
+
+pytestmark = pytest.mark.xdist_group("reliability")
 
 POLL = Boundary("GET /jobs/ingest/*", 1, "before")
 

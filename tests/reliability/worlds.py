@@ -12,70 +12,24 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import pandas as pd
 import sqlalchemy
-from sqlalchemy import Connection, NullPool
+from sqlalchemy import Connection, Engine, NullPool
 
 from tests.conftest import PostgresServer, _pgserver, _prepare
-from tests.flows.stage import ORG, PERSON_ID_FIELD, Stage, crowd
+from tests.flows.stage import ORG, PERSON_ID_FIELD, Stage
 from tests.salesforce.servers import Emulator
 
 from .directed import ROOT, DirectedRun, Director, Told, Wanted, Zygote, go_on
+from .kinds import KINDS, KNOWN, PEOPLE, Kind
+from .plants import IMPATIENT, Change, plant
 
-COUNT = 60
-KNOWN = """
-[[lead]]
-LastName = "Known"
-Company = "Old"
-Email = "p1@crowd.example"
-[[lead]]
-LastName = "Known"
-Company = "Old"
-Email = "p33@crowd.example"
-[[contact]]
-LastName = "Known"
-Email = "p2@crowd.example"
-[[contact]]
-LastName = "Known"
-Email = "p6@crowd.example"
-"""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Which world: the engine, whether the org has the person-id field."""
-
-    engine: str
-    has_field: bool
-
-    def __str__(self) -> str:
-        return f"{self.engine}, field {'on' if self.has_field else 'off'}"
-
-
-KINDS = [
-    Kind(engine, has_field) for engine in ("sqlite", "postgres") for has_field in (True, False)
-]
-
-
-def persons() -> pd.DataFrame:
-    """Sixty of four strategies: two to update, two contacts for a queue, two rejected, and two who
-    are somebody else, one of them judged in another slice than that one.
-
-    Three strategies in the first slice and two in the second: seven batches of every kind there is.
-    """
-    made = crowd(COUNT).set_index("person_id")
-    made["owner_strategy"] = made["owner_strategy"].replace("rule:Fair", None)
-    made.loc["P0031":, "owner_strategy"] = [None, "rule:Fair"] * 15
-    made.loc["P0010", "company"] = None
-    made.loc["P0044", "owner_strategy"] = "user:nobody@acme.example"
-    made.loc["P0020", "email"] = "P7@crowd.example"
-    made.loc["P0050", "email"] = "p8@Crowd.example"
-    return made.reset_index()
+ANOTHER_ORG = "00D5e0000000002EAA"
 
 
 @dataclass
@@ -86,7 +40,9 @@ class World:
     url: str
     emulator: Emulator
     zygote: Zygote
+    databases: Databases
     seeded: frozenset[str]
+    most_seconds: float = 60
     settings: dict[str, Any] = field(default_factory=dict)
 
     def start(
@@ -95,18 +51,17 @@ class World:
         mode: str = "live",
         *,
         person_ids: list[str] | None = None,
-        zygote: Zygote | None = None,
         most_pages: int = 0,
+        time_zone: str = "",
         **run: Any,
     ) -> DirectedRun:
         """A run begins; `run` are settings of that group."""
-        settings = self.values(**run)
-        wanted = Wanted(settings, mode, person_ids, most_pages)
-        return DirectedRun(zygote or self.zygote, wanted, director)
+        wanted = Wanted(self.values(**run), mode, person_ids, most_pages, time_zone)
+        return DirectedRun(self.zygote, wanted, director)
 
     def tell(self, director: Director = go_on, mode: str = "live", **more: Any) -> Told:
         """A run from its beginning to its end."""
-        return self.start(director, mode, **more).wait()
+        return self.start(director, mode, **more).wait(self.most_seconds)
 
     def values(self, **run: Any) -> dict[str, Any]:
         """The settings of a run, as a settings file would say them."""
@@ -120,7 +75,11 @@ class World:
                 "person_id_field": "Person_Id__c" if self.kind.has_field else "",
             },
             "matching": {"existing_lead": "update"},
-            "run": {"slice_size": 30, "open_batches": 2, "poll_seconds": 0.02},
+            "run": {
+                "slice_size": 30 if self.kind.people == "mixed" else 10_000,
+                "open_batches": 2,
+                "poll_seconds": 0.02,
+            },
         }
         for group, names in self.settings.items():
             values[group] = {**values.get(group, {}), **names}
@@ -133,14 +92,20 @@ class World:
             self.settings["warehouse"] = {"url": f"{self.url}?timeout=0.5"}
 
     @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """A connection of the test's own, that sees the result tables."""
-        is_postgres = self.kind.engine == "postgres"
+    def engine(self) -> Iterator[Engine]:
+        """An engine of the test's own, that sees the result tables."""
         driver = self.url.replace("postgresql://", "postgresql+psycopg://")
         path = {"options": "-c search_path=person_sync,public -c timezone=UTC"}
-        given = path if is_postgres else {"timeout": 30}
+        given = path if self.kind.engine == "postgres" else {"timeout": 30}
+        given |= {"check_same_thread": False} if self.kind.engine == "sqlite" else {}
         engine = sqlalchemy.create_engine(driver, connect_args=given, poolclass=NullPool)
-        with engine.begin() as connection:
+        yield engine
+        engine.dispose()
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection of that engine, in a transaction."""
+        with self.engine() as engine, engine.begin() as connection:
             yield connection
 
     def rows(self, select: str) -> list[dict[str, Any]]:
@@ -148,6 +113,24 @@ class World:
         with self.connect() as connection:
             found = connection.execute(sqlalchemy.text(select)).mappings()
             return [dict(row) for row in found]
+
+    @contextmanager
+    def of_yesterday(self) -> Iterator[None]:
+        """The warehouse is as it was before any run; the org is not."""
+        today = self.url
+        with self.databases.fresh(self.kind.engine, self.kind.people) as self.url:
+            yield
+        self.url = today
+
+    def move_to_another_org(self) -> None:
+        """The same address leads to another org from now on, an empty one."""
+        field_text = PERSON_ID_FIELD if self.kind.has_field else ""
+        self.emulator.reset(ORG.replace("[org]", f'[org]\nid = "{ANOTHER_ORG}"') + field_text)
+        self.seeded = frozenset()
+
+    def restart_server(self) -> None:
+        """Stop the database server at once, as when it is killed, and start it again."""
+        self.databases.restart()
 
     def leads(self) -> list[dict[str, Any]]:
         """Every lead that the org holds, those it had from the start aside."""
@@ -158,90 +141,140 @@ class World:
 class Databases:
     """Fresh databases with the persons in them, of either engine."""
 
-    def __init__(self, emulator: Emulator, people: pd.DataFrame) -> None:
+    def __init__(self, emulator: Emulator) -> None:
         memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
         where = memory if memory.is_dir() else None
         self._folder = tempfile.TemporaryDirectory(prefix="reliability-", dir=where)
         self._data = tempfile.TemporaryDirectory(prefix="reliability-pg-", dir=where)
         self._emulator = emulator
-        self._people = people
-        self._template = ""
+        self._templates: dict[str, str] = {}
         self._server: PostgresServer | None = None
         self._postgres: Any = None
 
     @contextmanager
-    def fresh(self, engine: str) -> Iterator[str]:
-        """The address of a database that nobody has used."""
+    def fresh(self, engine: str, people: str) -> Iterator[str]:
+        """The address of a database that nobody has used, with these persons."""
         if engine == "sqlite":
-            file = shutil.copy(self._sqlite_template(), f"{self._folder.name}/{uuid.uuid4().hex}")
+            template = self._sqlite_template(people)
+            file = shutil.copy(template, f"{self._folder.name}/{uuid.uuid4().hex}")
             yield f"sqlite:///{file}"
             for part in Path(self._folder.name).glob(f"{Path(file).name}*"):
                 part.unlink()
         else:
-            server = self.server()
-            name = server.fresh(template=self._template)
-            yield server.address(name)
-            server.run("drop database {} with (force)", name)
-
-    def _sqlite_template(self) -> Path:
-        file = Path(self._folder.name) / "template.db"
-        if not file.exists():
-            self._fill(f"sqlite:///{file}")
-        return file
+            name = self.server().fresh(template=self._postgres_template(people))
+            yield self.server().address(name)
+            self.server().run("drop database {} with (force)", name)
 
     def server(self) -> PostgresServer:
         """The server of these databases, started with the first."""
         if self._server is None:
-            self._postgres = _pgserver().get_server(
-                Path(self._data.name) / "data", cleanup_mode="stop"
-            )
-            self._server = PostgresServer(self._postgres.get_uri())
-            self._template = self._server.fresh()
-            self._fill(self._server.address(self._template))
+            folder = Path(self._data.name) / "data"
+            self._postgres = _pgserver().get_server(folder, cleanup_mode="stop")
+            self._connect()
+        assert self._server is not None
         return self._server
 
-    def _fill(self, url: str) -> None:
-        _prepare(url)
-        stage = Stage(url, self._emulator)
-        stage.put_frame(self._people)
-        stage.run("analyze")
-        stage.engine.dispose()
+    def _connect(self) -> None:
+        self._server = PostgresServer(self._postgres.get_uri())
+        # Without, a server that is killed forgets what it has said was committed.
+        self._server.run("alter system set synchronous_commit = on")
+        self._server.run("select pg_reload_conf()")
+
+    def restart(self) -> None:
+        """Stop the server at once, and start it again."""
+        self.server().close()
+        self._control("-m", "immediate", "restart")
+        self._connect()
+
+    def _control(self, *words: str) -> None:
+        command = [str(self._postgres.bin_path / "pg_ctl"), "-w", "-D", f"{self._data.name}/data"]
+        # It does not run as root, and its children would keep a pipe open.
+        who = {"user": self._postgres.system_user, "stdout": subprocess.DEVNULL}
+        subprocess.run([*command, *words], check=True, timeout=60, **who)
+
+    def _sqlite_template(self, people: str) -> Path:
+        file = Path(self._folder.name) / people
+        if not file.exists():
+            _fill(f"sqlite:///{file}", self._emulator, people)
+        return file
+
+    def _postgres_template(self, people: str) -> str:
+        if people not in self._templates:
+            self._templates[people] = self.server().fresh()
+            _fill(self.server().address(self._templates[people]), self._emulator, people)
+        return self._templates[people]
 
     def close(self) -> None:
         """Stop the server, forget everything."""
         if self._server is not None:
             self._server.close()
+            self._control("-m", "fast", "stop")
             self._postgres.cleanup()
         self._folder.cleanup()
         self._data.cleanup()
 
 
+def _fill(url: str, emulator: Emulator, people: str) -> None:
+    _prepare(url)
+    stage = Stage(url, emulator)
+    stage.put_frame(PEOPLE[people]())
+    stage.run("analyze")
+    stage.engine.dispose()
+
+
 class Workshop:
     """What one worker has for all of its cases: an emulator, a zygote, databases."""
 
-    def __init__(self, people: pd.DataFrame | None = None) -> None:
+    def __init__(self) -> None:
         command = [sys.executable, "-m", "pipelines.emulator.server", "--port", "0"]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.emulator = Emulator(self._process.stdout.readline().rpartition(" ")[2].strip())
-        self.zygote = Zygote()
-        self.databases = Databases(self.emulator, persons() if people is None else people)
-        with self.world(KINDS[0]) as world:
-            self.zygote.warm_up(world.values())
+        self._more = ExitStack()
+        self.databases = Databases(self.emulator)
+        self.zygote = self._warm(Zygote())
+
+    def _warm(self, zygote: Zygote) -> Zygote:
+        with self._world(KINDS[0], zygote) as world:
+            zygote.warm_up(world.values())
+        return zygote
 
     @contextmanager
-    def world(
-        self, kind: Kind, *, org: str = KNOWN, zygote: Zygote | None = None
-    ) -> Iterator[World]:
-        """A world for one case. `org` is what the org has beside the usual."""
-        with self.databases.fresh(kind.engine) as url:
-            self.emulator.reset(ORG + (PERSON_ID_FIELD if kind.has_field else "") + org)
+    def planted(self, changes: tuple[Change, ...]) -> Iterator[Zygote]:
+        """A zygote of a copy of the code with these changes."""
+        with (
+            tempfile.TemporaryDirectory(prefix="planted-") as folder,
+            Zygote(plant(changes, Path(folder))) as zygote,
+        ):
+            yield self._warm(zygote)
+
+    @contextmanager
+    def world(self, kind: Kind, zygote: Zygote | None = None) -> Iterator[World]:
+        """A world for one case, empty of results."""
+        with self._world(kind, zygote or self.zygote) as world:
+            if zygote is not None:  # many a planted bug never comes to an end
+                world.most_seconds = 12
+            yield world
+
+    @contextmanager
+    def _world(self, kind: Kind, zygote: Zygote) -> Iterator[World]:
+        known = KNOWN if kind.people == "mixed" else ""
+        with self.databases.fresh(kind.engine, kind.people) as url:
+            self.emulator.reset(
+                ORG + (PERSON_ID_FIELD if kind.has_field else "") + kind.org + known
+            )
             self.emulator.go_wrong()
             seeded = frozenset(lead["Id"] for lead in self.emulator.held("leads"))
-            yield World(kind, url, self.emulator, zygote or self.zygote, seeded)
+            yield World(kind, url, self.emulator, zygote, self.databases, seeded)
+
+    @cached_property
+    def impatient(self) -> Zygote:
+        """Runs that wait half a second for an answer, where the product waits two minutes."""
+        return self._more.enter_context(self.planted(IMPATIENT))
 
     def close(self) -> None:
         """Stop all of it."""
+        self._more.close()
         self.databases.close()
         self.zygote.close()
         self._process.terminate()

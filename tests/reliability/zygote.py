@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,9 @@ def _become_a_run(log: str) -> None:
 
 def _perform(line: Line, wanted: dict[str, Any]) -> int:
     observe_commits(line, wanted["most_pages"])
+    if wanted["time_zone"]:
+        os.environ["TZ"] = wanted["time_zone"]
+        time.tzset()
     try:
         settings = Settings.model_validate(wanted["settings"])
         ids = wanted["person_ids"]

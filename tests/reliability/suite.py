@@ -1,0 +1,74 @@
+"""Every technique by its name, and a case: one technique in one world at one place."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from . import at_once, warehouse_trouble
+from .directed import Boundary, Zygote
+from .jobs import TROUBLES, in_trouble
+from .kinds import Kind
+from .plants import Trial
+from .techniques import (
+    AT_BOUNDARIES,
+    AT_EXCHANGES,
+    Clean,
+    Technique,
+    a_row_missing_once,
+    undisturbed,
+)
+from .worlds import Workshop
+
+NOWHERE = Boundary("", 0, "")
+TECHNIQUES: dict[str, Technique] = {
+    "undisturbed": undisturbed,
+    "a row missing once": a_row_missing_once,
+    **AT_BOUNDARIES,
+    **AT_EXCHANGES,
+    "connection lost at COMMIT": warehouse_trouble.connection_lost,
+    "database locked": warehouse_trouble.locked,
+    "database restarted": warehouse_trouble.restarted,
+    "disk full": warehouse_trouble.disk_full,
+    "ledger of yesterday": warehouse_trouble.ledger_of_yesterday,
+    "another org": warehouse_trouble.another_org,
+    "three runs at once": at_once.three_at_once,
+    "nightly and now at once": at_once.nightly_and_now,
+    **{name: in_trouble(trouble) for name, trouble in TROUBLES.items()},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One technique in one world at one place."""
+
+    technique: str
+    kind: Kind
+    place: Boundary = NOWHERE
+
+    def __str__(self) -> str:
+        where = "" if self.place == NOWHERE else f" {self.place}"
+        return f"{self.technique}{where} ({self.kind})"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a case has found, and how long it took."""
+
+    case: Case
+    violations: list[str] = field(default_factory=list)
+    seconds: float = 0
+
+
+def judge(shop: Workshop, clean: Clean, case: Case, zygote: Zygote | None = None) -> Verdict:
+    """Perform the case in a world of its own."""
+    began = time.monotonic()
+    with shop.world(case.kind, zygote) as world:
+        found = TECHNIQUES[case.technique](world, clean, case.place)
+    return Verdict(case, found, time.monotonic() - began)
+
+
+def case_of(trial: Trial) -> Case:
+    """The case that a trial names."""
+    place = Boundary(trial.place, 1, trial.side) if trial.place else NOWHERE
+    return Case(trial.technique, trial.kind, place)
