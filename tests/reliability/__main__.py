@@ -109,7 +109,7 @@ def _report(
     seconds: float,
 ) -> int:
     rows = rows_of(verdicts)
-    broken = sum(row[3] for row in rows)
+    broken = sum(row[4] for row in rows)
     missed = sum(by == "NOT CAUGHT" for _, by, _ in caught)
     boundaries = ", ".join(f"{count} ({kind})" for kind, count in found.items())
     sys.stdout.write(f"{as_text(HEAD, rows)}\n\n")

@@ -53,9 +53,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a case has found, and how long it took."""
+    """What a case has found, and how long it took. `is_reached`: the run has come to the place."""
 
     case: Case
+    is_reached: bool = True
     violations: list[str] = field(default_factory=list)
     seconds: float = 0
 
@@ -65,7 +66,9 @@ def judge(shop: Workshop, clean: Clean, case: Case, zygote: Zygote | None = None
     began = time.monotonic()
     with shop.world(case.kind, zygote) as world:
         found = TECHNIQUES[case.technique](world, clean, case.place)
-    return Verdict(case, found, time.monotonic() - began)
+        passed = {(one.name, one.nth) for run in world.runs for one in run.passed}
+    is_reached = not case.place.side or (case.place.name, case.place.nth) in passed
+    return Verdict(case, is_reached, found, time.monotonic() - began)
 
 
 def case_of(trial: Trial) -> Case:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from .suite import Verdict
 
-HEAD = ("technique", "world", "cases", "violations", "seconds")
+HEAD = ("technique", "world", "cases", "not reached", "violations", "seconds")
 
 
-def rows_of(verdicts: Sequence[Verdict]) -> list[tuple[str, str, int, int, float]]:
+def rows_of(verdicts: Sequence[Verdict]) -> list[tuple[str, str, int, int, int, float]]:
     """A row for each technique in each kind of world, in the order performed."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in verdicts:
@@ -21,6 +21,7 @@ def rows_of(verdicts: Sequence[Verdict]) -> list[tuple[str, str, int, int, float
             technique,
             world,
             len(mine),
+            sum(not one.is_reached for one in mine),
             sum(bool(one.violations) for one in mine),
             round(sum(one.seconds for one in mine), 1),
         )

@@ -44,6 +44,7 @@ class World:
     seeded: frozenset[str]
     most_seconds: float = 60
     settings: dict[str, Any] = field(default_factory=dict)
+    runs: list[DirectedRun] = field(default_factory=list)
 
     def start(
         self,
@@ -57,7 +58,8 @@ class World:
     ) -> DirectedRun:
         """A run begins; `run` are settings of that group."""
         wanted = Wanted(self.values(**run), mode, person_ids, most_pages, time_zone)
-        return DirectedRun(self.zygote, wanted, director)
+        self.runs.append(DirectedRun(self.zygote, wanted, director))
+        return self.runs[-1]
 
     def tell(self, director: Director = go_on, mode: str = "live", **more: Any) -> Told:
         """A run from its beginning to its end."""
@@ -148,6 +150,7 @@ class Databases:
         self._data = tempfile.TemporaryDirectory(prefix="reliability-pg-", dir=where)
         self._emulator = emulator
         self._templates: dict[str, str] = {}
+        self._is_restarted = False
         self._server: PostgresServer | None = None
         self._postgres: Any = None
 
@@ -184,6 +187,7 @@ class Databases:
         """Stop the server at once, and start it again."""
         self.server().close()
         self._control("-m", "immediate", "restart")
+        self._is_restarted = True
         self._connect()
 
     def _control(self, *words: str) -> None:
@@ -208,7 +212,8 @@ class Databases:
         """Stop the server, forget everything."""
         if self._server is not None:
             self._server.close()
-            self._control("-m", "fast", "stop")
+            if self._is_restarted:  # the library knows only of the process that it has started
+                self._control("-m", "fast", "stop")
             self._postgres.cleanup()
         self._folder.cleanup()
         self._data.cleanup()
@@ -253,7 +258,7 @@ class Workshop:
         """A world for one case, empty of results."""
         with self._world(kind, zygote or self.zygote) as world:
             if zygote is not None:  # many a planted bug never comes to an end
-                world.most_seconds = 12
+                world.most_seconds = 30
             yield world
 
     @contextmanager

@@ -91,6 +91,7 @@ def _perform(line: Line, wanted: dict[str, Any]) -> int:
         tell = flows.carry_on if wanted["mode"] == "resume" else flows.sync
         summary = tell(settings, request, flows.plainly)
     except SyncError as error:
+        traceback.print_exception(error.__context__ or error)
         line.say(code=error.exit_code, words=f"{type(error).__name__}: {error}")
         return error.exit_code
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is a finding
