@@ -7,12 +7,13 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
 # The demo and the deployments each go on where the test before stopped: a group stays together.
 SUITE := $(BIN)/pytest --numprocesses 2 --dist loadgroup
 
-.PHONY: help demo test coverage lint lock clean
+.PHONY: help demo test coverage reliability lint lock clean
 
 help:
 	@echo "make demo   the whole story on this machine: org emulator, SQLite warehouse, one run"
 	@echo "make test   lint, types and the whole suite: SQLite and a real PostgreSQL, the emulator over HTTP"
 	@echo "make coverage   the same suite, with the branches it runs counted (a third slower)"
+	@echo "make reliability   every boundary of a run, killed, frozen and spoiled; planted bugs; an hour or two"
 	@echo "make lint   ruff, mypy, sqlfluff"
 	@echo "make lock   resolves the requirements anew (needs uv)"
 
@@ -46,6 +47,10 @@ coverage: .venv/development
 	@$(BIN)/coverage run -m $(SUITE:$(BIN)/%=%)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+reliability: .venv/development
+	@$(BIN)/python -m tests.reliability $(RELIABILITY)
+	@$(BIN)/python -m tests.reliability.crowd_killed
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -19,9 +19,9 @@ from pathlib import Path
 from .kinds import KINDS, Kind
 from .plants import PLANTS, Plant
 from .programme import programme, sample
-from .suite import Case, Verdict, case_of, judge
+from .suite import Case, Verdict, caught_by, judge
 from .table import HEAD, as_text, rows_of, write_json
-from .techniques import SLOW_FAULTS, Clean, discover
+from .techniques import Clean, discover
 from .worlds import Workshop
 
 PLANT_HEAD = ("planted bug", "caught by", "as")
@@ -48,27 +48,24 @@ class Staff:
     def _find(self, kind: Kind) -> Clean:
         return discover(self.shop, kind)
 
+    def discovered(self, kind: Kind) -> Clean:
+        """A kind of world undisturbed, found by whichever worker comes first."""
+        with self._lock:
+            return self.find(kind)
+
     def perform(self, case: Case) -> Verdict:
         """Judge a case, and say at once what is wrong."""
-        with self._lock:
-            clean = self.find(case.kind)
-        patience = self.shop.impatient if case.technique in SLOW_FAULTS else None
-        verdict = judge(self.shop, clean, case, patience)
+        verdict = judge(self.shop, self.discovered(case.kind), case)
         for violation in verdict.violations[:3]:
             _tell(f"{case}: {violation}")
         return verdict
 
     def catch(self, plant: Plant) -> tuple[str, str, str]:
         """Try the plant's trials until one catches it."""
-        with self.shop.planted(plant.changes) as zygote:
-            for trial in plant.trials:
-                case = case_of(trial)
-                with self._lock:
-                    clean = self.find(case.kind)
-                found = judge(self.shop, clean, case, zygote).violations
-                if found:
-                    return plant.name, str(trial), found[0][:80]
-        return plant.name, "NOT CAUGHT", ""
+        verdict = caught_by(self.shop, self.discovered, plant)
+        if verdict is None:
+            return plant.name, "NOT CAUGHT", ""
+        return plant.name, str(verdict.case), verdict.violations[0][:80]
 
     def close(self) -> None:
         """Close every workshop."""

@@ -55,6 +55,8 @@ def _of_the_warehouse(kind: Kind, clean: Clean) -> Iterator[Case]:
         yield from _cases("disk full", kind, [Boundary("pages", n, "") for n in FULL_PAGES])
     yield from _cases("database locked", kind, _spread(clean.exchanges, 20))
     yield from _cases("ledger of yesterday", kind, _spread(boundaries, 12))
+    if kind.has_field:
+        yield from _cases("ledger off", kind, _spread(boundaries, 40))
     yield from _cases("another org", kind, _spread(boundaries, 6))
 
 

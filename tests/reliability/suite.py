@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import at_once, warehouse_trouble
 from .directed import Boundary, Zygote
 from .jobs import TROUBLES, in_trouble
 from .kinds import Kind
-from .plants import Trial
+from .plants import BLIND, IMPATIENT, Plant, Trial
 from .techniques import (
     AT_BOUNDARIES,
     AT_EXCHANGES,
+    SLOW_FAULTS,
     Clean,
     Technique,
     a_row_missing_once,
@@ -32,10 +34,14 @@ TECHNIQUES: dict[str, Technique] = {
     "disk full": warehouse_trouble.disk_full,
     "ledger of yesterday": warehouse_trouble.ledger_of_yesterday,
     "another org": warehouse_trouble.another_org,
+    "ledger off": warehouse_trouble.ledger_off,
     "three runs at once": at_once.three_at_once,
     "nightly and now at once": at_once.nightly_and_now,
     **{name: in_trouble(trouble) for name, trouble in TROUBLES.items()},
 }
+
+# Techniques that need the code changed, though nothing is wrong with it then.
+VARIANTS = {**dict.fromkeys(SLOW_FAULTS, IMPATIENT), "ledger off": BLIND}
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,8 @@ class Verdict:
 
 
 def judge(shop: Workshop, clean: Clean, case: Case, zygote: Zygote | None = None) -> Verdict:
-    """Perform the case in a world of its own."""
+    """Perform the case in a world of its own. `zygote`: with a planted bug; else the project's."""
+    zygote = zygote or shop.variant(VARIANTS.get(case.technique, ()))
     began = time.monotonic()
     with shop.world(case.kind, zygote) as world:
         found = TECHNIQUES[case.technique](world, clean, case.place)
@@ -71,7 +78,21 @@ def judge(shop: Workshop, clean: Clean, case: Case, zygote: Zygote | None = None
     return Verdict(case, is_reached, found, time.monotonic() - began)
 
 
-def case_of(trial: Trial) -> Case:
-    """The case that a trial names."""
-    place = Boundary(trial.place, 1, trial.side) if trial.place else NOWHERE
-    return Case(trial.technique, trial.kind, place)
+def cases_of(trial: Trial) -> list[Case]:
+    """The cases that a trial names. Batches go in an order of chance, and the first may be updates,
+    which do no harm when they are repeated: so the first three."""
+    if not trial.place:
+        return [Case(trial.technique, trial.kind)]
+    places = [Boundary(trial.place, nth, trial.side) for nth in (1, 2, 3)]
+    return [Case(trial.technique, trial.kind, place) for place in places]
+
+
+def caught_by(shop: Workshop, find: Callable[[Kind], Clean], plant: Plant) -> Verdict | None:
+    """The first verdict that catches the planted bug; None if it goes by."""
+    with shop.planted(plant.changes) as zygote:
+        for trial in plant.trials:
+            for case in cases_of(trial):
+                verdict = judge(shop, find(case.kind), case, zygote)
+                if verdict.violations:
+                    return verdict
+    return None

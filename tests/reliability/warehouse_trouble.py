@@ -99,6 +99,17 @@ def ledger_of_yesterday(world: World, clean: Clean, place: Boundary) -> list[str
         return twice + [f"no word about {person_id}" for person_id in sorted(missing)]
 
 
+def ledger_off(world: World, _clean: Clean, place: Boundary) -> list[str]:
+    """Killed at the boundary, the ledger emptied, nobody looked up by any run: nothing but the
+    unique field keeps the org from a second lead, and its refusals tell who is there."""
+    world.tell(lambda run, boundary: run.kill() if boundary == place else "go")
+    with world.of_yesterday():
+        told = world.tell()
+        if not told.is_done:
+            return [f"the next run ended with {told.code}: {told.words}"]
+        return troubles(world)
+
+
 def another_org(world: World, _clean: Clean, place: Boundary) -> list[str]:
     """Killed at the boundary, and the next run finds itself in an org that is not the ledger's."""
     killed = world.start(lambda run, boundary: run.kill() if boundary == place else "go")

@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,7 +26,7 @@ from tests.salesforce.servers import Emulator
 
 from .directed import ROOT, DirectedRun, Director, Told, Wanted, Zygote, go_on
 from .kinds import KINDS, KNOWN, PEOPLE, Kind
-from .plants import IMPATIENT, Change, plant
+from .plants import Change, plant
 
 ANOTHER_ORG = "00D5e0000000002EAA"
 
@@ -238,6 +237,7 @@ class Workshop:
         self._more = ExitStack()
         self.databases = Databases(self.emulator)
         self.zygote = self._warm(Zygote())
+        self._variants: dict[tuple[Change, ...], Zygote] = {(): self.zygote}
 
     def _warm(self, zygote: Zygote) -> Zygote:
         with self._world(KINDS[0], zygote) as world:
@@ -257,7 +257,10 @@ class Workshop:
     def world(self, kind: Kind, zygote: Zygote | None = None) -> Iterator[World]:
         """A world for one case, empty of results."""
         with self._world(kind, zygote or self.zygote) as world:
-            if zygote is not None:  # many a planted bug never comes to an end
+            if zygote not in (
+                None,
+                *self._variants.values(),
+            ):  # many a planted bug never comes to an end
                 world.most_seconds = 30
             yield world
 
@@ -272,10 +275,11 @@ class Workshop:
             seeded = frozenset(lead["Id"] for lead in self.emulator.held("leads"))
             yield World(kind, url, self.emulator, zygote, self.databases, seeded)
 
-    @cached_property
-    def impatient(self) -> Zygote:
-        """Runs that wait half a second for an answer, where the product waits two minutes."""
-        return self._more.enter_context(self.planted(IMPATIENT))
+    def variant(self, changes: tuple[Change, ...]) -> Zygote:
+        """The zygote of a changed copy that more than one case needs; of no changes, the own."""
+        if changes not in self._variants:
+            self._variants[changes] = self._more.enter_context(self.planted(changes))
+        return self._variants[changes]
 
     def close(self) -> None:
         """Stop all of it."""
