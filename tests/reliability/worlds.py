@@ -231,6 +231,7 @@ class Workshop:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "pipelines.emulator.server", "--port", "0"]
+        command += ["--idle-stop", "1800"]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.emulator = Emulator(self._process.stdout.readline().rpartition(" ")[2].strip())
