@@ -6,12 +6,13 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
 .DEFAULT_GOAL := help
 SUITE := $(BIN)/pytest --numprocesses 2
 
-.PHONY: help demo test coverage model bench bench-emulator lint lock clean
+.PHONY: help demo test coverage reliability model bench bench-emulator lint lock clean
 
 help:
 	@echo "make demo   the whole story on this machine: org emulator, SQLite warehouse, one run"
 	@echo "make test   lint, types and the whole suite: SQLite and a real PostgreSQL, the emulator over HTTP"
 	@echo "make coverage   the same suite, with the branches it runs counted (a third slower)"
+	@echo "make reliability   every boundary of a run, killed, frozen and spoiled; planted bugs; an hour or two"
 	@echo "make bench   our speed beside the floor's and a naive script's, in 15 minutes; BENCH=--help for more"
 	@echo "make model   every schedule of the delivery protocol within 2 faults and 3 preemptions (3 minutes)"
 	@echo "make lint   ruff, mypy, sqlfluff"
@@ -48,6 +49,10 @@ coverage: .venv/development
 	@$(BIN)/coverage run -m $(SUITE:$(BIN)/%=%)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+reliability: .venv/development
+	@$(BIN)/python -m tests.reliability $(RELIABILITY)
+	@$(BIN)/python -m tests.reliability.crowd_killed
 
 # matplotlib draws the chart; what was measured stays in .bench/ for a later BENCH="--compare FILE".
 bench: .venv/development

@@ -189,7 +189,8 @@ def _matches(persons: pd.DataFrame, known: pd.DataFrame, email_column: str) -> p
         for name, values in keys.items()
     ]
     # A record found by both keys counts once, by the surer one.
-    matches = pd.concat(hits, ignore_index=True).drop_duplicates(["row", "record_id"])
+    twice = pd.concat(hits, ignore_index=True)
+    matches = twice.drop_duplicates(["row", "record_id"], ignore_index=True)
     matches = _with_kinds(matches)
     live = set(matches.loc[matches["kind"] != "deleted", "row"])
     stays = (matches["kind"] != "deleted") | ~matches["row"].isin(live)

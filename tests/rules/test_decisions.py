@@ -271,6 +271,16 @@ def test_a_record_found_by_both_keys_counts_once_by_the_surer_one():
     assert decided.duplicates["match_key"].tolist() == ["person_id"]
 
 
+def test_one_found_by_both_keys_leaves_the_records_of_the_others_what_they_are():
+    bo = ada("user").assign(person_id="8", email="bo@x.example")
+    persons = pd.concat([ada("user"), bo], ignore_index=True)
+    hers = [LEAD, LEAD.replace("email", "person_id").replace("ada@x.example", "7")]
+    his = CONTACT.replace("ada@", "bo@")
+    decided = decide(persons, known(*hers, his), REPORT)
+    assert list(decided.persons["reason_code"]) == ["LEAD_EXISTS", "CONTACT_EXISTS"]
+    assert [row[:2] for row in rows(decided)] == [["lead", "00Q1"], ["contact", "0031"]]
+
+
 def test_two_leads_found_by_different_keys_are_ambiguous():
     by_id = YOUNGER_LEAD.replace("email | ada@x.example", "person_id | 7")
     assert told(decide(ada("rules"), known(LEAD, by_id), UPDATE))[3] == "AMBIGUOUS"

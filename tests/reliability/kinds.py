@@ -1,0 +1,70 @@
+"""The kinds of world there are: which engine, which org, which persons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tests.flows.stage import crowd
+
+COUNT = 60
+KNOWN = """
+[[lead]]
+LastName = "Known"
+Company = "Old"
+Email = "p1@crowd.example"
+[[lead]]
+LastName = "Known"
+Company = "Old"
+Email = "p33@crowd.example"
+[[contact]]
+LastName = "Known"
+Email = "p2@crowd.example"
+[[contact]]
+LastName = "Known"
+Email = "p6@crowd.example"
+"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Which world: the engine, whether the org has the person-id field, who is to be synced, and
+    what the org has beside the usual."""
+
+    engine: str
+    has_field: bool
+    people: str = "mixed"
+    org: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.engine}, field {'on' if self.has_field else 'off'}"
+
+
+KINDS = [
+    Kind(engine, has_field) for engine in ("sqlite", "postgres") for has_field in (True, False)
+]
+
+
+def mixed() -> pd.DataFrame:
+    """Sixty of four strategies: two to update, two contacts for a queue, two rejected, and two who
+    are somebody else, one of them judged in another slice than that one.
+
+    Three strategies in the first slice and two in the second: seven batches of every kind there is.
+    """
+    made = crowd(COUNT).set_index("person_id")
+    made["owner_strategy"] = made["owner_strategy"].replace("rule:Fair", None)
+    made.loc["P0031":, "owner_strategy"] = [None, "rule:Fair"] * 15
+    made.loc["P0010", "company"] = None
+    made.loc["P0044", "owner_strategy"] = "user:nobody@acme.example"
+    made.loc["P0020", "email"] = "P7@crowd.example"
+    made.loc["P0050", "email"] = "p8@Crowd.example"
+    return made.reset_index()
+
+
+def many() -> pd.DataFrame:
+    """So many that they are three of Salesforce's chunks in one job."""
+    return crowd(450).assign(owner_strategy=None)
+
+
+PEOPLE = {"mixed": mixed, "many": many}
