@@ -16,6 +16,7 @@ GROUPS = {
     "tests/emulator/test_emulator_jsforce.py": "jsforce",
     "tests/flows/test_prefect.py": "prefect",
     "tests/front/test_demo.py": "prefect",
+    "tests/reliability/test_sample.py": "reliability",
 }
 
 

@@ -18,8 +18,6 @@ from .suite import TECHNIQUES, Case, caught_by, judge
 from .techniques import Clean
 from .worlds import Workshop
 
-pytestmark = pytest.mark.xdist_group("reliability")
-
 Find = Callable[[Kind], Clean]
 FENCE = next(one for one in PLANTS if one.name == "no fence is compared")
 OTHERS = [one for one in PLANTS if one != FENCE]
