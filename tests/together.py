@@ -16,7 +16,9 @@ GROUPS = {
     "tests/emulator/test_emulator_jsforce.py": "jsforce",
     "tests/flows/test_prefect.py": "prefect",
     "tests/front/test_demo.py": "prefect",
+    "tests/reliability/model/test_code_and_model_agree.py": "code-and-model",
     "tests/reliability/test_sample.py": "reliability",
+    "tests/reliability/test_takeover.py": "reliability",
 }
 
 

@@ -271,7 +271,7 @@ PLANTS = [
     ),
     Plant(
         "the job's counts are not compared",
-        (Change(SETTLING, "        if _adds_up(answers, job):\n", "        if True:\n"),),
+        (Change(SETTLING, "        if _adds_up(case, answers, job):\n", "        if True:\n"),),
         (Trial("a row missing once", RESULTS),),
     ),
     Plant(

@@ -11,8 +11,6 @@ from .kinds import KINDS, Kind
 from .techniques import Clean, frozen
 from .worlds import Workshop
 
-pytestmark = pytest.mark.xdist_group("reliability")
-
 POLL = Boundary("GET /jobs/ingest/*", 1, "before")
 
 

@@ -23,8 +23,6 @@ from tests.reliability.model.settings import for_steps
 from tests.salesforce.servers import Emulator
 
 # One worker makes all the journeys.
-pytestmark = pytest.mark.xdist_group("code-and-model")
-
 STATES = re.compile(r"check \(batch_state in \(([^)]*)\)\)")
 
 
