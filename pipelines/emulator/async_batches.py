@@ -6,17 +6,18 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.emulator import ids, query_jobs
+from pipelines.emulator import query_jobs
 from pipelines.emulator.arrow_arrays import strings
 from pipelines.emulator.async_forms import AsyncError, query_text, read_batch
-from pipelines.emulator.chunks import CHUNK_ROWS, Chunk, refused_fields
+from pipelines.emulator.chunks import CHUNK_ROWS, Chunk
 from pipelines.emulator.columns import clean_column
+from pipelines.emulator.operations import Operations, refuse_unwritable
 from pipelines.emulator.org import Org
 from pipelines.emulator.records import Results, Saved, SaveOptions, Saver
 from pipelines.emulator.schema import SObject
 from pipelines.emulator.soql import SoqlError
 from pipelines.emulator.uploads import HeaderColumn, JobRefused, header_columns
-from pipelines.emulator.values import ABSENT, Absent, Cell, Failure
+from pipelines.emulator.values import Cell, Failure
 
 MAX_RECORDS = 10_000
 MAX_BYTES = 10_000_000
@@ -29,7 +30,7 @@ class Batches:
 
     def __init__(self, org: Org, saver: Saver) -> None:
         self._org = org
-        self._saver = saver
+        self._operations = Operations(saver)
 
     def query(self, job: Job, text: str) -> tuple[str, int]:
         """The file of a query's answer, and how many records are in it."""
@@ -79,7 +80,6 @@ class Batches:
                 chunk.columns[column.field.name] = values
                 for row, failure in failures.items():
                     chunk.fail(row, failure)
-            _refuse_unwritable(chunk, job)
             results = self._run(job, chunk)
         return [_answer(results.get(row), chunk.failures.get(row, [])) for row in range(size)]
 
@@ -88,73 +88,15 @@ class Batches:
     ) -> tuple[list[Cell], dict[int, Failure]]:
         if column.through is None:
             return clean_column(column.field, strings(texts))
-        target, key = column.through
-        values: list[Cell] = []
-        failures: dict[int, Failure] = {}
-        for row, text in enumerate(texts):
-            found = self._saver.find_by_key(target, key, text) if text else []
-            values.append(found[0] if len(found) == 1 else ABSENT)
-            if text and len(found) != 1:
-                message = (
-                    f"Foreign key external ID: {text} not found for field {key.name} "
-                    f"in entity {target.name}"
-                )
-                failures[row] = Failure("INVALID_FIELD", message)
-        return values, failures
+        return self._operations.look_up(*column.through, texts)
 
     def _run(self, job: Job, chunk: Chunk) -> Results:
         rule = self._org.owners.rules.get(job.get("assignmentRuleId") or "")
         options = SaveOptions(job["createdById"], rule)
-        operation = job["operation"]
-        if operation == "upsert":
-            key = chunk.sobject[job["externalIdFieldName"]]
-            return self._saver.upsert(chunk, key, options)
-        if operation == "insert":
-            return self._saver.insert(chunk, options)
-        targets = _targets(chunk, operation)
-        if operation == "update":
-            return self._saver.update(chunk, targets, options)
-        return self._delete(chunk, targets)
-
-    def _delete(self, chunk: Chunk, targets: Sequence[str]) -> Results:
-        rows = chunk.alive
-        refused = self._saver.delete(chunk.sobject, [targets[row] for row in rows])
-        for position, failure in refused.items():
-            chunk.fail(rows[position], failure)
-        return {row: Saved(targets[row], False) for row in chunk.alive}
-
-
-def _refuse_unwritable(chunk: Chunk, job: Job) -> None:
-    operation = job["operation"]
-    key = job.get("externalIdFieldName") or "Id"
-    if operation in {"delete", "hardDelete"}:
-        return
-    creating = operation != "update"
-    names = [name for name in chunk.columns if name not in {key, "Id"}]
-    refused = refused_fields(chunk.sobject, names, creating=creating)
-    for row in chunk.alive if refused is not None else ():
-        chunk.fail(row, refused)  # type: ignore[arg-type]  # not None, or there is no row
-    if creating and (operation == "insert" or key != "Id"):
-        _refuse_ids(chunk, operation)
-
-
-def _refuse_ids(chunk: Chunk, operation: str) -> None:
-    """jsforce sends an Id column with every operation; only one with something in it is a fault."""
-    message = f"cannot specify Id in an {operation} call"
-    cells = chunk.columns.pop("Id", [])
-    for row in chunk.alive:
-        if cells and not isinstance(cells[row], Absent) and cells[row] is not None:
-            chunk.fail(row, Failure("INVALID_FIELD_FOR_INSERT_UPDATE", message, ("Id",)))
-
-
-def _targets(chunk: Chunk, operation: str) -> list[str]:
-    cells = chunk.columns.pop("Id", None) or [ABSENT] * chunk.size
-    targets = ["" if isinstance(c, Absent) or c is None else str(c) for c in cells]
-    for row in chunk.alive:
-        if not targets[row]:
-            message = f"Id not specified in an {operation} call"
-            chunk.fail(row, Failure("MISSING_ARGUMENT", message, ("Id",)))
-    return [ids.normalised(target) or "" for target in targets]
+        key = job.get("externalIdFieldName")
+        refuse_unwritable(chunk, job["operation"], key)
+        results, _ = self._operations.run(chunk, job["operation"], key, options)
+        return results
 
 
 def _answer(saved: Saved | None, failures: Sequence[Failure]) -> dict[str, Any]:

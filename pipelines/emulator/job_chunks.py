@@ -10,17 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.emulator.arrow_arrays import Flags, Ints, as_mask, strings, taken
-from pipelines.emulator.chunks import Chunk, refused_fields
+from pipelines.emulator.chunks import Chunk
 from pipelines.emulator.columns import clean_column, echoed_column
 from pipelines.emulator.csv_rows import Rows
 from pipelines.emulator.job_info import Job, error_cell
+from pipelines.emulator.operations import Operations, misplaced_id, refuse_unwritable
 from pipelines.emulator.org import Org
 from pipelines.emulator.ownership import Rule
-from pipelines.emulator.records import Results, Saved, SaveOptions, Saver
+from pipelines.emulator.records import Results, SaveOptions, Saver
 from pipelines.emulator.result_lines import quoted_lines, shuffled_by_chunk
 from pipelines.emulator.stretches import Stretches
 from pipelines.emulator.uploads import HeaderColumn
-from pipelines.emulator.values import ABSENT, Absent, Cell, Failure
+from pipelines.emulator.values import Cell, Failure
 
 Cleaned = tuple[list[Cell], dict[int, Failure]]
 Bodies = dict[str, dict[int, bytes]]
@@ -74,7 +75,7 @@ class StretchSaver:
 
     def __init__(self, org: Org, saver: Saver, job: Job, columns: Sequence[HeaderColumn]) -> None:
         self._org = org
-        self._saver = saver
+        self._operations = Operations(saver)
         self._job = job
         self._columns = columns
         self._sobject = org.schema[job.object]
@@ -113,10 +114,10 @@ class StretchSaver:
         shapes = [
             error_cell([Failure("INVALID_FIELD", why)], style) for why in rows.broken.values()
         ]
-        marks = [
-            [targets[row] if targets else "" for row in failures] + [""] * len(shapes),
-            [error_cell(found, style) for found in failures.values()] + shapes,
-        ]
+        marks = [[error_cell(found, style) for found in failures.values()] + shapes]
+        if self._job.names_failed_records:
+            named = [targets[row] if targets else "" for row in failures]
+            marks.insert(0, named + [""] * len(shapes))
         picked = np.fromiter(failures, np.int64, len(failures))
         numbers = np.append(rows.whole[picked], np.fromiter(rows.broken, np.int64, len(shapes)))
         blanks = strings([""] * len(shapes))
@@ -137,50 +138,16 @@ class StretchSaver:
         for column, cleaned, texts in zip(
             self._columns, stretch.cleaned, stretch.rows.texts, strict=True
         ):
-            values, failures = cleaned or self._looked_up(column, texts.to_pylist())
+            through = column.through or (self._sobject, column.field)
+            values, failures = cleaned or self._operations.look_up(*through, texts.to_pylist())
             chunk.columns[column.field.name] = values
             for row, failure in failures.items():
                 chunk.fail(row, failure)
-        refused = self._refused_header()
-        if refused is not None:
+        if self._job.operation == "insert" and "Id" in chunk.columns:
             for row in chunk.alive:
-                chunk.fail(row, refused)
-        if self._job.operation == "upsert" and self._job.external_id_field != "Id":
-            _refuse_ids(chunk)
+                chunk.fail(row, misplaced_id("insert"))
+        refuse_unwritable(chunk, self._job.operation, self._job.external_id_field)
         return chunk
-
-    def _refused_header(self) -> Failure | None:
-        """Why no row may be saved, whatever it says: the columns are not to be written."""
-        operation = self._job.operation
-        names = [column.field.name for column in self._columns]
-        if operation in {"delete", "hardDelete"}:
-            return None
-        if operation == "insert" and "Id" in names:
-            return _misplaced_id(operation)
-        # An Id column names the record to change.
-        allowed = {self._job.external_id_field, "Id"}
-        written = [name for name in names if name not in allowed]
-        creating = operation in {"insert", "upsert"}
-        return refused_fields(self._sobject, written, creating=creating)
-
-    def _looked_up(self, column: HeaderColumn, texts: Sequence[str]) -> Cleaned:
-        """A column such as `User:Owner.Username`: a text names a record by another key (§5.3)."""
-        target, key = column.through or (self._sobject, column.field)
-        found: dict[str, list[str]] = {
-            text: self._saver.find_by_key(target, key, text) for text in set(texts) if text
-        }
-        values: list[Cell] = []
-        failures: dict[int, Failure] = {}
-        for row, text in enumerate(texts):
-            known = found.get(text, [])
-            values.append(known[0] if len(known) == 1 else ABSENT)
-            if text and len(known) != 1:
-                message = (
-                    f"Foreign key external ID: {text} not found for field {key.name} "
-                    f"in entity {target.name}"
-                )
-                failures[row] = Failure("INVALID_FIELD", message)
-        return values, failures
 
     def _lock_some(self, chunk: Chunk) -> None:
         wanted = int(self._job.fault("lock_rows") or 0) - self._job.rows_done
@@ -191,17 +158,9 @@ class StretchSaver:
             chunk.fail(row, Failure("UNABLE_TO_LOCK_ROW", message))
 
     def _run(self, chunk: Chunk) -> tuple[Results, list[str]]:
-        options = SaveOptions(self._job.created_by_id, self._rule())
-        operation = self._job.operation
-        if operation == "insert":
-            return self._saver.insert(chunk, options), []
-        if operation == "upsert":
-            key = self._sobject[str(self._job.external_id_field)]
-            return self._saver.upsert(chunk, key, options), []
-        targets = self._targets(chunk)
-        if operation == "update":
-            return self._saver.update(chunk, targets, options), targets
-        return self._delete(chunk, targets), targets
+        job = self._job
+        options = SaveOptions(job.created_by_id, self._rule())
+        return self._operations.run(chunk, job.operation, job.external_id_field, options)
 
     def _rule(self) -> Rule | None:
         owners = self._org.owners
@@ -209,21 +168,6 @@ class StretchSaver:
             return owners.rules[self._job.assignment_rule_id]
         # Nobody documents a default for Bulk; the best evidence says that no rule runs (§5.3).
         return owners.active_rule if self._org.behaviour.bulk_default_assignment else None
-
-    def _targets(self, chunk: Chunk) -> list[str]:
-        ids_ = chunk.columns.pop("Id", None) or [ABSENT] * chunk.size
-        for row in chunk.alive:
-            if isinstance(ids_[row], Absent) or ids_[row] is None:
-                message = f"Id not specified in an {self._job.operation} call"
-                chunk.fail(row, Failure("MISSING_ARGUMENT", message, ("Id",)))
-        return ["" if isinstance(i, Absent) or i is None else str(i) for i in ids_]
-
-    def _delete(self, chunk: Chunk, targets: Sequence[str]) -> Results:
-        rows = chunk.alive
-        refused = self._saver.delete(self._sobject, [targets[row] for row in rows])
-        for position, failure in refused.items():
-            chunk.fail(rows[position], failure)
-        return {row: Saved(targets[row], False) for row in chunk.alive}
 
     def _echo(self, texts: Sequence[pa.StringArray], chunk: Chunk) -> list[pa.StringArray]:
         """The uploaded cells as the result files give them back: re-typed, and e-mails as saved."""
@@ -240,19 +184,6 @@ class StretchSaver:
         if column.field.type == "email" and self._org.behaviour.echo_saved_values:
             return pc.if_else(as_mask(saved), pc.ascii_lower(texts), texts)
         return echoed_column(column.field, texts)
-
-
-def _refuse_ids(chunk: Chunk) -> None:
-    """An Id beside another key would be a second target; jsforce sends the column, but empty."""
-    cells = chunk.columns.pop("Id", [])
-    for row in chunk.alive if cells else ():
-        if not isinstance(cells[row], Absent) and cells[row] is not None:
-            chunk.fail(row, _misplaced_id("upsert"))
-
-
-def _misplaced_id(operation: str) -> Failure:
-    message = f"cannot specify Id in an {operation} call"
-    return Failure("INVALID_FIELD_FOR_INSERT_UPDATE", message, ("Id",))
 
 
 def _taken(columns: Sequence[pa.StringArray], rows: Ints) -> Sequence[pa.StringArray]:

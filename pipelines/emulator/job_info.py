@@ -53,6 +53,11 @@ class Job:
         ends = dialect == "job" and self.line_ending == "CRLF"
         return DELIMITERS[self.column_delimiter], "\r\n" if ends else "\n"
 
+    @property
+    def names_failed_records(self) -> bool:
+        """Whether failed rows come with an sf__Id: since v53 (§6.3)."""
+        return float(self.api_version) >= 53
+
     def fault(self, name: str) -> float | None:
         """The number of an injected fault, or None where the job has none of that name."""
         for fault in json.loads(self.faults):

@@ -252,7 +252,8 @@ class Jobs:
     def results(self, job: Job, kind: str) -> Iterator[bytes]:
         """A result file: the header, then the chunks in an order of no meaning (§6.3)."""
         header = self._result_header(job)
-        marks = {"successful": '"sf__Id","sf__Created"', "failed": '"sf__Id","sf__Error"'}
+        named = '"sf__Id",' if job.names_failed_records else ""
+        marks = {"successful": '"sf__Id","sf__Created"', "failed": f'{named}"sf__Error"'}
         cut, end = job.result_marks(self._org.behaviour.result_dialect)
         whole = f"{marks[kind].replace(',', cut)}{cut}{header}" if header else marks[kind]
         yield f"{whole}{end}".encode()
@@ -279,13 +280,14 @@ class Jobs:
     def unprocessed(self, job: Job) -> Iterator[bytes]:
         """The rows nobody looked at, without sf__ columns."""
         cut, end = job.result_marks(self._org.behaviour.result_dialect)
-        yield f"{self._result_header(job)}{end}".encode()
+        header = self._result_header(job)
+        yield f"{header}{end}".encode() if header else b""
         if job.state not in {"Failed", "Aborted"}:
             return
         layout = job.layout(newline_in_cell=True)
         try:
-            header, blocks = open_upload(self.pieces(job.id), layout)
-            width = len(header_names(header or "", layout.delimiter))
+            uploaded, blocks = open_upload(self.pieces(job.id), layout)
+            width = len(header_names(uploaded or "", layout.delimiter))
             for cells in single_rows(blocks, layout, job.rows_done):
                 yield csv_line([""] * width if isinstance(cells, BrokenRow) else cells, cut, end)
         except JobRefused:

@@ -105,8 +105,12 @@ class Saver:
             )
         return results
 
-    def delete(self, sobject: SObject, targets: Sequence[str]) -> dict[int, Failure]:
-        """Put records into the bin; answers the refusals by position."""
+    def delete(
+        self, sobject: SObject, targets: Sequence[str], *, for_good: bool = False
+    ) -> dict[int, Failure]:
+        """Put records into the bin, or past it; answers the refusals by position."""
+        erase = f'delete from "{sobject.name}" where Id = ?'  # noqa: S608 - a name of ours
+        bin_ = f'update "{sobject.name}" set IsDeleted = 1, SystemModstamp = ? where Id = ?'  # noqa: S608
         failures: dict[int, Failure] = {}
         with self._store.transaction():
             for row, target in enumerate(targets):
@@ -114,11 +118,10 @@ class Saver:
                 if state != "living":
                     failures[row] = gone(state)
                     continue
-                self._store.run(
-                    f'update "{sobject.name}" set IsDeleted = 1, SystemModstamp = ?'  # noqa: S608
-                    " where Id = ?",
-                    (now(), target),
-                )
+                if for_good:
+                    self._store.run(erase, (target,))
+                else:
+                    self._store.run(bin_, (now(), target))
         return failures
 
     def state_of(self, sobject: SObject, record_id: str) -> str:

@@ -54,6 +54,14 @@ def test_bulk_updates_upserts_and_deletes(org):
     assert org.load("").info["state"] == "JobComplete"
 
 
+def test_a_hard_delete_leaves_nothing_in_the_bin(org):
+    binned, erased = org.lead(LastName="Binned"), org.lead(LastName="Erased")
+    org.load(f"Id\n{binned}\n", "delete")
+    org.load(f"Id\n{erased}\n", "hardDelete")
+    assert org.rows("SELECT LastName FROM Lead", "/queryAll") == [{"LastName": "Binned"}]
+    assert org.load(f"Id\n{erased}\n", "hardDelete").info["numberRecordsFailed"] == 1
+
+
 def test_an_id_beside_another_key_is_no_second_target(org):
     other = org.lead()
     text = f"Id,LastName,Company,Person_Id__c\n{other},L,C,p1\n"

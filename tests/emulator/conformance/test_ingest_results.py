@@ -77,6 +77,18 @@ def test_18_several_fields_stand_in_one_list(org):
 
 
 @pytest.mark.also_real_org
+def test_18_before_v53_a_failed_row_has_no_id(org):
+    asked = {"object": "Lead", "operation": "insert"}
+    job = org.call("POST", "/jobs/ingest", version="52.0", json=asked).json()["id"]
+    org.put(job, f"LastName,Company\n,{org.mark}\n")
+    org.patch(job, "UploadComplete")
+    org.wait(job)
+    head, row = org.result(job, "failedResults").splitlines()
+    assert head == '"sf__Error",LastName,Company'
+    assert row.startswith('"REQUIRED_FIELD_MISSING:')
+
+
+@pytest.mark.also_real_org
 def test_18_a_failed_update_names_its_record(org):
     made = org.lead()
     loaded = org.load(f"Id,Email\n{made},nonsense\n", "update")
@@ -111,6 +123,13 @@ def test_19_without_rows_there_is_the_header(org):
     loaded = org.load(f"LastName,Company\n,{org.mark}\n")
     assert loaded.texts["successful"] == '"sf__Id","sf__Created",LastName,Company\n'
     assert loaded.texts["unprocessed"] == "LastName,Company\n"
+
+
+def test_19_a_job_without_an_upload_has_no_header_to_show(org):
+    job = org.open_job()
+    org.patch(job, "UploadComplete")
+    org.wait(job)
+    assert org.result(job, "unprocessedrecords") == ""
 
 
 def test_19_results_are_there_only_after_the_end(org):
