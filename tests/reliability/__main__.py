@@ -8,6 +8,7 @@ Exits with 1 when a promise was broken or a planted bug went by.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +16,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+
+import psycopg
+import requests
+from sqlalchemy.exc import SQLAlchemyError
 
 from .kinds import KINDS, Kind
 from .plants import PLANTS, Plant
@@ -24,6 +29,10 @@ from .table import HEAD, as_text, rows_of, write_json
 from .techniques import Clean, discover
 from .worlds import Workshop
 
+BROKEN = (
+    *(AssertionError, OSError, RuntimeError, subprocess.SubprocessError),
+    *(requests.RequestException, SQLAlchemyError, psycopg.Error),
+)
 PLANT_HEAD = ("planted bug", "caught by", "as")
 
 
@@ -55,7 +64,10 @@ class Staff:
 
     def perform(self, case: Case) -> Verdict:
         """Judge a case, and say at once what is wrong."""
-        verdict = judge(self.shop, self.discovered(case.kind), case)
+        try:
+            verdict = judge(self.shop, self.discovered(case.kind), case)
+        except BROKEN as error:  # an hour's work must not be lost with one case
+            verdict = Verdict(case, violations=[f"the harness broke: {error!r:.200}"])
         for violation in verdict.violations[:3]:
             _tell(f"{case}: {violation}")
         return verdict

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,6 +29,8 @@ from .directed import ROOT, DirectedRun, Director, Told, Wanted, Zygote, go_on
 from .kinds import KINDS, KNOWN, PEOPLE, Kind
 from .plants import Change, plant
 
+# The library that brings PostgreSQL starts and stops one server at a time, or trips over itself.
+STARTING = threading.Lock()
 ANOTHER_ORG = "00D5e0000000002EAA"
 
 
@@ -171,7 +174,8 @@ class Databases:
         """The server of these databases, started with the first."""
         if self._server is None:
             folder = Path(self._data.name) / "data"
-            self._postgres = _pgserver().get_server(folder, cleanup_mode="stop")
+            with STARTING:
+                self._postgres = _pgserver().get_server(folder, cleanup_mode="stop")
             self._connect()
         assert self._server is not None
         return self._server
@@ -213,7 +217,8 @@ class Databases:
             self._server.close()
             if self._is_restarted:  # the library knows only of the process that it has started
                 self._control("-m", "fast", "stop")
-            self._postgres.cleanup()
+            with STARTING:
+                self._postgres.cleanup()
         self._folder.cleanup()
         self._data.cleanup()
 
