@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,14 @@ class Answer:
     @property
     def everything(self) -> str:
         return self.stdout + self.stderr
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_reaches_a_child() -> Iterator[None]:
+    """A suite started in the background ignores Ctrl-C, and whatever it starts would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def clean_environment(**given: str) -> dict[str, str]:
