@@ -12,6 +12,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 GROUPS = {
+    "tests/benchmarks/test_bench.py": "bench",
     "tests/docs/test_readme.py": "prefect",
     "tests/emulator/test_emulator_jsforce.py": "jsforce",
     "tests/flows/test_prefect.py": "prefect",
