@@ -130,7 +130,13 @@ def start_all(stack: ExitStack, stage: Stage, config: Path) -> list[PlainRun]:
     return started
 
 
-@pytest.mark.parametrize("has_field", [True, False], ids=["with the field", "without the field"])
+# The other two pairs are among the programme of `make reliability`, and its sample.
+@pytest.mark.parametrize(
+    ("warehouse_url", "has_field"),
+    [("sqlite", False), ("postgres", True)],
+    indirect=["warehouse_url"],
+    ids=["sqlite without the field", "postgres with the field"],
+)
 def test_three_runs_at_once_over_the_same_persons_make_each_one_lead(
     any_stage: Stage, tmp_path: Path, has_field: bool
 ) -> None:
