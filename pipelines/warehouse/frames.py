@@ -79,12 +79,11 @@ def _header(csv: pa.Buffer) -> list[str]:
 def _array(cells: tuple[Any, ...]) -> pa.Array:
     try:
         found = pa.array(cells)
+        # SQLite's texts come as the bytes they are kept as; the cast looks whether they are UTF-8.
+        return found.cast(pa.string()) if pa.types.is_binary(found.type) else found
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        found = None
-    # SQLite lets one column hold numbers, texts and bytes.
-    if found is None or pa.types.is_binary(found.type):
+        # SQLite lets one column hold numbers, texts, and bytes that are no text at all.
         return pa.array([_text(cell) for cell in cells], pa.string())
-    return found
 
 
 def _text(cell: Any) -> str | None:
