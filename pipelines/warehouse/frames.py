@@ -39,6 +39,13 @@ def to_frame(rows: pa.Table, types: Mapping[str, str]) -> pd.DataFrame:
     return frame
 
 
+def positions(cells: pd.Series[str], known: pd.Series[str]) -> np.ndarray:
+    """Where in `known` each cell stands first; -1 for those that do not."""
+    found = pc.index_in(pa.array(cells), value_set=pa.array(known))
+    places: np.ndarray = found.fill_null(-1).to_numpy()
+    return places
+
+
 def from_rows(rows: Sequence[tuple[Any, ...]], names: list[str]) -> pa.Table:
     """A driver's rows, each column in the narrowest Arrow type that holds them all."""
     columns = list(zip(*rows, strict=True)) or [()] * len(names)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import Connection
 
 from pipelines.errors import LedgerDisagrees
-from pipelines.warehouse import findings
+from pipelines.warehouse import findings, frames
 from pipelines.warehouse.batches import Batch, batch_of, lease_end
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.runs import move_counts
@@ -189,25 +190,31 @@ def _judged(judgement: Judgement) -> pd.DataFrame:
         batch_id=f"decided-{uuid.uuid4()}", is_sent=False
     )
     sent = judgement.claims[CLAIM_COLUMNS].assign(is_sent=True)
-    words = pd.concat([part for part in (decided, sent) if not part.empty] or [decided])
-    persons = judgement.persons[PERSON_COLUMNS]
-    judged = persons.merge(words, on="person_id", how="outer", indicator=True)
-    is_whole = (judged["_merge"] == "both").all() and len(judged) == len(persons) == len(words)
-    if not is_whole or not judged["person_id"].is_unique:
-        raise LedgerDisagrees("a judgement must decide or send each of its persons exactly once")
+    words = pd.concat(
+        [part for part in (decided, sent) if not part.empty] or [decided], ignore_index=True
+    )
+    judged = _beside_persons(words, judgement.persons[PERSON_COLUMNS])
     _require_batches(judgement)
     findings.require_within(judgement.rejected, judgement.outcomes, "rejected")
-    outcome = (
-        judged["outcome"] if "outcome" in judged else pd.Series(index=judged.index, dtype="str")
-    )
+    outcome = judged.get("outcome", pd.Series(index=judged.index, dtype="str"))
     return judged.assign(
         outcome=outcome, is_email_taken=_takes_email(judged, outcome, judgement.duplicates)
-    ).drop(columns="_merge")
+    )
+
+
+def _beside_persons(words: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
+    """Words and persons as one frame; LedgerDisagrees unless there is exactly one word each."""
+    places = frames.positions(words["person_id"], persons["person_id"])
+    is_whole = len(words) == len(persons) and (places >= 0).all()
+    if not is_whole or len(np.unique(places)) != len(persons):
+        raise LedgerDisagrees("a judgement must decide or send each of its persons exactly once")
+    beside = persons.drop(columns="person_id").take(places).set_axis(words.index)
+    return pd.concat([words, beside], axis=1)
 
 
 def _require_batches(judgement: Judgement) -> None:
     named = {new.batch_id for new in judgement.batches}
-    if not judgement.claims["batch_id"].isin(named).all():
+    if not set(judgement.claims["batch_id"].unique()) <= named:
         raise LedgerDisagrees("a claim names a batch that the judgement does not have")
 
 
