@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipelines.preflight import Ground
 from pipelines.rules import duplicates, leads, owners, persons
-from pipelines.salesforce import lookups
+from pipelines.salesforce import bulk, lookups
 from pipelines.salesforce.collections import MAX_RECORDS
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.judgements import CLAIM_COLUMNS, OUTCOME_COLUMNS, PLANNED_COLUMNS
@@ -40,6 +40,14 @@ class Payload:
     person_ids: pd.Series[str]
     records: pd.DataFrame
     row_hashes: pd.Series[str]
+
+    def stretch(self, first: int, last: int) -> Payload:
+        """The same from row `first` to the row before `last`."""
+        return Payload(
+            self.person_ids.iloc[first:last].reset_index(drop=True),
+            self.records.iloc[first:last].reset_index(drop=True),
+            self.row_hashes.iloc[first:last].reset_index(drop=True),
+        )
 
     def keep(self, is_kept: pd.Series[bool]) -> Payload:
         """The same with these persons only."""
@@ -222,8 +230,11 @@ def _pack(ground: Ground, request: Request, verdict: Verdict) -> Iterator[Parcel
         carrier = "collections" if at_once else part.carrier
         size = settings.batch_size if ground.person_id_field else settings.batch_size_without_field
         size = MAX_RECORDS if carrier == "collections" else size
-        for start in range(0, len(part.persons), size):
-            these = verdict.sent.loc[part.persons[start : start + size]].reset_index(drop=True)
+        these = verdict.sent.loc[part.persons].reset_index(drop=True)
+        whole = _payload(ground, these, verdict.columns, part)
+        for first, last in leads.loads(
+            whole.records, most_rows=size, most_bytes=bulk.MAX_UPLOAD_BYTES
+        ):
             batch = ledger.NewBatch(
                 batch_id=uuid.uuid4().hex,
                 owner_strategy=part.owner_strategy,
@@ -233,24 +244,25 @@ def _pack(ground: Ground, request: Request, verdict: Verdict) -> Iterator[Parcel
                 assignment_rule_id=part.assignment_rule_id,
                 is_duplicate_wanted=part.is_duplicate_wanted,
             )
-            yield Parcel(batch, these, _payload(ground, these, verdict.columns, batch))
+            claimed = these.iloc[first:last].reset_index(drop=True)
+            yield Parcel(batch, claimed, whole.stretch(first, last))
 
 
 def _payload(
     ground: Ground,
     these: pd.DataFrame,
     columns: dict[str, str],
-    batch: ledger.NewBatch | ledger.Batch,
+    load: owners.Part | ledger.Batch,
 ) -> Payload:
     if "assignment_rule_id" in these:
         # A part without a rule may hold persons who came by one: an update never runs a rule.
-        these = these.assign(assignment_rule_id=batch.assignment_rule_id)
+        these = these.assign(assignment_rule_id=load.assignment_rule_id)
     records = leads.to_records(
         these,
         columns,
         ground.lead_fields,
-        sobject=batch.sobject,
-        operation=batch.operation,
+        sobject=load.sobject,
+        operation=load.operation,
         person_id_field=ground.person_id_field,
     )
     return Payload(these["person_id"], records, leads.row_hashes(records, ground.lead_fields))

@@ -108,10 +108,12 @@ class RunSettings(Group):
     """How a run goes about it."""
 
     allowed_reject_share: float = Field(default=0.2, ge=0, le=1)
-    slice_size: int = Field(default=10_000, ge=1, le=100_000)
-    # Salesforce processes 10,000 rows in one batch of its own. Without the person-id field a lost
-    # job holds all of its persons, so there jobs are kept small.
-    batch_size: int = Field(default=10_000, ge=1, le=100_000)
+    # A slice is in memory whole, some 4 kB a person; a smaller one costs more calls a person.
+    slice_size: int = Field(default=100_000, ge=1, le=100_000)
+    # Every job costs some eight calls, whatever its size, and Salesforce cuts it into batches of
+    # 10,000 rows by itself. Without the person-id field a lost job holds all of its persons, so
+    # there jobs are kept small.
+    batch_size: int = Field(default=100_000, ge=1, le=100_000)
     batch_size_without_field: int = Field(default=2_000, ge=1, le=10_000)
     open_batches: int = Field(default=8, ge=1, le=50)
     lease_seconds: float = Field(default=900, gt=0)
