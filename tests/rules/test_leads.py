@@ -7,7 +7,7 @@ import io
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rules.leads import (
@@ -284,6 +284,7 @@ def test_csv_reads_back_as_it_was_sent():
     assert lines == sent.fillna("").values.tolist()
 
 
+@settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 60), max_size=40),
     most_rows=st.integers(1, 12),
