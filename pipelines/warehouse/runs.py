@@ -104,11 +104,27 @@ def _require_same(known: RowMapping, org_id: str, org_name: str) -> None:
         )
 
 
-def note_matching(warehouse: Warehouse, run_id: str, way: str) -> None:
-    """Note how the run looks up what Salesforce already has: soql or bulk_query. May be
-    repeated."""
+def note_matching(
+    warehouse: Warehouse,
+    run_id: str,
+    way: str,
+    *,
+    call_count: int = 0,
+    record_count: int = 0,
+    seconds: int = 0,
+) -> None:
+    """Note how the run looks up what Salesforce already has (soql, bulk_query or mixed), and what
+    that has cost so far. May be repeated."""
     with warehouse.transaction() as connection:
-        warehouse.run(connection, "note_matching", run_id=run_id, matching_way=way)
+        warehouse.run(
+            connection,
+            "note_matching",
+            run_id=run_id,
+            matching_way=way,
+            matching_call_count=call_count,
+            matching_record_count=record_count,
+            matching_seconds=seconds,
+        )
 
 
 def run_counts(warehouse: Warehouse, run_id: str) -> RunCounts:

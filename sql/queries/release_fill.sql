@@ -1,0 +1,8 @@
+-- Lets go of a reading without a word about what it holds.
+update known_record_fills
+set
+    holder_run_id = null,
+    held_until = null
+where
+    fill_id = :fill_id
+    and holder_run_id = :run_id

@@ -1,0 +1,6 @@
+-- Gives a reading to a run to write, whoever had it.
+update known_record_fills
+set
+    holder_run_id = :run_id,
+    held_until = :held_until
+where fill_id = :fill_id
