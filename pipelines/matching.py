@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pandas as pd
 
@@ -27,6 +27,8 @@ from pipelines.warehouse import runs
 from pipelines.warehouse.database import Warehouse
 
 log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 KNOWN_COLUMNS = [
     "match_key",
@@ -127,7 +129,7 @@ class Matcher:
         )
         return way
 
-    def _mind[T](self, step: Callable[[], T]) -> T | None:
+    def _mind(self, step: Callable[[], _Answer]) -> _Answer | None:
         """Take the step; None, and lists from now on, when the org would not have it."""
         try:
             return step()
@@ -183,9 +185,7 @@ class Matcher:
                 self.told.seconds += time.monotonic() - begun
 
 
-def _as_known(
-    found: pd.DataFrame, emails: pd.Series, email_keys: pd.Series
-) -> pd.DataFrame:
+def _as_known(found: pd.DataFrame, emails: pd.Series, email_keys: pd.Series) -> pd.DataFrame:
     """Rows of the mirror as `lookups.find_known` tells them: by the e-mail itself, not its hash."""
     spelt = pd.Series(emails.to_numpy(), index=email_keys.to_numpy(), dtype="str")
     spelt = spelt[~spelt.index.duplicated()]

@@ -2,8 +2,8 @@
 
 It is read whole once, by bulk queries, page by page; afterwards what has changed since is read by
 SystemModstamp. Deleting for good leaves no such trace: a record erased, or gone from the recycle
-bin, or out of our sight, is only missed. So after every refresh the org is asked how many records it
-has, living and deleted, of those made until the mark, and the mirror has to have as many.
+bin, or out of our sight, is only missed. So after every refresh the org is asked how many records
+it has, living and deleted, of those made until the mark, and the mirror has to have as many.
 """
 
 from __future__ import annotations
@@ -241,9 +241,7 @@ class Mirror:
         self, fill: Fill, wanted: Wanted, job: query_jobs.QueryJob
     ) -> Iterator[pd.DataFrame]:
         def renew() -> None:
-            mirror_records.keep_fill(
-                self._warehouse, self._run_id, fill, hold_seconds=HOLD_SECONDS
-            )
+            mirror_records.keep_fill(self._warehouse, self._run_id, fill, hold_seconds=HOLD_SECONDS)
 
         for records in org_records.read_by_job(
             self._org,
@@ -279,8 +277,9 @@ def _since(until: Mapping[str, datetime]) -> dict[str, datetime | None]:
 
 def _with_last(frames: Iterator[pd.DataFrame]) -> Iterator[tuple[pd.DataFrame, bool]]:
     """Each frame, and whether it is the last; an empty one where there is none."""
-    before = next(frames, None)
+    nothing = pd.DataFrame(columns=list(mirror_records.RECORD_COLUMNS))
+    before = next(frames, nothing)
     for frame in frames:
         yield before, False
         before = frame
-    yield pd.DataFrame(columns=mirror_records.RECORD_COLUMNS) if before is None else before, True
+    yield before, True

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from pipelines import judging, matching, preflight, resolving, stray_jobs, summaries
+from pipelines import judging, matching, mirroring, preflight, resolving, stray_jobs, summaries
 from pipelines.delivery import Carrier
 from pipelines.errors import DeadlineReached, LedgerDisagrees, Passing, SyncError
 from pipelines.judging import Request
@@ -109,7 +109,7 @@ def _matcher(run: Run) -> matching.Matcher:
         person_id_field=ground.person_id_field,
         way=settings.matching.way,
         refresh_minutes=settings.matching.refresh_minutes,
-        habits=matching.Habits(poll_seconds=settings.run.poll_seconds),
+        habits=mirroring.Habits(poll_seconds=settings.run.poll_seconds),
     )
 
 

@@ -20,7 +20,7 @@ from simple_salesforce.format import format_soql
 
 from pipelines.salesforce import query_jobs
 from pipelines.salesforce.session import Org
-from pipelines.salesforce.soql import STR, as_frame, checked, query
+from pipelines.salesforce.soql import STR, as_frame, checked, query, select
 
 SOBJECTS: Final = ("Lead", "Contact")
 RECORD_COLUMNS: Final = (
@@ -36,8 +36,7 @@ RECORD_COLUMNS: Final = (
 )
 # A page of 200,000 rows is some 35 MB of CSV; five calls a million.
 PAGE_ROWS: Final = 200_000
-# Up to here pages of 2,000 cost no more calls than a job (asked for, awaited, read) and no wait.
-MOST_BY_PAGES: Final = 6_000
+_DELETED: Final = "IsDeleted = true"
 
 
 class Made(NamedTuple):
@@ -61,8 +60,7 @@ class Wanted:
         fields = [*self.fields, *more]
         if self.changed_since is not None:
             return _written(fields, self.sobject, "SystemModstamp >= {}", self.changed_since)
-        text = f"SELECT {', '.join(fields)} FROM {self.sobject}"
-        return f"{text} WHERE IsDeleted = true" if self.only_deleted else text
+        return select(fields, self.sobject, _DELETED if self.only_deleted else "")
 
     @property
     def fields(self) -> list[str]:
@@ -77,16 +75,14 @@ class Wanted:
 def count_changed(org: Org, sobject: str, since: datetime | None) -> int:
     """How many records have changed since then (naive UTC), deleted ones too; None: how many there
     are. One call."""
-    text = f"SELECT COUNT() FROM {checked(sobject)}"
-    if since is not None:
-        text = _written(["COUNT()"], sobject, "SystemModstamp >= {}", since)
-    return int(org.get_json("queryAll", {"q": text})["totalSize"])
+    if since is None:
+        return _count(org, select(["COUNT()"], checked(sobject)))
+    return _count(org, _written(["COUNT()"], sobject, "SystemModstamp >= {}", since))
 
 
 def count_deleted(org: Org, sobject: str) -> int:
     """How many records lie in the recycle bin. One call."""
-    text = f"SELECT COUNT() FROM {checked(sobject)} WHERE IsDeleted = true"
-    return int(org.get_json("queryAll", {"q": text})["totalSize"])
+    return _count(org, select(["COUNT()"], checked(sobject), _DELETED))
 
 
 def count_made(org: Org, sobject: str, until: datetime) -> Made:
@@ -171,5 +167,8 @@ def _instants(texts: pd.Series) -> pd.Series:
 
 def _written(fields: Sequence[str], sobject: str, condition: str, instant: datetime) -> str:
     # format_soql takes naive for local.
-    where = format_soql(condition, instant.replace(tzinfo=UTC))
-    return f"SELECT {', '.join(fields)} FROM {checked(sobject)} WHERE {where}"
+    return select(fields, checked(sobject), format_soql(condition, instant.replace(tzinfo=UTC)))
+
+
+def _count(org: Org, text: str) -> int:
+    return int(org.get_json("queryAll", {"q": text})["totalSize"])

@@ -50,7 +50,7 @@ class Fill:
     """A reading. `until`: sobject → the SystemModstamp up to which it is complete (naive UTC by the
     org's clock), empty before it is whole; `looked_at`: by the warehouse's clock."""
 
-    fill_id: int
+    fill_number: int
     is_whole: bool
     until: Mapping[str, datetime]
     record_count: int
@@ -91,7 +91,7 @@ def hold_fill(
         until = now + timedelta(seconds=hold_seconds)
         if found is None:
             return _begin(warehouse, connection, run_id, org_id, person_id_field, now, until)
-        hold = {"fill_id": found.fill_id, "run_id": run_id, "held_until": until}
+        hold = {"fill_number": found.fill_number, "run_id": run_id, "held_until": until}
         warehouse.run(connection, "take_fill", **hold)
         return found
 
@@ -105,7 +105,7 @@ def keep_fill(warehouse: Warehouse, run_id: str, fill: Fill, *, hold_seconds: fl
 def release_fill(warehouse: Warehouse, run_id: str, fill: Fill) -> None:
     """Let go of a reading, whatever state it is in. May be repeated."""
     with warehouse.transaction() as connection:
-        warehouse.run(connection, "release_fill", fill_id=fill.fill_id, run_id=run_id)
+        warehouse.run(connection, "release_fill", fill_number=fill.fill_number, run_id=run_id)
 
 
 def next_position(warehouse: Warehouse) -> int:
@@ -162,7 +162,7 @@ def replace_records(
         if len(records):
             warehouse.run(connection, "make_fresh_records")
             warehouse.insert_frame(connection, "fresh_records", records[["record_id"]])
-            warehouse.run(connection, "drop_outdated_records", fill_id=fill.fill_id)
+            warehouse.run(connection, "drop_outdated_records", fill_number=fill.fill_number)
             warehouse.run(connection, "drop_fresh_records")
         last = _append(warehouse, connection, fill, records, position)
         _index(warehouse, connection, fill, position, last - 1)
@@ -170,7 +170,7 @@ def replace_records(
             warehouse.run(
                 connection,
                 "drop_vanished_records",
-                fill_id=fill.fill_id,
+                fill_number=fill.fill_number,
                 sobject=ending.sobject,
                 first_position=ending.first_position,
                 is_of_deleted=ending.created_from is None,
@@ -199,14 +199,14 @@ def finish_fill(
         finished = warehouse.run(
             connection,
             "finish_fill",
-            fill_id=fill.fill_id,
+            fill_number=fill.fill_number,
             run_id=run_id,
             lead_until=until["Lead"],
             contact_until=until["Contact"],
             now=warehouse.now(connection),
         )
         _require_held(finished.rowcount)
-        forgotten = warehouse.run(connection, "forget_other_fills", fill_id=fill.fill_id).rowcount
+        forgotten = warehouse.run(connection, "forget_other_fills", fill_number=fill.fill_number).rowcount
         if not fill.is_whole:
             for table in ("known_records", "known_record_keys"):
                 warehouse.dialect.gather_statistics(connection, table)
@@ -214,15 +214,13 @@ def finish_fill(
         _clear(warehouse)
 
 
-def count_made(
-    warehouse: Warehouse, fill: Fill, sobject: str, until: datetime
-) -> tuple[int, int]:
+def count_made(warehouse: Warehouse, fill: Fill, sobject: str, until: datetime) -> tuple[int, int]:
     """How many records of a kind made until then the reading holds: living, deleted."""
     with warehouse.reading() as connection:
         found = warehouse.run(
             connection,
             "count_known_records",
-            fill_id=fill.fill_id,
+            fill_number=fill.fill_number,
             sobject=sobject,
             created_until=until,
         )
@@ -240,13 +238,13 @@ def find_records(
     """
     with warehouse.reading() as connection:
         if not any(
-            one["fill_id"] == fill.fill_id and one["is_whole"]
+            one["fill_number"] == fill.fill_number and one["is_whole"]
             for one in _fills(warehouse, connection)
         ):
             return None
         warehouse.run(connection, "make_match_keys")
         warehouse.insert_frame(connection, "match_keys", _match_keys(email_keys, person_ids))
-        return warehouse.read_frame(connection, "find_known_records", fill_id=fill.fill_id)
+        return warehouse.read_frame(connection, "find_known_records", fill_number=fill.fill_number)
 
 
 def _match_keys(email_keys: pd.Series[str], person_ids: pd.Series[str]) -> pd.DataFrame:
@@ -274,7 +272,7 @@ def _begin(
     warehouse.run(
         connection,
         "begin_fill",
-        fill_id=fill.fill_id,
+        fill_number=fill.fill_number,
         org_id=org_id,
         person_id_field=person_id_field,
         run_id=run_id,
@@ -290,13 +288,11 @@ def _fills(warehouse: Warehouse, connection: Connection) -> list[Mapping[str, An
     return [dict(row) for row in found]
 
 
-def _newest_whole(
-    fills: list[Mapping[str, Any]], org_id: str, person_id_field: str
-) -> Fill | None:
+def _newest_whole(fills: list[Mapping[str, Any]], org_id: str, person_id_field: str) -> Fill | None:
     for one in fills:
         if one["is_whole"] and (one["org_id"], one["person_id_field"]) == (org_id, person_id_field):
             until = {"Lead": one["lead_until"], "Contact": one["contact_until"]}
-            return Fill(one["fill_id"], True, until, one["record_count"], one["looked_at"])
+            return Fill(one["fill_number"], True, until, one["record_count"], one["looked_at"])
     return None
 
 
@@ -305,7 +301,7 @@ def _keep(
 ) -> None:
     until = warehouse.now(connection) + timedelta(seconds=hold_seconds)
     kept = warehouse.run(
-        connection, "keep_fill", fill_id=fill.fill_id, run_id=run_id, held_until=until
+        connection, "keep_fill", fill_number=fill.fill_number, run_id=run_id, held_until=until
     )
     _require_held(kept.rowcount)
 
@@ -326,7 +322,7 @@ def _append(
         some = records[start : start + _ROWS_AT_ONCE][list(RECORD_COLUMNS)]
         rows = some.assign(
             position=np.arange(position + start, position + start + len(some)),
-            fill_id=np.full(len(some), fill.fill_id),
+            fill_number=np.full(len(some), fill.fill_number),
             email_number=_numbers(some["email_key"]),
             person_number=_person_numbers(some["person_id"]),
         )
@@ -334,15 +330,13 @@ def _append(
     return position + len(records)
 
 
-def _index(
-    warehouse: Warehouse, connection: Connection, fill: Fill, first: int, last: int
-) -> None:
+def _index(warehouse: Warehouse, connection: Connection, fill: Fill, first: int, last: int) -> None:
     places = {"first_position": first, "last_position": last}
-    warehouse.run(connection, "index_known_records", fill_id=fill.fill_id, **places)
+    warehouse.run(connection, "index_known_records", fill_number=fill.fill_number, **places)
 
 
 def _clear(warehouse: Warehouse) -> None:
-    """Clear away the records of readings that are gone, some at a time: others wait for the lock."""
+    """Clear away what readings that are gone have left, some at a time: others want the lock."""
     for query in ("forget_known_records", "forget_known_record_keys"):
         count = _CLEARED_AT_ONCE
         while count == _CLEARED_AT_ONCE:
@@ -373,4 +367,4 @@ def _numbers(hashes: pd.Series[str]) -> pd.Series[int]:
         for place in range(_DIGITS):
             digit = digits[:, place].astype("int64")
             numbers = (numbers << 4) | np.where(digit > ord("9"), digit - ord("a") + 10, digit - 48)
-    return pd.Series(numbers, index=there.index).reindex(hashes.index).astype("Int64")
+    return pd.Series(numbers, index=there.index, dtype="Int64").reindex(hashes.index)

@@ -3,7 +3,7 @@
 
 -- One row a reading of the whole org; the newest whole one is what persons are matched against.
 create table known_record_fills (
-    fill_id integer not null primary key, -- drawn at random when the reading began
+    fill_number integer not null primary key, -- drawn at random when the reading began
     org_id text not null, -- the org that was read
     person_id_field text not null, -- the Lead field read as person id; empty for none
     is_whole boolean not null, -- whether all of it has arrived; until then nobody may match against it
@@ -19,7 +19,7 @@ create table known_record_fills (
 -- One row a lead or contact and reading, deleted ones too.
 create table known_records (
     position integer not null primary key, -- in the order of arrival, over all readings
-    fill_id integer not null, -- the reading it belongs to; one of a reading that is gone is refuse
+    fill_number integer not null, -- the reading it belongs to; one of a reading that is gone is refuse
     record_id text not null, -- Salesforce's id
     sobject text not null, -- Lead or Contact
     email_key text, -- sha256 of its e-mail, lower-cased and trimmed; null without e-mail
@@ -36,10 +36,10 @@ create table known_records (
 -- One row a key of a known record: by e-mail, and of leads by person id. Kept beside the records and written in its own
 -- order, because an index kept up row by row takes longer than all the rest of a reading.
 create table known_record_keys (
-    fill_id integer not null, -- the reading the record belongs to
+    fill_number integer not null, -- the reading the record belongs to
     key_number bigint not null, -- email_number or person_number of the record; whether they are equal the record decides
     position integer not null, -- which record
-    primary key (fill_id, key_number, position)
+    primary key (fill_number, key_number, position)
 );
 
 alter table sync_runs add column matching_call_count integer not null default 0; -- requests sent to look up known records

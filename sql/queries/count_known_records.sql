@@ -4,7 +4,7 @@ select
     count(*) as record_count
 from known_records
 where
-    fill_id = :fill_id
+    fill_number = :fill_number
     and sobject = :sobject
     and created_at <= :created_until
 group by is_deleted

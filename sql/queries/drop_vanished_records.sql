@@ -1,8 +1,8 @@
--- Drops the records of one kind that a second reading should have told again and did not: they were there before it
--- began, and are no more. Asked for again were those made since then, or the deleted ones.
+-- Drops the records of one kind that a second reading should have told again and did not: they are no more.
+-- Asked for again were those made since then, or the deleted ones.
 delete from known_records
 where
-    fill_id = :fill_id
+    fill_number = :fill_number
     and sobject = :sobject
     and position < :first_position
     and (

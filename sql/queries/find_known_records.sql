@@ -15,12 +15,12 @@ from match_keys
 inner join known_record_keys
     on
         match_keys.key_number = known_record_keys.key_number
-        and known_record_keys.fill_id = :fill_id
+        and known_record_keys.fill_number = :fill_number
 
 inner join known_records
     on
         known_record_keys.position = known_records.position
-        and known_record_keys.fill_id = known_records.fill_id
+        and known_record_keys.fill_number = known_records.fill_number
 
 where
     match_keys.email_key = known_records.email_key

@@ -7,11 +7,11 @@ set
     record_count = (
         select count(*)
         from known_records
-        where known_records.fill_id = :fill_id
+        where known_records.fill_number = :fill_number
     ),
     holder_run_id = null,
     held_until = null,
     looked_at = :now
 where
-    fill_id = :fill_id
+    fill_number = :fill_number
     and holder_run_id = :run_id

@@ -3,11 +3,12 @@ delete from known_records
 where position in (
     select refuse.position
     from known_records as refuse
-    where not exists (
-        select 1
-        from known_record_fills
-        where known_record_fills.fill_id = refuse.fill_id
-    )
+    where
+        not exists (
+            select 1
+            from known_record_fills
+            where known_record_fills.fill_number = refuse.fill_number
+        )
     order by refuse.position
     limit :most
 )

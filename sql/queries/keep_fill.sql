@@ -2,5 +2,5 @@
 update known_record_fills
 set held_until = :held_until
 where
-    fill_id = :fill_id
+    fill_number = :fill_number
     and holder_run_id = :run_id

@@ -1,6 +1,6 @@
 -- The readings of the org there are, and whether a run that is still under way holds each.
 select
-    known_record_fills.fill_id,
+    known_record_fills.fill_number,
     known_record_fills.org_id,
     known_record_fills.person_id_field,
     known_record_fills.is_whole,
@@ -15,4 +15,4 @@ from known_record_fills
 
 left join sync_runs on known_record_fills.holder_run_id = sync_runs.run_id
 
-order by known_record_fills.begun_at desc, known_record_fills.fill_id
+order by known_record_fills.begun_at desc, known_record_fills.fill_number

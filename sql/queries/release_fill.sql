@@ -4,5 +4,5 @@ set
     holder_run_id = null,
     held_until = null
 where
-    fill_id = :fill_id
+    fill_number = :fill_number
     and holder_run_id = :run_id

@@ -3,4 +3,4 @@ update known_record_fills
 set
     holder_run_id = :run_id,
     held_until = :held_until
-where fill_id = :fill_id
+where fill_number = :fill_number
