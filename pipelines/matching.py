@@ -45,10 +45,8 @@ KNOWN_COLUMNS = [
 
 @dataclass
 class Told:
-    """What looking up has come to: `way` is soql or bulk_query, or mixed where the mirror failed in
-    the middle of a run."""
+    """What looking up has cost and is not noted yet."""
 
-    way: str = "soql"
     call_count: int = 0
     record_count: int = 0
     seconds: float = 0.0
@@ -73,19 +71,28 @@ class Matcher:
         self._wanted_way, self._refresh_seconds = way, 60 * refresh_minutes
         self._mirror = Mirror(warehouse, org, run_id, person_id_field, habits)
         self._way: Way = "soql"
+        self._is_chosen = False
         self._fresh_until = 0.0
-        self._has_served = False
         self._lock = threading.Lock()
-        self.told = Told()
+        self._told = Told()
 
     def choose(self, person_count: int) -> Way:
-        """Decide for the run, which has so many persons to look up; by lists until it is called."""
+        """Decide for the run, which has so many persons to look up; by lists until it is called.
+
+        A mirror is brought up to date at once: what was there when the run began is seen.
+        """
         with self._counting():
             self._way = self._cheaper_way(person_count)
             if self._way == "bulk_query":
-                self._mind(self._freshen)
-            self.told.way = self._way
+                self._mind(lambda: self._freshen(0.0))
+        self._is_chosen = True
+        self.note()
         return self._way
+
+    def follow(self) -> None:
+        """Go the way that the run has chosen, as one of its workers in another process."""
+        way = runs.matching_way(self._warehouse, self._run_id)
+        self._way, self._is_chosen = "soql" if way == "soql" else "bulk_query", True
 
     def find_known(
         self, *, emails: pd.Series, email_keys: pd.Series, person_ids: pd.Series
@@ -102,16 +109,19 @@ class Matcher:
             return self._by_lists(emails, person_ids) if found is None else found
 
     def note(self) -> None:
-        """Write down in the run's record how it has looked up so far, and what that took."""
-        told = self.told
-        runs.note_matching(
-            self._warehouse,
-            self._run_id,
-            told.way,
-            call_count=told.call_count,
-            record_count=told.record_count,
-            seconds=round(told.seconds),
-        )
+        """Write down in the run's record how it looks up, and what that has cost since the last
+        note."""
+        with self._lock:
+            told, self._told = self._told, Told()
+        if self._is_chosen:
+            runs.note_matching(
+                self._warehouse,
+                self._run_id,
+                self._way,
+                call_count=told.call_count,
+                record_count=told.record_count,
+                seconds=round(told.seconds),
+            )
 
     def _cheaper_way(self, person_count: int) -> Way:
         if self._wanted_way != "auto" or not person_count:
@@ -138,7 +148,6 @@ class Matcher:
                 raise
             log.warning("known records are looked up by lists from now on: %s", error)
             self._way = "soql"
-            self.told.way = "mixed" if self._has_served else "soql"
             return None
 
     def _by_lists(self, emails: pd.Series, person_ids: pd.Series) -> pd.DataFrame:
@@ -149,7 +158,7 @@ class Matcher:
             person_id_field=self._field,
         )
         with self._lock:
-            self.told.record_count += len(found)
+            self._told.record_count += len(found)
         return found
 
     def _by_mirror(
@@ -160,18 +169,17 @@ class Matcher:
         while found is None:
             with self._lock:
                 if time.monotonic() > self._fresh_until:
-                    self._freshen()
+                    self._freshen(self._refresh_seconds)
             found = self._mirror.find(email_keys, ids)
             if found is None:  # another run has read everything anew
                 self._fresh_until = 0.0
-        self._has_served = True
         return _as_known(found, emails, email_keys)
 
-    def _freshen(self) -> Literal[True]:
+    def _freshen(self, most_seconds: float) -> Literal[True]:
         before = self._mirror.record_count
-        self._mirror.freshen()
-        self._fresh_until = time.monotonic() + self._refresh_seconds
-        self.told.record_count += self._mirror.record_count - before
+        age = self._mirror.freshen(most_seconds)
+        self._fresh_until = time.monotonic() + self._refresh_seconds - age
+        self._told.record_count += self._mirror.record_count - before
         return True
 
     @contextmanager
@@ -181,8 +189,8 @@ class Matcher:
             yield
         finally:
             with self._lock:
-                self.told.call_count += self._org.own_call_count - calls
-                self.told.seconds += time.monotonic() - begun
+                self._told.call_count += self._org.own_call_count - calls
+                self._told.seconds += time.monotonic() - begun
 
 
 def _as_known(found: pd.DataFrame, emails: pd.Series, email_keys: pd.Series) -> pd.DataFrame:

@@ -85,20 +85,26 @@ class Mirror:
         self._counted = dict(zip(SOBJECTS, counts, strict=True)) if fill else {}
         return Standing(fill is not None, counts)
 
-    def freshen(self) -> None:
-        """Bring the mirror up to date, filling it where there is none.
+    def freshen(self, most_seconds: float = 0.0) -> float:
+        """Bring the mirror up to date if it is older than that, filling it where there is none;
+        answers how old it is.
 
         When another run is at it, its work is waited for and taken. Raises OrgBusy when that takes
         too long, and what reading the org raises; what was there before is there still.
         """
-        with self._warehouse.reading() as connection:
-            begun_at = self._warehouse.now(connection)
+        since = self._now() - timedelta(seconds=most_seconds)
         deadline = time.monotonic() + self._habits.wait_seconds
-        while (found := self._try(begun_at)) is None:
+        while (found := self._try(since)) is None:
             if time.monotonic() > deadline:
                 raise OrgBusy("another run has been reading what Salesforce has for too long")
             time.sleep(self._habits.poll_seconds)
         self._fill = found
+        looked_at = found.looked_at or since
+        return max(0.0, (self._now() - looked_at).total_seconds())
+
+    def _now(self) -> datetime:
+        with self._warehouse.reading() as connection:
+            return self._warehouse.now(connection)
 
     def find(self, email_keys: pd.Series, person_ids: pd.Series) -> pd.DataFrame | None:
         """The records with one of these keys, as `known_records.find_records`; None when `freshen`
@@ -107,10 +113,10 @@ class Mirror:
             return None
         return mirror_records.find_records(self._warehouse, self._fill, email_keys, person_ids)
 
-    def _try(self, begun_at: datetime) -> Fill | None:
+    def _try(self, since: datetime) -> Fill | None:
         """The mirror up to date; None while another run is at it."""
         fill = mirror_records.whole_fill(self._warehouse, self._org.org_id, self._field)
-        if fill and fill.looked_at and fill.looked_at >= begun_at:
+        if fill and fill.looked_at and fill.looked_at >= since:
             return fill
         try:
             held = self._hold()
@@ -143,7 +149,6 @@ class Mirror:
                 for records in self._pages(fill, one, job):
                     position = mirror_records.add_records(
                         self._warehouse,
-                        self._run_id,
                         fill,
                         records,
                         position,
@@ -151,14 +156,13 @@ class Mirror:
                     )
             mirror_records.index_records(
                 self._warehouse,
-                self._run_id,
                 fill,
                 first,
                 position - 1,
                 hold_seconds=HOLD_SECONDS,
             )
             until = {one.sobject: job.created_at for one, job in zip(wanted, jobs, strict=True)}
-            mirror_records.finish_fill(self._warehouse, self._run_id, fill, until)
+            mirror_records.finish_fill(self._warehouse, fill, until)
         log.info("%d leads and contacts are known", position - first)
         return replace(fill, is_whole=True, until=until, record_count=position - first)
 
@@ -173,10 +177,11 @@ class Mirror:
                     until[kind] = self._read_changed(fill, kind, until[kind])
                 missed, before = self._missed(fill, until), missed
                 if not missed:
-                    mirror_records.finish_fill(self._warehouse, self._run_id, fill, until)
+                    mirror_records.finish_fill(self._warehouse, fill, until)
                     return replace(fill, until=until)
                 if missed == before:
                     break
+            mirror_records.release_fill(self._warehouse, fill)
         log.warning("leads or contacts have vanished without a trace: reading all of them again")
         held = self._hold(anew=True)
         return self._read_whole(held) if held else None
@@ -206,7 +211,6 @@ class Mirror:
         for records, is_last in _with_last(frames):
             position = mirror_records.replace_records(
                 self._warehouse,
-                self._run_id,
                 fill,
                 records,
                 position,
@@ -241,7 +245,7 @@ class Mirror:
         self, fill: Fill, wanted: Wanted, job: query_jobs.QueryJob
     ) -> Iterator[pd.DataFrame]:
         def renew() -> None:
-            mirror_records.keep_fill(self._warehouse, self._run_id, fill, hold_seconds=HOLD_SECONDS)
+            mirror_records.keep_fill(self._warehouse, fill, hold_seconds=HOLD_SECONDS)
 
         for records in org_records.read_by_job(
             self._org,
@@ -267,7 +271,7 @@ class Mirror:
             yield
         except BaseException:
             with suppress(SyncError):
-                mirror_records.release_fill(self._warehouse, self._run_id, fill)
+                mirror_records.release_fill(self._warehouse, fill)
             raise
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -48,13 +49,15 @@ _LAST_POSITION: Final = 1_000_000_000
 @dataclass(frozen=True)
 class Fill:
     """A reading. `until`: sobject → the SystemModstamp up to which it is complete (naive UTC by the
-    org's clock), empty before it is whole; `looked_at`: by the warehouse's clock."""
+    org's clock), empty before it is whole; `looked_at`: by the warehouse's clock. `holder_id`: of
+    `hold_fill`, proof to those who write."""
 
     fill_number: int
     is_whole: bool
     until: Mapping[str, datetime]
     record_count: int
     looked_at: datetime | None
+    holder_id: str = ""
 
 
 def whole_fill(warehouse: Warehouse, org_id: str, person_id_field: str) -> Fill | None:
@@ -74,38 +77,43 @@ def hold_fill(
 ) -> Fill | None:
     """Take the newest whole reading to write on it; where there is none, or `anew`, begin another.
 
-    None while another run that is under way holds one. Half readings that nobody holds any more
-    are forgotten. May be repeated.
+    None while somebody holds one for a run that is under way. Half readings that nobody holds any
+    more are forgotten. May be repeated once it has been released.
     """
     with warehouse.transaction() as connection:
         # Two at once would both find that nobody holds any.
         warehouse.dialect.lock_for_migration(connection)
         fills = _fills(warehouse, connection)
-        if any(one["is_held"] and one["holder_run_id"] != run_id for one in fills):
+        if any(one["is_held"] for one in fills):
             return None
         # Waits for whoever has lost its hold in the middle of a transaction.
         warehouse.run(connection, "forget_half_fills")
         warehouse.run(connection, "disown_fills")
         found = None if anew else _newest_whole(fills, org_id, person_id_field)
         now = warehouse.now(connection)
-        until = now + timedelta(seconds=hold_seconds)
+        hold: dict[str, Any] = {"run_id": run_id, "holder_id": uuid.uuid4().hex}
+        hold["held_until"] = now + timedelta(seconds=hold_seconds)
         if found is None:
-            return _begin(warehouse, connection, run_id, org_id, person_id_field, now, until)
-        hold = {"fill_number": found.fill_number, "run_id": run_id, "held_until": until}
-        warehouse.run(connection, "take_fill", **hold)
-        return found
+            found = Fill(1 + secrets.randbelow(2**31 - 2), False, {}, 0, None)
+            of_org = {"org_id": org_id, "person_id_field": person_id_field, "now": now}
+            warehouse.run(connection, "begin_fill", fill_number=found.fill_number, **of_org, **hold)
+        else:
+            warehouse.run(connection, "take_fill", fill_number=found.fill_number, **hold)
+        return replace(found, holder_id=hold["holder_id"])
 
 
-def keep_fill(warehouse: Warehouse, run_id: str, fill: Fill, *, hold_seconds: float) -> None:
+def keep_fill(warehouse: Warehouse, fill: Fill, *, hold_seconds: float) -> None:
     """Renew the hold. Raises FencedOff when another run has taken it."""
     with warehouse.transaction() as connection:
-        _keep(warehouse, connection, run_id, fill, hold_seconds)
+        _keep(warehouse, connection, fill, hold_seconds)
 
 
-def release_fill(warehouse: Warehouse, run_id: str, fill: Fill) -> None:
+def release_fill(warehouse: Warehouse, fill: Fill) -> None:
     """Let go of a reading, whatever state it is in. May be repeated."""
     with warehouse.transaction() as connection:
-        warehouse.run(connection, "release_fill", fill_number=fill.fill_number, run_id=run_id)
+        warehouse.run(
+            connection, "release_fill", fill_number=fill.fill_number, holder_id=fill.holder_id
+        )
 
 
 def next_position(warehouse: Warehouse) -> int:
@@ -117,7 +125,6 @@ def next_position(warehouse: Warehouse) -> int:
 
 def add_records(
     warehouse: Warehouse,
-    run_id: str,
     fill: Fill,
     records: pd.DataFrame,
     position: int,
@@ -129,7 +136,7 @@ def add_records(
     Raises FencedOff, with nothing written, when another run holds the reading. Not repeatable.
     """
     with warehouse.transaction() as connection:
-        _keep(warehouse, connection, run_id, fill, hold_seconds)
+        _keep(warehouse, connection, fill, hold_seconds)
         return _append(warehouse, connection, fill, records, position)
 
 
@@ -145,7 +152,6 @@ class Again:
 
 def replace_records(
     warehouse: Warehouse,
-    run_id: str,
     fill: Fill,
     records: pd.DataFrame,
     position: int,
@@ -158,7 +164,7 @@ def replace_records(
     With `ending` they are the last ones of a second reading. Raises FencedOff as `add_records`.
     """
     with warehouse.transaction() as connection:
-        _keep(warehouse, connection, run_id, fill, hold_seconds)
+        _keep(warehouse, connection, fill, hold_seconds)
         if len(records):
             warehouse.run(connection, "make_fresh_records")
             warehouse.insert_frame(connection, "fresh_records", records[["record_id"]])
@@ -180,19 +186,17 @@ def replace_records(
 
 
 def index_records(
-    warehouse: Warehouse, run_id: str, fill: Fill, first: int, last: int, *, hold_seconds: float
+    warehouse: Warehouse, fill: Fill, first: int, last: int, *, hold_seconds: float
 ) -> None:
     """Make the records at positions first..last findable by their keys. Raises FencedOff."""
     for start in range(first, last + 1, _INDEXED_AT_ONCE):
         with warehouse.transaction() as connection:
-            _keep(warehouse, connection, run_id, fill, hold_seconds)
+            _keep(warehouse, connection, fill, hold_seconds)
             end = min(start + _INDEXED_AT_ONCE - 1, last)
             _index(warehouse, connection, fill, start, end)
 
 
-def finish_fill(
-    warehouse: Warehouse, run_id: str, fill: Fill, until: Mapping[str, datetime]
-) -> None:
+def finish_fill(warehouse: Warehouse, fill: Fill, until: Mapping[str, datetime]) -> None:
     """Say that the reading is whole, up to these SystemModstamps, and let go of it. Every other
     reading is forgotten, and its records cleared away. Raises FencedOff."""
     with warehouse.transaction() as connection:
@@ -200,13 +204,15 @@ def finish_fill(
             connection,
             "finish_fill",
             fill_number=fill.fill_number,
-            run_id=run_id,
+            holder_id=fill.holder_id,
             lead_until=until["Lead"],
             contact_until=until["Contact"],
             now=warehouse.now(connection),
         )
         _require_held(finished.rowcount)
-        forgotten = warehouse.run(connection, "forget_other_fills", fill_number=fill.fill_number).rowcount
+        forgotten = warehouse.run(
+            connection, "forget_other_fills", fill_number=fill.fill_number
+        ).rowcount
         if not fill.is_whole:
             for table in ("known_records", "known_record_keys"):
                 warehouse.dialect.gather_statistics(connection, table)
@@ -259,29 +265,6 @@ def _match_keys(email_keys: pd.Series[str], person_ids: pd.Series[str]) -> pd.Da
     return found.astype({"email_key": "str", "person_id": "str"})
 
 
-def _begin(
-    warehouse: Warehouse,
-    connection: Connection,
-    run_id: str,
-    org_id: str,
-    person_id_field: str,
-    now: datetime,
-    held_until: datetime,
-) -> Fill:
-    fill = Fill(1 + secrets.randbelow(2**31 - 2), False, {}, 0, None)
-    warehouse.run(
-        connection,
-        "begin_fill",
-        fill_number=fill.fill_number,
-        org_id=org_id,
-        person_id_field=person_id_field,
-        run_id=run_id,
-        held_until=held_until,
-        now=now,
-    )
-    return fill
-
-
 def _fills(warehouse: Warehouse, connection: Connection) -> list[Mapping[str, Any]]:
     now = warehouse.now(connection)
     found = warehouse.run(connection, "known_record_fills", now=now).mappings()
@@ -296,12 +279,14 @@ def _newest_whole(fills: list[Mapping[str, Any]], org_id: str, person_id_field: 
     return None
 
 
-def _keep(
-    warehouse: Warehouse, connection: Connection, run_id: str, fill: Fill, hold_seconds: float
-) -> None:
+def _keep(warehouse: Warehouse, connection: Connection, fill: Fill, hold_seconds: float) -> None:
     until = warehouse.now(connection) + timedelta(seconds=hold_seconds)
     kept = warehouse.run(
-        connection, "keep_fill", fill_number=fill.fill_number, run_id=run_id, held_until=until
+        connection,
+        "keep_fill",
+        fill_number=fill.fill_number,
+        holder_id=fill.holder_id,
+        held_until=until,
     )
     _require_held(kept.rowcount)
 

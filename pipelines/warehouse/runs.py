@@ -113,8 +113,8 @@ def note_matching(
     record_count: int = 0,
     seconds: int = 0,
 ) -> None:
-    """Note how the run looks up what Salesforce already has (soql, bulk_query or mixed), and what
-    that has cost so far. May be repeated."""
+    """Note how the run looks up what Salesforce already has (soql or bulk_query), and what that has
+    cost since the last note. Two ways in one run are noted as mixed."""
     with warehouse.transaction() as connection:
         warehouse.run(
             connection,
@@ -125,6 +125,13 @@ def note_matching(
             matching_record_count=record_count,
             matching_seconds=seconds,
         )
+
+
+def matching_way(warehouse: Warehouse, run_id: str) -> str | None:
+    """How the run looks up what Salesforce already has; None before it was noted."""
+    with warehouse.reading() as connection:
+        way: str | None = warehouse.run(connection, "matching_way", run_id=run_id).scalar()
+    return way
 
 
 def run_counts(warehouse: Warehouse, run_id: str) -> RunCounts:

@@ -10,7 +10,8 @@ create table known_record_fills (
     lead_until timestamp, -- UTC by the org's clock; the SystemModstamp up to which leads were read; null until whole
     contact_until timestamp, -- UTC by the org's clock; the same of contacts
     record_count integer not null, -- records it holds, deleted ones too
-    holder_run_id text, -- the run that is writing it; null for nobody
+    holder_id text, -- whoever is writing it, drawn anew each time; null for nobody
+    holder_run_id text, -- the run for which; several workers may share it
     held_until timestamp, -- UTC; afterwards another run may write it
     begun_at timestamp not null, -- UTC
     looked_at timestamp -- UTC; when the org was last asked what has changed
@@ -44,4 +45,4 @@ create table known_record_keys (
 
 alter table sync_runs add column matching_call_count integer not null default 0; -- requests sent to look up known records
 alter table sync_runs add column matching_record_count integer not null default 0; -- known records that Salesforce told for it
-alter table sync_runs add column matching_seconds integer not null default 0; -- time it took, the answers' included
+alter table sync_runs add column matching_seconds integer not null default 0; -- time that took, of all workers together

@@ -9,9 +9,10 @@ set
         from known_records
         where known_records.fill_number = :fill_number
     ),
+    holder_id = null,
     holder_run_id = null,
     held_until = null,
     looked_at = :now
 where
     fill_number = :fill_number
-    and holder_run_id = :run_id
+    and holder_id = :holder_id

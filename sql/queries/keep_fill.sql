@@ -3,4 +3,4 @@ update known_record_fills
 set held_until = :held_until
 where
     fill_number = :fill_number
-    and holder_run_id = :run_id
+    and holder_id = :holder_id

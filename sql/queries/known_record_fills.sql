@@ -7,7 +7,6 @@ select
     known_record_fills.lead_until,
     known_record_fills.contact_until,
     known_record_fills.record_count,
-    known_record_fills.holder_run_id,
     known_record_fills.looked_at,
     coalesce(known_record_fills.held_until > :now and sync_runs.run_state = 'running', false) as is_held
 
