@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipelines.preflight import Ground
 from pipelines.rules import duplicates, leads, owners, persons
-from pipelines.salesforce import bulk, lookups
+from pipelines.salesforce import bulk
 from pipelines.salesforce.collections import MAX_RECORDS
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.judgements import CLAIM_COLUMNS, OUTCOME_COLUMNS, PLANNED_COLUMNS
@@ -200,12 +200,9 @@ def _assign_owners(ground: Ground, accepted: pd.DataFrame) -> owners.Assigned:
 
 
 def _look_up(ground: Ground, fresh: pd.DataFrame, email: str) -> pd.DataFrame:
-    emails = duplicates.match_key(fresh[email]).dropna() if email else pd.Series([], dtype="str")
-    return lookups.find_known(
-        ground.org,
-        emails=list(emails),
-        person_ids=list(fresh["person_id"]) if ground.person_id_field else [],
-        person_id_field=ground.person_id_field,
+    emails = duplicates.match_key(fresh[email]) if email else fresh["email_key"]
+    return ground.matcher.find_known(
+        emails=emails, email_keys=fresh["email_key"], person_ids=fresh["person_id"]
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pipelines import stray_jobs
 from pipelines.errors import OrgRefused, SettingsWrong, SyncError
+from pipelines.matching import Matcher
 from pipelines.rules import duplicates, owners
 from pipelines.rules.persons import LeadField
 from pipelines.salesforce import lookups
@@ -77,13 +78,15 @@ class Ground:
     default_lead_owner_id: str | None
     described: dict[str, lookups.DescribedField]
     person_id_field: str  # the unique external id on Lead, or "" for an org without one
+    matcher: Matcher  # how known records are looked up; runs alone have one
     stray_jobs: stray_jobs.StrayJobs  # of our login, and unknown to the ledger
     adopts_jobs: bool  # whether a human has said that stray jobs be taken as known
 
     @property
     def matching(self) -> duplicates.MatchingOptions:
         """The options of the decision table."""
-        return duplicates.MatchingOptions(**self.settings.matching.model_dump())
+        how = {"way", "refresh_minutes"}
+        return duplicates.MatchingOptions(**self.settings.matching.model_dump(exclude=how))
 
 
 Probe = Callable[[Ground], str]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from pipelines import judging, preflight, resolving, stray_jobs, summaries
+from pipelines import judging, matching, mirroring, preflight, resolving, stray_jobs, summaries
 from pipelines.delivery import Carrier
 from pipelines.errors import DeadlineReached, LedgerDisagrees, Passing, SyncError
 from pipelines.judging import Request
@@ -96,8 +96,21 @@ def _find_firm_ground(run: Run) -> None:
     ledger.bind_org(
         run.ground.warehouse, run.request.run_id, org.org_id, org.org_name, org.is_sandbox
     )
-    ledger.note_matching(run.ground.warehouse, run.request.run_id, "soql")
+    run.ground.matcher = _matcher(run)
     _tidy_jobs(run)
+
+
+def _matcher(run: Run) -> matching.Matcher:
+    ground, settings = run.ground, run.settings
+    return matching.Matcher(
+        ground.warehouse,
+        ground.org,
+        run.request.run_id,
+        person_id_field=ground.person_id_field,
+        way=settings.matching.way,
+        refresh_minutes=settings.matching.refresh_minutes,
+        habits=mirroring.Habits(poll_seconds=settings.run.poll_seconds),
+    )
 
 
 def _tidy_jobs(run: Run) -> None:
@@ -130,6 +143,8 @@ def _end_badly(run: Run, error: BaseException) -> None:
     words = str(error) if isinstance(error, SyncError) else "interrupted or broken off"
     # When the warehouse itself is away this cannot be written; the next run finds our process gone.
     with suppress(SyncError):
+        if hasattr(run.ground, "matcher"):
+            run.ground.matcher.note()
         ledger.end_run(
             run.ground.warehouse,
             run.request.run_id,
@@ -172,6 +187,7 @@ def list_persons(run: Run) -> int:
         limit=run.request.limit,
     )
     log.info("%d new persons", run.person_count)
+    run.ground.matcher.choose(run.person_count)
     return run.person_count
 
 
@@ -204,6 +220,7 @@ def close_run(run: Run) -> dict[str, Any]:
     """Count, check that everything adds up, and tell. Raises LedgerDisagrees when it does not."""
     run_id, warehouse = run.request.run_id, run.ground.warehouse
     require_sound(warehouse, run_id)
+    run.ground.matcher.note()
     ledger.end_run(warehouse, run_id, "finished", api_call_count=_api_calls(run))
     return summaries.summarise(warehouse, run_id, run.request.person_ids)
 

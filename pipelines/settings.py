@@ -102,6 +102,11 @@ class MatchingSettings(Group):
     existing_contact: Literal["report", "update"] = "report"
     contact_with_queue: Literal["duplicate_lead", "report"] = "duplicate_lead"
     deleted: Literal["recreate", "report"] = "recreate"
+    # How they are looked up: by lists of e-mails and ids, or against a mirror of all leads and
+    # contacts in the warehouse, read by bulk queries. auto takes what costs less calls and time.
+    way: Literal["auto", "soql", "bulk_query"] = "auto"
+    # A run looks what has changed when it begins, and again when its mirror is older than this.
+    refresh_minutes: float = Field(default=10, gt=0)
 
 
 class RunSettings(Group):

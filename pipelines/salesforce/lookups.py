@@ -6,8 +6,7 @@ Every function may be repeated.
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -15,9 +14,7 @@ from typing import Final
 import pandas as pd
 from simple_salesforce.format import format_soql
 
-from pipelines.errors import OrgBusy, OrgRefused
-from pipelines.salesforce.bulk import read_csv
-from pipelines.salesforce.errors import SENTENCES
+from pipelines.salesforce import query_jobs
 from pipelines.salesforce.session import Org
 from pipelines.salesforce.soql import STR, Record, as_frame, checked, find, query, select
 
@@ -245,35 +242,11 @@ def _query_owner_ids(org: Org, created_since: datetime | str, wait_seconds: floa
         since=created_since,
         me=org.user_id,
     )
-    job = org.post_json("jobs/query", {"operation": "query", "query": soql})
-    _await_query(org, job["id"], wait_seconds)
-    frame = pd.concat(_query_pages(org, job["id"]), ignore_index=True)
+    job = query_jobs.ask(org, soql)
+    query_jobs.await_end(org, job, wait_seconds)
+    frame = pd.concat(query_jobs.pages(org, job, QUERY_PAGE_ROWS), ignore_index=True)
     frame = frame.reindex(columns=["Id", "OwnerId"]).astype(STR)
     return frame.set_axis(["lead_id", "owner_id"], axis="columns")
-
-
-def _await_query(org: Org, job_id: str, wait_seconds: float) -> None:
-    deadline = time.monotonic() + wait_seconds
-    pause = 0.1
-    while (state := org.get_json(f"jobs/query/{job_id}")["state"]) != "JobComplete":
-        if state in ("Failed", "Aborted"):
-            raise OrgRefused("QUERY_FAILED", SENTENCES["QUERY_FAILED"])
-        if time.monotonic() + pause > deadline:
-            org.patch_json(f"jobs/query/{job_id}", {"state": "Aborted"})
-            raise OrgBusy("the org has not answered a bulk query in time: run again later")
-        time.sleep(pause)
-        pause = min(pause * 2, 5.0)
-
-
-def _query_pages(org: Org, job_id: str) -> Iterator[pd.DataFrame]:
-    params = {"maxRecords": str(QUERY_PAGE_ROWS)}
-    while True:
-        answer = org.get(f"jobs/query/{job_id}/results", params)
-        yield read_csv(answer.content)
-        locator = answer.headers.get("Sforce-Locator", "null")
-        if locator == "null":  # a string, on the last page
-            return
-        params["locator"] = locator
 
 
 def _owner_names(org: Org, owner_ids: Iterable[str]) -> dict[str, str]:
