@@ -1,6 +1,7 @@
 """`make reliability`: performs the whole programme and prints the table.
 
     python -m tests.reliability [--workers N] [--sample N] [--seed N] [--only WORD] [--json FILE]
+                                [--every-pair]
 
 Exits with 1 when a promise was broken or a planted bug went by.
 """
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     began = time.monotonic()
     staff = Staff()
     try:
-        cases = list(programme(staff.find))
+        cases = list(programme(staff.find, every_pair=asked.every_pair))
         found = {kind: len(staff.find(kind).boundaries) for kind in KINDS}
         cases = [case for case in cases if asked.only in case.technique]
         if asked.sample:
@@ -148,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sample", type=int, default=0, help="so many cases of each technique")
     parser.add_argument("--seed", type=int, default=20260731)
     parser.add_argument("--only", default="", help="techniques whose name has this word")
+    parser.add_argument("--every-pair", action="store_true", help="of kills, one by one: hours")
     parser.add_argument("--json", type=Path)
     return parser
 

@@ -67,4 +67,11 @@ def many() -> pd.DataFrame:
     return crowd(450).assign(owner_strategy=None)
 
 
-PEOPLE = {"mixed": mixed, "many": many}
+def few() -> pd.DataFrame:
+    """Three in one batch, one of them rejected."""
+    made = crowd(4).assign(owner_strategy=None)
+    made.loc[1, "company"] = None
+    return made
+
+
+PEOPLE = {"mixed": mixed, "many": many, "few": few}
