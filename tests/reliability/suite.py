@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from . import at_once, pairs, warehouse_trouble
@@ -68,12 +68,21 @@ class Verdict:
     seconds: float = 0
 
 
-def judge(shop: Workshop, clean: Clean, case: Case, zygote: Zygote | None = None) -> Verdict:
-    """Perform the case in a world of its own. `zygote`: with a planted bug; else the project's."""
+def judge(
+    shop: Workshop,
+    clean: Clean,
+    case: Case,
+    zygote: Zygote | None = None,
+    techniques: Mapping[str, Technique] = TECHNIQUES,
+) -> Verdict:
+    """Perform the case in a world of its own. `zygote`: with a planted bug; else the project's.
+
+    A case after which nobody has looked whether everything adds up has found nothing good.
+    """
     zygote = zygote or shop.variant(VARIANTS.get(case.technique, ()))
     began = time.monotonic()
     with shop.world(case.kind, zygote) as world:
-        found = TECHNIQUES[case.technique](world, clean, case.place)
+        found = techniques[case.technique](world, clean, case.place)
         if not found and world.runs_accounted < len(world.runs):
             found = ["nobody has looked whether everything adds up"]
         is_reached = _is_reached(world, case.place)
