@@ -22,6 +22,7 @@ import psycopg
 import requests
 from sqlalchemy.exc import SQLAlchemyError
 
+from . import small_disk
 from .kinds import KINDS, Kind
 from .plants import PLANTS, Plant
 from .programme import programme, sample
@@ -33,6 +34,9 @@ from .worlds import Workshop
 BROKEN = (
     *(AssertionError, OSError, RuntimeError, subprocess.SubprocessError),
     *(requests.RequestException, SQLAlchemyError, psycopg.Error),
+)
+NO_SMALL_DISK = (
+    "not performed here: disk full on PostgreSQL, which takes root or user namespaces (unshare)"
 )
 PLANT_HEAD = ("planted bug", "caught by", "as")
 
@@ -121,6 +125,8 @@ def _report(
     rows = rows_of(verdicts)
     broken = sum(row[4] for row in rows)
     missed = sum(by == "NOT CAUGHT" for _, by, _ in caught)
+    if not small_disk.is_possible():
+        sys.stdout.write(f"{NO_SMALL_DISK}\n\n")
     boundaries = ", ".join(f"{count} ({kind})" for kind, count in found.items())
     sys.stdout.write(f"{as_text(HEAD, rows)}\n\n")
     if caught:
