@@ -263,7 +263,9 @@ def _really_claimed(
     payloads = {parcel.batch.batch_id: parcel.payload for parcel in parcels}
     for batch in recorded.batches:
         payload = payloads[batch.batch_id]
-        yield batch, payload.keep(~payload.person_ids.isin(gone))
+        if gone:
+            payload = payload.keep(~payload.person_ids.isin(gone))
+        yield batch, payload
 
 
 def _judgement(verdict: Verdict, parcels: list[Parcel]) -> ledger.Judgement:

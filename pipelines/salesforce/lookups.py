@@ -204,7 +204,8 @@ def read_owners(
         owned = _read_owner_ids(org, wanted)
     else:
         owned = _query_owner_ids(org, created_since, wait_seconds)
-        owned = owned[owned["lead_id"].isin(wanted)].reset_index(drop=True)
+        # A merge, because `isin` makes a Python object of every lead.
+        owned = owned.merge(pd.DataFrame({"lead_id": pd.Series(wanted, dtype=STR)}), on="lead_id")
     return _with_names(org, owned)
 
 

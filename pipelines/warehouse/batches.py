@@ -166,6 +166,7 @@ def release_persons(warehouse: Warehouse, batch: Batch, person_ids: Sequence[str
     """
     _require(batch, "planned")
     persons = pd.DataFrame({"person_id": pd.Series(person_ids, dtype="str")})
+    findings.require_one_row_each(persons)
     with warehouse.transaction() as connection:
         after = _count(warehouse, connection, batch, persons)
         _let_leave(warehouse, connection, batch, persons)
@@ -187,6 +188,7 @@ def settle(warehouse: Warehouse, batch: Batch, settlement: Settlement) -> Batch:
     """
     _require(batch, "closing")
     persons = settlement.outcomes[LEAVING_COLUMNS]
+    findings.require_one_row_each(persons)
     findings.require_within(settlement.rejected, persons, "rejected")
     findings.require_within(settlement.duplicates, persons, *OUTCOMES)
     with warehouse.transaction() as connection:
@@ -245,7 +247,8 @@ def open_batches(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def batch_claims(warehouse: Warehouse, batch_id: str) -> pd.DataFrame:
-    """The persons a batch holds, by person_id: all columns of `person_claims`."""
+    """The persons a batch holds, by person_id: person_id, lead_id, contact_id, row_hash,
+    reason_code."""
     with warehouse.reading() as connection:
         claims = warehouse.read_frame(connection, "batch_claims", batch_id=batch_id)
     # Text sorts by locale on PostgreSQL; here it sorts alike everywhere.
@@ -345,7 +348,6 @@ def _let_leave(
     warehouse: Warehouse, connection: Connection, batch: Batch, persons: pd.DataFrame
 ) -> None:
     """Outcomes in, claims out: whoever leaves without an outcome leaves without a trace."""
-    findings.require_one_row_each(persons)
     warehouse.run(connection, "make_leaving_persons")
     warehouse.insert_frame(connection, "leaving_persons", persons)
     if "outcome" in persons:

@@ -10,16 +10,16 @@ for each other.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import Connection
 
 from pipelines.errors import LedgerDisagrees
-from pipelines.warehouse import findings
+from pipelines.warehouse import findings, frames
 from pipelines.warehouse.batches import Batch, batch_of, lease_end
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.runs import move_counts
@@ -59,10 +59,7 @@ PLANNED_COLUMNS = [
     "matched_id",
     "reason_code",
 ]
-HOLDER_COLUMNS = ["email_key", "person_id", "lead_id", "contact_id", "is_this_run"]
 
-# SQLite takes 32,766 values in one statement, PostgreSQL's protocol 65,535.
-_KEYS_AT_ONCE = 10_000
 # What a plan run notes of e-mails is for itself alone: under this mark no live run ever looks one
 # up.
 _PLAN_MARK = "plan:"
@@ -171,26 +168,18 @@ def known_holders(warehouse: Warehouse, run_id: str, email_keys: pd.Series[str])
     """Who holds these e-mails: email_key, person_id, lead_id, contact_id (of the outcome, else of
     the claim; may be null), is_this_run. One row an e-mail held; nulls and repeats among the keys
     do not matter."""
-    keys = email_keys.dropna().drop_duplicates()
+    asked = email_keys.dropna().drop_duplicates().to_frame("email_key")
     with warehouse.reading() as connection:
+        # What a plan run has noted is for itself alone.
         is_plan = warehouse.run(connection, "run_mode", run_id=run_id).scalar() == "plan"
         mark = f"{_PLAN_MARK}{run_id}:"
-        asked = pd.concat([keys, mark + keys]) if is_plan else keys
-        found = [
-            warehouse.read_frame(connection, "email_holders", run_id=run_id, email_keys=some)
-            for some in _parts(asked.tolist())
-        ]
-    if not found:
-        return pd.DataFrame({name: pd.Series(dtype="str") for name in HOLDER_COLUMNS}).astype(
-            {"is_this_run": "boolean"}
-        )
-    holders = pd.concat(found, ignore_index=True)
+        if is_plan:
+            asked = pd.concat([asked, mark + asked])
+        warehouse.run(connection, "make_asked_emails")
+        warehouse.insert_frame(connection, "asked_emails", asked)
+        warehouse.dialect.gather_statistics(connection, "asked_emails")
+        holders = warehouse.read_frame(connection, "email_holders", run_id=run_id)
     return holders.assign(email_key=holders["email_key"].str.removeprefix(mark))
-
-
-def _parts(keys: list[str]) -> Iterator[list[str]]:
-    for first in range(0, len(keys), _KEYS_AT_ONCE):
-        yield keys[first : first + _KEYS_AT_ONCE]
 
 
 def _judged(judgement: Judgement) -> pd.DataFrame:
@@ -201,25 +190,31 @@ def _judged(judgement: Judgement) -> pd.DataFrame:
         batch_id=f"decided-{uuid.uuid4()}", is_sent=False
     )
     sent = judgement.claims[CLAIM_COLUMNS].assign(is_sent=True)
-    words = pd.concat([part for part in (decided, sent) if not part.empty] or [decided])
-    persons = judgement.persons[PERSON_COLUMNS]
-    judged = persons.merge(words, on="person_id", how="outer", indicator=True)
-    is_whole = (judged["_merge"] == "both").all() and len(judged) == len(persons) == len(words)
-    if not is_whole or not judged["person_id"].is_unique:
-        raise LedgerDisagrees("a judgement must decide or send each of its persons exactly once")
+    words = pd.concat(
+        [part for part in (decided, sent) if not part.empty] or [decided], ignore_index=True
+    )
+    judged = _beside_persons(words, judgement.persons[PERSON_COLUMNS])
     _require_batches(judgement)
     findings.require_within(judgement.rejected, judgement.outcomes, "rejected")
-    outcome = (
-        judged["outcome"] if "outcome" in judged else pd.Series(index=judged.index, dtype="str")
-    )
+    outcome = judged.get("outcome", pd.Series(index=judged.index, dtype="str"))
     return judged.assign(
         outcome=outcome, is_email_taken=_takes_email(judged, outcome, judgement.duplicates)
-    ).drop(columns="_merge")
+    )
+
+
+def _beside_persons(words: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
+    """Words and persons as one frame; LedgerDisagrees unless there is exactly one word each."""
+    places = frames.positions(words["person_id"], persons["person_id"])
+    is_whole = len(words) == len(persons) and (places >= 0).all()
+    if not is_whole or len(np.unique(places)) != len(persons):
+        raise LedgerDisagrees("a judgement must decide or send each of its persons exactly once")
+    beside = persons.drop(columns="person_id").take(places).set_axis(words.index)
+    return pd.concat([words, beside], axis=1)
 
 
 def _require_batches(judgement: Judgement) -> None:
     named = {new.batch_id for new in judgement.batches}
-    if not judgement.claims["batch_id"].isin(named).all():
+    if not set(judgement.claims["batch_id"].unique()) <= named:
         raise LedgerDisagrees("a claim names a batch that the judgement does not have")
 
 
@@ -240,11 +235,15 @@ def _claim(
     now = warehouse.now(connection)
     warehouse.run(connection, "make_judged_persons")
     warehouse.insert_frame(connection, "judged_persons", judged)
-    warehouse.run(connection, "claim_judged_persons", run_id=run_id, now=now)
-    warehouse.run(connection, "mark_lost_claims")
+    claimed = warehouse.run(connection, "claim_judged_persons", run_id=run_id, now=now)
+    # Mostly nobody is quicker, and the number of rows says so; to look for whom we lost takes as
+    # long as all the rest.
+    if claimed.rowcount != len(judged):
+        warehouse.run(connection, "mark_lost_claims")
     warehouse.run(connection, "mark_decided_meanwhile")
-    warehouse.run(connection, "take_judged_emails", run_id=run_id, now=now)
-    warehouse.run(connection, "mark_email_lost")
+    taken = warehouse.run(connection, "take_judged_emails", run_id=run_id, now=now)
+    if taken.rowcount != int((judged["is_email_taken"] & judged["email_key"].notna()).sum()):
+        warehouse.run(connection, "mark_email_lost")
     return warehouse.read_frame(connection, "lost_persons")
 
 

@@ -251,8 +251,8 @@ PLANTS = [
         (
             Change(
                 SETTLING,
-                'named = rows.merge(sent, on=["key", "turn"], how="left")',
-                'named = rows.assign(person_id=sent["person_id"].to_numpy()[: len(rows)])',
+                'rows.assign(person_id=case.claims["person_id"].take(places).array)',
+                'rows.assign(person_id=case.claims["person_id"].array[: len(rows)])',
             ),
         ),
         (Trial("undisturbed"),),
@@ -300,8 +300,8 @@ PLANTS = [
         (
             Change(
                 JUDGING,
-                "yield batch, payload.keep(~payload.person_ids.isin(gone))",
-                "yield batch, payload",
+                "payload = payload.keep(~payload.person_ids.isin(gone))",
+                "pass",
             ),
         ),
         (Trial("now meanwhile", "GET /queryAll Lead", "after"),),
