@@ -27,11 +27,15 @@ Party = Literal["settings", "org", "warehouse", "ledger", "run"]
 
 
 class SyncError(Exception):
-    """The root: `passes` answers whether waiting helps, `whose` names the party that has to act."""
+    """The root: `passes` answers whether waiting helps, `whose` names the party that has to act.
+
+    `made_nothing`: the org has said no to the request before it did anything.
+    """
 
     passes: ClassVar[bool]
     whose: ClassVar[Party]
     exit_code: ClassVar[int]
+    made_nothing: bool = False
 
 
 class Passing(SyncError):
