@@ -311,12 +311,11 @@ def test_w25_where_every_upload_is_repeated_the_run_ends_and_nothing_is_lost(
     stage: Stage, groups: Any
 ) -> None:
     prepare(stage, extra='\n[behaviour]\nsecond_put = "close"\n')
-    with (
-        meddling(stage.emulator.url, repeat=lambda request: request.startswith("PUT")) as url,
-        pytest.raises(OrgUnreachable, match="would not start"),
-    ):
+    soon = {"patience_seconds": 0.5, "poll_seconds": 0.05}
+    with meddling(stage.emulator.url, repeat=lambda request: request.startswith("PUT")) as url:
         salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
-        stage.sync(salesforce=salesforce, run={"patience_seconds": 0.5, "poll_seconds": 0.05})
+        with pytest.raises(OrgUnreachable, match="would not start"):
+            stage.sync(salesforce=salesforce, run=soon)
     stage.sync("resume", **groups)
     assert_sound(stage)
 

@@ -54,7 +54,7 @@ def test_every_wrong_row_is_noticed(shop: Workshop, engine: str) -> None:
 def _with(world: World, statement: str) -> list[str]:
     """The troubles once this is done to the warehouse; then it is as it was."""
     ledger = {
-        table: world.rows(f"select * from {table}")  # noqa: S608 - names of our own
+        table: world.rows(f"select * from {table}")
         for table in ("person_outcomes", "person_claims", "sync_runs")
     }
     with world.connect() as connection:
@@ -62,11 +62,11 @@ def _with(world: World, statement: str) -> list[str]:
     found = troubles(world)
     with world.connect() as connection:
         for table, rows in ledger.items():
-            connection.execute(sqlalchemy.text(f"delete from {table}"))  # noqa: S608
+            connection.execute(sqlalchemy.text(f"delete from {table}"))
             for row in rows:
                 names = ", ".join(row)
                 marks = ", ".join(f":{name}" for name in row)
-                insert = f"insert into {table} ({names}) values ({marks})"  # noqa: S608
+                insert = f"insert into {table} ({names}) values ({marks})"
                 connection.execute(sqlalchemy.text(insert), row)
     assert troubles(world) == []
     return found

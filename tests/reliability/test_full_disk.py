@@ -1,4 +1,4 @@
-"""A disk that is really full under PostgreSQL: it says so, and once there is room nothing is lost."""
+"""PostgreSQL on a disk that is really full: it says so, and once there is room nothing is lost."""
 
 from __future__ import annotations
 
