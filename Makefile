@@ -55,7 +55,8 @@ coverage: .venv/development
 
 reliability: .venv/development
 	@$(BIN)/python -m tests.reliability $(RELIABILITY)
-	@$(BIN)/python -m tests.reliability.crowd_killed
+	@$(BIN)/python -m tests.reliability.crowd_killed --engine sqlite
+	@$(BIN)/python -m tests.reliability.crowd_killed --engine postgres
 
 # matplotlib draws the chart; what was measured stays in .bench/ for a later BENCH="--compare FILE".
 bench: .venv/development

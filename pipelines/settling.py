@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -49,10 +50,15 @@ class Case:
             return "UNACCOUNTED"
         return "JOB_GONE" if self.batch.carrier == "bulk" else "ANSWER_LOST"
 
-    @property
+    @cached_property
     def is_last_attempt(self) -> bool:
-        """Whether persons left over are decided now, so that no batch goes on for ever."""
-        return self.batch.attempt_count >= MOST_ATTEMPTS
+        """Whether persons left over are decided now, so that no batch goes on for ever. A job that
+        was thrown away before it could make anything was none of their attempts."""
+        if self.batch.attempt_count < MOST_ATTEMPTS:
+            return False
+        store, batch = self.ground.warehouse, self.batch
+        lost = ledger.count_jobs_thrown_away(store, batch.batch_id)
+        return batch.attempt_count - lost >= MOST_ATTEMPTS
 
 
 def settle_bulk(ground: Ground, batch: ledger.Batch, job: bulk.JobInfo) -> ledger.Batch:

@@ -18,6 +18,9 @@ GROUPS = {
     "tests/flows/test_prefect.py": "prefect",
     "tests/front/test_demo.py": "prefect",
     "tests/reliability/model/test_code_and_model_agree.py": "code-and-model",
+    "tests/reliability/test_accounts.py": "reliability",
+    "tests/reliability/test_full_disk.py": "reliability",
+    "tests/reliability/test_pairs.py": "reliability",
     "tests/reliability/test_sample.py": "reliability",
     "tests/reliability/test_takeover.py": "reliability",
 }

@@ -29,6 +29,7 @@ from pipelines.salesforce.session import Org
 # decimal is not said, so it is taken as the smaller.
 MAX_UPLOAD_BYTES: Final = 100_000_000
 ALREADY_CLOSED: Final = "INVALIDJOBSTATE"
+SPOILED: Final = "INVALIDJOB"  # as others report it of a job that was given two uploads
 END_STATES: Final = frozenset({"JobComplete", "Failed", "Aborted"})
 
 # A record may have 400,000 characters; pyarrow wants each to fit in one block.

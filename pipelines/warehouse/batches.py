@@ -136,15 +136,18 @@ def record_closing(warehouse: Warehouse, batch: Batch) -> Batch:
         return _move(warehouse, connection, "close_batch", batch, now=warehouse.now(connection))
 
 
-def detach_job(warehouse: Warehouse, batch: Batch, end_state: str | None) -> Batch:
+def detach_job(
+    warehouse: Warehouse, batch: Batch, end_state: str | None, *, is_attempt: bool = True
+) -> Batch:
     """Give the job up, every person stays for another attempt. opened or closing → planned.
 
     Only for a job that certainly made nothing, or whose effects are harmless to repeat. `end_state`
-    is the job's; for collections there is no job to note it at. Raises FencedOff.
+    is the job's; for collections there is no job to note it at. `is_attempt`: whether it counts as
+    one. Raises FencedOff.
     """
     _require(batch, "opened", "closing")
     with warehouse.transaction() as connection:
-        after = _move(warehouse, connection, "return_batch", batch)
+        after = _move(warehouse, connection, "return_batch", batch, attempts=int(is_attempt))
         _end_job(warehouse, connection, batch, end_state, None, None)
     return after
 
@@ -205,7 +208,7 @@ def settle(warehouse: Warehouse, batch: Batch, settlement: Settlement) -> Batch:
             settlement.failed_count,
         )
         if after.person_count:
-            after = _move(warehouse, connection, "return_batch", after)
+            after = _move(warehouse, connection, "return_batch", after, attempts=1)
         else:
             after = _finish(warehouse, connection, after)
         counts = _outcome_counts(persons)
@@ -235,6 +238,13 @@ def take_abandoned(
         # Their persons are read from the source again.
         warehouse.dialect.gather_statistics(connection, "person_claims")
     return [batch for batch in taken if batch is not None]
+
+
+def count_jobs_thrown_away(warehouse: Warehouse, batch_id: str) -> int:
+    """How many jobs of a batch were aborted before they could make anything."""
+    with warehouse.reading() as connection:
+        found = warehouse.run(connection, "count_jobs_thrown_away", batch_id=batch_id)
+        return int(found.scalar_one())
 
 
 def open_batches(warehouse: Warehouse) -> pd.DataFrame:
