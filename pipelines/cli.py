@@ -28,6 +28,7 @@ PREFECT_QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLI_COLORS": "false",
     "DO_NOT_TRACK": "1",
+    "DASK_LOGGING__DISTRIBUTED": "error",
 }
 
 

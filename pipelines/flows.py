@@ -105,8 +105,9 @@ def task_runner(settings: Settings, count: int | None) -> TaskRunner[Any]:
 
     if settings.run.dask_address:
         return DaskTaskRunner(address=settings.run.dask_address)
-    here = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": None}
-    return DaskTaskRunner(cluster_kwargs=here)
+    here = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    # By TLS with keys of its own: whoever else is on this machine has no say in it.
+    return DaskTaskRunner(cluster_kwargs={**here, "security": True, "protocol": "tls://"})
 
 
 # The arguments are explained in the docstrings because Prefect makes its form's help from them.

@@ -264,6 +264,7 @@ def _claim(
     warehouse.run(connection, "mark_email_lost")
     if looks_again:
         warehouse.run(connection, "mark_email_overtaken")
+        warehouse.run(connection, "mark_same_email_released")
     return warehouse.read_frame(connection, "lost_persons")
 
 

@@ -1,5 +1,5 @@
--- Marks the duplicates whose reason an earlier slice of their own run has changed since they were looked at: a
--- person holds their e-mail who did not, or nobody does any more. They have to be judged again.
+-- Marks the duplicates whose reason an earlier slice of their own run has changed since they were looked at.
+-- A person holds their e-mail who did not, or nobody does any more: they have to be judged again.
 update judged_persons
 set fate = 'released'
 where

@@ -210,7 +210,7 @@ def test_somebody_else_s_schema_versions_is_not_ours(postgres_url: str) -> None:
 def test_a_ledger_of_before_is_upgraded_with_all_it_knows(
     empty_warehouse: Warehouse, sql_folder: Path
 ) -> None:
-    for newer in (*sql_folder.glob("migrations/00[34]_*"), *sql_folder.glob("views/fct_res*")):
+    for newer in (*sql_folder.glob("migrations/00[3-9]_*"), *sql_folder.glob("views/fct_res*")):
         newer.unlink()
     migrate(empty_warehouse, sql_folder=sql_folder)
     fill(empty_warehouse, "sync_runs", "run_id | read_count | created_count\nR1 | 3 | 3")
