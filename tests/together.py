@@ -15,6 +15,7 @@ GROUPS = {
     "tests/benchmarks/test_bench.py": "bench",
     "tests/docs/test_readme.py": "prefect",
     "tests/emulator/test_emulator_jsforce.py": "jsforce",
+    "tests/flows/test_dask.py": "prefect",
     "tests/flows/test_prefect.py": "prefect",
     "tests/front/test_demo.py": "prefect",
     "tests/reliability/model/test_code_and_model_agree.py": "code-and-model",

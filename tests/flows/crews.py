@@ -22,7 +22,7 @@ KNOWN = "".join(
     f'[[lead]]\nLastName = "Known"\nCompany = "Known"\nEmail = "p{n}@crew.example"\n'
     for n in (3, 4)
 ) + "".join(f'[[contact]]\nLastName = "Known"\nEmail = "p{n}@crew.example"\n' for n in (5, 6))
-SMALL = {"slice_size": 7, "batch_size": 4, "batch_size_without_field": 4, "poll_seconds": 0.02}
+SMALL = {"slice_size": 6, "poll_seconds": 0.02}
 
 OUTCOMES = """
 select person_id, outcome, owner_strategy, owner_id, owner_name, owner_type, reason_code,

@@ -28,7 +28,7 @@ from .stage import Stage, crowd
 def settled_by(stage: Stage, seed: int, count: int) -> dict[str, Any]:
     """What is said of a mixed crowd after so many workers have synced it."""
     stage.set_org(KNOWN)
-    stage.put_frame(mixed_crowd(seed, 120))
+    stage.put_frame(mixed_crowd(seed, 70))
     sync_together(stage, count, run=SMALL, matching={"existing_contact": "update"})
     assert (stage.unaccounted(), stage.under_way(), stage.miscounted_runs()) == ([], [], [])
     return everything_said(stage)
@@ -46,7 +46,7 @@ def differences(*said: dict[str, list[dict[str, Any]]]) -> list[tuple[str, dict[
     ]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_four_threads_end_as_one_worker_person_by_person(
     seed: int, migrated_sqlite: Path, emulator_process: Emulator, tmp_path: Path
 ) -> None:
@@ -59,17 +59,17 @@ def test_four_threads_end_as_one_worker_person_by_person(
     assert differences(*said) == []
 
 
-@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("count", [2, 4])
 def test_workers_make_each_person_one_lead_on_each_engine(any_stage: Stage, count: int) -> None:
-    any_stage.put_frame(crowd(60))
+    any_stage.put_frame(crowd(30))
     told = sync_together(any_stage, count, run=SMALL)
-    assert (told["run"]["created_count"], told["run"]["run_state"]) == (60, "finished")
+    assert (told["run"]["created_count"], told["run"]["run_state"]) == (30, "finished")
     assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
 
 
 def test_without_the_person_id_field_too(any_stage: Stage) -> None:
     any_stage.set_org(KNOWN, person_id_field=False)
-    any_stage.put_frame(mixed_crowd(9, 80))
+    any_stage.put_frame(mixed_crowd(9, 40))
     sync_together(any_stage, 3, run=SMALL, salesforce={"person_id_field": ""})
     assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
 
@@ -84,7 +84,7 @@ def test_there_are_no_more_workers_than_slices(stage: Stage) -> None:
 
 
 def test_all_workers_are_counted_at_the_org(stage: Stage) -> None:
-    stage.put_frame(crowd(60))
+    stage.put_frame(crowd(30))
     told = sync_together(stage, 3, run=SMALL)
     asked = stage.emulator.served(r"/services/data|oauth2/token")
     assert told["run"]["api_call_count"] == len(asked)
@@ -99,8 +99,8 @@ def test_when_one_worker_fails_the_others_stop_and_the_next_run_carries_on(
     any_stage: Stage,
 ) -> None:
     any_stage.set_org(SLOW)
-    any_stage.put_frame(crowd(100))
-    any_stage.emulator.go_wrong({"match": "POST /jobs/ingest", "nth": 5, "fault": "status:400"})
+    any_stage.put_frame(crowd(40))
+    any_stage.emulator.go_wrong({"match": "POST /jobs/ingest", "nth": 3, "fault": "status:400"})
     with pytest.raises(OrgRefused):
         sync_together(any_stage, 3, run=SMALL)
     (ended,) = any_stage.rows("select run_state, error_code, judged_position from sync_runs")
@@ -108,26 +108,26 @@ def test_when_one_worker_fails_the_others_stop_and_the_next_run_carries_on(
     assert any_stage.under_way()
     assert any_stage.unaccounted_but_new() == []
     any_stage.sync(run=SMALL)
-    assert any_stage.told() == {"created": 100}
+    assert any_stage.told() == {"created": 40}
     assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
 
 
 def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(any_stage: Stage) -> None:
-    any_stage.put_frame(crowd(60))
+    any_stage.put_frame(crowd(30))
     gone = take_slices_before(2)
     settings = any_stage.settings(run={**SMALL, "patience_seconds": 0.3})
     request = runs.new_request("live", workers=3)
     told = flows.sync(settings, request, gone, partial(in_threads, settings))
-    assert told["run"]["created_count"] == 60
+    assert told["run"]["created_count"] == 30
     assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
 
 
 def test_the_run_itself_does_what_none_of_its_workers_has_done(any_stage: Stage) -> None:
-    any_stage.put_frame(crowd(60))
+    any_stage.put_frame(crowd(30))
     settings = any_stage.settings(run=SMALL)
     request = runs.new_request("live", workers=2)
     told = flows.sync(settings, request, take_slices_before(99), partial(in_threads, settings))
-    assert told["run"]["created_count"] == 60
+    assert told["run"]["created_count"] == 30
     assert any_stage.unaccounted() == []
 
 
@@ -157,7 +157,7 @@ def test_a_worker_with_other_settings_is_told_so(stage: Stage) -> None:
 
 def test_a_worker_stops_at_the_deadline_of_its_run(stage: Stage) -> None:
     stage.set_org("\n[behaviour]\nqueue_seconds = 600.0\n")
-    stage.put_frame(crowd(60))
+    stage.put_frame(crowd(30))
     with pytest.raises(DeadlineReached):
         sync_together(stage, 3, run={**SMALL, "deadline_minutes": 0.05})
     assert stage.rows("select run_state from sync_runs") == [{"run_state": "deadline"}]
@@ -170,7 +170,7 @@ def test_workers_whose_run_is_declared_dead_stop_and_are_fenced_off(
     any_stage: Stage, tmp_path: Path
 ) -> None:
     any_stage.set_org(SLOW)
-    any_stage.put_frame(crowd(100))
+    any_stage.put_frame(crowd(40))
     config = any_stage.write_settings(tmp_path / "settings.toml", run=SMALL)
     settings = any_stage.settings(run=SMALL)
     with open_crewless(config) as (process, share), ThreadPoolExecutor(2) as pool:
@@ -185,7 +185,7 @@ def test_workers_whose_run_is_declared_dead_stop_and_are_fenced_off(
     states = any_stage.rows("select run_mode, error_code from sync_runs order by started_at")
     assert [tuple(row.values()) for row in states] == [("live", "PROCESS_DIED"), ("resume", None)]
     any_stage.sync(run=SMALL)
-    assert any_stage.told() == {"created": 100}
+    assert any_stage.told() == {"created": 40}
     assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
 
 
