@@ -18,6 +18,7 @@ GROUPS = {
     "tests/flows/test_dask.py": "prefect",
     "tests/flows/test_prefect.py": "prefect",
     "tests/front/test_demo.py": "prefect",
+    "tests/front/test_run_by_workers.py": "prefect",
     "tests/reliability/model/test_code_and_model_agree.py": "code-and-model",
     "tests/reliability/test_sample.py": "reliability",
     "tests/reliability/test_takeover.py": "reliability",
