@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import pandas as pd
 
@@ -31,6 +32,7 @@ class Request:
     limit: int | None = None
     flow_run_id: str | None = None
     adopts_jobs: bool = False
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,25 +86,40 @@ class Parcel:
     payload: Payload
 
 
+class Order(Protocol):
+    """The order in which the workers of one run record what they judge."""
+
+    def wait(self, turn: ledger.Turn) -> None:
+        """Until all slices before this one are recorded."""
+
+
 def judge_slice(
-    ground: Ground, request: Request, first: int, last: int
+    ground: Ground, request: Request, first: int, last: int, order: Order | None = None
 ) -> list[tuple[ledger.Batch, Payload]]:
     """Judge the persons at positions first..last and record it; answers the batches to deliver.
 
-    May be repeated: persons decided or claimed meanwhile are no longer new and are not read again.
+    `order`: of a run with several workers. May be repeated: persons decided or claimed meanwhile
+    are no longer new and are not read again. Raises FencedOff when another worker judged them.
     """
     judged: list[tuple[ledger.Batch, Payload]] = []
+    turn = ledger.Turn(request.run_id, first, last) if order else None
     while True:
         found = _read(ground, request, first, last)
         if found.empty:
+            if order and turn:
+                order.wait(turn)
+                ledger.pass_turn(ground.warehouse, turn)
             return judged
         verdict = weigh(ground, request, found)
         parcels = list(_pack(ground, request, verdict))
+        if order and turn:
+            order.wait(turn)
         recorded = ledger.record_judgement(
             ground.warehouse,
             request.run_id,
             _judgement(verdict, parcels),
             lease_seconds=ground.settings.run.lease_seconds,
+            turn=turn,
         )
         judged += _really_claimed(parcels, recorded)
         # Released: another run took their e-mail between our look and our write. They are still
