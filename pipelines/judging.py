@@ -6,6 +6,8 @@ every person of the slice has an outcome or a claim, or belongs to another run.
 
 from __future__ import annotations
 
+import logging
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +15,15 @@ from typing import Protocol
 
 import pandas as pd
 
+from pipelines.errors import WarehouseUnavailable
 from pipelines.preflight import Ground
 from pipelines.rules import duplicates, leads, owners, persons
 from pipelines.salesforce import bulk
 from pipelines.salesforce.collections import MAX_RECORDS
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.judgements import CLAIM_COLUMNS, OUTCOME_COLUMNS, PLANNED_COLUMNS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -114,18 +119,35 @@ def judge_slice(
         parcels = list(_pack(ground, request, verdict))
         if order and turn:
             order.wait(turn)
-        recorded = ledger.record_judgement(
-            ground.warehouse,
-            request.run_id,
-            _judgement(verdict, parcels),
-            lease_seconds=ground.settings.run.lease_seconds,
-            turn=turn,
-        )
+        recorded = _record(ground, request, _judgement(verdict, parcels), turn)
         judged += _really_claimed(parcels, recorded)
         # Released: another run took their e-mail between our look and our write. They are still
         # new, and a second look finds whose duplicates they are.
         if not recorded.released:
             return judged
+
+
+def _record(
+    ground: Ground, request: Request, judgement: ledger.Judgement, turn: ledger.Turn | None
+) -> ledger.Recorded:
+    """Record it, once more while another run holds the lock: a large slice takes longer to record
+    than an engine lets anybody wait, and whoever asks for one person at once must not be refused
+    for it."""
+    give_up_at = time.monotonic() + ground.settings.run.patience_seconds
+    while True:
+        try:
+            return ledger.record_judgement(
+                ground.warehouse,
+                request.run_id,
+                judgement,
+                lease_seconds=ground.settings.run.lease_seconds,
+                turn=turn,
+            )
+        except WarehouseUnavailable as trouble:
+            # After an unanswered commit it may stand in the ledger: then the next run looks.
+            if not trouble.made_nothing or time.monotonic() >= give_up_at:
+                raise
+            log.warning("%s; trying again", trouble)
 
 
 def plan_slice(ground: Ground, request: Request, first: int, last: int) -> None:
