@@ -22,3 +22,6 @@ inner join known_records
     on
         known_record_keys.position = known_records.position
         and known_record_keys.fill_number = known_records.fill_number
+
+-- The position may have been another record's.
+where known_record_keys.key_number in (known_records.email_number, known_records.person_number)
