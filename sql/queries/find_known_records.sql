@@ -13,15 +13,14 @@ select
 
 from match_keys
 
-inner join known_record_keys
-    on
-        match_keys.key_number = known_record_keys.key_number
-        and known_record_keys.fill_number = :fill_number
+-- SQLite keeps to the order of a cross join; left to itself it goes through all keys of the mirror.
+cross join known_record_keys
+cross join known_records
 
-inner join known_records
-    on
-        known_record_keys.position = known_records.position
-        and known_record_keys.fill_number = known_records.fill_number
-
--- The position may have been another record's.
-where known_record_keys.key_number in (known_records.email_number, known_records.person_number)
+where
+    known_record_keys.fill_number = :fill_number
+    and match_keys.key_number = known_record_keys.key_number
+    and known_record_keys.position = known_records.position
+    and known_record_keys.fill_number = known_records.fill_number
+    -- The position may have been another record's.
+    and known_record_keys.key_number in (known_records.email_number, known_records.person_number)
