@@ -55,7 +55,8 @@ coverage: .venv/development
 
 reliability: .venv/development
 	@$(BIN)/python -m tests.reliability $(RELIABILITY)
-	@$(BIN)/python -m tests.reliability.crowd_killed
+	@$(BIN)/python -m tests.reliability.crowd_killed --engine sqlite
+	@$(BIN)/python -m tests.reliability.crowd_killed --engine postgres
 
 # matplotlib draws the chart; what was measured stays in .bench/ for a later BENCH="--compare FILE".
 bench: .venv/development
@@ -72,7 +73,7 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --group build pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" --group build --group dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+		--custom-compile-command "make lock" --group build --group dev --extra dask -c requirements.txt pyproject.toml -o requirements-dev.txt
 
 clean:
 	rm -rf .venv .demo .bench

@@ -21,7 +21,15 @@ from typing import Protocol
 
 import pandas as pd
 
-from pipelines.errors import DeadlineReached, FencedOff, LedgerDisagrees, OrgRefused, Passing
+from pipelines.errors import (
+    DeadlineReached,
+    FencedOff,
+    LedgerDisagrees,
+    OrgRefused,
+    OrgUnreachable,
+    Passing,
+    SyncError,
+)
 from pipelines.judging import Payload, rebuild_payload
 from pipelines.preflight import Ground
 from pipelines.rules import leads
@@ -202,10 +210,15 @@ def _close_again(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     job = bulk.job_status(org, job_id)
     if job is None or job.state != "Open":
         return batch
-    # Refused and yet open: spoiled, for instance by a proxy that repeated the upload. It can never
-    # start, so this is the one job past the close intent that may be aborted.
-    bulk.abort_job(org, job_id)
-    return ledger.detach_job(carrier.ground.warehouse, batch, "Aborted")
+    # Refused and yet open: the one job past the close intent that may be aborted.
+    ended = bulk.abort_job(org, job_id)
+    if isinstance(ended, bulk.Refused) and ended.code != bulk.ALREADY_CLOSED:
+        raise OrgRefused(ended.code, f"job {job_id} can be neither started nor aborted")
+    if not isinstance(ended, bulk.JobInfo) or answer.code != bulk.SPOILED:
+        return batch  # a close on its way may have come first after all: the job will tell
+    # Spoiled, as by a proxy that repeated the upload, it can never have started.
+    ledger.detach_job(carrier.ground.warehouse, batch, "Aborted")
+    raise OrgUnreachable(f"job {job_id} would not start ({answer.code}): there will be another")
 
 
 def _is_still(carrier: Carrier, job: bulk.JobInfo) -> bool:
@@ -230,16 +243,22 @@ def _send_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
 def _call_collection(carrier: Carrier, batch: ledger.Batch, payload: Payload) -> ledger.Batch:
     org = carrier.ground.org
     records = leads.to_json_records(payload.records, batch.sobject, carrier.ground.lead_fields)
-    if batch.operation == "update":
-        answers = collections.update_records(org, batch.sobject, records)
-    else:
-        answers = collections.create_records(
-            org,
-            batch.sobject,
-            records,
-            assignment=batch.assignment_rule_id or "FALSE",
-            allow_duplicates=batch.is_duplicate_wanted,
-        )
+    try:
+        if batch.operation == "update":
+            answers = collections.update_records(org, batch.sobject, records)
+        else:
+            answers = collections.create_records(
+                org,
+                batch.sobject,
+                records,
+                assignment=batch.assignment_rule_id or "FALSE",
+                allow_duplicates=batch.is_duplicate_wanted,
+            )
+    except SyncError as refusal:
+        if refusal.made_nothing:
+            # As if it had not been called: nobody is in doubt, and no attempt is used up.
+            ledger.detach_job(carrier.ground.warehouse, batch, None, is_attempt=False)
+        raise
     carrier.answers[batch.batch_id, batch.attempt_count] = (payload.person_ids, answers)
     return _settle_answers(carrier, batch)
 

@@ -5,12 +5,14 @@
     │   ├── OrgUnreachable           no answer, or a 5xx: the org's or the network's
     │   ├── OrgBusy                  a limit is reached or the org asks for patience
     │   ├── SessionExpired           the login ended and a new one was not taken
-    │   ├── WarehouseUnavailable     the database is away or locked
+    │   ├── WarehouseUnavailable     the database is away, locked or full
     │   ├── FencedOff                another run has taken the batch over
+    │   ├── RunEnded                 a worker's run was ended, or another worker of it failed
+    │   ├── WorkersLost              a worker, or the scheduler it came by, went away
     │   └── DeadlineReached          the time given is over; batches stay open, nothing is lost
     └── Final                        trying again unchanged will not help
         ├── SettingsWrong            a setting or an argument: exit code 2
-        ├── WarehouseRefused         the database said no (rights, read-only, disk): exit code 2
+        ├── WarehouseRefused         the database said no (rights, read-only): exit code 2
         ├── OrgRefused               the org said no, with its code: exit code 4
         ├── WrongOrg                 the ledger belongs to another org: exit code 4
         └── LedgerDisagrees          the answers do not add up: exit code 4
@@ -27,11 +29,16 @@ Party = Literal["settings", "org", "warehouse", "ledger", "run"]
 
 
 class SyncError(Exception):
-    """The root: `passes` answers whether waiting helps, `whose` names the party that has to act."""
+    """The root: `passes` answers whether waiting helps, `whose` names the party that has to act.
+
+    `made_nothing`: the org has said no to the request before it did anything, or the database has
+    undone the transaction because of somebody else's lock.
+    """
 
     passes: ClassVar[bool]
     whose: ClassVar[Party]
     exit_code: ClassVar[int]
+    made_nothing: bool = False
 
 
 class Passing(SyncError):
@@ -60,13 +67,25 @@ class SessionExpired(Passing):
 
 
 class WarehouseUnavailable(Passing):
-    """The database is away, locked or too slow to answer."""
+    """The database is away, locked or too slow to answer, or its disk is full."""
 
     whose = "warehouse"
 
 
 class FencedOff(Passing):
     """Another run has taken the batch over; this one must not touch it any more."""
+
+    whose = "run"
+
+
+class RunEnded(Passing):
+    """The run that this worker works for is over: it stops, and what is open stays open."""
+
+    whose = "run"
+
+
+class WorkersLost(Passing):
+    """A worker went away without a word, or there is no scheduler to get one from."""
 
     whose = "run"
 
@@ -105,7 +124,7 @@ class OrgRefused(Final):
 
 
 class WarehouseRefused(Final):
-    """The database said no: rights, a read-only file, a full disk."""
+    """The database said no: rights, a read-only file."""
 
     whose = "warehouse"
     exit_code = 2

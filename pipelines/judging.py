@@ -6,17 +6,24 @@ every person of the slice has an outcome or a claim, or belongs to another run.
 
 from __future__ import annotations
 
+import logging
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import pandas as pd
 
+from pipelines.errors import WarehouseUnavailable
 from pipelines.preflight import Ground
 from pipelines.rules import duplicates, leads, owners, persons
+from pipelines.salesforce import bulk
 from pipelines.salesforce.collections import MAX_RECORDS
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.judgements import CLAIM_COLUMNS, OUTCOME_COLUMNS, PLANNED_COLUMNS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Request:
     limit: int | None = None
     flow_run_id: str | None = None
     adopts_jobs: bool = False
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,14 @@ class Payload:
     person_ids: pd.Series[str]
     records: pd.DataFrame
     row_hashes: pd.Series[str]
+
+    def stretch(self, first: int, last: int) -> Payload:
+        """The same from row `first` to the row before `last`."""
+        return Payload(
+            self.person_ids.iloc[first:last].reset_index(drop=True),
+            self.records.iloc[first:last].reset_index(drop=True),
+            self.row_hashes.iloc[first:last].reset_index(drop=True),
+        )
 
     def keep(self, is_kept: pd.Series[bool]) -> Payload:
         """The same with these persons only."""
@@ -75,31 +91,63 @@ class Parcel:
     payload: Payload
 
 
+class Order(Protocol):
+    """The order in which the workers of one run record what they judge."""
+
+    def wait(self, turn: ledger.Turn) -> None:
+        """Until all slices before this one are recorded."""
+
+
 def judge_slice(
-    ground: Ground, request: Request, first: int, last: int
+    ground: Ground, request: Request, first: int, last: int, order: Order | None = None
 ) -> list[tuple[ledger.Batch, Payload]]:
     """Judge the persons at positions first..last and record it; answers the batches to deliver.
 
-    May be repeated: persons decided or claimed meanwhile are no longer new and are not read again.
+    `order`: of a run with several workers. May be repeated: persons decided or claimed meanwhile
+    are no longer new and are not read again. Raises FencedOff when another worker judged them.
     """
     judged: list[tuple[ledger.Batch, Payload]] = []
+    turn = ledger.Turn(request.run_id, first, last) if order else None
     while True:
         found = _read(ground, request, first, last)
         if found.empty:
+            if order and turn:
+                order.wait(turn)
+                ledger.pass_turn(ground.warehouse, turn)
             return judged
         verdict = weigh(ground, request, found)
         parcels = list(_pack(ground, request, verdict))
-        recorded = ledger.record_judgement(
-            ground.warehouse,
-            request.run_id,
-            _judgement(verdict, parcels),
-            lease_seconds=ground.settings.run.lease_seconds,
-        )
+        if order and turn:
+            order.wait(turn)
+        recorded = _record(ground, request, _judgement(verdict, parcels), turn)
         judged += _really_claimed(parcels, recorded)
         # Released: another run took their e-mail between our look and our write. They are still
         # new, and a second look finds whose duplicates they are.
         if not recorded.released:
             return judged
+
+
+def _record(
+    ground: Ground, request: Request, judgement: ledger.Judgement, turn: ledger.Turn | None
+) -> ledger.Recorded:
+    """Record it, once more while another run holds the lock: a large slice takes longer to record
+    than an engine lets anybody wait, and whoever asks for one person at once must not be refused
+    for it."""
+    give_up_at = time.monotonic() + ground.settings.run.patience_seconds
+    while True:
+        try:
+            return ledger.record_judgement(
+                ground.warehouse,
+                request.run_id,
+                judgement,
+                lease_seconds=ground.settings.run.lease_seconds,
+                turn=turn,
+            )
+        except WarehouseUnavailable as trouble:
+            # After an unanswered commit it may stand in the ledger: then the next run looks.
+            if not trouble.made_nothing or time.monotonic() >= give_up_at:
+                raise
+            log.warning("%s; trying again", trouble)
 
 
 def plan_slice(ground: Ground, request: Request, first: int, last: int) -> None:
@@ -218,8 +266,11 @@ def _pack(ground: Ground, request: Request, verdict: Verdict) -> Iterator[Parcel
         carrier = "collections" if at_once else part.carrier
         size = settings.batch_size if ground.person_id_field else settings.batch_size_without_field
         size = MAX_RECORDS if carrier == "collections" else size
-        for start in range(0, len(part.persons), size):
-            these = verdict.sent.loc[part.persons[start : start + size]].reset_index(drop=True)
+        these = verdict.sent.loc[part.persons].reset_index(drop=True)
+        whole = _payload(ground, these, verdict.columns, part)
+        for first, last in leads.loads(
+            whole.records, most_rows=size, most_bytes=bulk.MAX_UPLOAD_BYTES
+        ):
             batch = ledger.NewBatch(
                 batch_id=uuid.uuid4().hex,
                 owner_strategy=part.owner_strategy,
@@ -229,24 +280,25 @@ def _pack(ground: Ground, request: Request, verdict: Verdict) -> Iterator[Parcel
                 assignment_rule_id=part.assignment_rule_id,
                 is_duplicate_wanted=part.is_duplicate_wanted,
             )
-            yield Parcel(batch, these, _payload(ground, these, verdict.columns, batch))
+            claimed = these.iloc[first:last].reset_index(drop=True)
+            yield Parcel(batch, claimed, whole.stretch(first, last))
 
 
 def _payload(
     ground: Ground,
     these: pd.DataFrame,
     columns: dict[str, str],
-    batch: ledger.NewBatch | ledger.Batch,
+    load: owners.Part | ledger.Batch,
 ) -> Payload:
     if "assignment_rule_id" in these:
         # A part without a rule may hold persons who came by one: an update never runs a rule.
-        these = these.assign(assignment_rule_id=batch.assignment_rule_id)
+        these = these.assign(assignment_rule_id=load.assignment_rule_id)
     records = leads.to_records(
         these,
         columns,
         ground.lead_fields,
-        sobject=batch.sobject,
-        operation=batch.operation,
+        sobject=load.sobject,
+        operation=load.operation,
         person_id_field=ground.person_id_field,
     )
     return Payload(these["person_id"], records, leads.row_hashes(records, ground.lead_fields))
@@ -259,7 +311,9 @@ def _really_claimed(
     payloads = {parcel.batch.batch_id: parcel.payload for parcel in parcels}
     for batch in recorded.batches:
         payload = payloads[batch.batch_id]
-        yield batch, payload.keep(~payload.person_ids.isin(gone))
+        if gone:
+            payload = payload.keep(~payload.person_ids.isin(gone))
+        yield batch, payload
 
 
 def _judgement(verdict: Verdict, parcels: list[Parcel]) -> ledger.Judgement:

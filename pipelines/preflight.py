@@ -349,6 +349,10 @@ RUN_PROBES: tuple[Probe, ...] = (
     find_owners,
     find_choice_columns,
 )
+# What one more worker of a run needs: the same ground, and strays are the run's own business.
+WORKER_PROBES: tuple[Probe, ...] = tuple(
+    probe for probe in RUN_PROBES if probe is not find_stray_jobs
+)
 # What a human's word on a held person needs.
 WORD_PROBES: tuple[Probe, ...] = RUN_PROBES[: RUN_PROBES.index(find_person_id_field) + 1]
 CHECK_PROBES: tuple[Probe, ...] = (

@@ -37,13 +37,22 @@ class Run:
         )
         self.carrier = Carrier(self.ground, request.run_id, give_up_at=_give_up_at(settings))
         self.person_count = 0
+        self.slice_size = settings.run.slice_size
+        self.order: judging.Order | None = None  # of a run with several workers
+        self.api_calls_elsewhere = 0
 
     @property
     def slices(self) -> Iterator[tuple[int, int]]:
         """Positions first..last of each slice of the persons this run has set out to read."""
-        size = self.settings.run.slice_size
-        for first in range(1, self.person_count + 1, size):
-            yield first, min(first + size - 1, self.person_count)
+        for first in range(1, self.person_count + 1, self.slice_size):
+            yield first, min(first + self.slice_size - 1, self.person_count)
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers share the slices between them: no more than there are slices."""
+        asked = self.request.workers or self.settings.run.workers
+        slices = -(-self.person_count // self.slice_size)
+        return max(1, min(asked, slices)) if self.request.run_mode == "live" else 1
 
 
 def new_request(run_mode: str, **choices: object) -> Request:
@@ -96,11 +105,12 @@ def _find_firm_ground(run: Run) -> None:
     ledger.bind_org(
         run.ground.warehouse, run.request.run_id, org.org_id, org.org_name, org.is_sandbox
     )
-    run.ground.matcher = _matcher(run)
+    run.ground.matcher = new_matcher(run)
     _tidy_jobs(run)
 
 
-def _matcher(run: Run) -> matching.Matcher:
+def new_matcher(run: Run) -> matching.Matcher:
+    """Who looks up for this run whom Salesforce knows: by lists, until a way is chosen."""
     ground, settings = run.ground, run.settings
     return matching.Matcher(
         ground.warehouse,
@@ -197,7 +207,7 @@ def judge(run: Run, first: int, last: int) -> int:
     if run.request.run_mode == "plan":
         judging.plan_slice(run.ground, run.request, first, last)
         return 0
-    batches = judging.judge_slice(run.ground, run.request, first, last)
+    batches = judging.judge_slice(run.ground, run.request, first, last, run.order)
     for batch, payload in batches:
         run.carrier.take(batch, payload)
     log.info("%d of %d persons judged", last, run.person_count)
@@ -274,7 +284,7 @@ def is_alive(host: str, pid: int) -> bool:
 
 def _api_calls(run: Run) -> int:
     org = getattr(run.ground, "org", None)
-    return org.api_call_count if org else 0
+    return run.api_calls_elsewhere + (org.api_call_count if org else 0)
 
 
 def _give_up_at(settings: Settings) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ import pandas as pd
 from pipelines.errors import LedgerDisagrees
 from pipelines.preflight import Ground
 from pipelines.rules import leads
+from pipelines.rules.text import positions
 from pipelines.salesforce import bulk, collections, lookups
 from pipelines.warehouse import ledger
 
@@ -48,10 +50,15 @@ class Case:
             return "UNACCOUNTED"
         return "JOB_GONE" if self.batch.carrier == "bulk" else "ANSWER_LOST"
 
-    @property
+    @cached_property
     def is_last_attempt(self) -> bool:
-        """Whether persons left over are decided now, so that no batch goes on for ever."""
-        return self.batch.attempt_count >= MOST_ATTEMPTS
+        """Whether persons left over are decided now, so that no batch goes on for ever. A job that
+        was thrown away before it could make anything was none of their attempts."""
+        if self.batch.attempt_count < MOST_ATTEMPTS:
+            return False
+        store, batch = self.ground.warehouse, self.batch
+        lost = ledger.count_jobs_thrown_away(store, batch.batch_id)
+        return batch.attempt_count - lost >= MOST_ATTEMPTS
 
 
 def settle_bulk(ground: Ground, batch: ledger.Batch, job: bulk.JobInfo) -> ledger.Batch:
@@ -62,7 +69,8 @@ def settle_bulk(ground: Ground, batch: ledger.Batch, job: bulk.JobInfo) -> ledge
     """
     case = Case(ground, batch, ledger.batch_claims(ground.warehouse, batch.batch_id), job)
     for _ in range(READS):
-        answers = _read_answers(case, bulk.fetch_results(ground.org, job.job_id))
+        results = bulk.fetch_results(ground.org, job.job_id, _key_column(case))
+        answers = _read_answers(case, results)
         if _adds_up(case, answers, job):
             break  # a file cut short on its way reads whole the second time
     return _settle(case, answers)
@@ -146,17 +154,23 @@ def _claim_keys(case: Case) -> pd.Series[str]:
 def _name_persons(case: Case, rows: pd.DataFrame) -> pd.DataFrame:
     """Give every row its person. Rows alike to the letter are interchangeable: the first of them
     is the first person's, the second the second's."""
-    sent = pd.DataFrame({"person_id": case.claims["person_id"], "key": _claim_keys(case)})
-    sent["turn"] = sent.groupby("key").cumcount()
-    rows = rows.assign(turn=rows.groupby("key").cumcount())
-    named = rows.merge(sent, on=["key", "turn"], how="left")
-    strangers = int(named["person_id"].isna().sum())
+    places = positions(_told_apart(rows["key"]), _told_apart(_claim_keys(case)))
+    strangers = int((places < 0).sum())
     if strangers:
         raise LedgerDisagrees(
             f"job {case.batch.salesforce_job_id} answers for {strangers} rows that batch "
             f"{case.batch.batch_id} did not send: nothing was recorded, a human must look"
         )
-    return named
+    return rows.assign(person_id=case.claims["person_id"].take(places).array)
+
+
+def _told_apart(keys: pd.Series[str]) -> pd.Series[str]:
+    """The keys, the second of two equal ones made another."""
+    again = keys.duplicated()
+    if not again.any():
+        return keys
+    turn = keys.groupby(keys).cumcount().astype("str")
+    return keys.mask(again, keys + "\x1f" + turn)
 
 
 def _settle(case: Case, answers: pd.DataFrame) -> ledger.Batch:
@@ -179,10 +193,10 @@ def _settle(case: Case, answers: pd.DataFrame) -> ledger.Batch:
 
 def _decide_fates(case: Case, answers: pd.DataFrame) -> pd.DataFrame:
     """One row a claimed person; `outcome` is null for those who take part in the next attempt."""
-    fates = case.claims.merge(answers, on="person_id", how="left")
+    fates = _beside(case.claims, answers, "person_id")
     found = _ask_for(case, fates)
-    is_found = fates["person_id"].isin(found["person_id"])
-    by_person = found.set_index("person_id")["lead_id"]
+    lead_id = _beside(fates[["person_id"]], found, "person_id")["lead_id"]
+    is_found = lead_id.notna()
     is_known = (fates["code"] == "DUPLICATES_DETECTED") & (not case.batch.is_duplicate_wanted)
     is_failed = fates["file"] == "failed"
     passes = is_failed & fates["code"].isin(PASSING_CODES) | (fates["file"] == "left")
@@ -195,9 +209,19 @@ def _decide_fates(case: Case, answers: pd.DataFrame) -> pd.DataFrame:
         default="rejected",
     )
     fates["outcome"] = fates["outcome"].astype("str").replace("", None)
-    fates["record_id"] = fates["record_id"].fillna(fates["person_id"].map(by_person).astype("str"))
+    fates["record_id"] = fates["record_id"].fillna(lead_id)
     fates["is_passing"] = passes
     return fates
+
+
+def _beside(rows: pd.DataFrame, known: pd.DataFrame, key: str) -> pd.DataFrame:
+    """The rows with the columns of `known` beside them, whose keys stand there once; null where
+    there is none. What a left join does, at a fifth of its time."""
+    places = positions(rows[key], known[key])
+    # A null row at the end stands for nobody.
+    found = known.drop(columns=key).reset_index(drop=True).reindex([*range(len(known)), -1])
+    beside = found.take(np.where(places < 0, len(known), places)).set_axis(rows.index)
+    return pd.concat([rows, beside], axis=1)
 
 
 def _ask_for(case: Case, fates: pd.DataFrame) -> pd.DataFrame:
@@ -212,7 +236,7 @@ def _ask_for(case: Case, fates: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame({"person_id": [], "lead_id": []}, dtype="str")
     found = lookups.find_leads_by_person_id(case.ground.org, field, list(doubtful["person_id"]))
     # A lead that someone has deleted since was made all the same: it is not made again.
-    return found.sort_values("is_deleted").drop_duplicates("person_id")
+    return found.sort_values("is_deleted").drop_duplicates("person_id")[["person_id", "lead_id"]]
 
 
 def _with_owners(case: Case, decided: pd.DataFrame) -> pd.DataFrame:
@@ -231,9 +255,8 @@ def _with_owners(case: Case, decided: pd.DataFrame) -> pd.DataFrame:
     outcomes.loc[held, "reason_code"] = case.reason_to_hold
     made = outcomes.loc[is_made, "lead_id"].dropna()
     since = case.job.created_date if case.job and case.is_insert else None
-    read = lookups.read_owners(case.ground.org, list(made), created_since=since)
-    outcomes = outcomes.merge(read.drop_duplicates("lead_id"), on="lead_id", how="left")
-    return _flag_default_owner(case, outcomes)
+    read = lookups.read_owners(case.ground.org, made, created_since=since)
+    return _flag_default_owner(case, _beside(outcomes, read, "lead_id"))
 
 
 def _flag_default_owner(case: Case, outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from pipelines.rules.text import as_text, blank_text, trim
+from pipelines.rules.text import as_text, blank_text, from_arrow, positions, to_arrow, trim
 
 DUPLICATE_COLUMNS = (
     "person_id",
@@ -62,9 +63,9 @@ def match_key(emails: pd.Series) -> pd.Series:
 
 def email_key(emails: pd.Series) -> pd.Series:
     """sha256 of the match key in hex, so that the ledger holds no address; null stays null."""
-    keys = match_key(emails)
-    hashed = keys.map(lambda key: hashlib.sha256(key.encode()).hexdigest(), na_action="ignore")
-    return as_text(hashed.to_numpy(dtype=object), emails.index)
+    keys = to_arrow(match_key(emails)).cast(pa.large_binary())
+    hashed = [key and hashlib.sha256(key).hexdigest() for key in keys.to_pylist()]
+    return from_arrow(pa.array(hashed, pa.large_string()), emails.index)
 
 
 def duplicates_among(persons: pd.DataFrame, email_column: str = "email") -> Among:
@@ -76,9 +77,7 @@ def duplicates_among(persons: pd.DataFrame, email_column: str = "email") -> Amon
     persons = persons.reset_index(drop=True)
     keys = match_key(_emails(persons, email_column))
     again = keys.notna() & keys.duplicated()
-    holder = pd.Series(persons["person_id"].array, index=keys)
-    holder = holder[~holder.index.duplicated()]
-    kept_id = as_text(keys[again].map(holder).to_numpy(dtype=object))
+    kept_id = persons["person_id"].take(positions(keys[again], keys)).reset_index(drop=True)
     duplicates = _reported(persons.loc[again, "person_id"], "persons", kept_id)
     return Among(persons[~again].reset_index(drop=True), duplicates)
 

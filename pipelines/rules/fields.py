@@ -12,7 +12,7 @@ import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.rules.text import NOT_BLANK, UNSENDABLE, has, matches, to_arrow
+from pipelines.rules.text import NOT_BLANK, has, is_sendable, matches, to_arrow
 
 Judge = Callable[[pd.Series], pd.Series]
 
@@ -145,7 +145,7 @@ def is_given(cells: pd.Series) -> pd.Series:
 
 def _is_sendable(cells: pd.Series) -> pd.Series:
     # Bulk API reads a cell of exactly #N/A as "set to null".
-    return ~has(cells, UNSENDABLE) & (cells != "#N/A")
+    return is_sendable(cells) & (cells != "#N/A")
 
 
 def _is_known(values: frozenset[str]) -> Judge:

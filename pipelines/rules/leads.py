@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +20,7 @@ from pipelines.rules.parts import Operation, SObject
 from pipelines.rules.text import as_text, from_arrow, to_arrow
 
 HASH_LENGTH = 32  # hex digits
+ROWS_AT_ONCE = 10_000
 
 SAME_FIELDS = (
     "Salutation",
@@ -181,14 +183,15 @@ def row_hashes(records: pd.DataFrame, lead_fields: Mapping[str, LeadField]) -> p
     have equal hashes.
     """
     names = sorted(name for name in records.columns if _is_echoed(name, lead_fields))
-    texts = [_signed(name, records[name]) for name in names]
-    if not texts:
-        rows = [""] * len(records)
-    else:
-        nothing = pa.scalar("", pa.large_string())
-        joined = pc.binary_join_element_wise(*texts, nothing, null_handling="skip")
-        rows = joined.to_pylist()
-    return as_text([_digest(row) for row in rows], records.index)
+    pieces = [piece for name in names for piece in _signed(name, records[name])]
+    if not pieces:
+        return as_text([_digest(b"")] * len(records), records.index)
+    joined = pc.binary_join_element_wise(*pieces, _text(""), null_handling="skip")
+    rows = joined.cast(pa.large_binary())
+    # A stretch at a time: as Python objects the rows of a slice are larger than all else of it.
+    stretches = (rows.slice(first, ROWS_AT_ONCE) for first in range(0, len(rows), ROWS_AT_ONCE))
+    hashes = [_digest(row) for stretch in stretches for row in stretch.to_pylist()]
+    return as_text(pa.array(hashes, pa.large_string()).to_pandas().array, records.index)
 
 
 def _is_echoed(name: str, lead_fields: Mapping[str, LeadField]) -> bool:
@@ -197,14 +200,42 @@ def _is_echoed(name: str, lead_fields: Mapping[str, LeadField]) -> bool:
     return not retyped and not name.startswith("sf__")
 
 
-def _signed(name: str, cells: pd.Series) -> pa.Array:
-    column = to_arrow(cells.where(cells != ""))
+def _signed(name: str, cells: pd.Series) -> list[pa.Array | pa.Scalar]:
+    """The column between its name and a separator, to be joined row by row; nothing where null."""
+    column = to_arrow(cells).cast(pa.large_string())
+    if pc.any(pc.equal(column, "")).as_py():
+        column = pc.if_else(pc.equal(column, ""), None, column)
     # Separators that no screened cell can hold keep (a, bc) apart from (ab, c).
-    return _join(f"{name}\x1f", column, "\x1e")
+    pieces = [_text(f"{name}\x1f"), column, _text("\x1e")]
+    return [_join(f"{name}\x1f", column, "\x1e")] if column.null_count else pieces
 
 
-def _digest(row: str) -> str:
-    return hashlib.blake2b(row.encode(), digest_size=HASH_LENGTH // 2).hexdigest()
+def _text(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
+
+
+def _digest(row: bytes) -> str:
+    return hashlib.blake2b(row, digest_size=HASH_LENGTH // 2).hexdigest()
+
+
+def loads(records: pd.DataFrame, *, most_rows: int, most_bytes: int) -> Iterator[tuple[int, int]]:
+    """Cut the records into what one upload may hold: first row and the row after the last of each.
+
+    By rows, and by the bytes their CSV has at the most, were every character of it a quote. A row
+    larger than `most_bytes` travels alone.
+    """
+    sizes = np.full(len(records), 3 * len(records.columns) + 1, dtype="int64")
+    for column in records:
+        lengths = pc.binary_length(to_arrow(records[column]).cast(pa.large_string()))
+        sizes += 2 * lengths.fill_null(0).to_numpy().astype("int64")
+    ends = np.cumsum(sizes)
+    first = 0
+    while first < len(records):
+        before = ends[first - 1] if first else 0
+        fitting = int(np.searchsorted(ends, before + most_bytes, side="right"))
+        last = min(max(fitting, first + 1), first + most_rows)
+        yield first, last
+        first = last
 
 
 def encode_csv(records: pd.DataFrame) -> bytes:

@@ -30,6 +30,11 @@ NOT_BLANK = f"[^{OUTER_BLANKS}]"
 UNSENDABLE = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\x9f\ufffe\uffff]"
 CONTROL = "[\\x00-\\x1f\\x7f-\x9f\ufffe\uffff]"
 
+_NO_LINE_BREAK = bytes(set(range(256)) - set(b"\r\n"))
+# What is unsendable has one of the other bytes in it: a control character, or the first byte of
+# U+0080 to U+00BF, or that of U+F000 to U+FFFF.
+_SURELY_SENDABLE = bytes({*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0x100)} - {0xC2, 0xEF})
+
 SHOWN_LENGTH = 255  # of rejected_persons.observed_value: to recognise a value by, not to keep it
 
 _SHORT = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
@@ -48,7 +53,24 @@ def trim(cells: pd.Series) -> pd.Series:
 
 def join_lines(cells: pd.Series) -> pd.Series:
     """The same text with every line break (CRLF, CR or LF) made one space."""
+    if not _has_other_bytes(cells, _NO_LINE_BREAK):
+        return cells
     return cells.str.replace("\r\n|\r|\n", " ", regex=True)
+
+
+def is_sendable(cells: pd.Series) -> pd.Series:
+    """True where nothing in the cell is UNSENDABLE; null is sendable."""
+    if not _has_other_bytes(cells, _SURELY_SENDABLE):
+        return pd.Series(True, index=cells.index)
+    return ~has(cells, UNSENDABLE)
+
+
+def _has_other_bytes(cells: pd.Series, harmless: bytes) -> bool:
+    """Whether the UTF-8 of a column has any byte beside the harmless ones: a look at the memory
+    behind the cells, a tenth of what a pattern takes to find that there is nothing to find."""
+    column = to_arrow(cells)
+    content = column.buffers()[2] if len(column) else None
+    return content is not None and bool(content.to_pybytes().translate(None, harmless))
 
 
 def matches(cells: pd.Series, pattern: str) -> pd.Series:
@@ -70,6 +92,16 @@ def shown(cells: pd.Series) -> pd.Series:
         cells = cells.mask(odd, escaped)
     cut = cells.str.slice(0, SHOWN_LENGTH - 1) + "…"
     return cells.where(~(cells.str.len() > SHOWN_LENGTH), cut)
+
+
+def positions(cells: pd.Series, known: pd.Series) -> np.ndarray:
+    """Where in `known` each cell stands first, -1 for those that do not, null never does.
+
+    Both `str`. A hundred times as quick as `isin`, which makes a Python object of every known cell.
+    """
+    found = pc.index_in(to_arrow(cells), value_set=to_arrow(known), skip_nulls=True)
+    places: np.ndarray = found.fill_null(-1).to_numpy()
+    return places
 
 
 def as_text(values: object, index: pd.Index | None = None) -> pd.Series:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,6 +29,7 @@ from pipelines.salesforce.session import Org
 # decimal is not said, so it is taken as the smaller.
 MAX_UPLOAD_BYTES: Final = 100_000_000
 ALREADY_CLOSED: Final = "INVALIDJOBSTATE"
+SPOILED: Final = "INVALIDJOB"  # as others report it of a job that was given two uploads
 END_STATES: Final = frozenset({"JobComplete", "Failed", "Aborted"})
 
 # A record may have 400,000 characters; pyarrow wants each to fit in one block.
@@ -158,16 +159,23 @@ def list_jobs(org: Org, most_pages: int | None = None) -> Iterator[JobInfo]:
         pages += 1
 
 
-def fetch_results(org: Org, job_id: str) -> JobResults:
+def fetch_results(org: Org, job_id: str, key: str = "") -> JobResults:
     """The three result files of a job that has ended. Repeatable.
 
-    Raises OrgUnreachable when a file breaks off or cannot be read. Whether the rows add up to what
-    was sent is the caller's to check: over the daily allocation the org records no results.
+    With `key`, of the columns uploaded only that one is parsed, where the files have it in any
+    case; it tells whose a row is. Raises OrgUnreachable when a file breaks off or cannot be read.
+    Whether the rows add up to what was sent is the caller's to check: over the daily allocation the
+    org records no results.
     """
+    path = _path(job_id)
+
+    def read(file: str, *promised: str) -> pd.DataFrame:
+        return _with(read_csv(org.get_bytes(f"{path}/{file}/"), key, promised), promised)
+
     return JobResults(
-        successful=_fetch(org, f"{_path(job_id)}/successfulResults/", "sf__Id", "sf__Created"),
-        failed=_fetch(org, f"{_path(job_id)}/failedResults/", "sf__Id", "sf__Error"),
-        unprocessed=_fetch(org, f"{_path(job_id)}/unprocessedrecords/"),
+        successful=read("successfulResults", "sf__Id", "sf__Created"),
+        failed=read("failedResults", "sf__Id", "sf__Error"),
+        unprocessed=read("unprocessedrecords"),
     )
 
 
@@ -186,21 +194,24 @@ def split_error(sf_error: pd.Series) -> pd.DataFrame:
     return parts
 
 
-def read_csv(data: bytes) -> pd.DataFrame:
+def read_csv(data: bytes, key: str = "", wanted: Sequence[str] = ()) -> pd.DataFrame:
     """A CSV of the org as a frame: all columns `str`, empty cells null.
 
-    Raises OrgUnreachable when it cannot be read.
+    Where there is a column `key`, in any case, only it and those `wanted`. Raises OrgUnreachable
+    when it cannot be read.
     """
     if not data:
         return pd.DataFrame()
     try:
         names = next(csv.reader(io.StringIO(data[:_HEADER_BYTES].decode("utf-8-sig", "replace"))))
+        keys = [name for name in names if name.lower() == key.lower()]
         table = pa_csv.read_csv(
             pa.BufferReader(data),
             read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
+                include_columns=[n for n in names if n in (*wanted, *keys)] if keys else None,
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
@@ -213,8 +224,7 @@ def read_csv(data: bytes) -> pd.DataFrame:
     return _to_frame(table)
 
 
-def _fetch(org: Org, path: str, *promised: str) -> pd.DataFrame:
-    frame = read_csv(org.get_bytes(path))
+def _with(frame: pd.DataFrame, promised: Sequence[str]) -> pd.DataFrame:
     for column in promised:
         if column not in frame:  # a body without even a header; sf__Id of failures before API 53
             frame[column] = pd.Series(index=frame.index, dtype=_STR)

@@ -29,6 +29,7 @@ Foreign = requests.RequestException | sf_errors.SalesforceError | sf_errors.Sale
 NOT_FOUND: Final = "NOT_FOUND"
 SESSION_INVALID: Final = "INVALID_SESSION_ID"
 
+_PATIENCE_OVER: Final = 408
 BUSY_STATUSES: Final = frozenset({420, 429})
 BUSY_CODES: Final = frozenset(
     {
@@ -95,6 +96,13 @@ def translate(error: Foreign) -> SyncError:
 
 def judge_answer(status: int, content: object) -> SyncError:
     """What an answer of 300 or more means. `content` is the parsed JSON, or a text."""
+    trouble = _judge(status, content)
+    # A fault of the server's own may come half way; so may the end of a patience on the way.
+    trouble.made_nothing = 400 <= status < 500 and status != _PATIENCE_OVER
+    return trouble
+
+
+def _judge(status: int, content: object) -> SyncError:
     first = _first_error(content)
     code = _clean(first.get("errorCode"))
     message = str(first.get("message", ""))

@@ -185,7 +185,7 @@ def find_leads(org: Org, lead_ids: Sequence[str], person_id_field: str) -> pd.Da
 
 def read_owners(
     org: Org,
-    lead_ids: Sequence[str],
+    lead_ids: Sequence[str] | pd.Series,
     *,
     created_since: datetime | str | None,
     wait_seconds: float = 600.0,
@@ -193,16 +193,14 @@ def read_owners(
     """Who owns these leads now: lead_id, owner_id, owner_name, owner_type (user, queue).
 
     A lead that is not there any more has no row. More than 2,000 that we ourselves created at or
-    after `created_since` (naive UTC, by the org's clock) are read by one bulk query, others by one
-    call per 2,000. Raises OrgBusy when the org has not answered a bulk query in `wait_seconds`.
+    after `created_since` (naive UTC, by the org's clock) are read by one bulk query, and then
+    others of ours since that moment have a row too; fewer by one call per 2,000. Raises OrgBusy
+    when the org has not answered a bulk query in `wait_seconds`.
     """
-    wanted = list(dict.fromkeys(lead_ids))
+    wanted = pd.Series(lead_ids, dtype=STR).drop_duplicates()
     if created_since is None or len(wanted) <= COLLECTION_READ:
-        owned = _read_owner_ids(org, wanted)
-    else:
-        owned = _query_owner_ids(org, created_since, wait_seconds)
-        owned = owned[owned["lead_id"].isin(wanted)].reset_index(drop=True)
-    return _with_names(org, owned)
+        return _with_names(org, _read_owner_ids(org, list(wanted)))
+    return _with_names(org, _query_owner_ids(org, created_since, wait_seconds))
 
 
 def count_leads_by_owner(org: Org) -> pd.DataFrame:

@@ -136,15 +136,18 @@ def record_closing(warehouse: Warehouse, batch: Batch) -> Batch:
         return _move(warehouse, connection, "close_batch", batch, now=warehouse.now(connection))
 
 
-def detach_job(warehouse: Warehouse, batch: Batch, end_state: str | None) -> Batch:
+def detach_job(
+    warehouse: Warehouse, batch: Batch, end_state: str | None, *, is_attempt: bool = True
+) -> Batch:
     """Give the job up, every person stays for another attempt. opened or closing → planned.
 
     Only for a job that certainly made nothing, or whose effects are harmless to repeat. `end_state`
-    is the job's; for collections there is no job to note it at. Raises FencedOff.
+    is the job's; for collections there is no job to note it at. `is_attempt`: whether it counts as
+    one. Raises FencedOff.
     """
     _require(batch, "opened", "closing")
     with warehouse.transaction() as connection:
-        after = _move(warehouse, connection, "return_batch", batch)
+        after = _move(warehouse, connection, "return_batch", batch, attempts=int(is_attempt))
         _end_job(warehouse, connection, batch, end_state, None, None)
     return after
 
@@ -166,6 +169,7 @@ def release_persons(warehouse: Warehouse, batch: Batch, person_ids: Sequence[str
     """
     _require(batch, "planned")
     persons = pd.DataFrame({"person_id": pd.Series(person_ids, dtype="str")})
+    findings.require_one_row_each(persons)
     with warehouse.transaction() as connection:
         after = _count(warehouse, connection, batch, persons)
         _let_leave(warehouse, connection, batch, persons)
@@ -187,6 +191,7 @@ def settle(warehouse: Warehouse, batch: Batch, settlement: Settlement) -> Batch:
     """
     _require(batch, "closing")
     persons = settlement.outcomes[LEAVING_COLUMNS]
+    findings.require_one_row_each(persons)
     findings.require_within(settlement.rejected, persons, "rejected")
     findings.require_within(settlement.duplicates, persons, *OUTCOMES)
     with warehouse.transaction() as connection:
@@ -203,7 +208,7 @@ def settle(warehouse: Warehouse, batch: Batch, settlement: Settlement) -> Batch:
             settlement.failed_count,
         )
         if after.person_count:
-            after = _move(warehouse, connection, "return_batch", after)
+            after = _move(warehouse, connection, "return_batch", after, attempts=1)
         else:
             after = _finish(warehouse, connection, after)
         counts = _outcome_counts(persons)
@@ -235,6 +240,13 @@ def take_abandoned(
     return [batch for batch in taken if batch is not None]
 
 
+def count_jobs_thrown_away(warehouse: Warehouse, batch_id: str) -> int:
+    """How many jobs of a batch were aborted before they could make anything."""
+    with warehouse.reading() as connection:
+        found = warehouse.run(connection, "count_jobs_thrown_away", batch_id=batch_id)
+        return int(found.scalar_one())
+
+
 def open_batches(warehouse: Warehouse) -> pd.DataFrame:
     """The batches that still hold persons, oldest first: batch_id, run_id, holder_run_id,
     salesforce_job_id, batch_state, owner_strategy, operation, sobject, carrier, holder_state,
@@ -245,7 +257,8 @@ def open_batches(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def batch_claims(warehouse: Warehouse, batch_id: str) -> pd.DataFrame:
-    """The persons a batch holds, by person_id: all columns of `person_claims`."""
+    """The persons a batch holds, by person_id: person_id, lead_id, contact_id, row_hash,
+    reason_code."""
     with warehouse.reading() as connection:
         claims = warehouse.read_frame(connection, "batch_claims", batch_id=batch_id)
     # Text sorts by locale on PostgreSQL; here it sorts alike everywhere.
@@ -345,7 +358,6 @@ def _let_leave(
     warehouse: Warehouse, connection: Connection, batch: Batch, persons: pd.DataFrame
 ) -> None:
     """Outcomes in, claims out: whoever leaves without an outcome leaves without a trace."""
-    findings.require_one_row_each(persons)
     warehouse.run(connection, "make_leaving_persons")
     warehouse.insert_frame(connection, "leaving_persons", persons)
     if "outcome" in persons:

@@ -31,7 +31,7 @@ from pipelines.errors import SyncError
 from pipelines.warehouse.errors import as_ours
 from pipelines.warehouse.frames import from_rows
 
-ROWS_AT_ONCE = 50_000
+ROWS_AT_ONCE = 20_000
 
 Query = TextClause | TextualSelect | Select[Any]
 

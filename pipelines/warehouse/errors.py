@@ -25,8 +25,7 @@ _BY_SQLSTATE: dict[str, type[SyncError]] = {
     "25P04": WarehouseUnavailable,  # the transaction took too long
     "40": WarehouseUnavailable,  # serialization, deadlock
     "42501": WarehouseRefused,  # no right
-    "53100": WarehouseRefused,  # disk full
-    "53": WarehouseUnavailable,  # too many connections, out of memory
+    "53": WarehouseUnavailable,  # disk full, too many connections, out of memory
     "55006": WarehouseUnavailable,  # object in use
     "55P03": WarehouseUnavailable,  # lock not to be had in time
     "57": WarehouseUnavailable,  # shut down, cancelled, timed out
@@ -37,9 +36,12 @@ _BY_SQLITE_CODE: dict[int, type[SyncError]] = {
     sqlite3.SQLITE_LOCKED: WarehouseUnavailable,
     sqlite3.SQLITE_PROTOCOL: WarehouseUnavailable,
     sqlite3.SQLITE_IOERR: WarehouseUnavailable,
+    sqlite3.SQLITE_FULL: WarehouseUnavailable,
     sqlite3.SQLITE_CANTOPEN: SettingsWrong,
     sqlite3.SQLITE_NOTADB: SettingsWrong,
 }
+# Somebody else was quicker, and the database says that it has undone everything.
+_UNDONE_FOR_ANOTHER = ("SQLSTATE 40001", "SQLSTATE 40P01", "SQLSTATE 55P03", "SQLITE_BUSY")
 _SENTENCES: dict[type[SyncError], str] = {
     WarehouseUnavailable: (
         "the warehouse is away, locked or too slow to answer ({code}); run again later"
@@ -49,10 +51,12 @@ _SENTENCES: dict[type[SyncError], str] = {
         "mend the address, the database's name, the user or the password"
     ),
     WarehouseRefused: (
-        "the warehouse refused ({code}); look at the user's rights, a read-only file, a full disk, "
+        "the warehouse refused ({code}); look at the user's rights, a read-only file, "
         "and whether `person-sync migrate` has run"
     ),
 }
+_DISK_FULL = "the warehouse's disk is full ({code}); nothing is lost: make room and run again"
+_DISK_FULL_CODES = ("SQLSTATE 53100", "SQLITE_FULL")
 
 
 @contextmanager
@@ -91,7 +95,7 @@ def of_sqlstate(code: str) -> SyncError:
     """The error for a five-character SQLSTATE."""
     kinds = (_BY_SQLSTATE.get(code[:length]) for length in (5, 2))
     kind = next((kind for kind in kinds if kind), WarehouseRefused)
-    return kind(_SENTENCES[kind].format(code=f"SQLSTATE {code}"))
+    return _said(kind, f"SQLSTATE {code}")
 
 
 def _of_sqlite(error: sqlite3.Error) -> SyncError:
@@ -99,4 +103,11 @@ def _of_sqlite(error: sqlite3.Error) -> SyncError:
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
     kind = _BY_SQLITE_CODE.get(code & 0xFF, WarehouseRefused)
     name: str = getattr(error, "sqlite_errorname", "SQLITE_MISUSE")
-    return kind(_SENTENCES[kind].format(code=name))
+    return _said(kind, name)
+
+
+def _said(kind: type[SyncError], code: str) -> SyncError:
+    sentence = _DISK_FULL if code in _DISK_FULL_CODES else _SENTENCES[kind]
+    trouble = kind(sentence.format(code=code))
+    trouble.made_nothing = code in _UNDONE_FOR_ANOTHER
+    return trouble

@@ -39,6 +39,13 @@ def to_frame(rows: pa.Table, types: Mapping[str, str]) -> pd.DataFrame:
     return frame
 
 
+def positions(cells: pd.Series[str], known: pd.Series[str]) -> np.ndarray:
+    """Where in `known` each cell stands first; -1 for those that do not."""
+    found = pc.index_in(pa.array(cells), value_set=pa.array(known))
+    places: np.ndarray = found.fill_null(-1).to_numpy()
+    return places
+
+
 def from_rows(rows: Sequence[tuple[Any, ...]], names: list[str]) -> pa.Table:
     """A driver's rows, each column in the narrowest Arrow type that holds them all."""
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
@@ -79,12 +86,11 @@ def _header(csv: pa.Buffer) -> list[str]:
 def _array(cells: tuple[Any, ...]) -> pa.Array:
     try:
         found = pa.array(cells)
+        # SQLite's texts come as the bytes they are kept as; the cast looks whether they are UTF-8.
+        return found.cast(pa.string()) if pa.types.is_binary(found.type) else found
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        found = None
-    # SQLite lets one column hold numbers, texts and bytes.
-    if found is None or pa.types.is_binary(found.type):
+        # SQLite lets one column hold numbers, texts, and bytes that are no text at all.
         return pa.array([_text(cell) for cell in cells], pa.string())
-    return found
 
 
 def _text(cell: Any) -> str | None:

@@ -10,19 +10,20 @@ for each other.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import Connection
 
 from pipelines.errors import LedgerDisagrees
-from pipelines.warehouse import findings
+from pipelines.warehouse import findings, frames
 from pipelines.warehouse.batches import Batch, batch_of, lease_end
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.runs import move_counts
+from pipelines.warehouse.turns import Turn, move_turn
 
 PERSON_COLUMNS = [
     "person_id",
@@ -59,10 +60,7 @@ PLANNED_COLUMNS = [
     "matched_id",
     "reason_code",
 ]
-HOLDER_COLUMNS = ["email_key", "person_id", "lead_id", "contact_id", "is_this_run"]
 
-# SQLite takes 32,766 values in one statement, PostgreSQL's protocol 65,535.
-_KEYS_AT_ONCE = 10_000
 # What a plan run notes of e-mails is for itself alone: under this mark no live run ever looks one
 # up.
 _PLAN_MARK = "plan:"
@@ -120,19 +118,26 @@ class Recorded:
 
 
 def record_judgement(
-    warehouse: Warehouse, run_id: str, judgement: Judgement, *, lease_seconds: float
+    warehouse: Warehouse,
+    run_id: str,
+    judgement: Judgement,
+    *,
+    lease_seconds: float,
+    turn: Turn | None = None,
 ) -> Recorded:
     """Write the judgement down in one transaction (T1), as far as no other run was quicker.
 
     Afterwards the run has counted exactly the persons it got: decided, or open in a batch. Batches
     that got nobody are not written. After an unanswered commit read the slice again; do not repeat.
-    Raises LedgerDisagrees when a person stands in both or neither of outcomes and claims.
+    `turn`: of a run with several workers; it moves on when nobody is released. Raises
+    LedgerDisagrees when a person stands in both or neither of outcomes and claims, and FencedOff
+    when it is not this slice's turn.
     """
     judged = _judged(judgement)
     if judged.empty:
         return Recorded([], [], [])
     with warehouse.transaction() as connection:
-        lost = _claim(warehouse, connection, run_id, judged)
+        lost = _claim(warehouse, connection, run_id, judged, looks_again=turn is not None)
         _decide(warehouse, connection, run_id)
         _record_findings(warehouse, connection, run_id, judgement, lost)
         until = lease_end(warehouse, connection, lease_seconds)
@@ -142,7 +147,10 @@ def record_judgement(
         ]
         batches = [batch for batch in planned if batch is not None]
         _count(warehouse, connection, run_id, judged, lost, batches)
-    return Recorded(batches, _with_fate(lost, "released"), _with_fate(lost, "taken"))
+        released = _with_fate(lost, "released")
+        if turn is not None:
+            move_turn(warehouse, connection, turn, is_whole=not released)
+    return Recorded(batches, released, _with_fate(lost, "taken"))
 
 
 def record_plan(
@@ -171,26 +179,18 @@ def known_holders(warehouse: Warehouse, run_id: str, email_keys: pd.Series[str])
     """Who holds these e-mails: email_key, person_id, lead_id, contact_id (of the outcome, else of
     the claim; may be null), is_this_run. One row an e-mail held; nulls and repeats among the keys
     do not matter."""
-    keys = email_keys.dropna().drop_duplicates()
+    asked = email_keys.dropna().drop_duplicates().to_frame("email_key")
     with warehouse.reading() as connection:
+        # What a plan run has noted is for itself alone.
         is_plan = warehouse.run(connection, "run_mode", run_id=run_id).scalar() == "plan"
         mark = f"{_PLAN_MARK}{run_id}:"
-        asked = pd.concat([keys, mark + keys]) if is_plan else keys
-        found = [
-            warehouse.read_frame(connection, "email_holders", run_id=run_id, email_keys=some)
-            for some in _parts(asked.tolist())
-        ]
-    if not found:
-        return pd.DataFrame({name: pd.Series(dtype="str") for name in HOLDER_COLUMNS}).astype(
-            {"is_this_run": "boolean"}
-        )
-    holders = pd.concat(found, ignore_index=True)
+        if is_plan:
+            asked = pd.concat([asked, mark + asked])
+        warehouse.run(connection, "make_asked_emails")
+        warehouse.insert_frame(connection, "asked_emails", asked)
+        warehouse.dialect.gather_statistics(connection, "asked_emails")
+        holders = warehouse.read_frame(connection, "email_holders", run_id=run_id)
     return holders.assign(email_key=holders["email_key"].str.removeprefix(mark))
-
-
-def _parts(keys: list[str]) -> Iterator[list[str]]:
-    for first in range(0, len(keys), _KEYS_AT_ONCE):
-        yield keys[first : first + _KEYS_AT_ONCE]
 
 
 def _judged(judgement: Judgement) -> pd.DataFrame:
@@ -201,25 +201,31 @@ def _judged(judgement: Judgement) -> pd.DataFrame:
         batch_id=f"decided-{uuid.uuid4()}", is_sent=False
     )
     sent = judgement.claims[CLAIM_COLUMNS].assign(is_sent=True)
-    words = pd.concat([part for part in (decided, sent) if not part.empty] or [decided])
-    persons = judgement.persons[PERSON_COLUMNS]
-    judged = persons.merge(words, on="person_id", how="outer", indicator=True)
-    is_whole = (judged["_merge"] == "both").all() and len(judged) == len(persons) == len(words)
-    if not is_whole or not judged["person_id"].is_unique:
-        raise LedgerDisagrees("a judgement must decide or send each of its persons exactly once")
+    words = pd.concat(
+        [part for part in (decided, sent) if not part.empty] or [decided], ignore_index=True
+    )
+    judged = _beside_persons(words, judgement.persons[PERSON_COLUMNS])
     _require_batches(judgement)
     findings.require_within(judgement.rejected, judgement.outcomes, "rejected")
-    outcome = (
-        judged["outcome"] if "outcome" in judged else pd.Series(index=judged.index, dtype="str")
-    )
+    outcome = judged.get("outcome", pd.Series(index=judged.index, dtype="str"))
     return judged.assign(
         outcome=outcome, is_email_taken=_takes_email(judged, outcome, judgement.duplicates)
-    ).drop(columns="_merge")
+    )
+
+
+def _beside_persons(words: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
+    """Words and persons as one frame; LedgerDisagrees unless there is exactly one word each."""
+    places = frames.positions(words["person_id"], persons["person_id"])
+    is_whole = len(words) == len(persons) and (places >= 0).all()
+    if not is_whole or len(np.unique(places)) != len(persons):
+        raise LedgerDisagrees("a judgement must decide or send each of its persons exactly once")
+    beside = persons.drop(columns="person_id").take(places).set_axis(words.index)
+    return pd.concat([words, beside], axis=1)
 
 
 def _require_batches(judgement: Judgement) -> None:
     named = {new.batch_id for new in judgement.batches}
-    if not judgement.claims["batch_id"].isin(named).all():
+    if not set(judgement.claims["batch_id"].unique()) <= named:
         raise LedgerDisagrees("a claim names a batch that the judgement does not have")
 
 
@@ -228,23 +234,36 @@ def _takes_email(
 ) -> pd.Series[bool]:
     # A duplicate of another person leaves the e-mail to that one; a rejected person must not keep
     # it from others.
-    of_persons = duplicates.loc[duplicates["matched_in"] == "persons", "person_id"]
+    others = duplicates["matched_in"].isin(["persons", "ledger"])
+    of_persons = duplicates.loc[others, "person_id"]
     is_known = (outcome == "duplicate") & ~judged["person_id"].isin(of_persons)
     return judged["is_sent"].astype(bool) | is_known
 
 
 def _claim(
-    warehouse: Warehouse, connection: Connection, run_id: str, judged: pd.DataFrame
+    warehouse: Warehouse,
+    connection: Connection,
+    run_id: str,
+    judged: pd.DataFrame,
+    *,
+    looks_again: bool,
 ) -> pd.DataFrame:
     """Claim the persons, take their e-mails; answers whom this run did not get: person_id, fate."""
     now = warehouse.now(connection)
     warehouse.run(connection, "make_judged_persons")
     warehouse.insert_frame(connection, "judged_persons", judged)
-    warehouse.run(connection, "claim_judged_persons", run_id=run_id, now=now)
-    warehouse.run(connection, "mark_lost_claims")
+    claimed = warehouse.run(connection, "claim_judged_persons", run_id=run_id, now=now)
+    # Mostly nobody is quicker, and the number of rows says so; to look for whom we lost takes as
+    # long as all the rest.
+    if claimed.rowcount != len(judged):
+        warehouse.run(connection, "mark_lost_claims")
     warehouse.run(connection, "mark_decided_meanwhile")
-    warehouse.run(connection, "take_judged_emails", run_id=run_id, now=now)
-    warehouse.run(connection, "mark_email_lost")
+    taken = warehouse.run(connection, "take_judged_emails", run_id=run_id, now=now)
+    if taken.rowcount != int((judged["is_email_taken"] & judged["email_key"].notna()).sum()):
+        warehouse.run(connection, "mark_email_lost")
+    if looks_again:
+        warehouse.run(connection, "mark_email_overtaken")
+        warehouse.run(connection, "mark_same_email_released")
     return warehouse.read_frame(connection, "lost_persons")
 
 

@@ -6,11 +6,10 @@ select
     coalesce(person_outcomes.contact_id, person_claims.contact_id) as contact_id,
     person_emails.run_id = :run_id as is_this_run
 
-from person_emails
+from asked_emails
+
+inner join person_emails on asked_emails.email_key = person_emails.email_key
 
 left join person_outcomes on person_emails.person_id = person_outcomes.person_id
 
 left join person_claims on person_emails.person_id = person_claims.person_id
-
--- A list is spread by SQLAlchemy, parentheses and all.
-where person_emails.email_key in :email_keys -- noqa: PRS

@@ -1,6 +1,7 @@
 -- A place in this transaction for the persons who leave a batch; without an outcome they are new again.
+-- Without a key: it is only ever read from end to end.
 create temporary table leaving_persons (
-    person_id text not null primary key,
+    person_id text not null,
     outcome text,
     lead_id text,
     contact_id text,

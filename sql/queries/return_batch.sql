@@ -2,7 +2,7 @@
 update lead_batches
 set
     batch_state = 'planned',
-    attempt_count = attempt_count + 1,
+    attempt_count = attempt_count + :attempts,
     salesforce_job_id = null,
     opened_at = null,
     closing_at = null

@@ -184,6 +184,9 @@ IN_THE_CONTRACT = {
         "start_patience_seconds",
         "patience_seconds",
         "deadline_minutes",
+        "workers",
+        "task_runner",
+        "dask_address",
     },
 }
 

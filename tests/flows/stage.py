@@ -131,6 +131,19 @@ def crowd(count: int) -> pd.DataFrame:
     ).reindex(columns=COLUMNS)
 
 
+def put_persons(engine: sqlalchemy.Engine, persons: pd.DataFrame) -> None:
+    """Put these persons into the persons table of a warehouse."""
+    typed = persons.assign(
+        employee_count=pd.to_numeric(persons["employee_count"]).astype("Int64"),
+        annual_revenue=pd.to_numeric(persons["annual_revenue"]),
+        created_at=pd.to_datetime(persons["created_at"], format="ISO8601"),
+        updated_at=pd.to_datetime(persons["updated_at"], format="ISO8601"),
+    )
+    schema = "public" if engine.dialect.name == "postgresql" else None
+    options: dict[str, Any] = {"index": False, "if_exists": "append", "chunksize": 1000}
+    typed.to_sql("persons", engine, schema=schema, **options)
+
+
 @dataclass
 class PlainRun:
     """A run in a process of its own: `tests/flows/plain_run.py`."""
@@ -165,9 +178,8 @@ class Stage:
     def __post_init__(self) -> None:
         driver = self.warehouse_url.replace("postgresql://", "postgresql+psycopg://")
         # As every session of ours on PostgreSQL: the results first, then the persons' own schema.
-        self._is_postgres = driver != self.warehouse_url
         path = {"options": "-c search_path=person_sync,public -c timezone=UTC"}
-        given = path if self._is_postgres else {}
+        given = path if driver != self.warehouse_url else {}
         self.engine = sqlalchemy.create_engine(driver, connect_args=given)
         self.set_org()
 
@@ -189,15 +201,7 @@ class Stage:
 
     def put_frame(self, persons: pd.DataFrame) -> None:
         """Put these persons into the warehouse's persons table."""
-        typed = persons.assign(
-            employee_count=pd.to_numeric(persons["employee_count"]).astype("Int64"),
-            annual_revenue=pd.to_numeric(persons["annual_revenue"]),
-            created_at=pd.to_datetime(persons["created_at"], format="ISO8601"),
-            updated_at=pd.to_datetime(persons["updated_at"], format="ISO8601"),
-        )
-        schema = "public" if self._is_postgres else None
-        options: dict[str, Any] = {"index": False, "if_exists": "append", "chunksize": 1000}
-        typed.to_sql("persons", self.engine, schema=schema, **options)
+        put_persons(self.engine, persons)
 
     def settings(self, **groups: dict[str, Any]) -> Settings:
         """The settings of a run: those of the test, changed by what is given here."""

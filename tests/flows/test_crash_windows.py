@@ -6,6 +6,7 @@ Whatever the window: everybody has one word, everybody created has one lead, eve
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipelines import flows, preflight, runs
-from pipelines.errors import DeadlineReached, OrgRefused, Passing
+from pipelines.errors import DeadlineReached, OrgRefused, OrgUnreachable, Passing
 from pipelines.salesforce import bulk
 
 from .meddler import meddling
@@ -302,6 +303,52 @@ def test_w25_a_job_that_can_neither_start_nor_end_is_given_up_for_another(
         stage.sync(salesforce=salesforce)
     states = sorted(job["state"] for job in stage.emulator.held("jobs"))
     assert states == ["Aborted", "JobComplete"]
+    assert_sound(stage)
+
+
+@EITHER
+def test_w25_where_every_upload_is_repeated_the_run_ends_and_nothing_is_lost(
+    stage: Stage, groups: Any
+) -> None:
+    prepare(stage, extra='\n[behaviour]\nsecond_put = "close"\n')
+    soon = {"patience_seconds": 0.5, "poll_seconds": 0.05}
+    with meddling(stage.emulator.url, repeat=lambda request: request.startswith("PUT")) as url:
+        salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
+        with pytest.raises(OrgUnreachable, match="would not start"):
+            stage.sync(salesforce=salesforce, run=soon)
+    stage.sync("resume", **groups)
+    assert_sound(stage)
+
+
+@EITHER
+def test_w25_a_close_refused_for_another_reason_leaves_the_word_to_the_job(
+    stage: Stage, groups: Any
+) -> None:
+    prepare(stage)
+    close = {"match": "PATCH /jobs/ingest/*", "fault": "status:400", "count": 2}
+    stage.emulator.go_wrong(close)
+    stage.sync(**groups)
+    states = sorted(job["state"] for job in stage.emulator.held("jobs"))
+    assert states == ["Aborted", "JobComplete"]
+    assert_sound(stage)
+
+
+@EITHER
+def test_w25_a_job_that_cannot_be_aborted_is_not_given_up(stage: Stage, groups: Any) -> None:
+    prepare(stage)
+    stale = itertools.count()
+
+    def still_open(path: str, body: bytes) -> bytes:
+        # As from a replica that is behind: the job is over, and its state reads as Open.
+        if b'"JobComplete"' in body and path.rpartition("/")[2].isalnum() and next(stale) < 2:
+            return body.replace(b'"JobComplete"', b'"Open"')
+        return body
+
+    with meddling(stage.emulator.url, repeat=NEVER, change=still_open) as url:
+        salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
+        stage.sync(salesforce=salesforce)
+    assert next(stale) >= 2
+    assert [job["state"] for job in stage.emulator.held("jobs")] == ["JobComplete"]
     assert_sound(stage)
 
 

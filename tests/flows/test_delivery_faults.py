@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pipelines import summaries
-from pipelines.errors import Passing
+from pipelines.errors import OrgRefused, Passing
+from pipelines.settling import MOST_ATTEMPTS
 
 from .stage import Stage, crowd
 
@@ -129,7 +130,44 @@ def test_a_lost_answer_to_the_deliberate_duplicate_holds_her_where_nobody_can_kn
     assert again["run"]["read_count"] == 0
 
 
+def test_a_collections_call_refused_as_a_whole_made_nothing_and_holds_nobody(
+    any_stage: Stage,
+) -> None:
+    any_stage.set_org(KNOWN_CONTACT, person_id_field=False)
+    any_stage.put_frame(crowd(2))
+    any_stage.emulator.go_wrong({"match": REQUESTS["collections"], "fault": "status:400"})
+    with pytest.raises(OrgRefused):
+        any_stage.sync(**WITHOUT)
+    any_stage.sync("resume", **WITHOUT)
+    assert_each_has_one_lead(any_stage, 2)
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_collections_call_refused_for_a_while_goes_out_again(
+    any_stage: Stage, status: int
+) -> None:
+    any_stage.set_org(KNOWN_CONTACT, person_id_field=False)
+    any_stage.put_frame(crowd(2))
+    refused = {"match": REQUESTS["collections"], "fault": f"status:{status}", "count": 7}
+    any_stage.emulator.go_wrong(refused)
+    any_stage.sync(**WITHOUT)
+    assert_each_has_one_lead(any_stage, 2)
+
+
 # --- Jobs: 250 persons are two chunks of the org's
+
+
+@pytest.mark.parametrize("has_field", [True, False], ids=["with the field", "without the field"])
+@pytest.mark.parametrize("fault", ["lock_rows:1", "fail_after_chunk:0"])
+def test_uploads_that_were_lost_use_up_no_attempt(
+    stage: Stage, fault: str, has_field: bool
+) -> None:
+    stage.set_org(person_id_field=has_field)
+    stage.put_frame(one_strategy(COUNT))
+    lost = {"match": REQUESTS["upload"], "fault": "drop_before", "count": MOST_ATTEMPTS}
+    stage.emulator.go_wrong(lost, {"job": f"nth:{MOST_ATTEMPTS + 1}", "fault": fault})
+    stage.sync(**({} if has_field else WITHOUT))
+    assert_each_has_one_lead(stage)
 
 
 @pytest.mark.parametrize("has_field", [True, False], ids=["with the field", "without the field"])

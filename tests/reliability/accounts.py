@@ -29,6 +29,7 @@ theirs as (
     from org_leads inner join persons on org_leads.email = lower(persons.email)
     inner join person_outcomes on persons.person_id = person_outcomes.person_id
     where person_outcomes.outcome = 'held'
+    {{found}}
 )
 
 select 'person without exactly one outcome or claim' as trouble, persons.person_id as whose
@@ -57,6 +58,17 @@ select 'run whose counts do not add up', miscounted.run_id from ({MISCOUNTED}) a
 order by 1, 2
 """
 
+# Of two persons with one e-mail the first.
+FOUND = """
+    union
+    select org_leads.lead_id, min(duplicate_persons.person_id)
+    from org_leads inner join duplicate_persons on org_leads.lead_id = duplicate_persons.matched_id
+    where org_leads.lead_id not in (
+        select lead_id from person_outcomes where outcome = 'created' and lead_id is not null
+    )
+    group by org_leads.lead_id
+"""
+
 
 @dataclass(frozen=True)
 class Fate:
@@ -66,8 +78,13 @@ class Fate:
     owner_id: str | None
 
 
-def troubles(world: World) -> list[str]:
-    """Everything that does not add up, a line each; empty, or something is lost or doubled."""
+def troubles(world: World, *, may_find: bool = False) -> list[str]:
+    """Everything that does not add up, a line each; empty, or something is lost or doubled.
+
+    `may_find`: a lead may also be that of somebody whose duplicate it was taken for, as after a
+    restored backup, when nobody knows any more who made it.
+    """
+    world.runs_accounted = len(world.runs)
     leads = [{"lead_id": one["Id"], "email": one["Email"].lower()} for one in world.leads()]
     with world.connect() as connection:
         connection.execute(
@@ -83,7 +100,8 @@ def troubles(world: World) -> list[str]:
         ):
             connection.execute(sqlalchemy.text(f"create {what}"))
         connection.execute(sqlalchemy.text("analyze"))
-        found = connection.execute(sqlalchemy.text(TROUBLES)).all()
+        text = sqlalchemy.text(TROUBLES.format(found=FOUND if may_find else ""))
+        found = connection.execute(text).all()
     return [f"{trouble}: {whose}" for trouble, whose in found]
 
 

@@ -121,6 +121,7 @@ class Wanted:
     person_ids: list[str] | None = None
     most_pages: int = 0
     time_zone: str = ""
+    adopts_jobs: bool = False
 
 
 class DirectedRun:

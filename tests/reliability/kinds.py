@@ -9,6 +9,7 @@ import pandas as pd
 from tests.flows.stage import crowd
 
 COUNT = 60
+TWINS = {"P0020": "P0007", "P0050": "P0008"}  # who has the e-mail of an elder one
 KNOWN = """
 [[lead]]
 LastName = "Known"
@@ -57,8 +58,8 @@ def mixed() -> pd.DataFrame:
     made.loc["P0031":, "owner_strategy"] = [None, "rule:Fair"] * 15
     made.loc["P0010", "company"] = None
     made.loc["P0044", "owner_strategy"] = "user:nobody@acme.example"
-    made.loc["P0020", "email"] = "P7@crowd.example"
-    made.loc["P0050", "email"] = "p8@Crowd.example"
+    for person_id, elder in TWINS.items():
+        made.loc[person_id, "email"] = made.loc[elder, "email"].title()
     return made.reset_index()
 
 
@@ -67,4 +68,11 @@ def many() -> pd.DataFrame:
     return crowd(450).assign(owner_strategy=None)
 
 
-PEOPLE = {"mixed": mixed, "many": many}
+def few() -> pd.DataFrame:
+    """Three in one batch, one of them rejected."""
+    made = crowd(4).assign(owner_strategy=None)
+    made.loc[1, "company"] = None
+    return made
+
+
+PEOPLE = {"mixed": mixed, "many": many, "few": few}

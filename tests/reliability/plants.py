@@ -82,8 +82,8 @@ IMPATIENT = (Change(SESSION, "timeout: Timeout = (10.0, 120.0)", "timeout: Timeo
 
 # Nor this: nobody is looked up, so that with an emptied ledger the person-id field stands alone.
 BLIND = (
-    Change(MATCHING, "emails=list(emails.dropna())", "emails=[]"),
-    Change(MATCHING, "person_ids=list(person_ids) if self._field else []", "person_ids=[]"),
+    Change(MATCHING, "emails=list(emails.dropna()),", "emails=[],"),
+    Change(MATCHING, "person_ids=list(person_ids) if self._field else [],", "person_ids=[],"),
 )
 
 _FENCED = ("open_batch", "close_batch", "count_batch", "return_batch", "finish_batch")
@@ -252,8 +252,8 @@ PLANTS = [
         (
             Change(
                 SETTLING,
-                'named = rows.merge(sent, on=["key", "turn"], how="left")',
-                'named = rows.assign(person_id=sent["person_id"].to_numpy()[: len(rows)])',
+                'rows.assign(person_id=case.claims["person_id"].take(places).array)',
+                'rows.assign(person_id=case.claims["person_id"].array[: len(rows)])',
             ),
         ),
         (Trial("undisturbed"),),
@@ -301,8 +301,8 @@ PLANTS = [
         (
             Change(
                 JUDGING,
-                "yield batch, payload.keep(~payload.person_ids.isin(gone))",
-                "yield batch, payload",
+                "payload = payload.keep(~payload.person_ids.isin(gone))",
+                "pass",
             ),
         ),
         (Trial("now meanwhile", "GET /queryAll Lead", "after"),),

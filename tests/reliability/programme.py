@@ -8,13 +8,14 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from . import pairs, small_disk
 from .directed import Boundary
 from .jobs import TROUBLES
 from .kinds import KINDS, Kind
 from .plants import CLOSE, CREATE, POLL, PUT
 from .suite import Case
 from .techniques import AT_EXCHANGES, Clean
-from .warehouse_trouble import FULL_PAGES
+from .warehouse_trouble import FULL_KILOBYTES, FULL_PAGES
 
 # At every so-manieth boundary: the first two are the promise itself, the others vary them.
 EVERY = {
@@ -28,12 +29,16 @@ EVERY = {
 RACED_AT = (CREATE, PUT, CLOSE, POLL)
 
 
-def programme(find: Callable[[Kind], Clean]) -> Iterator[Case]:
-    """All cases. `find` discovers the boundaries of a kind of world."""
+def programme(find: Callable[[Kind], Clean], *, every_pair: bool = False) -> Iterator[Case]:
+    """All cases. `find` discovers the boundaries of a kind of world. `every_pair`: of kills, also
+    where nothing has changed in between."""
     for kind in KINDS:
         clean = find(kind)
         for technique, step in EVERY.items():
             yield from _cases(technique, kind, clean.boundaries[::step])
+        few = pairs.one_batch(kind)
+        every = pairs.pairs(find(few).boundaries, every=every_pair)
+        yield from _cases("every pair of kills", few, list(every))
         raced = [one for one in clean.boundaries if one.name in RACED_AT]
         yield from _cases("raced", kind, raced)
         for fault in AT_EXCHANGES:
@@ -51,6 +56,9 @@ def _of_the_warehouse(kind: Kind, clean: Clean) -> Iterator[Case]:
         commits = [one for one in boundaries if one.is_commit]
         yield from _cases("connection lost at COMMIT", kind, commits)
         yield from _cases("database restarted", kind, _spread(boundaries, 25))
+        if small_disk.is_possible():
+            sizes = [(disk, size) for disk, all_of in FULL_KILOBYTES.items() for size in all_of]
+            yield from _cases("disk full", kind, [Boundary(*size, "") for size in sizes])
     else:
         yield from _cases("disk full", kind, [Boundary("pages", n, "") for n in FULL_PAGES])
     yield from _cases("database locked", kind, _spread(clean.exchanges, 20))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from . import at_once, warehouse_trouble
+from . import at_once, pairs, warehouse_trouble
 from .directed import Boundary, Zygote
 from .jobs import TROUBLES, in_trouble
 from .kinds import Kind
@@ -20,7 +20,7 @@ from .techniques import (
     a_row_missing_once,
     undisturbed,
 )
-from .worlds import Workshop
+from .worlds import Workshop, World
 
 NOWHERE = Boundary("", 0, "")
 TECHNIQUES: dict[str, Technique] = {
@@ -35,6 +35,7 @@ TECHNIQUES: dict[str, Technique] = {
     "ledger of yesterday": warehouse_trouble.ledger_of_yesterday,
     "another org": warehouse_trouble.another_org,
     "ledger off": warehouse_trouble.ledger_off,
+    "every pair of kills": pairs.killed_at_both,
     "three runs at once": at_once.three_at_once,
     "nightly and now at once": at_once.nightly_and_now,
     **{name: in_trouble(trouble) for name, trouble in TROUBLES.items()},
@@ -67,15 +68,32 @@ class Verdict:
     seconds: float = 0
 
 
-def judge(shop: Workshop, clean: Clean, case: Case, zygote: Zygote | None = None) -> Verdict:
-    """Perform the case in a world of its own. `zygote`: with a planted bug; else the project's."""
+def judge(
+    shop: Workshop,
+    clean: Clean,
+    case: Case,
+    zygote: Zygote | None = None,
+    techniques: Mapping[str, Technique] = TECHNIQUES,
+) -> Verdict:
+    """Perform the case in a world of its own. `zygote`: with a planted bug; else the project's.
+
+    A case after which nobody has looked whether everything adds up has found nothing good.
+    """
     zygote = zygote or shop.variant(VARIANTS.get(case.technique, ()))
     began = time.monotonic()
     with shop.world(case.kind, zygote) as world:
-        found = TECHNIQUES[case.technique](world, clean, case.place)
-        passed = {(one.name, one.nth) for run in world.runs for one in run.passed}
-    is_reached = not case.place.side or (case.place.name, case.place.nth) in passed
+        found = techniques[case.technique](world, clean, case.place)
+        if not found and world.runs_accounted < len(world.runs):
+            found = ["nobody has looked whether everything adds up"]
+        is_reached = _is_reached(world, case.place)
     return Verdict(case, is_reached, found, time.monotonic() - began)
+
+
+def _is_reached(world: World, place: Boundary) -> bool:
+    if world.is_reached is not None:
+        return world.is_reached
+    passed = {(one.name, one.nth) for run in world.runs for one in run.passed}
+    return not place.side or (place.name, place.nth) in passed
 
 
 def cases_of(trial: Trial) -> list[Case]:

@@ -52,7 +52,7 @@ def discover(shop: Workshop, kind: Kind) -> Clean:
     passed: list[list[Boundary]] = []
     found: dict[str, Fate] = {}
     # Jobs have their troubles wherever the run stands: there no boundary is asked for.
-    for _ in range(2 if kind.people == "mixed" else 1):
+    for _ in range(1 if kind.people == "many" else 2):
         with shop.world(kind) as world:
             run = world.start()
             told = run.wait()
@@ -78,7 +78,7 @@ def kill_at(place: Boundary) -> Director:
 def killed(world: World, clean: Clean, place: Boundary) -> list[str]:
     """kill -9 at the boundary; one more run puts everything right."""
     world.tell(kill_at(place))
-    return judged(world, clean, world.tell(), may_hold=_may_hold(world))
+    return judged(world, clean, world.tell(), may_hold=may_hold(world))
 
 
 def killed_twice(world: World, clean: Clean, place: Boundary) -> list[str]:
@@ -88,7 +88,7 @@ def killed_twice(world: World, clean: Clean, place: Boundary) -> list[str]:
     last = world.tell(kill_at_turn(turn))
     if not last.is_done:
         last = world.tell()
-    return judged(world, clean, last, may_hold=_may_hold(world))
+    return judged(world, clean, last, may_hold=may_hold(world))
 
 
 def kill_at_turn(turn: int) -> Director:
@@ -140,9 +140,9 @@ def woken(world: World, clean: Clean, told: Told, others: list[Told]) -> list[st
     if strange:
         return [f"a run ended with {one.code}: {one.words}" for one in strange]
     # Mostly the two have put everything right between them.
-    if told.is_done and not judged(world, clean, told, may_hold=_may_hold(world)):
+    if told.is_done and not judged(world, clean, told, may_hold=may_hold(world)):
         return []
-    return judged(world, clean, world.tell(), may_hold=_may_hold(world))
+    return judged(world, clean, world.tell(), may_hold=may_hold(world))
 
 
 def spoil_at(place: Boundary, side: str, word: str) -> Director:
@@ -161,12 +161,12 @@ def spoiled(fault: str) -> Callable[[World, Clean, Boundary], list[str]]:
         if told.code not in allowed:
             return [f"the run ended with {told.code}: {told.words}"]
         last = told if told.is_done else world.tell()
-        return judged(world, clean, last, may_hold=_may_hold(world))
+        return judged(world, clean, last, may_hold=may_hold(world))
 
     return disturb
 
 
-def _may_hold(world: World) -> bool:
+def may_hold(world: World) -> bool:
     """Without the field nobody can know what a collections call did whose answer is lost."""
     return not world.kind.has_field
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +22,13 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, NullPool
 
 from tests.conftest import PostgresServer, _pgserver, _prepare
-from tests.flows.stage import ORG, PERSON_ID_FIELD, Stage
+from tests.flows.stage import ORG, PERSON_ID_FIELD, put_persons
 from tests.salesforce.servers import Emulator
 
 from .directed import ROOT, DirectedRun, Director, Told, Wanted, Zygote, go_on
 from .kinds import KINDS, KNOWN, PEOPLE, Kind
 from .plants import Change, plant
+from .small_disk import SmallDisk
 
 # The library that brings PostgreSQL starts and stops one server at a time, or trips over itself.
 STARTING = threading.Lock()
@@ -41,12 +42,16 @@ class World:
     kind: Kind
     url: str
     emulator: Emulator
+    other_org: Callable[[], Emulator]
     zygote: Zygote
     databases: Databases
     seeded: frozenset[str]
     most_seconds: float = 60
     settings: dict[str, Any] = field(default_factory=dict)
     runs: list[DirectedRun] = field(default_factory=list)
+    # Techniques with a place of their own kind say themselves whether it was come to.
+    is_reached: bool | None = None
+    runs_accounted: int = 0
 
     def start(
         self,
@@ -56,10 +61,12 @@ class World:
         person_ids: list[str] | None = None,
         most_pages: int = 0,
         time_zone: str = "",
+        adopts_jobs: bool = False,
         **run: Any,
     ) -> DirectedRun:
         """A run begins; `run` are settings of that group."""
-        wanted = Wanted(self.values(**run), mode, person_ids, most_pages, time_zone)
+        settings = self.values(**run)
+        wanted = Wanted(settings, mode, person_ids, most_pages, time_zone, adopts_jobs)
         self.runs.append(DirectedRun(self.zygote, wanted, director))
         return self.runs[-1]
 
@@ -98,11 +105,10 @@ class World:
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """An engine of the test's own, that sees the result tables."""
-        driver = self.url.replace("postgresql://", "postgresql+psycopg://")
         path = {"options": "-c search_path=person_sync,public -c timezone=UTC"}
         given = path if self.kind.engine == "postgres" else {"timeout": 30}
         given |= {"check_same_thread": False} if self.kind.engine == "sqlite" else {}
-        engine = sqlalchemy.create_engine(driver, connect_args=given, poolclass=NullPool)
+        engine = sqlalchemy.create_engine(_driver(self.url), connect_args=given, poolclass=NullPool)
         yield engine
         engine.dispose()
 
@@ -126,11 +132,23 @@ class World:
             yield
         self.url = today
 
-    def move_to_another_org(self) -> None:
-        """The same address leads to another org from now on, an empty one."""
+    @contextmanager
+    def on_a_small_disk(self) -> Iterator[SmallDisk]:
+        """The warehouse is on a disk that can be full. PostgreSQL only."""
+        roomy = self.url
+        with self.databases.on_a_small_disk(self.kind.people) as (self.url, disk):
+            yield disk
+        self.url = roomy
+
+    @contextmanager
+    def in_another_org(self) -> Iterator[None]:
+        """The settings lead to another org, an empty one."""
+        home = self.emulator, self.seeded
+        self.emulator, self.seeded = self.other_org(), frozenset()
         field_text = PERSON_ID_FIELD if self.kind.has_field else ""
         self.emulator.reset(ORG.replace("[org]", f'[org]\nid = "{ANOTHER_ORG}"') + field_text)
-        self.seeded = frozenset()
+        yield
+        self.emulator, self.seeded = home
 
     def restart_server(self) -> None:
         """Stop the database server at once, as when it is killed, and start it again."""
@@ -145,14 +163,14 @@ class World:
 class Databases:
     """Fresh databases with the persons in them, of either engine."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self) -> None:
         memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
         where = memory if memory.is_dir() else None
         self._folder = tempfile.TemporaryDirectory(prefix="reliability-", dir=where)
         self._data = tempfile.TemporaryDirectory(prefix="reliability-pg-", dir=where)
-        self._emulator = emulator
         self._templates: dict[str, str] = {}
         self._is_restarted = False
+        self._small: SmallDisk | None = None
         self._server: PostgresServer | None = None
         self._postgres: Any = None
 
@@ -181,10 +199,26 @@ class Databases:
         return self._server
 
     def _connect(self) -> None:
-        self._server = PostgresServer(self._postgres.get_uri())
-        # Without, a server that is killed forgets what it has said was committed.
-        self._server.run("alter system set synchronous_commit = on")
-        self._server.run("select pg_reload_conf()")
+        self._server = _durable(self._postgres.get_uri())
+
+    @contextmanager
+    def on_a_small_disk(self, people: str) -> Iterator[tuple[str, SmallDisk]]:
+        """The address of a database with these persons on a disk of its own, and that disk."""
+        if self._small is None:
+            self.server()  # whose programs and user it takes
+            self._small = SmallDisk(self._postgres)
+        server = _durable(self._small.address)
+        name = server.fresh()
+        _fill(server.address(name), people)
+        for _ in range(2):  # the second lets go of the log that the first has made needless
+            server.run("select pg_switch_wal()")
+            server.run("checkpoint")
+        server.close()
+        yield server.address(name), self._small
+        self._small.make_room()
+        server = _durable(self._small.address)
+        server.run("drop database {} with (force)", name)
+        server.close()
 
     def restart(self) -> None:
         """Stop the server at once, and start it again."""
@@ -202,17 +236,19 @@ class Databases:
     def _sqlite_template(self, people: str) -> Path:
         file = Path(self._folder.name) / people
         if not file.exists():
-            _fill(f"sqlite:///{file}", self._emulator, people)
+            _fill(f"sqlite:///{file}", people)
         return file
 
     def _postgres_template(self, people: str) -> str:
         if people not in self._templates:
             self._templates[people] = self.server().fresh()
-            _fill(self.server().address(self._templates[people]), self._emulator, people)
+            _fill(self.server().address(self._templates[people]), people)
         return self._templates[people]
 
     def close(self) -> None:
-        """Stop the server, forget everything."""
+        """Stop the servers, forget everything."""
+        if self._small is not None:
+            self._small.close()
         if self._server is not None:
             self._server.close()
             if self._is_restarted:  # the library knows only of the process that it has started
@@ -223,25 +259,45 @@ class Databases:
         self._data.cleanup()
 
 
-def _fill(url: str, emulator: Emulator, people: str) -> None:
+def _durable(address: str) -> PostgresServer:
+    server = PostgresServer(address)
+    # Without, a server that is killed forgets what it has said was committed.
+    server.run("alter system set synchronous_commit = on")
+    server.run("select pg_reload_conf()")
+    return server
+
+
+def _fill(url: str, people: str) -> None:
     _prepare(url)
-    stage = Stage(url, emulator)
-    stage.put_frame(PEOPLE[people]())
-    stage.run("analyze")
-    stage.engine.dispose()
+    engine = sqlalchemy.create_engine(_driver(url), poolclass=NullPool)
+    put_persons(engine, PEOPLE[people]())
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("analyze"))
+    engine.dispose()
+
+
+def _driver(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+@contextmanager
+def _serving() -> Iterator[Emulator]:
+    command = [sys.executable, "-m", "pipelines.emulator.server", "--port", "0"]
+    command += ["--idle-stop", "1800"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield Emulator(process.stdout.readline().rpartition(" ")[2].strip())
+        process.terminate()
 
 
 class Workshop:
     """What one worker has for all of its cases: an emulator, a zygote, databases."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "pipelines.emulator.server", "--port", "0"]
-        command += ["--idle-stop", "1800"]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        self.emulator = Emulator(self._process.stdout.readline().rpartition(" ")[2].strip())
         self._more = ExitStack()
-        self.databases = Databases(self.emulator)
+        self.emulator = self._more.enter_context(_serving())
+        self._other_emulator: Emulator | None = None
+        self.databases = Databases()
         self.zygote = self._warm(Zygote())
         self._variants: dict[tuple[Change, ...], Zygote] = {(): self.zygote}
 
@@ -279,7 +335,13 @@ class Workshop:
             )
             self.emulator.go_wrong()
             seeded = frozenset(lead["Id"] for lead in self.emulator.held("leads"))
-            yield World(kind, url, self.emulator, zygote, self.databases, seeded)
+            yield World(kind, url, self.emulator, self.other_org, zygote, self.databases, seeded)
+
+    def other_org(self) -> Emulator:
+        """Another emulator, started when it is first asked for."""
+        if self._other_emulator is None:
+            self._other_emulator = self._more.enter_context(_serving())
+        return self._other_emulator
 
     def variant(self, changes: tuple[Change, ...]) -> Zygote:
         """The zygote of a changed copy that more than one case needs; of no changes, the own."""
@@ -289,11 +351,9 @@ class Workshop:
 
     def close(self) -> None:
         """Stop all of it."""
-        self._more.close()
         self.databases.close()
         self.zygote.close()
-        self._process.terminate()
-        self._process.communicate()
+        self._more.close()
 
     def __enter__(self) -> Self:
         return self

@@ -87,7 +87,11 @@ def _perform(line: Line, wanted: dict[str, Any]) -> int:
     try:
         settings = Settings.model_validate(wanted["settings"])
         ids = wanted["person_ids"]
-        request = runs.new_request(wanted["mode"], person_ids=tuple(ids) if ids else None)
+        request = runs.new_request(
+            wanted["mode"],
+            person_ids=tuple(ids) if ids else None,
+            adopts_jobs=wanted["adopts_jobs"],
+        )
         tell = flows.carry_on if wanted["mode"] == "resume" else flows.sync
         summary = tell(settings, request, flows.plainly)
     except SyncError as error:

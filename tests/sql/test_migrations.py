@@ -210,7 +210,7 @@ def test_somebody_else_s_schema_versions_is_not_ours(postgres_url: str) -> None:
 def test_a_ledger_of_before_is_upgraded_with_all_it_knows(
     empty_warehouse: Warehouse, sql_folder: Path
 ) -> None:
-    newer = ("migrations/00[345]_*", "views/*")
+    newer = ("migrations/00[3-9]_*", "views/*")
     for file in (file for names in newer for file in sql_folder.glob(names)):
         file.unlink()
     migrate(empty_warehouse, sql_folder=sql_folder)

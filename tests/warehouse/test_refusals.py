@@ -18,6 +18,7 @@ KINDS: dict[type[SyncError], tuple[str, ...]] = {
         "25P03",  # idle too long in a transaction
         "40001",  # serialization failure
         "40P01",  # deadlock
+        "53100",  # disk full
         "53300",  # too many connections
         "55P03",  # lock not available
         "57014",  # statement timed out
@@ -29,7 +30,6 @@ KINDS: dict[type[SyncError], tuple[str, ...]] = {
     WarehouseRefused: (
         "25006",  # read-only
         "42501",  # no right
-        "53100",  # disk full
         "42P01",  # no such table
         "23505",  # not unique
         "XX001",  # corrupted
@@ -44,12 +44,15 @@ def test_postgresql_s_codes_have_a_kind(kind: type[SyncError], code: str) -> Non
     assert code in str(error)
 
 
-def test_a_full_disk_is_refused(sqlite_warehouse_url: str) -> None:
+def test_a_full_disk_passes_and_is_told_as_such(sqlite_warehouse_url: str) -> None:
     with open_warehouse(sqlite_warehouse_url) as warehouse:
         with warehouse.reading() as connection:
             pages = connection.execute(text("pragma page_count")).scalar_one()
             connection.execute(text(f"pragma max_page_count = {pages}"))
-        with pytest.raises(WarehouseRefused, match="SQLITE_FULL"), warehouse.transaction() as c:
+        with (
+            pytest.raises(WarehouseUnavailable, match=r"disk is full \(SQLITE_FULL\)"),
+            warehouse.transaction() as c,
+        ):
             c.execute(text("insert into persons (person_id) values (hex(randomblob(100000)))"))
 
 

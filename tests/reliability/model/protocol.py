@@ -29,6 +29,7 @@ from tests.reliability.model.settle import (
     settle_collection,
     settle_without_job,
 )
+from tests.reliability.model.troubles import OrgUnreachable
 
 StepFunction = Callable[["Protocol", Memory, Batch], Step]
 UnitFunction = Callable[["Protocol", Mind], Unit]
@@ -107,9 +108,10 @@ def close_again(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
     job = yield Call("ask_job", (job_id,))
     if job is None or job.state != "Open":
         return batch
-    yield Call("abort_job", (job_id,))
-    after: Batch = yield commit(batch, books.detach_job, "Aborted", is_fenced=protocol.is_fenced)
-    return after
+    if (yield Call("abort_job", (job_id,))) != "ok":
+        return batch
+    yield commit(batch, books.detach_job, "Aborted", is_fenced=protocol.is_fenced)
+    raise OrgUnreachable
 
 
 def is_still(protocol: Protocol, memory: Memory, batch: Batch, job: Any) -> bool:
