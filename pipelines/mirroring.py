@@ -26,7 +26,7 @@ from pipelines.salesforce.known_records import SOBJECTS, Made, Wanted
 from pipelines.salesforce.session import Org
 from pipelines.warehouse import known_records as mirror_records
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.known_records import Again, Fill
+from pipelines.warehouse.known_records import Again, Census, Fill
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +73,15 @@ class Mirror:
         self._field, self._habits = person_id_field, habits
         self._fill: Fill | None = None
         self._counted: dict[str, int] = {}
+        self._counted_here: Census
         self.record_count = 0
         """Records read from the org so far."""
 
     def standing(self) -> Standing:
         """Ask the org how much there is to read: a call for each kind of record."""
         fill = mirror_records.whole_fill(self._warehouse, self._org.org_id, self._field)
-        since = _since(fill.until) if fill else dict.fromkeys(SOBJECTS)
-        counts = [org_records.count_changed(self._org, kind, since[kind]) for kind in SOBJECTS]
+        since = _since(fill.until) if fill else {}
+        counts = [org_records.count_changed(self._org, kind, since.get(kind)) for kind in SOBJECTS]
         # What has been counted need not be counted again to refresh.
         self._counted = dict(zip(SOBJECTS, counts, strict=True)) if fill else {}
         return Standing(fill is not None, counts)
@@ -162,7 +163,7 @@ class Mirror:
                 hold_seconds=HOLD_SECONDS,
             )
             until = {one.sobject: job.created_at for one, job in zip(wanted, jobs, strict=True)}
-            mirror_records.finish_fill(self._warehouse, fill, until)
+            mirror_records.finish_fill(self._warehouse, fill, until, position - first)
         log.info("%d leads and contacts are known", position - first)
         return replace(fill, is_whole=True, until=until, record_count=position - first)
 
@@ -172,13 +173,17 @@ class Mirror:
         missed: dict[str, Made] = {}
         with self._letting_go(fill):
             until = dict(fill.until)
+            census = self._census(fill, until)
             for _ in range(MOST_LOOKS):
-                for kind in SOBJECTS:
-                    until[kind] = self._read_changed(fill, kind, until[kind])
-                missed, before = self._missed(fill, until), missed
+                seen = dict(until)
+                is_changed = [self._read_changed(fill, kind, until, census) for kind in SOBJECTS]
+                if any(is_changed) or until != seen:
+                    census = self._census(fill, until)
+                missed, before = self._missed(fill, until, census), missed
                 if not missed:
-                    mirror_records.finish_fill(self._warehouse, fill, until)
-                    return replace(fill, until=until)
+                    count = self._counted_here.record_count
+                    mirror_records.finish_fill(self._warehouse, fill, until, count)
+                    return replace(fill, until=until, record_count=count)
                 if missed == before:
                     break
             mirror_records.release_fill(self._warehouse, fill)
@@ -186,14 +191,24 @@ class Mirror:
         held = self._hold(anew=True)
         return self._read_whole(held) if held else None
 
-    def _read_changed(self, fill: Fill, kind: str, until: datetime) -> datetime:
-        """Read what has changed; answers up to when nothing more is unknown."""
-        since = until - OVERLAP
+    def _census(self, fill: Fill, until: Mapping[str, datetime]) -> Census:
+        self._counted_here = mirror_records.take_census(self._warehouse, fill, _since(until))
+        return self._counted_here
+
+    def _read_changed(
+        self, fill: Fill, kind: str, until: dict[str, datetime], census: Census
+    ) -> bool:
+        """Read what has changed, and move `until` to where nothing more is unknown; whether there
+        was anything to write."""
+        since = until[kind] - OVERLAP
         count = self._counted.pop(kind, None)
         if count is None:
             count = org_records.count_changed(self._org, kind, since)
+        if not count and not census.later[kind]:
+            return False
         wanted = Wanted(kind, self._field, changed_since=since)
-        return self._read_again(fill, wanted, count) or until
+        until[kind] = self._read_again(fill, wanted, count) or until[kind]
+        return True
 
     def _read_again(self, fill: Fill, wanted: Wanted, count: int) -> datetime | None:
         """Read these records in the place of what was known of them, and forget those that should
@@ -219,25 +234,25 @@ class Mirror:
             )
         return until
 
-    def _missed(self, fill: Fill, until: dict[str, datetime]) -> dict[str, Made]:
+    def _missed(self, fill: Fill, until: Mapping[str, datetime], census: Census) -> dict[str, Made]:
         """By how many the mirror has too few records of a kind, where it has not as many."""
         missed: dict[str, Made] = {}
         for kind in SOBJECTS:
-            made_until = until[kind] - OVERLAP
-            difference = self._difference(fill, kind, made_until)
+            difference = self._difference(kind, until, census)
             if difference.living_count == 0 != difference.deleted_count:
                 # The recycle bin is emptied all the time, and is small beside the rest.
                 deleted = Wanted(kind, self._field, only_deleted=True)
                 self._read_again(fill, deleted, org_records.count_deleted(self._org, kind))
-                difference = self._difference(fill, kind, made_until)
+                difference = self._difference(kind, until, self._census(fill, until))
             if difference != Made(0, 0):
                 missed[kind] = difference
         return missed
 
-    def _difference(self, fill: Fill, kind: str, made_until: datetime) -> Made:
-        there = org_records.count_made(self._org, kind, made_until)
-        living, deleted = mirror_records.count_made(self._warehouse, fill, kind, made_until)
-        return Made(there.living_count - living, there.deleted_count - deleted)
+    def _difference(self, kind: str, until: Mapping[str, datetime], census: Census) -> Made:
+        there = org_records.count_made(self._org, kind, until[kind] - OVERLAP)
+        return Made(
+            there.living_count - census.living[kind], there.deleted_count - census.deleted[kind]
+        )
 
     # --- Both
 
@@ -275,7 +290,7 @@ class Mirror:
             raise
 
 
-def _since(until: Mapping[str, datetime]) -> dict[str, datetime | None]:
+def _since(until: Mapping[str, datetime]) -> dict[str, datetime]:
     return {kind: until[kind] - OVERLAP for kind in SOBJECTS}
 
 

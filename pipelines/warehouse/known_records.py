@@ -196,7 +196,9 @@ def index_records(
             _index(warehouse, connection, fill, start, end)
 
 
-def finish_fill(warehouse: Warehouse, fill: Fill, until: Mapping[str, datetime]) -> None:
+def finish_fill(
+    warehouse: Warehouse, fill: Fill, until: Mapping[str, datetime], record_count: int
+) -> None:
     """Say that the reading is whole, up to these SystemModstamps, and let go of it. Every other
     reading is forgotten, and its records cleared away. Raises FencedOff."""
     with warehouse.transaction() as connection:
@@ -207,6 +209,7 @@ def finish_fill(warehouse: Warehouse, fill: Fill, until: Mapping[str, datetime])
             holder_id=fill.holder_id,
             lead_until=until["Lead"],
             contact_until=until["Contact"],
+            record_count=record_count,
             now=warehouse.now(connection),
         )
         _require_held(finished.rowcount)
@@ -220,18 +223,32 @@ def finish_fill(warehouse: Warehouse, fill: Fill, until: Mapping[str, datetime])
         _clear(warehouse)
 
 
-def count_made(warehouse: Warehouse, fill: Fill, sobject: str, until: datetime) -> tuple[int, int]:
-    """How many records of a kind made until then the reading holds: living, deleted."""
+@dataclass(frozen=True)
+class Census:
+    """How many records a reading holds, and of each kind the living and deleted ones of those made
+    until an instant, and those made later."""
+
+    record_count: int
+    living: Mapping[str, int]
+    deleted: Mapping[str, int]
+    later: Mapping[str, int]
+
+
+def take_census(warehouse: Warehouse, fill: Fill, until: Mapping[str, datetime]) -> Census:
+    """Count the records, by one look at all of them. `until`: sobject → an instant."""
     with warehouse.reading() as connection:
-        found = warehouse.run(
+        counted = warehouse.run(
             connection,
             "count_known_records",
             fill_number=fill.fill_number,
-            sobject=sobject,
-            created_until=until,
-        )
-        counts = {bool(row.is_deleted): row.record_count for row in found}
-    return counts.get(False, 0), counts.get(True, 0)
+            lead_until=until["Lead"],
+            contact_until=until["Contact"],
+        ).one()
+    living = {"Lead": counted.living_lead_count, "Contact": counted.living_contact_count}
+    deleted = {"Lead": counted.deleted_lead_count, "Contact": counted.deleted_contact_count}
+    whole = {"Lead": counted.lead_count, "Contact": counted.record_count - counted.lead_count}
+    later = {kind: whole[kind] - living[kind] - deleted[kind] for kind in whole}
+    return Census(counted.record_count, living, deleted, later)
 
 
 def find_records(
@@ -242,6 +259,7 @@ def find_records(
     One row a record and key: FOUND_COLUMNS, of which email_key or person_id is the one it was
     found by and the other null.
     """
+    numbers = pd.concat([_numbers(email_keys), _person_numbers(person_ids)]).dropna().unique()
     with warehouse.reading() as connection:
         if not any(
             one["fill_number"] == fill.fill_number and one["is_whole"]
@@ -249,20 +267,16 @@ def find_records(
         ):
             return None
         warehouse.run(connection, "make_match_keys")
-        warehouse.insert_frame(connection, "match_keys", _match_keys(email_keys, person_ids))
-        return warehouse.read_frame(connection, "find_known_records", fill_number=fill.fill_number)
-
-
-def _match_keys(email_keys: pd.Series[str], person_ids: pd.Series[str]) -> pd.DataFrame:
-    emails, ids = email_keys.dropna().drop_duplicates(), person_ids.dropna().drop_duplicates()
-    keys = [
-        pd.DataFrame({"key_number": _numbers(emails).dropna(), "email_key": emails}),
-        pd.DataFrame({"key_number": _person_numbers(ids).dropna(), "person_id": ids}),
-    ]
-    columns = ["key_number", "email_key", "person_id"]
-    # In the order of the table they are looked up in: neighbours lie on one page.
-    found = pd.concat(keys, ignore_index=True).reindex(columns=columns).sort_values("key_number")
-    return found.astype({"email_key": "str", "person_id": "str"})
+        # In the order of the table they are looked up in: neighbours lie on one page.
+        keys = pd.DataFrame({"key_number": np.sort(numbers.astype("int64"))})
+        warehouse.insert_frame(connection, "match_keys", keys)
+        found = warehouse.read_frame(connection, "find_known_records", fill_number=fill.fill_number)
+    # Two keys may have one number; what was asked for are the keys.
+    by_id = found["is_by_person_id"].astype(bool)
+    email_key = found["email_key"].mask(by_id)
+    person_id = found["person_id"].where(by_id)
+    is_asked = email_key.isin(email_keys.dropna()) | person_id.isin(person_ids.dropna())
+    return found.assign(email_key=email_key, person_id=person_id)[is_asked]
 
 
 def _fills(warehouse: Warehouse, connection: Connection) -> list[Mapping[str, Any]]:

@@ -1,7 +1,8 @@
--- The known records with one of the keys: by e-mail, or by person id to the letter.
+-- The known records with one of the key numbers; whether their keys are those asked for is seen by who asks.
 select
-    match_keys.email_key,
-    match_keys.person_id,
+    known_record_keys.key_number < 0 as is_by_person_id,
+    known_records.email_key,
+    known_records.person_id,
     known_records.record_id,
     known_records.sobject,
     known_records.is_converted,
@@ -12,16 +13,14 @@ select
 
 from match_keys
 
-inner join known_record_keys
-    on
-        match_keys.key_number = known_record_keys.key_number
-        and known_record_keys.fill_number = :fill_number
-
-inner join known_records
-    on
-        known_record_keys.position = known_records.position
-        and known_record_keys.fill_number = known_records.fill_number
+-- SQLite keeps to the order of a cross join; left to itself it goes through all keys of the mirror.
+cross join known_record_keys
+cross join known_records
 
 where
-    match_keys.email_key = known_records.email_key
-    or match_keys.person_id = known_records.person_id
+    known_record_keys.fill_number = :fill_number
+    and match_keys.key_number = known_record_keys.key_number
+    and known_record_keys.position = known_records.position
+    and known_record_keys.fill_number = known_records.fill_number
+    -- The position may have been another record's.
+    and known_record_keys.key_number in (known_records.email_number, known_records.person_number)

@@ -4,11 +4,7 @@ set
     is_whole = true,
     lead_until = :lead_until,
     contact_until = :contact_until,
-    record_count = (
-        select count(*)
-        from known_records
-        where known_records.fill_number = :fill_number
-    ),
+    record_count = :record_count,
     holder_id = null,
     holder_run_id = null,
     held_until = null,
