@@ -28,6 +28,7 @@ PREFECT_QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLI_COLORS": "false",
     "DO_NOT_TRACK": "1",
+    "DASK_LOGGING__DISTRIBUTED": "error",
 }
 
 
@@ -117,12 +118,16 @@ def check(config: Path | None, as_json: bool) -> None:
 @click.option("--person-id", "person_ids", multiple=True, metavar="ID", help="Only this person.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many persons.")
 @click.option("--plan", is_flag=True, help="Decide everything, row by row, and send nothing.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="So many share the run (else run.workers)."
+)
 @settings_options
 def run(
     owner: str | None,
     person_ids: tuple[str, ...],
     limit: int | None,
     plan: bool,
+    workers: int | None,
     config: Path | None,
     as_json: bool,
 ) -> None:
@@ -130,7 +135,11 @@ def run(
     settings = _settings_for_flow(config)
     flows = _import_flows()
     told = flows.sync_persons(
-        owner=owner, person_ids=list(person_ids) or None, limit=limit, plan=plan
+        owner=owner,
+        person_ids=list(person_ids) or None,
+        limit=limit,
+        plan=plan,
+        workers=workers,
     )
     _tell(told, settings, as_json)
 

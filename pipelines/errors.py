@@ -7,6 +7,8 @@
     │   ├── SessionExpired           the login ended and a new one was not taken
     │   ├── WarehouseUnavailable     the database is away, locked or full
     │   ├── FencedOff                another run has taken the batch over
+    │   ├── RunEnded                 a worker's run was ended, or another worker of it failed
+    │   ├── WorkersLost              a worker, or the scheduler it came by, went away
     │   └── DeadlineReached          the time given is over; batches stay open, nothing is lost
     └── Final                        trying again unchanged will not help
         ├── SettingsWrong            a setting or an argument: exit code 2
@@ -71,6 +73,18 @@ class WarehouseUnavailable(Passing):
 
 class FencedOff(Passing):
     """Another run has taken the batch over; this one must not touch it any more."""
+
+    whose = "run"
+
+
+class RunEnded(Passing):
+    """The run that this worker works for is over: it stops, and what is open stays open."""
+
+    whose = "run"
+
+
+class WorkersLost(Passing):
+    """A worker went away without a word, or there is no scheduler to get one from."""
 
     whose = "run"
 

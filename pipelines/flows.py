@@ -6,34 +6,46 @@ and the lock are the ledger. A step gets the run and positions: rows never pass 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Annotated, Any, cast
 
 from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.blocks.system import Secret
 from prefect.cache_policies import NO_CACHE
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
 from pipelines import runs
+from pipelines import workers as crew
 from pipelines.errors import SettingsWrong
 from pipelines.judging import Request
 from pipelines.settings import Settings, load_settings
 from pipelines.summaries import Summary, as_markdown
 
 Perform = Callable[..., int]
+Spread = Callable[[runs.Run], AbstractContextManager[None]]
 
 
-def sync(settings: Settings, request: Request, perform: Perform) -> Summary:
-    """Make every new person a lead, or say why not."""
+def sync(
+    settings: Settings, request: Request, perform: Perform, spread: Spread | None = None
+) -> Summary:
+    """Make every new person a lead, or say why not. `spread` sets several workers to it."""
     with runs.open_run(settings, request) as run:
         perform(runs.settle_held, run)
         if request.run_mode == "live":
             perform(runs.take_abandoned, run)
         perform(runs.list_persons, run)
-        for first, last in run.slices:
-            perform(runs.judge, run, first, last)
-            perform(runs.send, run)
+        if spread and run.worker_count > 1:
+            with spread(run):  # they judge and send; meanwhile, what earlier runs left open
+                perform(runs.settle, run)
+            perform(crew.take_left, run)
+        else:
+            for first, last in run.slices:
+                perform(runs.judge, run, first, last)
+                perform(runs.send, run)
         perform(runs.settle, run)
         return runs.close_run(run)
 
@@ -56,22 +68,46 @@ def plainly(step: Callable[..., int], *arguments: Any) -> int:
 # the ledger where to go on. Inputs are not hashed, results not kept.
 as_step = task(cache_policy=NO_CACHE, persist_result=False, retries=0)
 
-TASKS: dict[Callable[..., int], Callable[..., int]] = {
-    step: as_step(step).with_options(name=name)
-    for step, name in (
-        (runs.settle_held, "settle-held-persons"),
-        (runs.take_abandoned, "take-abandoned-batches"),
-        (runs.list_persons, "list-new-persons"),
-        (runs.judge, "judge-slice"),
-        (runs.send, "send-batches"),
-        (runs.settle, "settle-batches"),
-    )
+NAMES: dict[Callable[..., int], str] = {
+    runs.settle_held: "settle-held-persons",
+    runs.take_abandoned: "take-abandoned-batches",
+    runs.list_persons: "list-new-persons",
+    runs.judge: "judge-slice",
+    runs.send: "send-batches",
+    runs.settle: "settle-batches",
+    crew.work: "work",
+    crew.take_left: "take-what-workers-left",
 }
+TASKS = {step: as_step(step).with_options(name=name) for step, name in NAMES.items()}
 
 
 def as_task(step: Callable[..., int], *arguments: Any) -> int:
     """Perform a step as a Prefect task of its own name."""
     return TASKS[step](*arguments)
+
+
+@contextmanager
+def spread_by(runner: TaskRunner[Any], run: runs.Run) -> Iterator[None]:
+    """Workers share the run, each a task that reads its own settings; at the end all are heard."""
+    told = {"share": crew.share_of(run), "read_settings": read_settings}
+    with runner, crew.directed(run):
+        futures = [runner.submit(TASKS[crew.work], told) for _ in range(run.worker_count)]
+        yield
+        crew.hear(run, [future.result for future in futures])
+
+
+def task_runner(settings: Settings, count: int | None) -> TaskRunner[Any]:
+    """Where workers work: threads here, or processes of a Dask cluster. Nothing is started yet."""
+    count = count or settings.run.workers
+    if settings.run.task_runner == "threads":
+        return ThreadPoolTaskRunner(max_workers=count)
+    from prefect_dask.task_runners import DaskTaskRunner  # of the extra person-sync[dask]
+
+    if settings.run.dask_address:
+        return DaskTaskRunner(address=settings.run.dask_address)
+    here = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    # By TLS with keys of its own: whoever else is on this machine has no say in it.
+    return DaskTaskRunner(cluster_kwargs={**here, "security": True, "protocol": "tls://"})
 
 
 # The arguments are explained in the docstrings because Prefect makes its form's help from them.
@@ -81,6 +117,7 @@ def sync_persons(
     person_ids: list[str] | None = None,
     limit: Annotated[int, Field(ge=1)] | None = None,
     plan: bool = False,
+    workers: Annotated[int, Field(ge=1, le=64)] | None = None,
 ) -> Summary:
     """Every new person of the warehouse becomes a Salesforce lead, or is accounted for.
 
@@ -91,15 +128,19 @@ def sync_persons(
             parameters are stored in plain text). None: everybody who is new.
         limit: At most so many persons, the earliest first. None: all.
         plan: Decide everything, row by row, into planned_persons, and send nothing.
+        workers: So many share the run between them. None: as the settings say.
     """
+    settings = read_settings()
     request = runs.new_request(
         "plan" if plan else "live",
         owner=owner,
         person_ids=None if person_ids is None else tuple(person_ids),
         limit=limit,
         flow_run_id=runtime.flow_run.id,
+        workers=workers,
     )
-    return _tell(sync(read_settings(), request, as_task))
+    spread = partial(spread_by, task_runner(settings, workers))
+    return _tell(sync(settings, request, as_task, spread))
 
 
 @flow(name="sync-person", persist_result=False)

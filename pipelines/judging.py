@@ -9,12 +9,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import pandas as pd
 
 from pipelines.preflight import Ground
 from pipelines.rules import duplicates, leads, owners, persons
-from pipelines.salesforce import lookups
+from pipelines.salesforce import bulk
 from pipelines.salesforce.collections import MAX_RECORDS
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.judgements import CLAIM_COLUMNS, OUTCOME_COLUMNS, PLANNED_COLUMNS
@@ -31,6 +32,7 @@ class Request:
     limit: int | None = None
     flow_run_id: str | None = None
     adopts_jobs: bool = False
+    workers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ class Payload:
     person_ids: pd.Series[str]
     records: pd.DataFrame
     row_hashes: pd.Series[str]
+
+    def stretch(self, first: int, last: int) -> Payload:
+        """The same from row `first` to the row before `last`."""
+        return Payload(
+            self.person_ids.iloc[first:last].reset_index(drop=True),
+            self.records.iloc[first:last].reset_index(drop=True),
+            self.row_hashes.iloc[first:last].reset_index(drop=True),
+        )
 
     def keep(self, is_kept: pd.Series[bool]) -> Payload:
         """The same with these persons only."""
@@ -76,25 +86,40 @@ class Parcel:
     payload: Payload
 
 
+class Order(Protocol):
+    """The order in which the workers of one run record what they judge."""
+
+    def wait(self, turn: ledger.Turn) -> None:
+        """Until all slices before this one are recorded."""
+
+
 def judge_slice(
-    ground: Ground, request: Request, first: int, last: int
+    ground: Ground, request: Request, first: int, last: int, order: Order | None = None
 ) -> list[tuple[ledger.Batch, Payload]]:
     """Judge the persons at positions first..last and record it; answers the batches to deliver.
 
-    May be repeated: persons decided or claimed meanwhile are no longer new and are not read again.
+    `order`: of a run with several workers. May be repeated: persons decided or claimed meanwhile
+    are no longer new and are not read again. Raises FencedOff when another worker judged them.
     """
     judged: list[tuple[ledger.Batch, Payload]] = []
+    turn = ledger.Turn(request.run_id, first, last) if order else None
     while True:
         found = _read(ground, request, first, last)
         if found.empty:
+            if order and turn:
+                order.wait(turn)
+                ledger.pass_turn(ground.warehouse, turn)
             return judged
         verdict = weigh(ground, request, found)
         parcels = list(_pack(ground, request, verdict))
+        if order and turn:
+            order.wait(turn)
         recorded = ledger.record_judgement(
             ground.warehouse,
             request.run_id,
             _judgement(verdict, parcels),
             lease_seconds=ground.settings.run.lease_seconds,
+            turn=turn,
         )
         judged += _really_claimed(parcels, recorded)
         # Released: another run took their e-mail between our look and our write. They are still
@@ -192,12 +217,9 @@ def _assign_owners(ground: Ground, accepted: pd.DataFrame) -> owners.Assigned:
 
 
 def _look_up(ground: Ground, fresh: pd.DataFrame, email: str) -> pd.DataFrame:
-    emails = duplicates.match_key(fresh[email]).dropna() if email else pd.Series([], dtype="str")
-    return lookups.find_known(
-        ground.org,
-        emails=list(emails),
-        person_ids=list(fresh["person_id"]) if ground.person_id_field else [],
-        person_id_field=ground.person_id_field,
+    emails = duplicates.match_key(fresh[email]) if email else fresh["email_key"]
+    return ground.matcher.find_known(
+        emails=emails, email_keys=fresh["email_key"], person_ids=fresh["person_id"]
     )
 
 
@@ -222,8 +244,11 @@ def _pack(ground: Ground, request: Request, verdict: Verdict) -> Iterator[Parcel
         carrier = "collections" if at_once else part.carrier
         size = settings.batch_size if ground.person_id_field else settings.batch_size_without_field
         size = MAX_RECORDS if carrier == "collections" else size
-        for start in range(0, len(part.persons), size):
-            these = verdict.sent.loc[part.persons[start : start + size]].reset_index(drop=True)
+        these = verdict.sent.loc[part.persons].reset_index(drop=True)
+        whole = _payload(ground, these, verdict.columns, part)
+        for first, last in leads.loads(
+            whole.records, most_rows=size, most_bytes=bulk.MAX_UPLOAD_BYTES
+        ):
             batch = ledger.NewBatch(
                 batch_id=uuid.uuid4().hex,
                 owner_strategy=part.owner_strategy,
@@ -233,24 +258,25 @@ def _pack(ground: Ground, request: Request, verdict: Verdict) -> Iterator[Parcel
                 assignment_rule_id=part.assignment_rule_id,
                 is_duplicate_wanted=part.is_duplicate_wanted,
             )
-            yield Parcel(batch, these, _payload(ground, these, verdict.columns, batch))
+            claimed = these.iloc[first:last].reset_index(drop=True)
+            yield Parcel(batch, claimed, whole.stretch(first, last))
 
 
 def _payload(
     ground: Ground,
     these: pd.DataFrame,
     columns: dict[str, str],
-    batch: ledger.NewBatch | ledger.Batch,
+    load: owners.Part | ledger.Batch,
 ) -> Payload:
     if "assignment_rule_id" in these:
         # A part without a rule may hold persons who came by one: an update never runs a rule.
-        these = these.assign(assignment_rule_id=batch.assignment_rule_id)
+        these = these.assign(assignment_rule_id=load.assignment_rule_id)
     records = leads.to_records(
         these,
         columns,
         ground.lead_fields,
-        sobject=batch.sobject,
-        operation=batch.operation,
+        sobject=load.sobject,
+        operation=load.operation,
         person_id_field=ground.person_id_field,
     )
     return Payload(these["person_id"], records, leads.row_hashes(records, ground.lead_fields))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pipelines import stray_jobs
 from pipelines.errors import OrgRefused, SettingsWrong, SyncError
+from pipelines.matching import Matcher
 from pipelines.rules import duplicates, owners
 from pipelines.rules.persons import LeadField
 from pipelines.salesforce import lookups
@@ -77,13 +78,15 @@ class Ground:
     default_lead_owner_id: str | None
     described: dict[str, lookups.DescribedField]
     person_id_field: str  # the unique external id on Lead, or "" for an org without one
+    matcher: Matcher  # how known records are looked up; runs alone have one
     stray_jobs: stray_jobs.StrayJobs  # of our login, and unknown to the ledger
     adopts_jobs: bool  # whether a human has said that stray jobs be taken as known
 
     @property
     def matching(self) -> duplicates.MatchingOptions:
         """The options of the decision table."""
-        return duplicates.MatchingOptions(**self.settings.matching.model_dump())
+        how = {"way", "refresh_minutes"}
+        return duplicates.MatchingOptions(**self.settings.matching.model_dump(exclude=how))
 
 
 Probe = Callable[[Ground], str]
@@ -345,6 +348,10 @@ RUN_PROBES: tuple[Probe, ...] = (
     find_stray_jobs,
     find_owners,
     find_choice_columns,
+)
+# What one more worker of a run needs: the same ground, and strays are the run's own business.
+WORKER_PROBES: tuple[Probe, ...] = tuple(
+    probe for probe in RUN_PROBES if probe is not find_stray_jobs
 )
 # What a human's word on a held person needs.
 WORD_PROBES: tuple[Probe, ...] = RUN_PROBES[: RUN_PROBES.index(find_person_id_field) + 1]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from pipelines import judging, preflight, resolving, stray_jobs, summaries
+from pipelines import judging, matching, mirroring, preflight, resolving, stray_jobs, summaries
 from pipelines.delivery import Carrier
 from pipelines.errors import DeadlineReached, LedgerDisagrees, Passing, SyncError
 from pipelines.judging import Request
@@ -37,13 +37,22 @@ class Run:
         )
         self.carrier = Carrier(self.ground, request.run_id, give_up_at=_give_up_at(settings))
         self.person_count = 0
+        self.slice_size = settings.run.slice_size
+        self.order: judging.Order | None = None  # of a run with several workers
+        self.api_calls_elsewhere = 0
 
     @property
     def slices(self) -> Iterator[tuple[int, int]]:
         """Positions first..last of each slice of the persons this run has set out to read."""
-        size = self.settings.run.slice_size
-        for first in range(1, self.person_count + 1, size):
-            yield first, min(first + size - 1, self.person_count)
+        for first in range(1, self.person_count + 1, self.slice_size):
+            yield first, min(first + self.slice_size - 1, self.person_count)
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers share the slices between them: no more than there are slices."""
+        asked = self.request.workers or self.settings.run.workers
+        slices = -(-self.person_count // self.slice_size)
+        return max(1, min(asked, slices)) if self.request.run_mode == "live" else 1
 
 
 def new_request(run_mode: str, **choices: object) -> Request:
@@ -98,8 +107,21 @@ def _find_firm_ground(run: Run) -> None:
     ledger.bind_org(
         run.ground.warehouse, run.request.run_id, org.org_id, org.org_name, org.is_sandbox
     )
-    ledger.note_matching(run.ground.warehouse, run.request.run_id, "soql")
+    run.ground.matcher = _matcher(run)
     _tidy_jobs(run)
+
+
+def _matcher(run: Run) -> matching.Matcher:
+    ground, settings = run.ground, run.settings
+    return matching.Matcher(
+        ground.warehouse,
+        ground.org,
+        run.request.run_id,
+        person_id_field=ground.person_id_field,
+        way=settings.matching.way,
+        refresh_minutes=settings.matching.refresh_minutes,
+        habits=mirroring.Habits(poll_seconds=settings.run.poll_seconds),
+    )
 
 
 def _tidy_jobs(run: Run) -> None:
@@ -132,6 +154,8 @@ def _end_badly(run: Run, error: BaseException) -> None:
     words = str(error) if isinstance(error, SyncError) else "interrupted or broken off"
     # When the warehouse itself is away this cannot be written; the next run finds our process gone.
     with suppress(SyncError):
+        if hasattr(run.ground, "matcher"):
+            run.ground.matcher.note()
         ledger.end_run(
             run.ground.warehouse,
             run.request.run_id,
@@ -174,6 +198,7 @@ def list_persons(run: Run) -> int:
         limit=run.request.limit,
     )
     log.info("%d new persons", run.person_count)
+    run.ground.matcher.choose(run.person_count)
     return run.person_count
 
 
@@ -183,7 +208,7 @@ def judge(run: Run, first: int, last: int) -> int:
     if run.request.run_mode == "plan":
         judging.plan_slice(run.ground, run.request, first, last)
         return 0
-    batches = judging.judge_slice(run.ground, run.request, first, last)
+    batches = judging.judge_slice(run.ground, run.request, first, last, run.order)
     for batch, payload in batches:
         run.carrier.take(batch, payload)
     log.info("%d of %d persons judged", last, run.person_count)
@@ -206,6 +231,7 @@ def close_run(run: Run) -> dict[str, Any]:
     """Count, check that everything adds up, and tell. Raises LedgerDisagrees when it does not."""
     run_id, warehouse = run.request.run_id, run.ground.warehouse
     require_sound(warehouse, run_id)
+    run.ground.matcher.note()
     ledger.end_run(warehouse, run_id, "finished", api_call_count=_api_calls(run))
     return summaries.summarise(warehouse, run_id, run.request.person_ids)
 
@@ -259,7 +285,7 @@ def is_alive(host: str, pid: int) -> bool:
 
 def _api_calls(run: Run) -> int:
     org = getattr(run.ground, "org", None)
-    return org.api_call_count if org else 0
+    return run.api_calls_elsewhere + (org.api_call_count if org else 0)
 
 
 def _give_up_at(settings: Settings) -> float | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -102,16 +103,23 @@ class MatchingSettings(Group):
     existing_contact: Literal["report", "update"] = "report"
     contact_with_queue: Literal["duplicate_lead", "report"] = "duplicate_lead"
     deleted: Literal["recreate", "report"] = "recreate"
+    # How they are looked up: by lists of e-mails and ids, or against a mirror of all leads and
+    # contacts in the warehouse, read by bulk queries. auto takes what costs less calls and time.
+    way: Literal["auto", "soql", "bulk_query"] = "auto"
+    # A run looks what has changed when it begins, and again when its mirror is older than this.
+    refresh_minutes: float = Field(default=10, gt=0)
 
 
 class RunSettings(Group):
     """How a run goes about it."""
 
     allowed_reject_share: float = Field(default=0.2, ge=0, le=1)
-    slice_size: int = Field(default=10_000, ge=1, le=100_000)
-    # Salesforce processes 10,000 rows in one batch of its own. Without the person-id field a lost
-    # job holds all of its persons, so there jobs are kept small.
-    batch_size: int = Field(default=10_000, ge=1, le=100_000)
+    # A slice is in memory whole, some 4 kB a person; a smaller one costs more calls a person.
+    slice_size: int = Field(default=100_000, ge=1, le=100_000)
+    # Every job costs some eight calls, whatever its size, and Salesforce cuts it into batches of
+    # 10,000 rows by itself. Without the person-id field a lost job holds all of its persons, so
+    # there jobs are kept small.
+    batch_size: int = Field(default=100_000, ge=1, le=100_000)
     batch_size_without_field: int = Field(default=2_000, ge=1, le=10_000)
     open_batches: int = Field(default=8, ge=1, le=50)
     lease_seconds: float = Field(default=900, gt=0)
@@ -119,6 +127,18 @@ class RunSettings(Group):
     start_patience_seconds: float = Field(default=0, ge=0)
     patience_seconds: float = Field(default=120, ge=0)
     deadline_minutes: float = Field(default=0, ge=0, description="0 = none")
+    # Several workers share the slices of a nightly run between them: threads of its process, or
+    # processes of a Dask cluster, with no address one of this machine for the run alone.
+    workers: int = Field(default=1, ge=1, le=64)
+    task_runner: Literal["threads", "dask"] = "threads"
+    dask_address: str = Field(default="", pattern=r"^([a-z]+://\S+)?$")
+
+    @field_validator("task_runner")
+    @classmethod
+    def _is_installed(cls, value: str) -> str:
+        if value == "dask" and importlib.util.find_spec("prefect_dask") is None:
+            raise ValueError("dask needs the extra: pip install 'person-sync[dask]'")
+        return value
 
 
 class Settings(Group):
@@ -152,8 +172,19 @@ class Settings(Group):
 
     def fingerprint(self) -> str:
         """sha256 of every setting without a secret: tells whether two runs were asked the same."""
-        plain = self.model_dump(mode="json")  # SecretStr dumps as asterisks
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+        return _hash(self.model_dump(mode="json"))  # SecretStr dumps as asterisks
+
+    def decisions(self) -> str:
+        """sha256 of what decides about a person, and of no secret: all workers of a run must agree
+        on it, wherever they are."""
+        decides = {"fields", "defaults", "owners", "matching"}
+        plain = self.model_dump(mode="json", include=decides)
+        names = {"persons": self.warehouse.persons, "key": self.salesforce.person_id_field}
+        return _hash(plain | names)
+
+
+def _hash(plain: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def load_settings(

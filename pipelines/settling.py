@@ -255,7 +255,7 @@ def _with_owners(case: Case, decided: pd.DataFrame) -> pd.DataFrame:
     outcomes.loc[held, "reason_code"] = case.reason_to_hold
     made = outcomes.loc[is_made, "lead_id"].dropna()
     since = case.job.created_date if case.job and case.is_insert else None
-    read = lookups.read_owners(case.ground.org, list(made), created_since=since)
+    read = lookups.read_owners(case.ground.org, made, created_since=since)
     return _flag_default_owner(case, _beside(outcomes, read, "lead_id"))
 
 

@@ -89,11 +89,21 @@ def _lines(summary: Summary) -> Iterator[str]:
     if run["error_message"]:
         yield f"  {run['error_message']}"
     yield f"{balance(run)}; {run['api_call_count']} API calls"
+    yield from _matching(run)
     for title, cells in _tables(summary):
         if cells:
             yield ""
             yield title
             yield from _columns(cells)
+
+
+def _matching(run: Mapping[str, Any]) -> Iterator[str]:
+    if not run.get("matching_call_count"):
+        return
+    yield (
+        f"known records looked up by {run['matching_way']}: {run['matching_record_count']} read in "
+        f"{run['matching_call_count']} of these calls, {run['matching_seconds']} s"
+    )
 
 
 def balance(run: Mapping[str, Any]) -> str:

@@ -168,10 +168,14 @@ def fetch_results(org: Org, job_id: str, key: str = "") -> JobResults:
     org records no results.
     """
     path = _path(job_id)
+
+    def read(file: str, *promised: str) -> pd.DataFrame:
+        return _with(read_csv(org.get_bytes(f"{path}/{file}/"), key, promised), promised)
+
     return JobResults(
-        successful=_fetch(org, f"{path}/successfulResults/", key, "sf__Id", "sf__Created"),
-        failed=_fetch(org, f"{path}/failedResults/", key, "sf__Id", "sf__Error"),
-        unprocessed=_fetch(org, f"{path}/unprocessedrecords/", key),
+        successful=read("successfulResults", "sf__Id", "sf__Created"),
+        failed=read("failedResults", "sf__Id", "sf__Error"),
+        unprocessed=read("unprocessedrecords"),
     )
 
 
@@ -220,8 +224,7 @@ def read_csv(data: bytes, key: str = "", wanted: Sequence[str] = ()) -> pd.DataF
     return _to_frame(table)
 
 
-def _fetch(org: Org, path: str, key: str, *promised: str) -> pd.DataFrame:
-    frame = read_csv(org.get_bytes(path), key, promised)
+def _with(frame: pd.DataFrame, promised: Sequence[str]) -> pd.DataFrame:
     for column in promised:
         if column not in frame:  # a body without even a header; sf__Id of failures before API 53
             frame[column] = pd.Series(index=frame.index, dtype=_STR)

@@ -6,8 +6,7 @@ Every function may be repeated.
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -15,9 +14,7 @@ from typing import Final
 import pandas as pd
 from simple_salesforce.format import format_soql
 
-from pipelines.errors import OrgBusy, OrgRefused
-from pipelines.salesforce.bulk import read_csv
-from pipelines.salesforce.errors import SENTENCES
+from pipelines.salesforce import query_jobs
 from pipelines.salesforce.session import Org
 from pipelines.salesforce.soql import STR, Record, as_frame, checked, find, query, select
 
@@ -188,7 +185,7 @@ def find_leads(org: Org, lead_ids: Sequence[str], person_id_field: str) -> pd.Da
 
 def read_owners(
     org: Org,
-    lead_ids: Sequence[str],
+    lead_ids: Sequence[str] | pd.Series,
     *,
     created_since: datetime | str | None,
     wait_seconds: float = 600.0,
@@ -196,17 +193,14 @@ def read_owners(
     """Who owns these leads now: lead_id, owner_id, owner_name, owner_type (user, queue).
 
     A lead that is not there any more has no row. More than 2,000 that we ourselves created at or
-    after `created_since` (naive UTC, by the org's clock) are read by one bulk query, others by one
-    call per 2,000. Raises OrgBusy when the org has not answered a bulk query in `wait_seconds`.
+    after `created_since` (naive UTC, by the org's clock) are read by one bulk query, and then
+    others of ours since that moment have a row too; fewer by one call per 2,000. Raises OrgBusy
+    when the org has not answered a bulk query in `wait_seconds`.
     """
-    wanted = list(dict.fromkeys(lead_ids))
+    wanted = pd.Series(lead_ids, dtype=STR).drop_duplicates()
     if created_since is None or len(wanted) <= COLLECTION_READ:
-        owned = _read_owner_ids(org, wanted)
-    else:
-        owned = _query_owner_ids(org, created_since, wait_seconds)
-        # A merge, because `isin` makes a Python object of every lead.
-        owned = owned.merge(pd.DataFrame({"lead_id": pd.Series(wanted, dtype=STR)}), on="lead_id")
-    return _with_names(org, owned)
+        return _with_names(org, _read_owner_ids(org, list(wanted)))
+    return _with_names(org, _query_owner_ids(org, created_since, wait_seconds))
 
 
 def count_leads_by_owner(org: Org) -> pd.DataFrame:
@@ -245,35 +239,11 @@ def _query_owner_ids(org: Org, created_since: datetime | str, wait_seconds: floa
         since=created_since,
         me=org.user_id,
     )
-    job = org.post_json("jobs/query", {"operation": "query", "query": soql})
-    _await_query(org, job["id"], wait_seconds)
-    frame = pd.concat(_query_pages(org, job["id"]), ignore_index=True)
+    job = query_jobs.ask(org, soql)
+    query_jobs.await_end(org, job, wait_seconds)
+    frame = pd.concat(query_jobs.pages(org, job, QUERY_PAGE_ROWS), ignore_index=True)
     frame = frame.reindex(columns=["Id", "OwnerId"]).astype(STR)
     return frame.set_axis(["lead_id", "owner_id"], axis="columns")
-
-
-def _await_query(org: Org, job_id: str, wait_seconds: float) -> None:
-    deadline = time.monotonic() + wait_seconds
-    pause = 0.1
-    while (state := org.get_json(f"jobs/query/{job_id}")["state"]) != "JobComplete":
-        if state in ("Failed", "Aborted"):
-            raise OrgRefused("QUERY_FAILED", SENTENCES["QUERY_FAILED"])
-        if time.monotonic() + pause > deadline:
-            org.patch_json(f"jobs/query/{job_id}", {"state": "Aborted"})
-            raise OrgBusy("the org has not answered a bulk query in time: run again later")
-        time.sleep(pause)
-        pause = min(pause * 2, 5.0)
-
-
-def _query_pages(org: Org, job_id: str) -> Iterator[pd.DataFrame]:
-    params = {"maxRecords": str(QUERY_PAGE_ROWS)}
-    while True:
-        answer = org.get(f"jobs/query/{job_id}/results", params)
-        yield read_csv(answer.content)
-        locator = answer.headers.get("Sforce-Locator", "null")
-        if locator == "null":  # a string, on the last page
-            return
-        params["locator"] = locator
 
 
 def _owner_names(org: Org, owner_ids: Iterable[str]) -> dict[str, str]:

@@ -76,6 +76,11 @@ class Org:
         return self._transport.call_count
 
     @property
+    def own_call_count(self) -> int:
+        """Of them, those that this thread has sent."""
+        return self._transport.own_call_count
+
+    @property
     def api_usage(self) -> tuple[int, int] | None:
         """(calls used, calls allowed) by the org today, as of the last answer; None before any."""
         return self._transport.api_usage

@@ -64,9 +64,10 @@ def _can_be_there(value: str) -> bool:
     return is_text and 0 < len(value.strip()) <= MAX_VALUE_LENGTH
 
 
-def select(fields: Sequence[str], sobject: str, condition: str) -> str:
+def select(fields: Sequence[str], sobject: str, condition: str = "") -> str:
     """A query. The condition's values are fields of `format_soql`, never text."""
-    return " ".join(("SELECT", ", ".join(fields), "FROM", sobject, "WHERE", condition))
+    where = ("WHERE", condition) if condition else ()
+    return " ".join(("SELECT", ", ".join(fields), "FROM", sobject, *where))
 
 
 def query(org: Org, soql: str, *, deleted_too: bool = False) -> list[Record]:

@@ -46,7 +46,14 @@ class Transport(HTTPAdapter):
         self._emulator = _checked_emulator(emulator_url) if emulator_url else None
         self._lock = threading.Lock()
         self.call_count = 0
+        self._of_thread = threading.local()
         self.api_usage: tuple[int, int] | None = None
+
+    @property
+    def own_call_count(self) -> int:
+        """The tries of this thread."""
+        count: int = getattr(self._of_thread, "call_count", 0)
+        return count
 
     def new_session(self) -> requests.Session:
         """A session that sends through here and follows no redirect, so no token goes astray."""
@@ -77,6 +84,7 @@ class Transport(HTTPAdapter):
     ) -> requests.Response:
         with self._lock:
             self.call_count += 1
+        self._of_thread.call_count = self.own_call_count + 1
         kwargs["timeout"] = kwargs.get("timeout") or self._timeout
         response = super().send(self._aimed(request), *args, **kwargs)
         _ = response.content  # read here, so that a body that breaks off is tried again too

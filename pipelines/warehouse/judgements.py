@@ -23,6 +23,7 @@ from pipelines.warehouse import findings, frames
 from pipelines.warehouse.batches import Batch, batch_of, lease_end
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.runs import move_counts
+from pipelines.warehouse.turns import Turn, move_turn
 
 PERSON_COLUMNS = [
     "person_id",
@@ -117,19 +118,26 @@ class Recorded:
 
 
 def record_judgement(
-    warehouse: Warehouse, run_id: str, judgement: Judgement, *, lease_seconds: float
+    warehouse: Warehouse,
+    run_id: str,
+    judgement: Judgement,
+    *,
+    lease_seconds: float,
+    turn: Turn | None = None,
 ) -> Recorded:
     """Write the judgement down in one transaction (T1), as far as no other run was quicker.
 
     Afterwards the run has counted exactly the persons it got: decided, or open in a batch. Batches
     that got nobody are not written. After an unanswered commit read the slice again; do not repeat.
-    Raises LedgerDisagrees when a person stands in both or neither of outcomes and claims.
+    `turn`: of a run with several workers; it moves on when nobody is released. Raises
+    LedgerDisagrees when a person stands in both or neither of outcomes and claims, and FencedOff
+    when it is not this slice's turn.
     """
     judged = _judged(judgement)
     if judged.empty:
         return Recorded([], [], [])
     with warehouse.transaction() as connection:
-        lost = _claim(warehouse, connection, run_id, judged)
+        lost = _claim(warehouse, connection, run_id, judged, looks_again=turn is not None)
         _decide(warehouse, connection, run_id)
         _record_findings(warehouse, connection, run_id, judgement, lost)
         until = lease_end(warehouse, connection, lease_seconds)
@@ -139,7 +147,10 @@ def record_judgement(
         ]
         batches = [batch for batch in planned if batch is not None]
         _count(warehouse, connection, run_id, judged, lost, batches)
-    return Recorded(batches, _with_fate(lost, "released"), _with_fate(lost, "taken"))
+        released = _with_fate(lost, "released")
+        if turn is not None:
+            move_turn(warehouse, connection, turn, is_whole=not released)
+    return Recorded(batches, released, _with_fate(lost, "taken"))
 
 
 def record_plan(
@@ -223,13 +234,19 @@ def _takes_email(
 ) -> pd.Series[bool]:
     # A duplicate of another person leaves the e-mail to that one; a rejected person must not keep
     # it from others.
-    of_persons = duplicates.loc[duplicates["matched_in"] == "persons", "person_id"]
+    others = duplicates["matched_in"].isin(["persons", "ledger"])
+    of_persons = duplicates.loc[others, "person_id"]
     is_known = (outcome == "duplicate") & ~judged["person_id"].isin(of_persons)
     return judged["is_sent"].astype(bool) | is_known
 
 
 def _claim(
-    warehouse: Warehouse, connection: Connection, run_id: str, judged: pd.DataFrame
+    warehouse: Warehouse,
+    connection: Connection,
+    run_id: str,
+    judged: pd.DataFrame,
+    *,
+    looks_again: bool,
 ) -> pd.DataFrame:
     """Claim the persons, take their e-mails; answers whom this run did not get: person_id, fate."""
     now = warehouse.now(connection)
@@ -244,6 +261,9 @@ def _claim(
     taken = warehouse.run(connection, "take_judged_emails", run_id=run_id, now=now)
     if taken.rowcount != int((judged["is_email_taken"] & judged["email_key"].notna()).sum()):
         warehouse.run(connection, "mark_email_lost")
+    if looks_again:
+        warehouse.run(connection, "mark_email_overtaken")
+        warehouse.run(connection, "mark_same_email_released")
     return warehouse.read_frame(connection, "lost_persons")
 
 

@@ -1,9 +1,9 @@
 """The ledger, under one name: which persons are in flight, in what batch, and what became of
 everybody else.
 
-Its parts tell one story each: `runs` who works, `judgements` how persons come in, `batches` how
-they travel and come out, `findings` what is written about them on the way, `resolutions` what was
-said of those nobody can know about.
+Its parts tell one story each: `runs` who works, `turns` how several workers share a run,
+`judgements` how persons come in, `batches` how they travel and come out, `findings` what is written
+about them on the way, `resolutions` what was said of those nobody can know about.
 """
 
 from __future__ import annotations
@@ -54,6 +54,14 @@ from pipelines.warehouse.runs import (
     require_own_org,
     run_counts,
 )
+from pipelines.warehouse.turns import (
+    Turn,
+    pass_turn,
+    read_turn,
+    stop_workers,
+    take_left_batches,
+    take_slice,
+)
 
 __all__ = [
     "CLAIM_COLUMNS",
@@ -66,6 +74,7 @@ __all__ = [
     "Said",
     "Settlement",
     "Standing",
+    "Turn",
     "Word",
     "batch_claims",
     "begin_run",
@@ -79,8 +88,10 @@ __all__ = [
     "list_held",
     "note_matching",
     "open_batches",
+    "pass_turn",
     "read_batch",
     "read_standing",
+    "read_turn",
     "record_closing",
     "record_job",
     "record_judgement",
@@ -93,5 +104,8 @@ __all__ = [
     "run_counts",
     "settle",
     "settle_found",
+    "stop_workers",
     "take_abandoned",
+    "take_left_batches",
+    "take_slice",
 ]

@@ -104,11 +104,34 @@ def _require_same(known: RowMapping, org_id: str, org_name: str) -> None:
         )
 
 
-def note_matching(warehouse: Warehouse, run_id: str, way: str) -> None:
-    """Note how the run looks up what Salesforce already has: soql or bulk_query. May be
-    repeated."""
+def note_matching(
+    warehouse: Warehouse,
+    run_id: str,
+    way: str,
+    *,
+    call_count: int = 0,
+    record_count: int = 0,
+    seconds: int = 0,
+) -> None:
+    """Note how the run looks up what Salesforce already has (soql or bulk_query), and what that has
+    cost since the last note. Two ways in one run are noted as mixed."""
     with warehouse.transaction() as connection:
-        warehouse.run(connection, "note_matching", run_id=run_id, matching_way=way)
+        warehouse.run(
+            connection,
+            "note_matching",
+            run_id=run_id,
+            matching_way=way,
+            matching_call_count=call_count,
+            matching_record_count=record_count,
+            matching_seconds=seconds,
+        )
+
+
+def matching_way(warehouse: Warehouse, run_id: str) -> str | None:
+    """How the run looks up what Salesforce already has; None before it was noted."""
+    with warehouse.reading() as connection:
+        way: str | None = warehouse.run(connection, "matching_way", run_id=run_id).scalar()
+    return way
 
 
 def run_counts(warehouse: Warehouse, run_id: str) -> RunCounts:

@@ -1,3 +1,11 @@
--- Notes how a run looked up the records Salesforce already has.
-update sync_runs set matching_way = :matching_way
+-- Notes how a run, or a worker of it, looks up the records Salesforce already has, and what that has cost further.
+update sync_runs
+set
+    matching_way = case
+        when coalesce(matching_way, :matching_way) = :matching_way then :matching_way
+        else 'mixed'
+    end,
+    matching_call_count = matching_call_count + :matching_call_count,
+    matching_record_count = matching_record_count + :matching_record_count,
+    matching_seconds = matching_seconds + :matching_seconds
 where run_id = :run_id

@@ -19,6 +19,9 @@ select
     held_count,
     open_count,
     api_call_count,
+    matching_call_count,
+    matching_record_count,
+    matching_seconds,
     started_at,
     finished_at
 from sync_runs

@@ -1,6 +1,6 @@
 -- One row a run.
 -- error_code: the kind of error that ended it; NONE unless failed
--- matching_way: how known records were looked up: soql or bulk_query; NONE when nothing was
+-- matching_way: how known records were looked up: soql, bulk_query, or mixed where bulk queries failed in the middle; NONE when nothing was
 -- is_finished: whether it came to its end
 -- started_date: the UTC day it started
 select
@@ -32,5 +32,10 @@ select
     ---------- dates
     date(started_at) as started_date,
     started_at,
-    finished_at
+    finished_at,
+
+    ---------- measures of matching
+    matching_call_count,
+    matching_record_count,
+    matching_seconds
 from sync_runs

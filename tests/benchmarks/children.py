@@ -118,13 +118,19 @@ def _await(process: subprocess.Popen[str], limit_seconds: float) -> tuple[str, A
 
 
 @contextmanager
-def org(kind: str, failed_share: float = 0.0) -> Iterator[str]:
-    """The address of an empty org of this kind, by a process that ends with the block."""
+def org(
+    kind: str, failed_share: float = 0.0, *, known_leads: int = 0, known_share: float = 0.0
+) -> Iterator[str]:
+    """The address of an org of this kind, by a process that ends with the block. The sink's has so
+    many leads, of which a share bears e-mails of the persons; otherwise it is empty."""
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(ORG)
         file.flush()
         commands = {
-            "sink": ["tests.benchmarks.sink", "--failed-share", str(failed_share)],
+            "sink": [
+                *("tests.benchmarks.sink", "--failed-share", str(failed_share)),
+                *("--known-leads", str(known_leads), "--known-share", str(known_share)),
+            ],
             "emulator": ["pipelines.emulator.server", "--port", "0", "--org", file.name],
         }
         process = subprocess.Popen(

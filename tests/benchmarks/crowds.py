@@ -81,7 +81,7 @@ def persons(first: int, count: int) -> pa.Table:
     texts = _texts(numbers)
     made = {
         "person_id": _join("P", _padded(numbers)),
-        "email": _without(_email(known), last_digits == _NO_EMAIL, "nobody at all"),
+        "email": _without(emails(known), last_digits == _NO_EMAIL, "nobody at all"),
         "phone": _join("+49 30 ", _padded(numbers * 7 % 10**9)),
         "mobile_phone": _join("+49 151 ", _padded(numbers * 11 % 10**9)),
         "website": _join("https://www.company", _spelt(numbers % 9973), ".example"),
@@ -119,7 +119,8 @@ def _texts(numbers: np.ndarray) -> dict[str, pa.Array]:
     }
 
 
-def _email(numbers: np.ndarray) -> pa.Array:
+def emails(numbers: np.ndarray) -> pa.Array:
+    """The e-mails of the persons with these numbers."""
     return _join("person.", _spelt(numbers), "@company", _spelt(numbers % 9973), ".example")
 
 

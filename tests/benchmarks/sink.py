@@ -1,6 +1,6 @@
 """A sink: answers like an org with Bulk API 2.0, on loopback, and costs next to nothing.
 
-    python -m tests.benchmarks.sink [--failed-share 0.03]
+    python -m tests.benchmarks.sink [--failed-share 0.03] [--known-leads 1000000 --known-share 0.1]
 
 It is what the speed of a load is measured against: the org's own time taken away, everything that a
 client has to do left in. Uploads are stored as they came; the result files hold true ids, the rows
@@ -34,6 +34,7 @@ import pyarrow.csv
 
 from tests.benchmarks import sink_org
 from tests.benchmarks.sink_jobs import Jobs, Upload
+from tests.benchmarks.sink_known import KnownLeads
 
 CSV, JSON = "text/csv; charset=UTF-8", "application/json;charset=UTF-8"
 
@@ -76,8 +77,8 @@ class Told:
 class Sink:
     """The org, and the door to it."""
 
-    def __init__(self, failed_share: float = 0.0) -> None:
-        self.jobs = Jobs(failed_share)
+    def __init__(self, failed_share: float = 0.0, known: KnownLeads | None = None) -> None:
+        self.jobs = Jobs(failed_share, known=known or KnownLeads())
         self.told = Told()
         self._leads = itertools.count(1)
         self._lock = threading.Lock()
@@ -133,7 +134,15 @@ class Sink:
         return _json(sink_org.limits())
 
     def find(self, request: Request, _path: Match[str]) -> Answer:
-        found = sink_org.find(request.query.get("q", ""))
+        soql = request.query.get("q", "")
+        if "GROUP BY IsDeleted" in soql:
+            groups = [{"IsDeleted": False, "made": self.jobs.count_made_until(soql)}]
+            return _json({"totalSize": 1, "done": True, "records": groups})
+        if "COUNT()" in soql:
+            return _json({"totalSize": self.jobs.count(soql), "done": True, "records": []})
+        found = sink_org.find(soql)
+        if sink_org.is_of_leads(soql):
+            found = self.jobs.known.find(soql)
         return _json({"totalSize": len(found), "done": True, "records": found})
 
     def tell(self, _request: Request, _path: Match[str]) -> Answer:
@@ -322,7 +331,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until the process is ended."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--failed-share", type=float, default=0.0)
-    sink = Sink(parser.parse_args(arguments).failed_share)
+    parser.add_argument("--known-leads", type=int, default=0)
+    parser.add_argument("--known-share", type=float, default=0.0)
+    asked = parser.parse_args(arguments)
+    sink = Sink(asked.failed_share, KnownLeads(asked.known_leads, asked.known_share))
     sys.stdout.write(f"sink on {sink.url}\n")
     sys.stdout.flush()
     sink.serve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,8 +13,11 @@ import pyarrow as pa
 
 from tests.benchmarks import sink_org
 from tests.benchmarks.sink_files import ResultFiles, make_results, read_columns
+from tests.benchmarks.sink_known import MADE_AT, KnownLeads, Leads
 
 Job = dict[str, Any]
+
+UNTIL = re.compile(r"\bCreatedDate\s*<=\s*([0-9T:.+\-Z]+)", re.IGNORECASE)
 
 
 @dataclass
@@ -43,7 +47,8 @@ class Jobs:
 
     failed_share: float = 0.0
     uploads: dict[str, Upload] = field(default_factory=dict)
-    queries: dict[str, tuple[Job, pa.Table]] = field(default_factory=dict)
+    known: KnownLeads = field(default_factory=KnownLeads)
+    queries: dict[str, tuple[Job, Leads]] = field(default_factory=dict)
     row_count: int = 0
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _maker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
@@ -79,16 +84,47 @@ class Jobs:
         self.queries[job["id"]] = job | {"numberRecordsProcessed": found.num_rows}, found
         return job
 
-    def _find(self, soql: str) -> pa.Table:
+    def _find(self, soql: str) -> Leads:
         fields = sink_org.selected(soql)
-        since = sink_org.created_since(soql)
+        since, is_for_all = sink_org.made_since(soql), sink_org.is_for_all(soql)
         found = [
-            read_columns(upload.results.result().successful, fields)
-            for upload in list(self.uploads.values())
-            if since and upload.results and _is_made_since(upload.shown, since)
+            _with_constants(read_columns(upload.results.result().successful, fields), upload.shown)
+            for upload in self._made(since or "1970-01-01T00:00:00Z")
+            if upload.results and sink_org.is_of_leads(soql) and (since or is_for_all)
         ]
         nothing = pa.table({name: pa.array([], pa.string()) for name in fields})
-        return _with_owners(pa.concat_tables([nothing, *found]))
+        known = self.known if sink_org.is_of_leads(soql) and is_for_all else KnownLeads()
+        return Leads(fields, known, pa.concat_tables([nothing, *found]))
+
+    def count(self, soql: str) -> int:
+        """How many leads there are, all or made since; never a contact or a deleted one."""
+        if not sink_org.is_of_leads(soql) or "IsDeleted = true" in soql:
+            return 0
+        since = sink_org.made_since(soql)
+        made = sum(
+            upload.results.result().created_count
+            for upload in self._made(since or "1970-01-01T00:00:00Z")
+            if upload.results
+        )
+        return made if since else made + self.known.num_rows
+
+    def count_made_until(self, soql: str) -> int:
+        """How many leads were made until the instant that a query names."""
+        until = UNTIL.search(soql)
+        if not sink_org.is_of_leads(soql) or until is None:
+            return 0
+        last = datetime.fromisoformat(until[1])
+        later = sum(
+            upload.results.result().created_count
+            for upload in self._made("1970-01-01T00:00:00Z")
+            if upload.results and datetime.fromisoformat(upload.shown["createdDate"]) > last
+        )
+        known = self.known.num_rows if last >= datetime.fromisoformat(MADE_AT) else 0
+        return self.count("SELECT COUNT() FROM Lead") - self.known.num_rows + known - later
+
+    def _made(self, since: str) -> list[Upload]:
+        uploads = list(self.uploads.values())
+        return [one for one in uploads if one.results and _is_made_since(one.shown, since)]
 
     def _begin(self, asked: Job, state: str) -> Job:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -111,10 +147,17 @@ def _is_made_since(job: Job, since: str) -> bool:
     return made
 
 
-def _with_owners(found: pa.Table) -> pa.Table:
-    """The owner that was sent, else the default one: the sink routes nobody."""
-    if "OwnerId" not in found.column_names:
-        return found
-    sent = found["OwnerId"]
-    owners = pa.compute.if_else(pa.compute.equal(sent, ""), sink_org.DEFAULT_OWNER, sent)
-    return found.set_column(found.column_names.index("OwnerId"), "OwnerId", owners)
+def _with_constants(found: pa.Table, job: Job) -> pa.Table:
+    """What every lead of a job has: the owner that was sent, else the default one (the sink routes
+    nobody), and the job's own date."""
+    same = {
+        "OwnerId": sink_org.DEFAULT_OWNER,
+        "CreatedDate": job["createdDate"].replace("+0000", "Z"),
+        "IsDeleted": "false",
+        "IsConverted": "false",
+    }
+    for name in same.keys() & set(found.column_names):
+        sent = found[name]
+        filled = pa.compute.if_else(pa.compute.equal(sent, ""), same[name], sent)
+        found = found.set_column(found.column_names.index(name), name, filled)
+    return found

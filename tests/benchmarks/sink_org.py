@@ -1,8 +1,8 @@
 """What the sink's org is and says of itself: fields, owners, and records there were before (none).
 
 It understands SOQL only as far as it must: which object is asked for, which texts stand in the
-condition. Leads and contacts are never found by a key, because nobody was there before and every
-benchmark begins with an empty org.
+condition, from when on. Contacts are never found, for there are none; leads that were there before
+are those of `sink_known`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ RECORDS: dict[str, list[Record]] = {
 
 _FROM = re.compile(r"\bFROM\s+(\w+)", re.IGNORECASE)
 _TEXT = re.compile(r"'((?:[^'\\]|\\.)*)'")
-_SINCE = re.compile(r"\bCreatedDate\s*>=\s*([0-9T:.+\-Z]+)", re.IGNORECASE)
+_SINCE = re.compile(r"\b(?:CreatedDate|SystemModstamp)\s*>=\s*([0-9T:.+\-Z]+)", re.IGNORECASE)
+_CONDITION = re.compile(r"\bWHERE\b", re.IGNORECASE)
 _FIELDS = re.compile(r"\s*SELECT\s+(.*?)\s+FROM\b", re.IGNORECASE | re.DOTALL)
 
 # Of Lead: name, type, length. What a length does not fit has none.
@@ -81,10 +82,21 @@ def selected(soql: str) -> list[str]:
     return [name.strip() for name in found[1].split(",")] if found else ["Id"]
 
 
-def created_since(soql: str) -> str | None:
-    """The instant from which a query wants the leads that were made; None if it wants others."""
-    asked, since = _FROM.search(soql), _SINCE.search(soql)
-    return since[1] if asked and asked[1].lower() == "lead" and since else None
+def is_of_leads(soql: str) -> bool:
+    """Whether a query is for leads."""
+    asked = _FROM.search(soql)
+    return asked is not None and asked[1].lower() == "lead"
+
+
+def made_since(soql: str) -> str | None:
+    """The instant from which a query wants leads made or changed; None if it does not say."""
+    since = _SINCE.search(soql)
+    return since[1] if since else None
+
+
+def is_for_all(soql: str) -> bool:
+    """Whether a query has no condition."""
+    return _CONDITION.search(soql) is None
 
 
 def describe(sobject: str) -> Record:

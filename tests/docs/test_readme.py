@@ -184,6 +184,9 @@ IN_THE_CONTRACT = {
         "start_patience_seconds",
         "patience_seconds",
         "deadline_minutes",
+        "workers",
+        "task_runner",
+        "dask_address",
     },
 }
 
@@ -214,6 +217,7 @@ def test_the_other_values_named_in_comments_are_accepted() -> None:
         "existing_contact": ["update"],
         "contact_with_queue": ["report"],
         "deleted": ["report"],
+        "way": ["soql", "bulk_query"],
     }
     told = tomllib.loads(blocks("toml")[0])
     for name, values in other.items():

@@ -43,6 +43,8 @@ EVERY: list[tuple[str, Any]] = [
     ("matching.existing_contact", "update"),
     ("matching.contact_with_queue", "report"),
     ("matching.deleted", "report"),
+    ("matching.way", "bulk_query"),
+    ("matching.refresh_minutes", 2.5),
     ("run.allowed_reject_share", 0.5),
     ("run.slice_size", 500),
     ("run.batch_size", 400),

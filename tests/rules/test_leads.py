@@ -7,10 +7,13 @@ import io
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.rules.leads import (
     RecordsMalformed,
     encode_csv,
+    loads,
     row_hashes,
     to_json_records,
     to_records,
@@ -279,3 +282,22 @@ def test_csv_reads_back_as_it_was_sent():
     header, *lines = csv.reader(io.StringIO(encode_csv(sent).decode(), newline=""))
     assert header == list(sent)
     assert lines == sent.fillna("").values.tolist()
+
+
+@settings(deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 60), max_size=40),
+    most_rows=st.integers(1, 12),
+    most_bytes=st.integers(1, 400),
+)
+def test_loads_hold_every_record_once_and_no_more_than_an_upload_may(
+    lengths: list[int], most_rows: int, most_bytes: int
+) -> None:
+    records = pd.DataFrame({"Company": pd.Series(['"' * n for n in lengths], dtype="str")})
+    cuts = list(loads(records, most_rows=most_rows, most_bytes=most_bytes))
+    assert [row for first, last in cuts for row in range(first, last)] == [*range(len(records))]
+    header = len(encode_csv(records.iloc[:0]))
+    for first, last in cuts:
+        size = len(encode_csv(records.iloc[first:last])) - header
+        assert last - first <= most_rows
+        assert last - first == 1 or size <= most_bytes, f"rows {first} to {last} have {size} bytes"

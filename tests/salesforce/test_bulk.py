@@ -248,6 +248,17 @@ def test_results_keep_quotes_newlines_and_letters_of_all_scripts(
     assert {str(kind) for kind in successful.dtypes} == {"str"}
 
 
+def test_of_the_columns_uploaded_only_the_key_is_read_however_it_is_spelt(
+    org: Org, emulator: Emulator
+) -> None:
+    job_id = load(org, "LASTNAME,Company\nByron,Acme\n,Mill\n")
+    results = bulk.fetch_results(org, job_id, "LastName")
+    assert results.successful[["sf__Created", "LASTNAME"]].values.tolist() == [["true", "Byron"]]
+    assert sorted(results.failed.columns) == ["LASTNAME", "sf__Error", "sf__Id"]
+    whole = bulk.fetch_results(org, job_id, "Person_Id__c").successful
+    assert whole["Company"].tolist() == ["Acme"], "without the key everything tells whose a row is"
+
+
 def test_result_files_that_break_off_are_read_again(org: Org, emulator: Emulator) -> None:
     job_id = load(org, "LastName,Company\nByron,Acme\n")
     emulator.go_wrong({"match": "GET /jobs/ingest/*/successfulResults/", "fault": "truncate"})

@@ -303,7 +303,7 @@ JOBS = f"/services/data/v{VERSION}/jobs/query"
 def querying(script: Script, scripted_org: Org) -> Org:
     """An org that takes a bulk query; the test says what becomes of it."""
     script.say(f"GET /services/data/v{VERSION}/", 200, {"identity": "https://x/id/00D/005me"})
-    script.say(f"POST {JOBS}", 200, {"id": "750q"})
+    script.say(f"POST {JOBS}", 200, {"id": "750q", "createdDate": "2026-11-22T14:00:00.000+0000"})
     script.say(f"PATCH {JOBS}/750q", 200, {"id": "750q", "state": "Aborted"})
     script.say(QUERY, 200, {"done": True, "records": [{"Id": "005a", "Name": "Ada"}]})
     return scripted_org

@@ -130,8 +130,8 @@ def test_a_new_migration_is_applied_and_the_views_remade(
 def test_a_changed_view_is_remade(warehouse: Warehouse, sql_folder: Path) -> None:
     change(
         sql_folder / "views" / "dim_sync_runs.sql",
-        "    finished_at\n",
-        "    finished_at,\n    'x' as mood\n",
+        "    matching_seconds\n",
+        "    matching_seconds,\n    'x' as mood\n",
     )
     assert migrate(warehouse, sql_folder=sql_folder) == ["views"]
     with warehouse.reading() as connection:
@@ -210,13 +210,15 @@ def test_somebody_else_s_schema_versions_is_not_ours(postgres_url: str) -> None:
 def test_a_ledger_of_before_is_upgraded_with_all_it_knows(
     empty_warehouse: Warehouse, sql_folder: Path
 ) -> None:
-    for newer in (*sql_folder.glob("migrations/00[34]_*"), *sql_folder.glob("views/fct_res*")):
-        newer.unlink()
+    newer = ("migrations/00[3-9]_*", "views/*")
+    for file in (file for names in newer for file in sql_folder.glob(names)):
+        file.unlink()
     migrate(empty_warehouse, sql_folder=sql_folder)
     fill(empty_warehouse, "sync_runs", "run_id | read_count | created_count\nR1 | 3 | 3")
-    assert for_any(migrate(empty_warehouse))[:2] == [
+    assert for_any(migrate(empty_warehouse))[:3] == [
         "003_resolve_runs.sql",
         "004_resolutions.sql",
+        "005_known_records.sql",
     ]
     query = text("select run_id, run_mode, read_count, change_count from sync_runs")
     with empty_warehouse.reading() as connection:

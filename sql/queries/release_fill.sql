@@ -1,0 +1,9 @@
+-- Lets go of a reading without a word about what it holds.
+update known_record_fills
+set
+    holder_id = null,
+    holder_run_id = null,
+    held_until = null
+where
+    fill_number = :fill_number
+    and holder_id = :holder_id
