@@ -189,7 +189,12 @@ def weigh(ground: Ground, request: Request, found: pd.DataFrame) -> Verdict:
         persons=cleaned,
         rejected=rejected,
         duplicates=pd.concat(
-            [among.duplicates, in_ledger.duplicates, decided.duplicates], ignore_index=True
+            [
+                duplicates.of_the_kept(among.duplicates, in_ledger.duplicates),
+                in_ledger.duplicates,
+                decided.duplicates,
+            ],
+            ignore_index=True,
         ),
         decided=pd.concat([one.reindex(columns=OUTCOME_COLUMNS) for one in outcomes]),
         sent=decided.persons[decided.persons["action"] != "duplicate"].reset_index(drop=True),

@@ -1,7 +1,7 @@
-"""What becomes of each person, told slowly and obviously: one person after the other, by plain rules.
+"""What becomes of each person, told slowly and obviously: one after the other, by plain rules.
 
-Written from the design ("Owners and matching") and the contract's rule names; it shares nothing with
-the code that it is held against, and it asks nobody: it is given the persons, the org and the
+Written from the design ("Owners and matching") and the contract's rule names; it shares nothing
+with the code that it is held against, and it asks nobody: it is given the persons, the org and the
 settings, and says outcome, reason, owner, every rule broken and every record matched.
 """
 
@@ -32,7 +32,7 @@ TRUE_OR_FALSE = ("true", "false", "1", "0")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the marketer chose. `fields`: Lead field → persons column. `choices`: (when, strategy)."""
+    """What the marketer chose. `fields`: Lead field → persons column. `choices`: when, strategy."""
 
     fields: Mapping[str, str]
     default: str = "rules"
@@ -65,6 +65,7 @@ class Verdict:
     lead_id: str | None = None  # of a record that was there before
     contact_id: str | None = None
     broken: set[tuple[str, str]] = field(default_factory=set)  # rule and stage
+    perhaps_broken: set[tuple[str, str]] = field(default_factory=set)
     matches: set[Match] = field(default_factory=set)
 
 
@@ -86,20 +87,24 @@ class Way:
 def judge(
     persons: Iterable[Row], repeated: set[str], org: Org, settings: Settings
 ) -> Iterator[tuple[str, Verdict]]:
-    """Everybody's verdict, by person id. They come earliest first; who has no id has no verdict.
+    """Everybody's verdict, by person id. They come earliest first; those without an id are "".
 
-    `repeated`: ids that several rows bear; nobody can tell which is meant.
+    `repeated`: ids that several rows bear; nobody can tell which is meant, so that all of them are
+    one rejected person. So are all those without an id. What else is wrong with a row of theirs may
+    be told or not.
     """
     reference = Reference(org, settings)
-    told: set[str] = set()
+    unclear: dict[str, Verdict] = {}
     for row in persons:
-        person_id = row["person_id"]
-        if person_id in repeated and person_id not in told:
-            told.add(person_id)
-            broken = {("person_id_repeated", "validation")}
-            yield person_id, Verdict("rejected", broken=broken)
-        elif person_id not in repeated and not is_blank(person_id):
+        person_id = "" if is_blank(row["person_id"]) else row["person_id"]
+        if person_id and person_id not in repeated:
             yield person_id, reference.verdict(row)
+            continue
+        rule = "person_id_repeated" if person_id else "person_id_missing"
+        verdict = unclear.setdefault(person_id, Verdict("rejected", broken={(rule, "validation")}))
+        rules = reference.broken_rules(reference.prepared(row))
+        verdict.perhaps_broken.update((one, "validation") for one in rules)
+    yield from unclear.items()
 
 
 def repeated_ids(persons: Iterable[Row]) -> set[str]:
@@ -137,11 +142,7 @@ class Reference:
 
     def verdict(self, row: Row) -> Verdict:
         """Invalid, then twice among the persons, then known to Salesforce, then new."""
-        person = {name: clean(value) for name, value in row.items()}
-        person["person_id"] = row["person_id"]
-        for lead_field, text in self.settings.defaults.items():
-            column = self.settings.fields[lead_field]
-            person[column] = person[column] if person[column] is not None else text
+        person = self.prepared(row)
         broken = {(rule, "validation") for rule in self.broken_rules(person)}
         if broken:
             return Verdict("rejected", broken=broken)
@@ -156,6 +157,15 @@ class Reference:
             self.kept[email] = person["person_id"]
         return self.against_salesforce(person, email, way)
 
+    def prepared(self, row: Row) -> Row:
+        """The cells without what is never meant, and blanks filled with what was agreed."""
+        person = {name: clean(value) for name, value in row.items()}
+        person["person_id"] = row["person_id"]
+        for lead_field, text in self.settings.defaults.items():
+            column = self.settings.fields[lead_field]
+            person[column] = person[column] if person[column] is not None else text
+        return person
+
     def strategy_of(self, person: Row) -> str:
         """The person's own, else the first choice that holds, else the default."""
         if person["owner_strategy"] is not None:
@@ -167,8 +177,8 @@ class Reference:
 
     def broken_rules(self, person: Row) -> Iterator[str]:
         """Every rule of ours that the person breaks."""
-        person_id = person["person_id"]
-        if not is_sendable(person_id) or person_id != person_id.strip(BLANKS):
+        person_id = person["person_id"] or ""
+        if not is_sendable(person_id) or (person_id.strip(BLANKS) not in ("", person_id)):
             yield "text_not_encodable"
         if self.has_field and len(person_id) > orgs.PERSON_ID_LENGTH:
             yield "person_id_too_long"
@@ -219,6 +229,7 @@ class Reference:
         lead_id = leads[0]["Id"] if leads else None
         contact_id = self.oldest_contact(live)
         if is_ambiguous:
+            contact_id = None if leads else contact_id  # the kept match is one
             verdict = Verdict("duplicate", "AMBIGUOUS")
             actions = ("reported", "reported")
         elif leads:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,10 +84,23 @@ DEFAULT_LEAD_OWNER = "queue:Unassigned"
 
 # What a Lead field holds: characters, a number's digits before the point, or a list of values.
 LENGTHS = {
-    **{"FirstName": 40, "LastName": 80, "Company": 255, "Email": 80, "Phone": 40},
-    **{"MobilePhone": 40, "Title": 128, "Website": 255, "Street": 255, "City": 40},
-    **{"State": 80, "PostalCode": 20, "Country": 80, "LeadSource": 255, "Industry": 255},
-    **{"Description": 32_000, "Nickname__c": 10},
+    "FirstName": 40,
+    "LastName": 80,
+    "Company": 255,
+    "Email": 80,
+    "Phone": 40,
+    "MobilePhone": 40,
+    "Title": 128,
+    "Website": 255,
+    "Street": 255,
+    "City": 40,
+    "State": 80,
+    "PostalCode": 20,
+    "Country": 80,
+    "LeadSource": 255,
+    "Industry": 255,
+    "Description": 32_000,
+    "Nickname__c": 10,
 }
 WHOLE_DIGITS = {"NumberOfEmployees": 8, "AnnualRevenue": 18, "Score__c": 3}
 RESTRICTED = {"Industry": ["Energy", "Media", "Shipping"]}
@@ -117,19 +131,18 @@ FIELDS: list[Row] = [
     },
 ]
 ID_FIELD: Row = {
-    **{"name": PERSON_ID_FIELD, "type": "string", "length": PERSON_ID_LENGTH},
-    **{"external_id": True, "unique": True, "case_sensitive": True},
+    "name": PERSON_ID_FIELD,
+    "type": "string",
+    "length": PERSON_ID_LENGTH,
+    "external_id": True,
+    "unique": True,
+    "case_sensitive": True,
 }
 
+# In what way the org knows somebody.
 KINDS = (
-    "lead",
-    "lead and contact",
-    "contact",
-    "converted",
-    "deleted",
-    "leads",
-    "contacts",
-    "crowd",
+    *("lead", "lead and contact", "contact", "converted", "deleted", "leads", "contacts", "crowd"),
+    *("by id", "by id and lead", "by id and contact", "by id, deleted"),
 )
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -155,33 +168,40 @@ class Org:
         return "".join(parts)
 
 
-def draw_org(chance: random.Random, emails: list[str], *, has_field: bool) -> Org:
-    """An org that knows these addresses, each in one of the ways in which one can be known."""
+def draw_org(chance: random.Random, people: Iterable[tuple[str, str]], *, has_field: bool) -> Org:
+    """An org that knows these people (person id, address), each in one of the ways there are."""
     org = Org(has_field)
-    numbers = iter(range(1, 10 * len(emails) + 10))
-    for email in emails:
-        for sobject, row in _records(chance.choice(KINDS), email, chance):
+    numbers = itertools.count(1)
+    for person_id, email in people:
+        for sobject, row in _records(chance.choice(KINDS), person_id, email, chance):
             number = next(numbers)
             made_at = LONG_AGO + timedelta(minutes=chance.randrange(1_000_000))
             row |= {
                 "Id": id_of("00Q" if sobject == "lead" else "003", number),
                 "CreatedDate": made_at.isoformat(timespec="seconds"),
             }
+            if not has_field:
+                row.pop(PERSON_ID_FIELD, None)
             (org.leads if sobject == "lead" else org.contacts).append(row)
     _convert(org)
     return org
 
 
-def _records(kind: str, email: str, chance: random.Random) -> Iterator[tuple[str, Row]]:
+def _records(
+    kind: str, person_id: str, email: str, chance: random.Random
+) -> Iterator[tuple[str, Row]]:
     # An org stores addresses lower-cased.
     person = {"LastName": "Known", "Email": email.lower()}
-    lead = {**person, "Company": "Old"}
     owner = chance.choice(["user:ada@acme.example", "queue:Inbound"])
-    if kind in ("lead", "lead and contact", "leads", "crowd"):
-        yield "lead", {**lead, "owner": owner}
+    lead = {**person, "Company": "Old", "owner": owner}
+    if kind.startswith("by id"):
+        other = {"Email": f"other.{email}", PERSON_ID_FIELD: person_id}
+        yield "lead", lead | other | ({"IsDeleted": True} if kind.endswith("deleted") else {})
+    if kind in ("lead", "lead and contact", "leads", "crowd", "by id and lead"):
+        yield "lead", dict(lead)
     if kind in ("leads", "crowd"):
         yield "lead", {**lead, "owner": "user:bo@acme.example"}
-    if kind in ("lead and contact", "contact", "contacts", "crowd"):
+    if kind in ("lead and contact", "contact", "contacts", "crowd", "by id and contact"):
         yield "contact", dict(person)
     if kind in ("contacts", "crowd"):
         yield "contact", dict(person)

@@ -11,13 +11,28 @@ from .org import LENGTHS, QUEUES, RULES, USERS, Row
 
 # Lead field → persons column.
 FIELDS = {
-    **{"FirstName": "first_name", "LastName": "last_name", "Company": "company"},
-    **{"Email": "email", "Phone": "phone", "MobilePhone": "mobile_phone", "Title": "title"},
-    **{"Website": "website", "Street": "street", "City": "city", "State": "state"},
-    **{"PostalCode": "postal_code", "Country": "country", "LeadSource": "lead_source"},
-    **{"Industry": "industry", "NumberOfEmployees": "employee_count"},
-    **{"AnnualRevenue": "annual_revenue", "Description": "description"},
-    **{"Nickname__c": "nickname", "Score__c": "score", "Born__c": "born", "Vip__c": "vip"},
+    "FirstName": "first_name",
+    "LastName": "last_name",
+    "Company": "company",
+    "Email": "email",
+    "Phone": "phone",
+    "MobilePhone": "mobile_phone",
+    "Title": "title",
+    "Website": "website",
+    "Street": "street",
+    "City": "city",
+    "State": "state",
+    "PostalCode": "postal_code",
+    "Country": "country",
+    "LeadSource": "lead_source",
+    "Industry": "industry",
+    "NumberOfEmployees": "employee_count",
+    "AnnualRevenue": "annual_revenue",
+    "Description": "description",
+    "Nickname__c": "nickname",
+    "Score__c": "score",
+    "Born__c": "born",
+    "Vip__c": "vip",
 }
 TEXTS = ["person_id", *FIELDS.values(), "owner_strategy"]
 COLUMNS = [*TEXTS, "created_at", "updated_at"]
@@ -74,9 +89,10 @@ class Crowd:
     twin_share: float
     known_every: int
 
-    def known_emails(self) -> list[str]:
-        """The addresses that the org knows."""
-        return [email_of(number) for number in range(0, self.count, self.known_every)]
+    def known(self) -> Iterator[tuple[str, str]]:
+        """The person ids and addresses that the org knows."""
+        for number in range(0, self.count, self.known_every):
+            yield id_of(number), email_of(number)
 
     def rows(self) -> Iterator[Row]:
         """Everybody, in no order at all."""
@@ -91,6 +107,11 @@ class Crowd:
             yield row
 
 
+def id_of(number: int) -> str:
+    """The id of a person."""
+    return f"P{number:07}"
+
+
 def email_of(number: int) -> str:
     """The address of a person."""
     return f"p{number}@crowd.example"
@@ -101,7 +122,7 @@ def good(number: int, chance: random.Random) -> Row:
     row: Row = dict.fromkeys(COLUMNS)
     made_at = FIRST_DAY + timedelta(seconds=chance.randrange(10_000_000))
     return row | {
-        "person_id": f"P{number:07}",
+        "person_id": id_of(number),
         "last_name": f"Name {number}",
         "company": f"Engines {number % 97}",
         "email": email_of(number),
@@ -157,7 +178,7 @@ def _unsendable(row: Row, _number: int, chance: random.Random) -> None:
 def _odd_id(row: Row, number: int, chance: random.Random) -> None:
     """Blank, with blanks around it, longer than the org's field, or somebody else's as well."""
     person_id = row["person_id"]
-    others = f"P{chance.randrange(number + 1):07}"
+    others = id_of(chance.randrange(number + 1))
     row["person_id"] = chance.choice(
         [None, "", "  ", f" {person_id}", f"{person_id}\u00a0", person_id + "x" * 60, others]
     )

@@ -1,4 +1,4 @@
-"""The settings under which the reference is tried, both as it takes them and as the product does."""
+"""The settings under which the reference is tried, as it takes them and as the product does."""
 
 from __future__ import annotations
 
