@@ -31,7 +31,8 @@ Party = Literal["settings", "org", "warehouse", "ledger", "run"]
 class SyncError(Exception):
     """The root: `passes` answers whether waiting helps, `whose` names the party that has to act.
 
-    `made_nothing`: the org has said no to the request before it did anything.
+    `made_nothing`: the org has said no to the request before it did anything, or the database has
+    undone the transaction because of somebody else's lock.
     """
 
     passes: ClassVar[bool]

@@ -6,6 +6,8 @@ every person of the slice has an outcome or a claim, or belongs to another run.
 
 from __future__ import annotations
 
+import logging
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +15,21 @@ from typing import Protocol
 
 import pandas as pd
 
+from pipelines.errors import WarehouseUnavailable
 from pipelines.preflight import Ground
 from pipelines.rules import duplicates, leads, owners, persons
+from pipelines.rules.selection import keep
 from pipelines.salesforce import bulk
 from pipelines.salesforce.collections import MAX_RECORDS
 from pipelines.warehouse import ledger, new_persons
-from pipelines.warehouse.judgements import CLAIM_COLUMNS, OUTCOME_COLUMNS, PLANNED_COLUMNS
+from pipelines.warehouse.judgements import (
+    CLAIM_COLUMNS,
+    OUTCOME_COLUMNS,
+    PERSON_COLUMNS,
+    PLANNED_COLUMNS,
+)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,9 +75,9 @@ class Payload:
 class Verdict:
     """What the rules say of a slice; nothing is recorded yet.
 
-    `persons`: all that were read. `rejected` and `duplicates`: rows of the result tables.
-    `decided`: OUTCOME_COLUMNS of those who need no batch. `sent`: those who do, with their action,
-    owner and match. `columns`: Lead field → column of `sent`.
+    `persons`: PERSON_COLUMNS of all that were read. `rejected` and `duplicates`: rows of the result
+    tables. `decided`: OUTCOME_COLUMNS of those who need no batch. `sent`: those who do, with their
+    action, owner and match. `columns`: Lead field → column of `sent`.
     """
 
     persons: pd.DataFrame
@@ -104,23 +115,16 @@ def judge_slice(
     judged: list[tuple[ledger.Batch, Payload]] = []
     turn = ledger.Turn(request.run_id, first, last) if order else None
     while True:
-        found = _read(ground, request, first, last)
-        if found.empty:
+        verdict = weigh(ground, request, first, last)
+        if verdict is None:
             if order and turn:
                 order.wait(turn)
                 ledger.pass_turn(ground.warehouse, turn)
             return judged
-        verdict = weigh(ground, request, found)
         parcels = list(_pack(ground, request, verdict))
         if order and turn:
             order.wait(turn)
-        recorded = ledger.record_judgement(
-            ground.warehouse,
-            request.run_id,
-            _judgement(verdict, parcels),
-            lease_seconds=ground.settings.run.lease_seconds,
-            turn=turn,
-        )
+        recorded = _record(ground, request, _judgement(verdict, parcels), turn)
         judged += _really_claimed(parcels, recorded)
         # Released: another run took their e-mail between our look and our write. They are still
         # new, and a second look finds whose duplicates they are.
@@ -128,11 +132,33 @@ def judge_slice(
             return judged
 
 
+def _record(
+    ground: Ground, request: Request, judgement: ledger.Judgement, turn: ledger.Turn | None
+) -> ledger.Recorded:
+    """Record it, once more while another run holds the lock: a large slice takes longer to record
+    than an engine lets anybody wait, and whoever asks for one person at once must not be refused
+    for it."""
+    give_up_at = time.monotonic() + ground.settings.run.patience_seconds
+    while True:
+        try:
+            return ledger.record_judgement(
+                ground.warehouse,
+                request.run_id,
+                judgement,
+                lease_seconds=ground.settings.run.lease_seconds,
+                turn=turn,
+            )
+        except WarehouseUnavailable as trouble:
+            # After an unanswered commit it may stand in the ledger: then the next run looks.
+            if not trouble.made_nothing or time.monotonic() >= give_up_at:
+                raise
+            log.warning("%s; trying again", trouble)
+
+
 def plan_slice(ground: Ground, request: Request, first: int, last: int) -> None:
     """Judge the persons at positions first..last and write down what a live run would do."""
-    found = _read(ground, request, first, last)
-    if not found.empty:
-        verdict = weigh(ground, request, found)
+    verdict = weigh(ground, request, first, last)
+    if verdict is not None:
         held = verdict.persons.loc[_holds_email(verdict), ["person_id", "email_key"]]
         ledger.record_plan(ground.warehouse, request.run_id, _planned(verdict), emails=held)
 
@@ -160,11 +186,13 @@ def rebuild_payload(ground: Ground, batch: ledger.Batch) -> tuple[ledger.Batch, 
     return batch, payload.keep(is_same)
 
 
-def weigh(ground: Ground, request: Request, found: pd.DataFrame) -> Verdict:
-    """Ask every rule, in the order of judgement. Writes nothing."""
-    cleaned, columns = persons.fill_defaults(
-        persons.clean(found), ground.columns, ground.settings.defaults
-    )
+def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | None:
+    """Ask every rule about the persons at positions first..last, in the order of judgement; None if
+    none of them is new any more. Writes nothing."""
+    cleaned = persons.clean(_read(ground, request, first, last))
+    if cleaned.empty:
+        return None
+    cleaned, columns = persons.fill_defaults(cleaned, ground.columns, ground.settings.defaults)
     email = columns.get("Email", "")
     cleaned["email_key"] = duplicates.email_key(
         cleaned[email] if email else pd.Series(None, index=cleaned.index, dtype="str")
@@ -186,7 +214,7 @@ def weigh(ground: Ground, request: Request, found: pd.DataFrame) -> Verdict:
         decided.persons[decided.persons["action"] == "duplicate"].assign(outcome="duplicate"),
     ]
     return Verdict(
-        persons=cleaned,
+        persons=cleaned[PERSON_COLUMNS],
         rejected=rejected,
         duplicates=pd.concat(
             [
@@ -197,7 +225,7 @@ def weigh(ground: Ground, request: Request, found: pd.DataFrame) -> Verdict:
             ignore_index=True,
         ),
         decided=pd.concat([one.reindex(columns=OUTCOME_COLUMNS) for one in outcomes]),
-        sent=decided.persons[decided.persons["action"] != "duplicate"].reset_index(drop=True),
+        sent=keep(decided.persons, decided.persons["action"] != "duplicate"),
         columns=columns,
     )
 

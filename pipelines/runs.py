@@ -107,11 +107,12 @@ def _find_firm_ground(run: Run) -> None:
     ledger.bind_org(
         run.ground.warehouse, run.request.run_id, org.org_id, org.org_name, org.is_sandbox
     )
-    run.ground.matcher = _matcher(run)
+    run.ground.matcher = new_matcher(run)
     _tidy_jobs(run)
 
 
-def _matcher(run: Run) -> matching.Matcher:
+def new_matcher(run: Run) -> matching.Matcher:
+    """Who looks up for this run whom Salesforce knows: by lists, until a way is chosen."""
     ground, settings = run.ground, run.settings
     return matching.Matcher(
         ground.warehouse,

@@ -256,7 +256,10 @@ def _join(settings: Settings, share: Share) -> Iterator[Run]:
         try:
             for probe in preflight.WORKER_PROBES:
                 probe(run.ground)
+            run.ground.matcher = runs.new_matcher(run)
+            run.ground.matcher.follow()
             yield _among_workers(run)
+            run.ground.matcher.note()
         finally:
             if hasattr(run.ground, "org"):
                 run.ground.org.close()

@@ -58,7 +58,7 @@ MAY_KNOW = {
     "resolving": {"preflight", "rules", "salesforce", "settings", "warehouse", "errors"},
     "delivery": {"judging", "settling", "preflight", "rules", "salesforce", "warehouse", "errors"},
     "settling": {"preflight", "rules", "salesforce", "warehouse", "errors"},
-    "judging": {"preflight", "rules", "salesforce", "warehouse"},
+    "judging": {"preflight", "rules", "salesforce", "warehouse", "errors"},
     "preflight": {
         "matching",
         "stray_jobs",

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipelines.rules.selection import keep
 from pipelines.rules.text import as_text, blank_text, from_arrow, positions, to_arrow, trim
 
 DUPLICATE_COLUMNS = (
@@ -79,7 +80,7 @@ def duplicates_among(persons: pd.DataFrame, email_column: str = "email") -> Amon
     again = keys.notna() & keys.duplicated()
     kept_id = persons["person_id"].take(positions(keys[again], keys)).reset_index(drop=True)
     duplicates = _reported(persons.loc[again, "person_id"], "persons", kept_id)
-    return Among(persons[~again].reset_index(drop=True), duplicates)
+    return Among(keep(persons, ~again), duplicates)
 
 
 def duplicates_in_ledger(
@@ -110,7 +111,7 @@ def duplicates_in_ledger(
         record.mask(by_person, held["person_id"]),
     )
     outcomes = _duplicate_outcomes(duplicates["person_id"], held, by_person)
-    return InLedger(persons[~known].reset_index(drop=True), duplicates, outcomes)
+    return InLedger(keep(persons, ~known), duplicates, outcomes)
 
 
 def of_the_kept(among: pd.DataFrame, in_ledger: pd.DataFrame) -> pd.DataFrame:

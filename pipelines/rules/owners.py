@@ -11,6 +11,7 @@ import pandas as pd
 
 from pipelines.rules.parts import Part, partition
 from pipelines.rules.rejections import rejections
+from pipelines.rules.selection import keep
 from pipelines.rules.strategies import (
     Choice,
     ChoiceMalformed,
@@ -195,7 +196,7 @@ def assign_owners(
     good = np.array([isinstance(v, Resolved) for v in verdicts], dtype=bool)[codes]
     table = pd.DataFrame([_owner_columns(v) for v in verdicts], columns=_OWNER_COLUMNS, dtype="str")
     owners = table.iloc[codes[good]].reset_index(drop=True)
-    accepted = persons[good].reset_index(drop=True)
+    accepted = keep(persons, good)
     for column in owners:
         accepted[column] = owners[column]
     refused = persons.loc[~good, "person_id"].reset_index(drop=True)

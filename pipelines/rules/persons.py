@@ -21,6 +21,7 @@ from pipelines.rules.fields import (
     too_long_rule,
 )
 from pipelines.rules.rejections import rejections
+from pipelines.rules.selection import keep
 from pipelines.rules.text import (
     CONTROL,
     OUTER_BLANKS,
@@ -122,7 +123,7 @@ def screen(
     breaches = _breaches(persons, _demands(columns, lead_fields, person_id_length))
     good = np.ones(len(persons), dtype=bool)
     good[breaches["row"]] = False
-    accepted = persons[good].reset_index(drop=True)
+    accepted = keep(persons, good)
     lengths = _limits(columns, lead_fields) | {"person_id_too_long": person_id_length or 0}
     return Screened(accepted, _rejected(persons, breaches, lengths))
 

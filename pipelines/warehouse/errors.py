@@ -40,6 +40,8 @@ _BY_SQLITE_CODE: dict[int, type[SyncError]] = {
     sqlite3.SQLITE_CANTOPEN: SettingsWrong,
     sqlite3.SQLITE_NOTADB: SettingsWrong,
 }
+# Somebody else was quicker, and the database says that it has undone everything.
+_UNDONE_FOR_ANOTHER = ("SQLSTATE 40001", "SQLSTATE 40P01", "SQLSTATE 55P03", "SQLITE_BUSY")
 _SENTENCES: dict[type[SyncError], str] = {
     WarehouseUnavailable: (
         "the warehouse is away, locked or too slow to answer ({code}); run again later"
@@ -106,4 +108,6 @@ def _of_sqlite(error: sqlite3.Error) -> SyncError:
 
 def _said(kind: type[SyncError], code: str) -> SyncError:
     sentence = _DISK_FULL if code in _DISK_FULL_CODES else _SENTENCES[kind]
-    return kind(sentence.format(code=code))
+    trouble = kind(sentence.format(code=code))
+    trouble.made_nothing = code in _UNDONE_FOR_ANOTHER
+    return trouble

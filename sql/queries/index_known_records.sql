@@ -30,3 +30,6 @@ from (
 order by
     arrived.key_number,
     arrived.position
+
+-- A position may have been another record's, with the same key, which is left as it was.
+on conflict do nothing

@@ -5,6 +5,7 @@ The nightly run is a process of its own, and the org is slow enough for it to be
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.salesforce.servers import Emulator
 
 from .stage import PlainRun, Stage, crowd
 
@@ -153,3 +156,26 @@ def test_three_runs_at_once_over_the_same_persons_make_each_one_lead(
     assert (any_stage.miscounted_runs(), any_stage.under_way()) == ([], [])
     assert any_stage.unaccounted() == []
     assert set(leads_of_each(any_stage).values()) == {1}
+
+
+def test_a_lock_held_for_longer_than_postgresql_waits_is_waited_for_again(
+    postgres_url: str, emulator_process: Emulator
+) -> None:
+    """A slice of a hundred thousand is recorded for seconds, and holds whatever it has claimed.
+    (SQLite has one lock for everything, and waits for it three times as long.)"""
+    stage = Stage(postgres_url, emulator_process)
+    stage.put_frame(crowd(2))
+    stage.sync("resume")  # the tables are there
+    holder = stage.engine.connect()
+    holder.exec_driver_sql("""
+        insert into person_claims
+        (person_id, batch_id, run_id, claimed_at, owner_strategy, row_hash, attempt_count)
+        values ('P0001', 'B', 'R', '2026-01-01', 'rules', '', 1)
+    """)
+    release = threading.Timer(4, holder.rollback)
+    release.start()
+    (person,) = stage.sync("now", person_ids=("P0001",))["persons"]
+    release.join()
+    holder.close()
+    stage.engine.dispose()
+    assert person["outcome"] == "created"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import requests
 import yaml
 
+from pipelines.settings import load_settings
 from tests.prefect_server import Server
 
 from .stage import Stage
@@ -71,6 +73,49 @@ def test_prefect_yaml_names_flows_that_are_there(server: Server) -> None:
     assert {server.deployment(one["name"])["entrypoint"] for one in written} == {
         one["entrypoint"] for one in written
     }
+
+
+ELSEWHERE = {
+    "docker": ["docker"],
+    "kubernetes": ["kubernetes", "kubernetes-dask"],
+    "ecs": ["ecs"],
+}
+
+
+def elsewhere(tmp_path: Path, pool: str) -> Path:
+    """prefect.yaml with the deployment that stands there as a comment, by that pool."""
+    written = (ROOT / "prefect.yaml").read_text()
+    shown = re.sub(r"^  # (  |- name: nightly-kub)", r"  \1", written, flags=re.MULTILINE)
+    assert shown != written
+    file = tmp_path / "prefect.yaml"
+    file.write_text(shown.replace("work_pool: *kubernetes\n", f"work_pool: *{pool}\n"))
+    return file
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_the_same_flow_is_deployed_elsewhere(server: Server, tmp_path: Path, kind: str) -> None:
+    server.command("work-pool", "create", f"person-sync-{kind}", "--type", kind)
+    pool = requests.get(f"{server.url}/work_pools/person-sync-{kind}", timeout=30).json()
+    known = set(pool["base_job_template"]["variables"]["properties"])
+    for name in ELSEWHERE[kind]:
+        file = elsewhere(tmp_path, name)
+        server.command("deploy", "--name", "nightly-kubernetes", "--prefect-file", str(file))
+        made = server.deployment("nightly-kubernetes")
+        assert (made["work_pool_name"], made["entrypoint"]) == (
+            f"person-sync-{kind}",
+            "pipelines/flows.py:sync_persons",
+        )
+        assert set(made["job_variables"]) <= known
+        named = without_file(made["job_variables"]["env"])
+        assert load_settings(None, {**BARE, **named}).run.workers > 1
+
+
+BARE = {"PERSON_SYNC_WAREHOUSE__URL": "sqlite:///warehouse.db"}
+
+
+def without_file(environment: dict[str, str]) -> dict[str, str]:
+    """The settings among these variables; the file they name is in the image."""
+    return {key: text for key, text in environment.items() if key != "PERSON_SYNC_CONFIG"}
 
 
 def test_a_worker_runs_the_nightly_sync(server: Server, stage: Stage, config: Path) -> None:

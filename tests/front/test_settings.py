@@ -55,6 +55,9 @@ EVERY: list[tuple[str, Any]] = [
     ("run.start_patience_seconds", 7.5),
     ("run.patience_seconds", 30.5),
     ("run.deadline_minutes", 90.5),
+    ("run.workers", 4),
+    ("run.task_runner", "dask"),
+    ("run.dask_address", "tls://scheduler.example.com:8786"),
 ]
 SECRETS = ("consumer_secret", "password", "security_token", "access_token")
 

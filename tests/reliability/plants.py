@@ -20,6 +20,7 @@ TRANSPORT = "pipelines/salesforce/transport.py"
 BATCHES = "pipelines/warehouse/batches.py"
 JUDGEMENTS = "pipelines/warehouse/judgements.py"
 JUDGING = "pipelines/judging.py"
+MATCHING = "pipelines/matching.py"
 
 ALONE = Kind("sqlite", has_field=False)  # the ledger stands alone: nothing hides its bugs
 CREATE, PUT, CLOSE, POLL = (
@@ -81,8 +82,8 @@ IMPATIENT = (Change(SESSION, "timeout: Timeout = (10.0, 120.0)", "timeout: Timeo
 
 # Nor this: nobody is looked up, so that with an emptied ledger the person-id field stands alone.
 BLIND = (
-    Change(JUDGING, "        emails=list(emails),\n", "        emails=[],\n"),
-    Change(JUDGING, 'list(fresh["person_id"]) if ground.person_id_field else []', "[]"),
+    Change(MATCHING, "emails=list(emails.dropna()),", "emails=[],"),
+    Change(MATCHING, "person_ids=list(person_ids) if self._field else [],", "person_ids=[],"),
 )
 
 _FENCED = ("open_batch", "close_batch", "count_batch", "return_batch", "finish_batch")
