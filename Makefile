@@ -9,7 +9,7 @@ LOCKED := install --require-hashes --no-deps
 .DEFAULT_GOAL := help
 SUITE := $(BIN)/pytest --numprocesses 2
 
-.PHONY: help demo test coverage reliability model bench bench-emulator lint lock clean
+.PHONY: help demo test coverage reliability reference model bench bench-emulator lint lock clean
 
 help:
 	@echo "make demo   the whole story on this machine: org emulator, SQLite warehouse, one run"
@@ -17,6 +17,7 @@ help:
 	@echo "make coverage   the same suite, with the branches it runs counted (a third slower)"
 	@echo "make reliability   every boundary of a run, killed, frozen and spoiled; planted bugs; an hour or two"
 	@echo "make bench   our speed beside the floor's and a naive script's, in 15 minutes; BENCH=--help for more"
+	@echo "make reference   a million persons, each held against a slow and obvious reference (REFERENCE=--help)"
 	@echo "make model   every schedule of the delivery protocol within 2 faults and 3 preemptions (3 minutes)"
 	@echo "make lint   ruff, mypy, sqlfluff"
 	@echo "make bench-emulator   how many Leads a second the org emulator takes (RATE='--runs 9 --json FILE')"
@@ -65,6 +66,9 @@ bench: .venv/development
 
 bench-emulator: .venv/use
 	@$(BIN)/python -m tests.benchmarks.emulator_rate $(RATE)
+
+reference: .venv/development
+	@$(BIN)/python -m tests.reference $(REFERENCE)
 
 model: .venv/development
 	@$(BIN)/python -m tests.reliability.model.long_run

@@ -94,8 +94,9 @@ def migrate(config: Path | None, as_json: bool) -> None:
     """Create or upgrade the result tables and views."""
     from pipelines import preflight, runs
 
-    with preflight.open_store(_settings(config), create=True) as warehouse:
-        applied = runs.migrate(warehouse)
+    settings = _settings(config)
+    with preflight.open_store(settings, create=True) as warehouse:
+        applied = runs.migrate(settings, warehouse)
     words = [f"applied {name}" for name in applied] or ["already up to date"]
     _answer(as_json, {"applied": applied}, words)
 

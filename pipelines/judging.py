@@ -217,7 +217,12 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | 
         persons=cleaned[PERSON_COLUMNS],
         rejected=rejected,
         duplicates=pd.concat(
-            [among.duplicates, in_ledger.duplicates, decided.duplicates], ignore_index=True
+            [
+                duplicates.of_the_kept(among.duplicates, in_ledger.duplicates),
+                in_ledger.duplicates,
+                decided.duplicates,
+            ],
+            ignore_index=True,
         ),
         decided=pd.concat([one.reindex(columns=OUTCOME_COLUMNS) for one in outcomes]),
         sent=keep(decided.persons, decided.persons["action"] != "duplicate"),

@@ -18,7 +18,7 @@ from pipelines import judging, matching, mirroring, preflight, resolving, stray_
 from pipelines.delivery import Carrier
 from pipelines.errors import DeadlineReached, LedgerDisagrees, Passing, SyncError
 from pipelines.judging import Request
-from pipelines.rules.dictionary import RULES
+from pipelines.rules.dictionary import rules_for
 from pipelines.settings import Settings
 from pipelines.warehouse import ledger, migrations, new_persons, reports
 from pipelines.warehouse.database import Warehouse
@@ -68,7 +68,7 @@ def open_run(settings: Settings, request: Request) -> Iterator[Run]:
     SettingsWrong, Passing, WrongOrg before anyone is read.
     """
     with preflight.open_store(settings) as warehouse:
-        migrate(warehouse)
+        migrate(settings, warehouse)
         run = Run(settings, request, warehouse)
         ledger.fail_dead_runs(warehouse, is_alive)
         ledger.begin_run(
@@ -93,9 +93,11 @@ def open_run(settings: Settings, request: Request) -> Iterator[Run]:
                 run.ground.org.close()
 
 
-def migrate(warehouse: Warehouse) -> list[str]:
+def migrate(settings: Settings, warehouse: Warehouse) -> list[str]:
     """Create or upgrade the result tables and views; answers what was applied. May be repeated."""
-    return migrations.migrate(warehouse, rules=[rule._asdict() for rule in RULES])
+    # A default for a field that no column feeds is judged as a column of the field's name.
+    rules = rules_for([*filter(None, settings.fields.values()), *settings.defaults])
+    return migrations.migrate(warehouse, rules=[rule._asdict() for rule in rules])
 
 
 def _find_firm_ground(run: Run) -> None:
@@ -241,7 +243,7 @@ def say(settings: Settings, saying: resolving.Saying) -> dict[str, Any]:
     Raises SettingsWrong when it cannot be, with nothing written; may be repeated.
     """
     with preflight.open_store(settings) as warehouse:
-        migrate(warehouse)
+        migrate(settings, warehouse)
         ground = preflight.new_ground(settings, warehouse)
         try:
             for probe in preflight.WORD_PROBES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 TEXT_COLUMNS = (
@@ -300,5 +301,12 @@ RULES: list[Rule] = [
     *(rule_for_column(column) for column in (*TEXT_COLUMNS, "person_id")),
     *_SALESFORCE,
 ]
+
+
+def rules_for(columns: Iterable[str]) -> list[Rule]:
+    """All rules, those of these persons columns among them; the contract's own are always there."""
+    more = sorted(set(columns) - {*TEXT_COLUMNS, "person_id"})
+    return [*RULES, *map(rule_for_column, more)]
+
 
 _SENTENCES = {rule.rule_name: rule.sentence for rule in RULES}

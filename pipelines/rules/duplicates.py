@@ -114,6 +114,15 @@ def duplicates_in_ledger(
     return InLedger(keep(persons, ~known), duplicates, outcomes)
 
 
+def of_the_kept(among: pd.DataFrame, in_ledger: pd.DataFrame) -> pd.DataFrame:
+    """The duplicates among the persons of a slice, each naming who was kept in the end: whom the
+    slice kept may be the duplicate of a person of an earlier one. Both are DUPLICATE_COLUMNS."""
+    elders = in_ledger[in_ledger["matched_in"] == "persons"].reset_index(drop=True)
+    place = positions(among["matched_id"], elders["person_id"])
+    kept = elders["matched_id"].reindex(place).set_axis(among.index)
+    return among.assign(matched_id=kept.fillna(among["matched_id"]))
+
+
 def _emails(persons: pd.DataFrame, column: str) -> pd.Series:
     return persons[column] if column in persons else blank_text(len(persons))
 

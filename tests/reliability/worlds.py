@@ -281,7 +281,8 @@ def _driver(url: str) -> str:
 
 
 @contextmanager
-def _serving() -> Iterator[Emulator]:
+def serving() -> Iterator[Emulator]:
+    """An org emulator of one's own, in a process of its own."""
     command = [sys.executable, "-m", "pipelines.emulator.server", "--port", "0"]
     command += ["--idle-stop", "1800"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
@@ -295,7 +296,7 @@ class Workshop:
 
     def __init__(self) -> None:
         self._more = ExitStack()
-        self.emulator = self._more.enter_context(_serving())
+        self.emulator = self._more.enter_context(serving())
         self._other_emulator: Emulator | None = None
         self.databases = Databases()
         self.zygote = self._warm(Zygote())
@@ -340,7 +341,7 @@ class Workshop:
     def other_org(self) -> Emulator:
         """Another emulator, started when it is first asked for."""
         if self._other_emulator is None:
-            self._other_emulator = self._more.enter_context(_serving())
+            self._other_emulator = self._more.enter_context(serving())
         return self._other_emulator
 
     def variant(self, changes: tuple[Change, ...]) -> Zygote:

@@ -12,6 +12,7 @@ from pipelines.rules.duplicates import (
     duplicates_in_ledger,
     email_key,
     match_key,
+    of_the_kept,
 )
 
 from .drawing import as_persons, frame, table, text
@@ -109,6 +110,15 @@ def test_a_holder_with_neither_lead_nor_contact_yet_is_a_person():
 def test_a_person_who_holds_the_address_themselves_is_kept():
     kept, duplicates, outcomes = in_ledger("7 | 00Q1 | | no")
     assert (len(kept), len(duplicates), len(outcomes)) == (2, 0, 0)
+
+
+def test_whom_a_slice_kept_may_be_a_duplicate_in_turn_and_so_are_theirs():
+    persons = as_persons(frame(person_id=["7", "8", "9"], email=["ada@x.example"] * 3))
+    among = duplicates_among(persons)
+    of_this_run = in_ledger("1 | 00Q1 | | yes", among.kept).duplicates
+    assert of_the_kept(among.duplicates, of_this_run)["matched_id"].tolist() == ["1", "1"]
+    of_another = in_ledger("1 | 00Q1 | | no", among.kept).duplicates
+    assert of_the_kept(among.duplicates, of_another)["matched_id"].tolist() == ["7", "7"]
 
 
 def test_a_hash_computed_before_is_used():
