@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from pipelines.errors import FencedOff
@@ -259,13 +260,16 @@ def find_records(
     One row a record and key: FOUND_COLUMNS, of which email_key or person_id is the one it was
     found by and the other null.
     """
-    numbers = pd.concat([_numbers(email_keys), _person_numbers(person_ids)]).dropna().unique()
     with warehouse.reading() as connection:
         if not any(
             one["fill_number"] == fill.fill_number and one["is_whole"]
             for one in _fills(warehouse, connection)
         ):
             return None
+        # Where we have made no lead yet, half of the looking up would be for nothing.
+        has_ids = warehouse.run(connection, "has_person_keys", fill_number=fill.fill_number)
+        ids = person_ids if has_ids.scalar() else person_ids[:0]
+        numbers = pd.concat([_numbers(email_keys), _person_numbers(ids)]).dropna().unique()
         warehouse.run(connection, "make_match_keys")
         # In the order of the table they are looked up in: neighbours lie on one page.
         keys = pd.DataFrame({"key_number": np.sort(numbers.astype("int64"))})
@@ -275,7 +279,7 @@ def find_records(
     by_id = found["is_by_person_id"].astype(bool)
     email_key = found["email_key"].mask(by_id)
     person_id = found["person_id"].where(by_id)
-    is_asked = email_key.isin(email_keys.dropna()) | person_id.isin(person_ids.dropna())
+    is_asked = _is_among(email_key, email_keys) | _is_among(person_id, person_ids)
     return found.assign(email_key=email_key, person_id=person_id)[is_asked]
 
 
@@ -343,14 +347,21 @@ def _clear(warehouse: Warehouse) -> None:
                 count = warehouse.run(connection, query, most=_CLEARED_AT_ONCE).rowcount
 
 
+def _is_among(cells: pd.Series[str], asked: pd.Series[str]) -> pd.Series[bool]:
+    # A hundred times as quick as `isin`, which makes a Python object of every one asked for.
+    found = pc.is_in(pa.array(cells, pa.string()), value_set=pa.array(asked.dropna(), pa.string()))
+    return pd.Series(found.to_numpy(zero_copy_only=False), index=cells.index)
+
+
 def _person_numbers(person_ids: pd.Series[str]) -> pd.Series[int]:
     """Below zero, so that no number of an e-mail meets one of a person id."""
-    hashed = person_ids.map(_sha256, na_action="ignore").astype("str")
+    there = person_ids.dropna()
+    hashes = [
+        hashlib.sha256(one.encode("utf-8", "surrogatepass")).hexdigest()
+        for one in pa.array(there, pa.string()).to_pylist()
+    ]
+    hashed = pd.Series(hashes, index=there.index, dtype="str").reindex(person_ids.index)
     return -_numbers(hashed) - 1
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _numbers(hashes: pd.Series[str]) -> pd.Series[int]:
