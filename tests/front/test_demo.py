@@ -97,7 +97,8 @@ def test_the_demo_accounts_for_everybody(demo: Demo) -> None:
     rows = re.search(r"^\| with these choices.*$", readme(), re.MULTILINE)
     assert rows is not None
     assert [int(one) for one in re.findall(r"\| (\d+)", rows[0])] == [147, 0, 22, 43, 0, 0]
-    assert {name.removesuffix("_count"): count for name, count in told.items() if count} == expected
+    ends = {name.removesuffix("_count"): count for name, count in told.items() if count}
+    assert {name: count for name, count in ends.items() if "matching" not in name} == expected
 
 
 def test_the_demo_leaves_the_files_of_others_alone(demo: Demo) -> None:
