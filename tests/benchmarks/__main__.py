@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = _machine()
     _say(words.lines(contest, figures, machine))
     if asked.compare:
-        _say(comparing.compared(json.loads(asked.compare.read_text()), contest.samples))
+        _say(comparing.compared(json.loads(asked.compare.read_text()), contest.samples, more))
     if asked.json:
         document = {
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),

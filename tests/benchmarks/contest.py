@@ -51,7 +51,7 @@ class Contest:
         """Run everything so often, smallest first, while there is time."""
         for _ in range(rounds):
             for case in self.cases():
-                if case not in self.failed and self._has_time_for(case):
+                if case not in self.failed and self.has_time_for(case):
                     self.run(case)
 
     def cases(self) -> Iterator[Case]:
@@ -86,10 +86,23 @@ class Contest:
         if made != expected and not self.choices.failed_share:
             raise RunFailed(f"made {made} leads where {expected} are right")
 
-    def perform(self, case: Case, module: str, **more: Any) -> tuple[Finished, float]:
+    def perform(
+        self,
+        case: Case,
+        module: str,
+        *,
+        known_leads: int = 0,
+        known_share: float = 0.0,
+        **more: Any,
+    ) -> tuple[Finished, float]:
         """Run a module as a process over a fresh warehouse and a fresh org; answers what the
-        database server used for it, too. Raises RunFailed."""
-        with self.warehouse(case) as url, children.org(case.org, self.choices.failed_share) as org:
+        database server used for it, too. Raises RunFailed. `known_leads`: so many has the org from
+        the start, and of these a share the persons' e-mails."""
+        known = {"known_leads": known_leads, "known_share": known_share}
+        with (
+            self.warehouse(case) as url,
+            children.org(case.org, self.choices.failed_share, **known) as org,
+        ):
             before = self._stores[case.database].server_cpu_seconds()
             done = children.run(
                 ["-m", module, self.task(case, url, org, **more).as_argument()],
@@ -132,7 +145,8 @@ class Contest:
         """Of the time the whole bench may take."""
         return self.choices.minutes * 60 - (time.monotonic() - self._begun)
 
-    def _has_time_for(self, case: Case) -> bool:
+    def has_time_for(self, case: Case) -> bool:
+        """Whether a run of it likely ends in time; if not, and there was none, that is noted."""
         likely = self._likely_seconds(case)
         if likely <= self.seconds_left():
             return True

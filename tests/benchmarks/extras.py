@@ -1,5 +1,6 @@
-"""What a contest of loads does not show: memory between the sizes, Prefect's share, one person now,
-and a run that finds nobody new. All on SQLite against the sink."""
+"""What a contest of loads does not show: memory between the sizes, a load into an org that has a
+million leads already, Prefect's share, one person now, and a run that finds nobody new. All on
+SQLite against the sink."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.benchmarks import children
+from tests.benchmarks import children, crowds
+from tests.benchmarks.children import RunFailed
 from tests.benchmarks.contest import Contest
 from tests.benchmarks.ours import config_of
 from tests.benchmarks.samples import Case
@@ -19,6 +21,7 @@ from tests.prefect_server import Server, running_server
 
 MEMORY_PERSONS = 200_000
 FEW_PERSONS = 200
+KNOWN_LEADS, KNOWN_SHARE = 1_000_000, 0.01
 _COMMAND = "from pipelines.cli import main; main()"
 
 
@@ -33,6 +36,9 @@ class Extras:
     prefect_person_count: int = 0
     prefect_flow_seconds: float | None = None
     prefect_plain_seconds: float | None = None
+    known_person_count: int = 0
+    known_api_call_count: float | None = None
+    known_seconds: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Every figure by its name."""
@@ -43,15 +49,37 @@ def measure(contest: Contest, prefect_person_count: int) -> Extras:
     """Measure all of it, each as often as the contest repeats; loads, while there is time."""
     repeat = contest.choices.repeat
     contest.run(_case(MEMORY_PERSONS))
+    known = _among_known(contest)
     now = _one_now(contest)
     with tempfile.TemporaryDirectory() as home, running_server(Path(home)) as server:
         command, story = _idle(contest, server, repeat)
         flow, plain = _with_and_without(contest, server, prefect_person_count, repeat)
-    return Extras(*now, command, story, prefect_person_count, flow, plain)
+    return Extras(*now, command, story, prefect_person_count, flow, plain, *known)
 
 
 def _case(count: int) -> Case:
     return Case(count, "sink", "sqlite", "ours")
+
+
+def _among_known(contest: Contest) -> tuple[int, float | None, float | None]:
+    """The largest load there is time for, into an org of a million leads: how many persons, API
+    calls, and seconds of the story."""
+    for count in sorted(contest.choices.person_counts, reverse=True):
+        if contest.has_time_for(_case(count)):
+            known = {"known_leads": KNOWN_LEADS, "known_share": KNOWN_SHARE}
+            done, _ = contest.perform(_case(count), "tests.benchmarks.ours", **known)
+            told = done.document
+            _require_known(count, told)
+            return count, told["api_call_count"], told["story_wall_seconds"]
+    return 0, None, None
+
+
+def _require_known(count: int, told: dict[str, Any]) -> None:
+    """Whom the org has is found there and not made again: else it was no load among known leads."""
+    with_leads = crowds.persons(0, min(count, int(KNOWN_LEADS * KNOWN_SHARE)))
+    expected = crowds.lead_count(count) - crowds.accepted(with_leads).num_rows
+    if told["created_count"] != expected:
+        raise RunFailed(f"made {told['created_count']} leads where {expected} are right")
 
 
 def _one_now(contest: Contest) -> tuple[float, float]:

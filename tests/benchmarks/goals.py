@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from tests.benchmarks.extras import MEMORY_PERSONS, Extras
+from tests.benchmarks.extras import KNOWN_LEADS, MEMORY_PERSONS, Extras
 from tests.benchmarks.samples import MILLION, Case, Samples
 
 FLOOR_RATIO, NAIVE_RATIO = 4.0, 12.0
@@ -152,6 +152,7 @@ def _of_extras(extras: Extras) -> Iterator[Figure]:
     goal = f"<= {IDLE_STORY_SECONDS} s"
     yield Figure("of it the story, cold", goal, words, _within(story, IDLE_STORY_SECONDS))
     yield _prefect(extras)
+    yield _among_known(extras)
 
 
 def _prefect(extras: Extras) -> Figure:
@@ -163,6 +164,18 @@ def _prefect(extras: Extras) -> Figure:
     at = f"at {extras.prefect_person_count:,}"
     words = f"{share:.1%} {at}: {flow - plain:.1f} s of {flow:.1f} s"
     return Figure(name, goal, words, share <= PREFECT_SHARE)
+
+
+def _among_known(extras: Extras) -> Figure:
+    """As the API calls of a load into an empty org; and how long it took, for whoever compares."""
+    name = f"API calls a million persons, into an org of {KNOWN_LEADS:,} leads"
+    goal, calls, count = f"<= {API_CALLS}", extras.known_api_call_count, extras.known_person_count
+    if calls is None:
+        return Figure(name, goal)
+    case = Case(count, "sink", "sqlite", "ours")
+    per_million = calls * MILLION / count
+    words = f"{per_million:,.0f}{_at(case)}, {extras.known_seconds:.1f} s"
+    return Figure(name, goal, words, _for_a_million(case, per_million <= API_CALLS))
 
 
 def _within(value: float | None, most: float) -> bool | None:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.benchmarks import comparing, crowds, goals
 from tests.benchmarks.children import ROOT, RunFailed, run
+from tests.benchmarks.extras import Extras
 from tests.benchmarks.samples import Case, Sample, Samples
 
 # Five loads, each by processes of their own: on a busy machine the fixture takes its time.
@@ -123,12 +124,30 @@ def test_memory_is_not_called_flat_by_a_single_size() -> None:
 def test_a_comparison_tells_the_change_and_what_may_be_chance() -> None:
     def change(was: list[float], now: list[float]) -> str:
         before = Samples(sample(CASE, one) for one in was).as_json()
-        old = {"samples": before, "made_at": "then", "machine": {}}
-        rows = list(comparing.compared(old, Samples(sample(CASE, one) for one in now)))
+        old = {"samples": before, "made_at": "then", "machine": {}, "extras": None}
+        rows = list(comparing.compared(old, Samples(sample(CASE, one) for one in now), None))
         return next(row for row in rows if row.startswith("work_seconds")).split("  ")[-1].strip()
 
     assert change([10.0], [5.0]) == "-50%"
     assert change([8.0, 10.0, 12.0], [9.0, 11.0, 13.0]) == "+10% (may be chance)"
+
+
+def test_a_comparison_tells_of_what_was_measured_besides() -> None:
+    was, now = Extras(now_seconds=0.04), Extras(now_seconds=0.02, known_api_call_count=90)
+    old = {"samples": [], "made_at": "then", "machine": {}, "extras": was.as_json()}
+    (row,) = (one for one in comparing.compared(old, Samples(), now) if "seconds" in one)
+    assert row.split() == ["now_seconds", "0.04", "0.02", "-50%"]
+
+
+def test_calls_among_known_leads_are_judged_for_a_million_persons() -> None:
+    def verdict(count: int, calls: int) -> str:
+        found = Extras(known_person_count=count, known_api_call_count=calls, known_seconds=60)
+        rows = goals.figures(Samples(), found)
+        return next(one.verdict for one in rows if "1,000,000 leads" in one.name)
+
+    assert verdict(1_000_000, 250) == "reached"
+    assert verdict(1_000_000, 3000) == "not reached"
+    assert verdict(10_000, 90) == "-"
 
 
 def test_a_measured_process_that_fails_says_its_last_words() -> None:
