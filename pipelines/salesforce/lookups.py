@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from simple_salesforce.format import format_soql
 
 from pipelines.salesforce import query_jobs
@@ -193,14 +195,16 @@ def read_owners(
     """Who owns these leads now: lead_id, owner_id, owner_name, owner_type (user, queue).
 
     A lead that is not there any more has no row. More than 2,000 that we ourselves created at or
-    after `created_since` (naive UTC, by the org's clock) are read by one bulk query, and then
-    others of ours since that moment have a row too; fewer by one call per 2,000. Raises OrgBusy
-    when the org has not answered a bulk query in `wait_seconds`.
+    after `created_since` (naive UTC, by the org's clock) are read by one bulk query, others by one
+    call per 2,000. Raises OrgBusy when the org has not answered a bulk query in `wait_seconds`.
     """
     wanted = pd.Series(lead_ids, dtype=STR).drop_duplicates()
     if created_since is None or len(wanted) <= COLLECTION_READ:
         return _with_names(org, _read_owner_ids(org, list(wanted)))
-    return _with_names(org, _query_owner_ids(org, created_since, wait_seconds))
+    owned = _query_owner_ids(org, created_since, wait_seconds)
+    # Not by `isin`, which makes a Python object of every lead.
+    is_wanted = pc.is_in(pa.array(owned["lead_id"]), value_set=pa.array(wanted))
+    return _with_names(org, owned[is_wanted.to_numpy(zero_copy_only=False)])
 
 
 def count_leads_by_owner(org: Org) -> pd.DataFrame:
