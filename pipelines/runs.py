@@ -25,6 +25,8 @@ from pipelines.warehouse.database import Warehouse
 
 log = logging.getLogger(__name__)
 
+LEAST_SHARE = 5_000  # persons: for fewer, a worker's own login and start take longer than they do
+
 
 class Run:
     """What the steps of the story share. A plain class: Prefect looks into dataclasses."""
@@ -47,12 +49,22 @@ class Run:
         for first in range(1, self.person_count + 1, self.slice_size):
             yield first, min(first + self.slice_size - 1, self.person_count)
 
+    def share_out(self, person_count: int) -> None:
+        """Set out to read so many persons, in slices small enough for every worker to get one."""
+        self.person_count = person_count
+        share = max(-(-person_count // self._asked_workers), LEAST_SHARE)
+        self.slice_size = min(self.settings.run.slice_size, share)
+
     @property
     def worker_count(self) -> int:
         """How many workers share the slices between them: no more than there are slices."""
-        asked = self.request.workers or self.settings.run.workers
         slices = -(-self.person_count // self.slice_size)
-        return max(1, min(asked, slices)) if self.request.run_mode == "live" else 1
+        return max(1, min(self._asked_workers, slices))
+
+    @property
+    def _asked_workers(self) -> int:
+        asked = self.request.workers or self.settings.run.workers
+        return asked if self.request.run_mode == "live" else 1
 
 
 def new_request(run_mode: str, **choices: object) -> Request:
@@ -192,12 +204,13 @@ def take_abandoned(run: Run) -> int:
 
 def list_persons(run: Run) -> int:
     """Set down who is to be read, earliest first; answers how many."""
-    run.person_count = new_persons.list_new_persons(
+    count = new_persons.list_new_persons(
         run.ground.warehouse,
         run.request.run_id,
         only=run.request.person_ids,
         limit=run.request.limit,
     )
+    run.share_out(count)
     log.info("%d new persons", run.person_count)
     run.ground.matcher.choose(run.person_count)
     return run.person_count

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import flows, runs, workers
+from pipelines import flows, preflight, runs, workers
 from pipelines.errors import DeadlineReached, OrgRefused, RunEnded, SettingsWrong
 from pipelines.warehouse import ledger
 from tests.salesforce.servers import Emulator
@@ -207,3 +207,25 @@ def wait_for(happens: Callable[[], Any]) -> None:
     while not happens():
         assert time.monotonic() < give_up_at
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("persons", "asked", "sizes"),
+    [
+        (250_000, 1, [100_000, 100_000, 50_000]),
+        (250_000, 4, [62_500] * 4),
+        (900_000, 4, [100_000] * 9),
+        (6_000, 4, [5_000, 1_000]),
+        (0, 4, []),
+    ],
+)
+def test_every_worker_gets_a_slice_where_persons_are_enough(
+    stage: Stage, persons: int, asked: int, sizes: list[int]
+) -> None:
+    settings = stage.settings(run={"workers": asked})
+    with preflight.open_store(settings, create=True) as warehouse:
+        run = runs.Run(settings, runs.new_request("live"), warehouse)
+        run.share_out(persons)
+        slices = list(run.slices)
+    assert [last - first + 1 for first, last in slices] == sizes
+    assert run.worker_count == max(1, min(asked, len(slices)))
