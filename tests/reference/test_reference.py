@@ -7,28 +7,38 @@ import random
 
 import pytest
 
+from tests.flows.crews import sync_together
 from tests.flows.stage import Stage
 
 from .held_against import differences, fill
-from .org import draw_org
+from .org import Org, draw_org
 from .people import Crowd
 from .ways import WAYS, Way
 
 SEED = int(os.environ.get("PERSON_SYNC_TEST_SEED", "20260731"))
-COUNT = 1500
+COUNT = 1200
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 def test_everybody_becomes_what_the_reference_says(any_stage: Stage, way: Way) -> None:
     seed = SEED + WAYS.index(way)
-    crowd = Crowd(seed, COUNT, odd_share=0.5, twin_share=0.15, known_every=5)
-    org = draw_org(random.Random(seed), crowd.known(), has_field=way.has_field)  # noqa: S311
-    any_stage.emulator.reset(org.as_file())
-    fill(any_stage.engine, crowd.rows())
-    any_stage.sync(run={"poll_seconds": 0.05, "slice_size": 400}, **way.settings)
+    org = set_up(any_stage, way, seed)
+    if way.workers == 1:
+        any_stage.sync(**way.settings)
+    else:
+        sync_together(any_stage, way.workers, **way.settings)
     with any_stage.engine.connect() as connection:
         found = list(differences(connection, org, way.reference))
     assert not found, "\n".join([f"seed {seed}: {len(found)} differences", *found[:20]])
+
+
+def set_up(stage: Stage, way: Way, seed: int, count: int = COUNT) -> Org:
+    """A crowd of which half is odd, and an org that knows every fifth of them."""
+    crowd = Crowd(seed, count, odd_share=0.5, twin_share=0.15, known_every=5)
+    org = draw_org(random.Random(seed), crowd.known(), has_field=way.has_field)  # noqa: S311
+    stage.emulator.reset(org.as_file())
+    fill(stage.engine, crowd.rows())
+    return org
 
 
 WRONG = [
@@ -50,11 +60,9 @@ WRONG = [
 
 
 def test_every_wrong_word_is_noticed(stage: Stage) -> None:
-    way, crowd = WAYS[0], Crowd(SEED, 600, odd_share=0.5, twin_share=0.15, known_every=3)
-    org = draw_org(random.Random(SEED), crowd.known(), has_field=True)  # noqa: S311 - a seed
-    stage.emulator.reset(org.as_file())
-    fill(stage.engine, crowd.rows())
-    stage.sync(run={"poll_seconds": 0.05}, **way.settings)
+    way = WAYS[0]
+    org = set_up(stage, way, SEED, 800)
+    stage.sync(**way.settings)
     for statement in WRONG:
         with stage.engine.connect() as connection:
             changed = connection.exec_driver_sql(statement)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.rules.dictionary import RULES, rule_for_column
+from pipelines.rules.dictionary import RULES, rule_for_column, rules_for
 
 OURS = [
     "company_missing",
@@ -68,3 +68,8 @@ def test_a_mapped_column_of_any_name_gets_its_row():
         "shoe_size",
     )
     assert "shoe size" in rule.sentence
+
+
+def test_a_column_mapped_beyond_the_contracts_has_a_rule_too():
+    more = rules_for(["nickname", "email", "nickname"])[len(RULES) :]
+    assert more == [rule_for_column("nickname")]
