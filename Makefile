@@ -9,11 +9,12 @@ LOCKED := install --require-hashes --no-deps
 .DEFAULT_GOAL := help
 SUITE := $(BIN)/pytest --numprocesses 2
 
-.PHONY: help demo test coverage reliability reference model bench bench-emulator lint lock clean
+.PHONY: help demo test long coverage reliability reference model bench bench-emulator lint lock clean
 
 help:
 	@echo "make demo   the whole story on this machine: org emulator, SQLite warehouse, one run"
 	@echo "make test   lint, types and the whole suite: SQLite and a real PostgreSQL, the emulator over HTTP"
+	@echo "make long   the tests that make test leaves out for their length: workers killed, a cluster that is away"
 	@echo "make coverage   the same suite, with the branches it runs counted (a third slower)"
 	@echo "make reliability   every boundary of a run, killed, frozen and spoiled; planted bugs; an hour or two"
 	@echo "make bench   our speed beside the floor's and a naive script's, in 15 minutes; BENCH=--help for more"
@@ -46,7 +47,10 @@ lint: .venv/development
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/sqlfluff lint --disable-progress-bar sql
 
 test: .venv/development lint
-	@$(SUITE)
+	@$(SUITE) -m "not long"
+
+long: .venv/development
+	@$(SUITE) -m long
 
 coverage: .venv/development
 	@rm -f .coverage .coverage.*

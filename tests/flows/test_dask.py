@@ -111,6 +111,7 @@ def under_way(stage: Stage) -> bool:
 on_postgres = pytest.mark.parametrize("warehouse_url", ["postgres"], indirect=True)
 
 
+@pytest.mark.long
 @on_postgres
 def test_a_killed_worker_process_costs_nobody(
     any_stage: Stage, prefect_server: Server, tmp_path: Path
@@ -128,6 +129,7 @@ def test_a_killed_worker_process_costs_nobody(
     assert sound(stage)
 
 
+@pytest.mark.long
 @on_postgres
 def test_when_the_run_is_killed_resume_and_the_next_run_lose_nobody(
     any_stage: Stage, prefect_server: Server, tmp_path: Path
@@ -228,6 +230,7 @@ def test_no_secret_and_no_person_reaches_the_scheduler(
         assert canary not in heard
 
 
+@pytest.mark.long
 def test_a_scheduler_that_does_not_answer_ends_the_run_as_passing_trouble(
     stage: Stage, prefect_server: Server, tmp_path: Path
 ) -> None:

@@ -166,6 +166,7 @@ def test_a_worker_stops_at_the_deadline_of_its_run(stage: Stage) -> None:
 # --- The run dies over its workers
 
 
+@pytest.mark.long
 def test_workers_whose_run_is_declared_dead_stop_and_are_fenced_off(
     any_stage: Stage, tmp_path: Path
 ) -> None:
