@@ -1,7 +1,6 @@
 -- A place in this transaction for the persons who leave a batch; without an outcome they are new again.
--- Without a key: it is only ever read from end to end.
 create temporary table leaving_persons (
-    person_id text not null,
+    person_id text not null primary key,
     outcome text,
     lead_id text,
     contact_id text,
