@@ -259,11 +259,14 @@ def _claim(
         warehouse.run(connection, "mark_lost_claims")
     warehouse.run(connection, "mark_decided_meanwhile")
     taken = warehouse.run(connection, "take_judged_emails", run_id=run_id, now=now)
+    released_count = 0
     if taken.rowcount != int((judged["is_email_taken"] & judged["email_key"].notna()).sum()):
-        warehouse.run(connection, "mark_email_lost")
+        released_count += warehouse.run(connection, "mark_email_lost").rowcount
     if looks_again:
-        warehouse.run(connection, "mark_email_overtaken")
-        warehouse.run(connection, "mark_same_email_released")
+        released_count += warehouse.run(connection, "mark_email_overtaken").rowcount
+        if released_count:
+            warehouse.run(connection, "index_judged_emails")
+            warehouse.run(connection, "mark_same_email_released")
     return warehouse.read_frame(connection, "lost_persons")
 
 
