@@ -15,10 +15,6 @@ KNOWN = """
 LastName = "Known"
 Company = "Old"
 Email = "p1@crowd.example"
-[[lead]]
-LastName = "Known"
-Company = "Old"
-Email = "p33@crowd.example"
 [[contact]]
 LastName = "Known"
 Email = "p2@crowd.example"
@@ -48,14 +44,14 @@ KINDS = [
 
 
 def mixed() -> pd.DataFrame:
-    """Sixty of four strategies: two to update, two contacts for a queue, two rejected, and two who
+    """Sixty of four strategies: one to update, two contacts for a queue, two rejected, and two who
     are somebody else, one of them judged in another slice than that one.
 
-    Three strategies in the first slice and two in the second: seven batches of every kind there is.
+    Three strategies in the first slice and one in the second: five batches, of every kind there is.
     """
     made = crowd(COUNT).set_index("person_id")
     made["owner_strategy"] = made["owner_strategy"].replace("rule:Fair", None)
-    made.loc["P0031":, "owner_strategy"] = [None, "rule:Fair"] * 15
+    made.loc["P0031":, "owner_strategy"] = "rule:Fair"
     made.loc["P0010", "company"] = None
     made.loc["P0044", "owner_strategy"] = "user:nobody@acme.example"
     for person_id, elder in TWINS.items():
