@@ -30,7 +30,7 @@ from pipelines.errors import (
     Passing,
     SyncError,
 )
-from pipelines.judging import Payload, rebuild_payload
+from pipelines.payloads import Payload, rebuild_payload
 from pipelines.preflight import Ground
 from pipelines.rules import leads
 from pipelines.salesforce import bulk, collections

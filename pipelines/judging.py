@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,11 +15,10 @@ from typing import Protocol
 import pandas as pd
 
 from pipelines.errors import WarehouseUnavailable
+from pipelines.payloads import Parcel, Payload, columns_to_read, pack
 from pipelines.preflight import Ground
-from pipelines.rules import duplicates, leads, owners, persons
+from pipelines.rules import duplicates, owners, persons
 from pipelines.rules.selection import keep
-from pipelines.salesforce import bulk
-from pipelines.salesforce.collections import MAX_RECORDS
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.judgements import (
     CLAIM_COLUMNS,
@@ -47,31 +45,6 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Payload:
-    """What a batch sends: `records` are the rows, `person_ids` whose they are, in one order."""
-
-    person_ids: pd.Series[str]
-    records: pd.DataFrame
-    row_hashes: pd.Series[str]
-
-    def stretch(self, first: int, last: int) -> Payload:
-        """The same from row `first` to the row before `last`."""
-        return Payload(
-            self.person_ids.iloc[first:last].reset_index(drop=True),
-            self.records.iloc[first:last].reset_index(drop=True),
-            self.row_hashes.iloc[first:last].reset_index(drop=True),
-        )
-
-    def keep(self, is_kept: pd.Series[bool]) -> Payload:
-        """The same with these persons only."""
-        return Payload(
-            self.person_ids[is_kept].reset_index(drop=True),
-            self.records[is_kept].reset_index(drop=True),
-            self.row_hashes[is_kept].reset_index(drop=True),
-        )
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What the rules say of a slice; nothing is recorded yet.
 
@@ -86,15 +59,6 @@ class Verdict:
     decided: pd.DataFrame
     sent: pd.DataFrame
     columns: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """A batch to be, with its persons and what it sends."""
-
-    batch: ledger.NewBatch
-    persons: pd.DataFrame
-    payload: Payload
 
 
 class Order(Protocol):
@@ -114,6 +78,7 @@ def judge_slice(
     """
     judged: list[tuple[ledger.Batch, Payload]] = []
     turn = ledger.Turn(request.run_id, first, last) if order else None
+    somebody_waits = request.run_mode == "now"
     while True:
         verdict = weigh(ground, request, first, last)
         if verdict is None:
@@ -121,7 +86,7 @@ def judge_slice(
                 order.wait(turn)
                 ledger.pass_turn(ground.warehouse, turn)
             return judged
-        parcels = list(_pack(ground, request, verdict))
+        parcels = list(pack(ground, verdict.sent, verdict.columns, somebody_waits=somebody_waits))
         if order and turn:
             order.wait(turn)
         recorded = _record(ground, request, _judgement(verdict, parcels), turn)
@@ -161,29 +126,6 @@ def plan_slice(ground: Ground, request: Request, first: int, last: int) -> None:
     if verdict is not None:
         held = verdict.persons.loc[_holds_email(verdict), ["person_id", "email_key"]]
         ledger.record_plan(ground.warehouse, request.run_id, _planned(verdict), emails=held)
-
-
-def rebuild_payload(ground: Ground, batch: ledger.Batch) -> tuple[ledger.Batch, Payload]:
-    """Make a batch's payload anew from the source rows.
-
-    A person whose row has changed since the claim, or is gone, is released to be judged anew:
-    before the close intent nothing can have been made of them. The batch comes back settled when
-    nobody is left.
-    """
-    wanted = _columns_to_read(ground)
-    claimed = new_persons.read_claimed(ground.warehouse, batch.batch_id, wanted)
-    claims = claimed[["person_id", "owner_id", "lead_id", "contact_id", "row_hash"]]
-    # Filling defaults again names the same fields as the claim does; the claim's word stays.
-    found = claimed.drop(columns="filled_fields")
-    cleaned, columns = persons.fill_defaults(
-        persons.clean(found), ground.columns, ground.settings.defaults
-    )
-    payload = _payload(ground, cleaned, columns, batch)
-    is_same = (payload.row_hashes == claims["row_hash"]) & (claimed["row_count"] == 1)
-    changed = list(claims.loc[~is_same, "person_id"])
-    if changed:
-        batch = ledger.release_persons(ground.warehouse, batch, changed)
-    return batch, payload.keep(is_same)
 
 
 def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | None:
@@ -231,14 +173,8 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | 
 
 
 def _read(ground: Ground, request: Request, first: int, last: int) -> pd.DataFrame:
-    columns = _columns_to_read(ground)
+    columns = columns_to_read(ground)
     return new_persons.read_slice(ground.warehouse, request.run_id, first, last, columns)
-
-
-def _columns_to_read(ground: Ground) -> list[str]:
-    asked = {column for choice in ground.choices for column in choice.when}
-    given = {"person_id", "owner_strategy", "created_at"}
-    return [*dict.fromkeys([*ground.columns.values(), *sorted(asked - given)])]
 
 
 def _assign_owners(ground: Ground, accepted: pd.DataFrame) -> owners.Assigned:
@@ -265,54 +201,6 @@ def _outcomes(
 ) -> pd.DataFrame:
     these = judged[judged["person_id"].isin(person_ids)]
     return _notes(these).assign(outcome=outcome, reason_code=reason)
-
-
-def _pack(ground: Ground, request: Request, verdict: Verdict) -> Iterator[Parcel]:
-    """Part the persons to be sent into batches of what may travel together, each of one job."""
-    settings = ground.settings.run
-    at_once = request.run_mode == "now" and bool(ground.person_id_field)
-    for part in owners.partition(verdict.sent):
-        # Somebody waits for these few, and one call is quicker than a job. Without the field only
-        # a job's id tells afterwards what a lost answer did, so there even one person gets a job.
-        carrier = "collections" if at_once else part.carrier
-        size = settings.batch_size if ground.person_id_field else settings.batch_size_without_field
-        size = MAX_RECORDS if carrier == "collections" else size
-        these = verdict.sent.loc[part.persons].reset_index(drop=True)
-        whole = _payload(ground, these, verdict.columns, part)
-        for first, last in leads.loads(
-            whole.records, most_rows=size, most_bytes=bulk.MAX_UPLOAD_BYTES
-        ):
-            batch = ledger.NewBatch(
-                batch_id=uuid.uuid4().hex,
-                owner_strategy=part.owner_strategy,
-                operation=part.operation,
-                sobject=part.sobject,
-                carrier=carrier,
-                assignment_rule_id=part.assignment_rule_id,
-                is_duplicate_wanted=part.is_duplicate_wanted,
-            )
-            claimed = these.iloc[first:last].reset_index(drop=True)
-            yield Parcel(batch, claimed, whole.stretch(first, last))
-
-
-def _payload(
-    ground: Ground,
-    these: pd.DataFrame,
-    columns: dict[str, str],
-    load: owners.Part | ledger.Batch,
-) -> Payload:
-    if "assignment_rule_id" in these:
-        # A part without a rule may hold persons who came by one: an update never runs a rule.
-        these = these.assign(assignment_rule_id=load.assignment_rule_id)
-    records = leads.to_records(
-        these,
-        columns,
-        ground.lead_fields,
-        sobject=load.sobject,
-        operation=load.operation,
-        person_id_field=ground.person_id_field,
-    )
-    return Payload(these["person_id"], records, leads.row_hashes(records, ground.lead_fields))
 
 
 def _really_claimed(

@@ -56,9 +56,10 @@ MAY_KNOW = {
         *("rules", "settings", "warehouse", "errors"),
     },
     "resolving": {"preflight", "rules", "salesforce", "settings", "warehouse", "errors"},
-    "delivery": {"judging", "settling", "preflight", "rules", "salesforce", "warehouse", "errors"},
+    "delivery": {"payloads", "settling", "preflight", "rules", "salesforce", "warehouse", "errors"},
     "settling": {"preflight", "rules", "salesforce", "warehouse", "errors"},
-    "judging": {"preflight", "rules", "salesforce", "warehouse", "errors"},
+    "judging": {"payloads", "preflight", "rules", "warehouse", "errors"},
+    "payloads": {"preflight", "rules", "salesforce", "warehouse"},
     "preflight": {
         "matching",
         "stray_jobs",
