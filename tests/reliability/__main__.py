@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -107,6 +108,8 @@ def _tell(line: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Perform, print, and answer the exit code."""
     asked = _parser().parse_args(arguments)
+    # Ended from outside, it ends what it started: emulators, runs and database servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     journal = Journal(asked.journal)
     staff = Staff(journal)
@@ -119,8 +122,12 @@ def main(arguments: Sequence[str]) -> int:
         random.Random(asked.seed).shuffle(cases)  # noqa: S311 - a seed, not a secret
         _tell(f"{len(cases)} cases, seed {asked.seed}, {journal.left(cases)} to perform")
         with ThreadPoolExecutor(asked.workers) as pool:
-            verdicts = list(pool.map(staff.perform, cases))
-            caught = list(pool.map(staff.catch, [] if asked.only else PLANTS))
+            try:
+                verdicts = list(pool.map(staff.perform, cases))
+                caught = list(pool.map(staff.catch, [] if asked.only else PLANTS))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # broken off: what is under way is ended
+                raise
     finally:
         staff.close()
     return _report(asked.json, verdicts, caught, found, time.monotonic() - began)
