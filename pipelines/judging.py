@@ -29,6 +29,8 @@ from pipelines.warehouse.judgements import (
 
 log = logging.getLogger(__name__)
 
+_NOTED = ["person_id", "owner_strategy", "filled_fields"]
+
 
 @dataclass(frozen=True)
 class Request:
@@ -139,35 +141,38 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | 
     cleaned["email_key"] = duplicates.email_key(
         cleaned[email] if email else pd.Series(None, index=cleaned.index, dtype="str")
     )
-    screened = persons.screen(cleaned, columns, ground.lead_fields, ground.person_id_length)
-    assigned = _assign_owners(ground, screened.accepted)
-    among = duplicates.duplicates_among(assigned.accepted, email)
-    holders = ledger.known_holders(ground.warehouse, request.run_id, among.kept["email_key"])
-    in_ledger = duplicates.duplicates_in_ledger(among.kept, holders, email)
-    known = _look_up(ground, in_ledger.kept, email)
-    decided = duplicates.decide(in_ledger.kept, known, ground.matching, email)
-    rejected = pd.concat([screened.rejected, assigned.rejected], ignore_index=True)
+    # A slice is in memory once, not once for every rule that sets somebody apart: each frame is let
+    # go of as soon as the next is there, and of those set apart only what is told of them stays.
+    everybody = cleaned[[*dict.fromkeys([*PERSON_COLUMNS, *_NOTED])]]
+    accepted, invalid = persons.screen(
+        cleaned, columns, ground.lead_fields, ground.person_id_length
+    )
+    del cleaned
+    accepted, unowned = _assign_owners(ground, accepted)
+    notes = accepted[_NOTED]
+    accepted, twins = duplicates.duplicates_among(accepted, email)
+    holders = ledger.known_holders(ground.warehouse, request.run_id, accepted["email_key"])
+    accepted, known_here, of_ledger = duplicates.duplicates_in_ledger(accepted, holders, email)
+    known = _look_up(ground, accepted, email)
+    decided, known_there = duplicates.decide(accepted, known, ground.matching, email)
+    rejected = pd.concat([invalid, unowned], ignore_index=True)
     outcomes = [
         # Without their strategy: it may be any text, and outcomes are read without the grants that
         # rejected_persons asks for.
-        _outcomes(cleaned, rejected["person_id"], "rejected").assign(owner_strategy=None),
-        _outcomes(assigned.accepted, among.duplicates["person_id"], "duplicate", "SAME_EMAIL"),
-        in_ledger.outcomes.merge(_notes(assigned.accepted), on="person_id"),
-        decided.persons[decided.persons["action"] == "duplicate"].assign(outcome="duplicate"),
+        _outcomes(everybody, rejected["person_id"], "rejected").assign(owner_strategy=None),
+        _outcomes(notes, twins["person_id"], "duplicate", "SAME_EMAIL"),
+        of_ledger.merge(notes, on="person_id"),
+        decided[decided["action"] == "duplicate"].assign(outcome="duplicate"),
     ]
     return Verdict(
-        persons=cleaned[PERSON_COLUMNS],
+        persons=everybody[PERSON_COLUMNS],
         rejected=rejected,
         duplicates=pd.concat(
-            [
-                duplicates.of_the_kept(among.duplicates, in_ledger.duplicates),
-                in_ledger.duplicates,
-                decided.duplicates,
-            ],
+            [duplicates.of_the_kept(twins, known_here), known_here, known_there],
             ignore_index=True,
         ),
         decided=pd.concat([one.reindex(columns=OUTCOME_COLUMNS) for one in outcomes]),
-        sent=keep(decided.persons, decided.persons["action"] != "duplicate"),
+        sent=keep(decided, decided["action"] != "duplicate"),
         columns=columns,
     )
 
@@ -192,15 +197,11 @@ def _look_up(ground: Ground, fresh: pd.DataFrame, email: str) -> pd.DataFrame:
     )
 
 
-def _notes(judged: pd.DataFrame) -> pd.DataFrame:
-    return judged[["person_id", "owner_strategy", "filled_fields"]]
-
-
 def _outcomes(
     judged: pd.DataFrame, person_ids: pd.Series[str], outcome: str, reason: str | None = None
 ) -> pd.DataFrame:
-    these = judged[judged["person_id"].isin(person_ids)]
-    return _notes(these).assign(outcome=outcome, reason_code=reason)
+    these = judged.loc[judged["person_id"].isin(person_ids), _NOTED]
+    return these.assign(outcome=outcome, reason_code=reason)
 
 
 def _really_claimed(

@@ -94,6 +94,13 @@ class Matcher:
         way = runs.matching_way(self._warehouse, self._run_id)
         self._way, self._is_chosen = "soql" if way == "soql" else "bulk_query", True
 
+    def keep_fresh(self) -> None:
+        """Refresh a mirror that has become too old. Before a slice is read, so that the slice and
+        a page of the mirror are not in memory together; `find_known` does it where nobody has."""
+        if self._way == "bulk_query":
+            with self._counting():
+                self._mind(self._freshen_if_old)
+
     def find_known(
         self, *, emails: pd.Series, email_keys: pd.Series, person_ids: pd.Series
     ) -> pd.DataFrame:
@@ -167,13 +174,17 @@ class Matcher:
         ids = person_ids if self._field else person_ids[:0]
         found = None
         while found is None:
-            with self._lock:
-                if time.monotonic() > self._fresh_until:
-                    self._freshen(self._refresh_seconds)
+            self._freshen_if_old()
             found = self._mirror.find(email_keys, ids)
             if found is None:  # another run has read everything anew
                 self._fresh_until = 0.0
         return _as_known(found, emails, email_keys)
+
+    def _freshen_if_old(self) -> Literal[True]:
+        with self._lock:
+            if time.monotonic() > self._fresh_until:
+                self._freshen(self._refresh_seconds)
+        return True
 
     def _freshen(self, most_seconds: float) -> Literal[True]:
         before = self._mirror.record_count

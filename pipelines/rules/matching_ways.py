@@ -15,7 +15,7 @@ Way = Literal["soql", "bulk_query"]
 EMAILS_A_CALL = 375
 PERSON_IDS_A_CALL = 700
 RECORDS_A_CALL = 2_000
-RECORDS_A_PAGE = 200_000
+RECORDS_A_PAGE = 100_000
 
 # By what a real org is said to take; a job waits its turn, and the waits between looks grow to 5 s.
 SECONDS_A_CALL = 0.3
