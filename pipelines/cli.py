@@ -305,6 +305,10 @@ def _settings(config: Path | None) -> Any:
 def _be_quiet_about_prefect() -> None:
     for name, value in PREFECT_QUIET.items():
         os.environ.setdefault(name, value)
+    # These stand outside Prefect's own loggers: after our last word, on a busy machine, they said
+    # how many of their items were left.
+    for worker in ("EventsWorker", "APILogWorker"):
+        logging.getLogger(worker).setLevel(logging.ERROR)
 
 
 def _import_flows() -> Any:
