@@ -80,11 +80,11 @@ class Staff:
             return known
         try:
             verdict = judge(self.shop, self.discovered(case.kind), case)
+            self._journal.write(verdict)  # a harness that broke has judged nothing
         except BROKEN as error:  # an hour's work must not be lost with one case
             verdict = Verdict(case, violations=[f"the harness broke: {error!r:.200}"])
         for violation in verdict.violations[:3]:
             _tell(f"{case}: {violation}")
-        self._journal.write(verdict)
         return verdict
 
     def catch(self, plant: Plant) -> tuple[str, str, str]:

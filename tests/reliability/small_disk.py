@@ -158,9 +158,11 @@ class Keeper:
         if self._glutton is not None:
             self._glutton.stop()
             self._glutton = None
-        hopeless_at = time.monotonic() + 10
+        began = time.monotonic()
         while not self._is_ready():
-            if time.monotonic() > hopeless_at:
+            if time.monotonic() > began + 60:
+                raise RuntimeError("the server does not come back")
+            if time.monotonic() > began + 10:
                 # It ran out of disk while it recovered, and may stand there for ever, refusing
                 # everybody: PostgreSQL 18 was seen to. An administrator would do the same.
                 self._server.send_signal(signal.SIGQUIT)
