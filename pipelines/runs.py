@@ -14,7 +14,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from pipelines import judging, matching, mirroring, preflight, resolving, stray_jobs, summaries
+from pipelines import (
+    judging,
+    matching,
+    memory,
+    mirroring,
+    preflight,
+    resolving,
+    stray_jobs,
+    summaries,
+)
 from pipelines.delivery import Carrier
 from pipelines.errors import DeadlineReached, LedgerDisagrees, Passing, SyncError
 from pipelines.judging import Request
@@ -79,6 +88,7 @@ def open_run(settings: Settings, request: Request) -> Iterator[Run]:
     Whatever ends it, its row says how: failed with the kind of error, or deadline. Raises
     SettingsWrong, Passing, WrongOrg before anyone is read.
     """
+    memory.keep_flat()
     with preflight.open_store(settings) as warehouse:
         migrate(settings, warehouse)
         run = Run(settings, request, warehouse)

@@ -46,13 +46,13 @@ MAY_KNOW = {
     "demo": {"flows", "summaries", "settings", "errors", "salesforce", "preflight"},
     "flows": {"runs", "workers", "summaries", "judging", "settings", "warehouse", "errors"},
     "workers": {
-        *("runs", "preflight", "judging", "delivery"),
+        *("runs", "preflight", "judging", "delivery", "memory"),
         *("settings", "warehouse", "errors"),
     },
     "summaries": {"warehouse"},
     "runs": {
         *("preflight", "judging", "matching", "mirroring", "delivery", "resolving"),
-        *("stray_jobs", "summaries"),
+        *("stray_jobs", "summaries", "memory"),
         *("rules", "settings", "warehouse", "errors"),
     },
     "resolving": {"preflight", "rules", "salesforce", "settings", "warehouse", "errors"},
@@ -77,6 +77,7 @@ MAY_KNOW = {
     "warehouse": {"errors"},
     "salesforce": {"errors"},
     "errors": set(),
+    "memory": set(),
     "emulator": set(),
     "__init__": set(),
 }

@@ -179,7 +179,8 @@ def known_holders(warehouse: Warehouse, run_id: str, email_keys: pd.Series[str])
     """Who holds these e-mails: email_key, person_id, lead_id, contact_id (of the outcome, else of
     the claim; may be null), is_this_run. One row an e-mail held; nulls and repeats among the keys
     do not matter."""
-    asked = email_keys.dropna().drop_duplicates().to_frame("email_key")
+    # In order: the keys are hashes, and out of order each lookup is a page of its own.
+    asked = email_keys.dropna().drop_duplicates().sort_values().to_frame("email_key")
     with warehouse.reading() as connection:
         # What a plan run has noted is for itself alone.
         is_plan = warehouse.run(connection, "run_mode", run_id=run_id).scalar() == "plan"
