@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from pipelines.errors import SettingsWrong
-from pipelines.warehouse import frames
+from pipelines.warehouse import engines, frames
 from pipelines.warehouse.dialects import Dialect, Query
 from pipelines.warehouse.errors import translated
 from pipelines.warehouse.postgresql import PostgreSQL
@@ -62,13 +62,8 @@ def open_warehouse(
     address = _address(url)
     dialect = _dialect(address)
     dialect.require_database(address, create=create)
-    engine = create_engine(
-        address,
-        connect_args=_unless_said(dialect.connect_arguments(), address),
-        hide_parameters=True,
-        pool_pre_ping=True,  # a connection that died while Salesforce worked is no reason to stop
-    )
-    dialect.prepare_engine(engine, results_schema)
+    place = engines.place_of(address, results_schema)
+    engine = engines.kept(place) or _new_engine(address, dialect, results_schema)
     _connect_once(engine, dialect)
     return Warehouse(engine, dialect, persons, results_schema)
 
@@ -94,6 +89,8 @@ class Warehouse:
         self.dialect = dialect
         self.results_schema = results_schema
         self._persons = persons
+        self._place = engines.place_of(engine.url, results_schema)
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -107,8 +104,10 @@ class Warehouse:
         self.close()
 
     def close(self) -> None:
-        """Gives all connections back. Repeatable."""
-        self.engine.dispose()
+        """Gives all connections back. Repeatable; nothing else may follow."""
+        if not self._is_closed:
+            self._is_closed = True
+            engines.close(self._place, self.engine)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -216,6 +215,17 @@ def _dialect(address: URL) -> Dialect:
     if driver.name == "postgresql" and driver.driver == "psycopg":
         return PostgreSQL()
     return SQLite() if driver.name == "sqlite" else Dialect()
+
+
+def _new_engine(address: URL, dialect: Dialect, results_schema: str) -> Engine:
+    engine = create_engine(
+        address,
+        connect_args=_unless_said(dialect.connect_arguments(), address),
+        hide_parameters=True,
+        pool_pre_ping=True,  # a connection that died while Salesforce worked is no reason to stop
+    )
+    dialect.prepare_engine(engine, results_schema)
+    return engine
 
 
 def _unless_said(arguments: Mapping[str, Any], address: URL) -> dict[str, Any]:
