@@ -107,11 +107,15 @@ def _tell(line: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Perform, print, and answer the exit code."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
     # Ended from outside, it ends what it started: emulators, runs and database servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
-    journal = Journal(asked.journal)
+    try:
+        journal = Journal(asked.journal)
+    except ValueError as wrong:
+        parser.error(str(wrong))
     staff = Staff(journal)
     try:
         cases = list(programme(staff.find, every_pair=asked.every_pair))

@@ -17,7 +17,7 @@ from .suite import Case, Verdict
 
 class Journal:
     """A file of verdicts, one a line after the line that names the code; without a file, nothing is
-    kept."""
+    kept. Raises ValueError when the file was begun on another state of the code."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
