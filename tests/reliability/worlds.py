@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,6 @@ class World:
     kind: Kind
     url: str
     emulator: Emulator
-    other_org: Callable[[], Emulator]
     zygote: Zygote
     databases: Databases
     seeded: frozenset[str]
@@ -142,12 +141,14 @@ class World:
 
     @contextmanager
     def in_another_org(self) -> Iterator[None]:
-        """The settings lead to another org, an empty one."""
+        """The settings lead to another org, an empty one. Its emulator is this case's own: one kept
+        for the next such case stopped by itself, which may be half an hour away."""
         home = self.emulator, self.seeded
-        self.emulator, self.seeded = self.other_org(), frozenset()
         field_text = PERSON_ID_FIELD if self.kind.has_field else ""
-        self.emulator.reset(ORG.replace("[org]", f'[org]\nid = "{ANOTHER_ORG}"') + field_text)
-        yield
+        with serving() as other:
+            self.emulator, self.seeded = other, frozenset()
+            other.reset(ORG.replace("[org]", f'[org]\nid = "{ANOTHER_ORG}"') + field_text)
+            yield
         self.emulator, self.seeded = home
 
     def restart_server(self) -> None:
@@ -287,8 +288,10 @@ def serving() -> Iterator[Emulator]:
     command += ["--idle-stop", "1800"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield Emulator(process.stdout.readline().rpartition(" ")[2].strip())
-        process.terminate()
+        try:
+            yield Emulator(process.stdout.readline().rpartition(" ")[2].strip())
+        finally:
+            process.terminate()
 
 
 class Workshop:
@@ -297,7 +300,6 @@ class Workshop:
     def __init__(self) -> None:
         self._more = ExitStack()
         self.emulator = self._more.enter_context(serving())
-        self._other_emulator: Emulator | None = None
         self.databases = Databases()
         self.zygote = self._warm(Zygote())
         self._variants: dict[tuple[Change, ...], Zygote] = {(): self.zygote}
@@ -336,13 +338,7 @@ class Workshop:
             )
             self.emulator.go_wrong()
             seeded = frozenset(lead["Id"] for lead in self.emulator.held("leads"))
-            yield World(kind, url, self.emulator, self.other_org, zygote, self.databases, seeded)
-
-    def other_org(self) -> Emulator:
-        """Another emulator, started when it is first asked for."""
-        if self._other_emulator is None:
-            self._other_emulator = self._more.enter_context(serving())
-        return self._other_emulator
+            yield World(kind, url, self.emulator, zygote, self.databases, seeded)
 
     def variant(self, changes: tuple[Change, ...]) -> Zygote:
         """The zygote of a changed copy that more than one case needs; of no changes, the own."""
