@@ -4,7 +4,7 @@ would see it, and the comparison with a run that nobody disturbed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,10 +72,11 @@ FOUND = """
 
 @dataclass(frozen=True)
 class Fate:
-    """What a run made of a person: the outcome, and who owns the lead."""
+    """What a run made of a person: the outcome, who owns the lead, and why they are held if so."""
 
     outcome: str
     owner_id: str | None
+    held_for: str | None = None
 
 
 def troubles(world: World, *, may_find: bool = False) -> list[str]:
@@ -108,27 +109,32 @@ def troubles(world: World, *, may_find: bool = False) -> list[str]:
 def fates(world: World) -> dict[str, Fate]:
     """What became of everybody, by person. The owner is the org's word, not the ledger's."""
     owners = {lead["Id"]: lead["OwnerId"] for lead in world.leads()}
-    rows = world.rows("select person_id, outcome, lead_id from person_outcomes")
+    rows = world.rows("select person_id, outcome, lead_id, reason_code from person_outcomes")
     return {row["person_id"]: _fate(row, owners) for row in rows}
 
 
 def _fate(row: Mapping[str, Any], owners: Mapping[str, str]) -> Fate:
     # Whose duplicate somebody is may have had no lead yet when that was found.
     is_known = row["outcome"] == "duplicate"
-    return Fate(row["outcome"], None if is_known else owners.get(row["lead_id"]))
+    owner_id = None if is_known else owners.get(row["lead_id"])
+    return Fate(row["outcome"], owner_id, row["reason_code"] if row["outcome"] == "held" else None)
 
 
-def differences(world: World, clean: Mapping[str, Fate], may_hold: bool = False) -> list[str]:
-    """Who ended otherwise than in a run that nobody disturbed. `may_hold`: held counts as well."""
+def differences(
+    world: World, clean: Mapping[str, Fate], may_hold: Collection[str] = ()
+) -> list[str]:
+    """Who ended otherwise than in a run that nobody disturbed. `may_hold`: whoever is held for one
+    of these reasons counts as well."""
     found = fates(world)
     told = []
     for person_id, fate in clean.items():
         now = found.get(person_id)
-        is_held = may_hold and now is not None and now.outcome == "held"
-        if now != fate and not is_held:
+        if now != fate and not (now is not None and now.held_for in may_hold):
             told.append(f"{person_id} is {_words(now)} and should be {_words(fate)}")
     return told
 
 
 def _words(fate: Fate | None) -> str:
-    return "nowhere" if fate is None else f"{fate.outcome} (owner {fate.owner_id})"
+    if fate is None:
+        return "nowhere"
+    return f"{fate.outcome} ({fate.held_for or f'owner {fate.owner_id}'})"

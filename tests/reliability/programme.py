@@ -39,8 +39,8 @@ def programme(find: Callable[[Kind], Clean], *, every_pair: bool = False) -> Ite
         few = pairs.one_batch(kind)
         every = pairs.pairs(find(few).boundaries, every=every_pair)
         yield from _cases("every pair of kills", few, list(every))
-        raced = [one for one in clean.boundaries if one.name in RACED_AT]
-        yield from _cases("raced", kind, raced)
+        yield from _cases("killed every time", few, _of_jobs(find(few)))
+        yield from _cases("raced", kind, _of_jobs(clean))
         for fault in AT_EXCHANGES:
             yield from _cases(fault, kind, clean.exchanges)
         for name, trouble in TROUBLES.items():
@@ -48,6 +48,10 @@ def programme(find: Callable[[Kind], Clean], *, every_pair: bool = False) -> Ite
         yield from _of_the_warehouse(kind, clean)
         yield from _cases("three runs at once", kind, _rounds(25))
         yield from _cases("nightly and now at once", kind, _rounds(50))
+
+
+def _of_jobs(clean: Clean) -> list[Boundary]:
+    return [one for one in clean.boundaries if one.name in RACED_AT]
 
 
 def _of_the_warehouse(kind: Kind, clean: Clean) -> Iterator[Case]:

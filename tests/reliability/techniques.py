@@ -7,9 +7,11 @@ promise allows, and answers the violations found. An empty list is a promise kep
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from threading import Event
+
+from pipelines.settling import MOST_ATTEMPTS
 
 from .accounts import Fate, differences, fates, troubles
 from .directed import Boundary, DirectedRun, Director, Told
@@ -63,7 +65,7 @@ def discover(shop: Workshop, kind: Kind) -> Clean:
     return Clean([one for one in passed[0] if one in set(passed[-1])], found)
 
 
-def judged(world: World, clean: Clean, last: Told, *, may_hold: bool = False) -> list[str]:
+def judged(world: World, clean: Clean, last: Told, *, may_hold: Collection[str] = ()) -> list[str]:
     """The violations, if the run that should have put everything right has done so."""
     if not last.is_done:
         return [f"the recovery ended with {last.code}: {last.words}"]
@@ -89,6 +91,14 @@ def killed_twice(world: World, clean: Clean, place: Boundary) -> list[str]:
     if not last.is_done:
         last = world.tell()
     return judged(world, clean, last, may_hold=may_hold(world))
+
+
+def killed_every_time(world: World, clean: Clean, place: Boundary) -> list[str]:
+    """kill -9 at the boundary in run after run, more often than a batch has attempts: a job that
+    was thrown away with nothing made uses none up."""
+    for _ in range(MOST_ATTEMPTS + 1):
+        world.tell(kill_at(place))
+    return judged(world, clean, world.tell(), may_hold=may_hold(world))
 
 
 def kill_at_turn(turn: int) -> Director:
@@ -166,9 +176,10 @@ def spoiled(fault: str) -> Callable[[World, Clean, Boundary], list[str]]:
     return disturb
 
 
-def may_hold(world: World) -> bool:
-    """Without the field nobody can know what a collections call did whose answer is lost."""
-    return not world.kind.has_field
+def may_hold(world: World) -> Collection[str]:
+    """Why somebody may be held: without the field nobody can know what a collections call did whose
+    answer is lost. What a job did can always be asked."""
+    return () if world.kind.has_field else ("ANSWER_LOST",)
 
 
 def undisturbed(world: World, clean: Clean, _place: Boundary) -> list[str]:
@@ -245,6 +256,7 @@ AT_BOUNDARIES: dict[str, Technique] = {
     "killed": killed,
     "frozen": frozen,
     "killed twice": killed_twice,
+    "killed every time": killed_every_time,
     "overlapped": overlapped,
     "raced": raced,
     "beside another": beside,
