@@ -92,7 +92,10 @@ def elsewhere(tmp_path: Path, pool: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("kind", ELSEWHERE)
+@pytest.mark.parametrize(
+    "kind",
+    ["kubernetes", *(pytest.param(one, marks=pytest.mark.long) for one in ("docker", "ecs"))],
+)
 def test_the_same_flow_is_deployed_elsewhere(server: Server, tmp_path: Path, kind: str) -> None:
     server.command("work-pool", "create", f"person-sync-{kind}", "--type", kind)
     pool = requests.get(f"{server.url}/work_pools/person-sync-{kind}", timeout=30).json()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from tests.flows.conftest import any_stage, emulator_process, stage
 from tests.flows.stage import Stage
+from tests.prefect_server import Server
 
 __all__ = ["any_stage", "emulator_process", "stage"]
 
@@ -171,3 +172,9 @@ def front(stage: Stage, tmp_path: Path, prefect_home: Path) -> Front:
     front = Front(stage, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
     front.set()
     return front
+
+
+@pytest.fixture
+def front_by_server(front: Front, prefect_server: Server) -> Front:
+    """The same, led to a Prefect server that runs: without one each flow starts its own."""
+    return replace(front, environment={**front.environment, **prefect_server.own})

@@ -148,7 +148,10 @@ def test_run_syncs_everybody_new(front: Front) -> None:
     assert answer.exit_code == 0
 
 
-def test_run_plan_for_one_person_by_an_owner_of_its_own_sends_nothing(front: Front) -> None:
+def test_run_plan_for_one_person_by_an_owner_of_its_own_sends_nothing(
+    front_by_server: Front,
+) -> None:
+    front = front_by_server
     answer = front("run", "--plan", "--person-id", "P1", "--owner", "user:ada@acme.example")
     assert "would be\n  create  1  Ada\n" in answer.stdout
     assert answer.exit_code == 0
@@ -200,7 +203,10 @@ def test_a_wrong_warehouse_url_is_told(front: Front, url: str, exit_code: int, w
 
 
 @pytest.mark.parametrize("command", ["migrate", "resume", "status", "run"])
-def test_every_command_tells_of_a_warehouse_that_is_not_there(front: Front, command: str) -> None:
+def test_every_command_tells_of_a_warehouse_that_is_not_there(
+    front_by_server: Front, command: str
+) -> None:
+    front = front_by_server
     front.set(warehouse={"url": "oracle://scott@db.example.com/x"})
     nothing_done(front, front(command), 2, "needs the driver oracle")
 
@@ -368,7 +374,8 @@ def test_an_owner_who_cannot_be_is_told(front: Front, owners: dict[str, Any], wo
     nothing_done(front, front(*NOW), 2, words)
 
 
-def test_an_unknown_queue_of_the_option_is_told(front: Front) -> None:
+def test_an_unknown_queue_of_the_option_is_told(front_by_server: Front) -> None:
+    front = front_by_server
     answer = front("run", "--owner", "queue:Nobody")
     nothing_done(front, answer, 2, "--owner = queue:Nobody: There is no queue of this name")
 
@@ -527,7 +534,10 @@ def interrupt_under_way(front: Front, *words: str) -> Answer:
 
 
 @pytest.mark.parametrize("words", [("run",), ("now", "P1", "P2")], ids=["run", "now"])
-def test_ctrl_c_loses_nobody_and_resume_goes_on(front: Front, words: tuple[str, ...]) -> None:
+def test_ctrl_c_loses_nobody_and_resume_goes_on(
+    front_by_server: Front, words: tuple[str, ...]
+) -> None:
+    front = front_by_server
     front.stage.set_org(SLOW, person_id_field=False)
     front.set(salesforce={"person_id_field": ""})
     answer = interrupt_under_way(front, *words)

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import replace
 
 import pytest
 
 from tests.flows.stage import crowd
-from tests.prefect_server import Server
 
 from .conftest import Front
 
 
 @pytest.fixture
-def front_by_server(front: Front, prefect_server: Server) -> Front:
-    """The command, led to a Prefect server that runs."""
-    front.stage.run("delete from persons")
-    return replace(front, environment={**front.environment, **prefect_server.own})
+def front_of_nobody(front_by_server: Front) -> Front:
+    """The command by a Prefect server, and no person yet."""
+    front_by_server.stage.run("delete from persons")
+    return front_by_server
 
 
-def test_run_by_so_many_workers(front_by_server: Front) -> None:
-    front = front_by_server
+def test_run_by_so_many_workers(front_of_nobody: Front) -> None:
+    front = front_of_nobody
     front.stage.put_frame(crowd(12))
     front.set(run={"poll_seconds": 0.05, "slice_size": 4})
     answer = front("run", "--workers", "3", "--json")
@@ -31,8 +29,8 @@ def test_run_by_so_many_workers(front_by_server: Front) -> None:
     assert front("run", "--workers", "0").exit_code == 2
 
 
-def test_ctrl_c_ends_them_long_before_the_org_is_done(front_by_server: Front) -> None:
-    front = front_by_server
+def test_ctrl_c_ends_them_long_before_the_org_is_done(front_of_nobody: Front) -> None:
+    front = front_of_nobody
     front.stage.set_org("[behaviour]\nqueue_seconds = 600.0\n")
     front.stage.put_frame(crowd(24))
     front.set(run={"poll_seconds": 5, "slice_size": 4, "workers": 4})
