@@ -16,7 +16,7 @@ help:
 	@echo "make test   lint, types and the whole suite: SQLite and a real PostgreSQL, the emulator over HTTP"
 	@echo "make long   the tests that make test leaves out for their length: workers killed, a cluster that is away"
 	@echo "make coverage   the same suite, with the branches it runs counted (a third slower)"
-	@echo "make reliability   every boundary of a run, killed, frozen and spoiled; planted bugs; an hour and a half (RELIABILITY=--help)"
+	@echo "make reliability   every boundary of a run, killed, frozen and spoiled; planted bugs; under two hours (RELIABILITY=--help)"
 	@echo "make bench   our speed beside the floor's and a naive script's, in 15 minutes; BENCH=--help for more"
 	@echo "make reference   a million persons, each held against a slow and obvious reference (REFERENCE=--help)"
 	@echo "make model   every schedule of the delivery protocol within 2 faults and 3 preemptions (3 minutes)"
