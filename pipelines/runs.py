@@ -230,6 +230,7 @@ def judge(run: Run, first: int, last: int) -> int:
     """Judge one slice, record it, hand its batches to the carrier; answers how many batches."""
     run.carrier.mind_the_deadline()
     run.ground.matcher.keep_fresh()
+    memory.give_back()
     if run.request.run_mode == "plan":
         judging.plan_slice(run.ground, run.request, first, last)
         return 0
