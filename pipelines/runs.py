@@ -230,7 +230,8 @@ def judge(run: Run, first: int, last: int) -> int:
     """Judge one slice, record it, hand its batches to the carrier; answers how many batches."""
     run.carrier.mind_the_deadline()
     run.ground.matcher.keep_fresh()
-    memory.give_back()
+    if first > 1:  # whoever waits for one person has no slice behind them
+        memory.give_back()
     if run.request.run_mode == "plan":
         judging.plan_slice(run.ground, run.request, first, last)
         return 0

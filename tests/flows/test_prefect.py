@@ -94,7 +94,7 @@ def elsewhere(tmp_path: Path, pool: str) -> Path:
 
 @pytest.mark.parametrize(
     "kind",
-    ["kubernetes", *(pytest.param(one, marks=pytest.mark.long) for one in ("docker", "ecs"))],
+    [pytest.param(one, marks=[] if one == "kubernetes" else pytest.mark.long) for one in ELSEWHERE],
 )
 def test_the_same_flow_is_deployed_elsewhere(server: Server, tmp_path: Path, kind: str) -> None:
     server.command("work-pool", "create", f"person-sync-{kind}", "--type", kind)
