@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ PREFECT_QUIET = {
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # No command starts a server of its own: it took 8 CPU seconds, died with Ctrl-C, and outlived
+    # a killed command.
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
     "PREFECT_CLI_COLORS": "false",
     "DO_NOT_TRACK": "1",
     "DASK_LOGGING__DISTRIBUTED": "error",
@@ -132,15 +136,27 @@ def run(
     as_json: bool,
 ) -> None:
     """Sync new persons."""
-    settings = _settings_for_flow(config)
-    flows = _import_flows()
-    told = flows.sync_persons(
-        owner=owner,
-        person_ids=list(person_ids) or None,
-        limit=limit,
-        plan=plan,
-        workers=workers,
-    )
+    settings = _settings(config)
+    prefect_flows = _reachable_prefect(config)
+    if prefect_flows is not None:
+        told = prefect_flows.sync_persons(
+            owner=owner,
+            person_ids=list(person_ids) or None,
+            limit=limit,
+            plan=plan,
+            workers=workers,
+        )
+    else:
+        from pipelines import flows, runs
+
+        request = runs.new_request(
+            "plan" if plan else "live",
+            owner=owner,
+            person_ids=person_ids or None,
+            limit=limit,
+            workers=workers,
+        )
+        told = flows.sync_without_prefect(settings, request, partial(_settings, config))
     _tell(told, settings, as_json)
 
 
@@ -149,10 +165,10 @@ def run(
 @settings_options
 def now(person_ids: tuple[str, ...], config: Path | None, as_json: bool) -> None:
     """Sync these persons at once; answer with each one's outcome."""
-    from pipelines import summaries
+    from pipelines import flows, summaries
 
     settings = _settings(config)
-    told = _import_flows().sync_now(settings, person_ids)
+    told = flows.sync_now(settings, person_ids)
     _answer(as_json, told, summaries.person_lines(told))
     sys.exit(summaries.exit_code(told, settings.run.allowed_reject_share))
 
@@ -165,10 +181,11 @@ def now(person_ids: tuple[str, ...], config: Path | None, as_json: bool) -> None
 )
 @settings_options
 def resume(adopt_jobs: bool, config: Path | None, as_json: bool) -> None:
-    """Carry open batches to their end; claim nobody new."""
+    """Carry open batches to their end; claim no new person."""
+    from pipelines import flows
 
     settings = _settings(config)
-    _tell(_import_flows().resume(settings, adopts_jobs=adopt_jobs), settings, as_json)
+    _tell(flows.resume(settings, adopts_jobs=adopt_jobs), settings, as_json)
 
 
 @main.command()
@@ -273,18 +290,25 @@ def _tell(told: dict[str, Any], settings: Any, as_json: bool) -> None:
     sys.exit(summaries.exit_code(told, settings.run.allowed_reject_share))
 
 
-def _settings_for_flow(config: Path | None) -> Any:
-    """Read the settings before Prefect starts, so that a wrong one is told at once.
+def _reachable_prefect(config: Path | None) -> Any:
+    """Return `prefect_flows` where a Prefect server is named and answers, else None.
 
-    The flow reads them again for itself, by the variable: settings are never flow parameters, which
+    The flow reads the settings again by PERSON_SYNC_CONFIG: they are never flow parameters, which
     Prefect stores in plain text.
     """
-    settings = _settings(config)
+    from pipelines.prefect_hints import may_name_a_server
+
+    if not may_name_a_server(os.environ, Path.cwd()):
+        click.echo("without Prefect: no server is named (PREFECT_API_URL or a profile)", err=True)
+        return None
+    prefect_flows = _import_prefect_flows()
+    reason = prefect_flows.why_without_server()
+    if reason is not None:
+        click.echo(f"without Prefect: {reason}", err=True)
+        return None
     if config is not None:
         os.environ["PERSON_SYNC_CONFIG"] = str(config.resolve())
-    if not os.environ.get("PREFECT_API_URL"):
-        click.echo("starting Prefect (PREFECT_API_URL names a server that runs: quicker)", err=True)
-    return settings
+    return prefect_flows
 
 
 def _answer(as_json: bool, document: dict[str, Any], lines: Sequence[str]) -> None:
@@ -299,7 +323,11 @@ def _settings(config: Path | None) -> Any:
     """The settings; a `block:` in them is read from Prefect."""
     from pipelines.settings import load_settings
 
-    return load_settings(config, read_block=lambda name: str(_import_flows().read_block(name)))
+    return load_settings(config, read_block=_read_block)
+
+
+def _read_block(name: str) -> str:
+    return str(_import_prefect_flows().read_block(name))
 
 
 def _be_quiet_about_prefect() -> None:
@@ -311,9 +339,9 @@ def _be_quiet_about_prefect() -> None:
         logging.getLogger(worker).setLevel(logging.ERROR)
 
 
-def _import_flows() -> Any:
-    # Imported late: Prefect takes a second, and --help or a wrong argument need not wait for it.
+def _import_prefect_flows() -> Any:
+    # Imported late: Prefect takes a second, and most commands work without it.
     _be_quiet_about_prefect()
-    from pipelines import flows
+    from pipelines import prefect_flows
 
-    return flows
+    return prefect_flows

@@ -16,12 +16,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import requests
 import sqlalchemy
 
+from pipelines import flows, runs
 from pipelines.errors import OrgUnreachable, SettingsWrong
 from pipelines.preflight import log_in_to
 from pipelines.salesforce.lookups import count_leads_by_owner
@@ -68,11 +70,8 @@ def play(folder: Path, person_count: int | None) -> Summary:
     fill_warehouse(folder / "warehouse.db", persons)
     url = start_emulator(folder)
     write_config(folder, url)
-    os.environ["PERSON_SYNC_CONFIG"] = str(folder / FILE_NAME)
-    from pipelines import flows
-
-    told: Summary = flows.sync_persons()
-    return told
+    read_settings = partial(settings_of, folder)
+    return flows.sync_without_prefect(read_settings(), runs.new_request("live"), read_settings)
 
 
 def clean_start(folder: Path) -> None:

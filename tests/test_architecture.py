@@ -40,11 +40,22 @@ def rooms_known(path: Path) -> set[str]:
 # From top to bottom. A room may know those named here and no other: no arrow upward, no circle.
 MAY_KNOW = {
     "cli": {
-        *("flows", "demo", "preflight", "runs", "resolving"),
-        *("summaries", "settings", "errors"),
+        *("prefect_flows", "flows", "demo", "preflight", "runs", "resolving"),
+        *("prefect_hints", "summaries", "settings", "errors"),
     },
-    "demo": {"flows", "summaries", "settings", "errors", "salesforce", "preflight"},
-    "flows": {"runs", "workers", "summaries", "judging", "settings", "warehouse", "errors"},
+    "demo": {"flows", "runs", "summaries", "settings", "errors", "salesforce", "preflight"},
+    "prefect_flows": {
+        "flows",
+        "runs",
+        "workers",
+        "worker_pools",
+        "summaries",
+        "settings",
+        "errors",
+    },
+    "prefect_hints": set(),
+    "flows": {"runs", "workers", "worker_pools", "summaries", "judging", "settings"},
+    "worker_pools": {"settings"},
     "workers": {
         *("runs", "preflight", "judging", "delivery", "memory"),
         *("settings", "warehouse", "errors"),
@@ -89,8 +100,8 @@ def test_a_room_knows_only_the_rooms_below_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_only_flows_imports_prefect(path: Path) -> None:
-    if room(path) != "flows":
+def test_only_one_file_imports_prefect(path: Path) -> None:
+    if room(path) != "prefect_flows":
         assert not any(name.split(".")[0] == "prefect" for name in imports_of(path))
 
 
@@ -104,9 +115,9 @@ def test_the_top_level_is_as_the_owner_fixed_it() -> None:
     assert folders - {"person_sync.egg-info", "build"} == {"pipelines", "sql", "tests", "data"}
 
 
-def test_flows_fits_on_two_screens() -> None:
+def test_what_a_run_does_fits_on_two_screens() -> None:
     lines = (PACKAGE / "flows.py").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 192
+    assert len(lines) <= 100
 
 
 def test_no_test_patches_what_it_tests() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from pipelines import flows, runs
+from pipelines import flows, prefect_flows, runs
 from pipelines.settings import Settings
 from tests.benchmarks.stopwatch import Stopwatch
 from tests.benchmarks.task import Task, task_of_this_process
@@ -74,7 +74,7 @@ def _flow(task: Task, _settings: Settings, watch: Stopwatch) -> None:
     Path(task.config).write_text(config_of(task), encoding="utf-8")
     os.environ["PERSON_SYNC_CONFIG"] = task.config
     with watch.measure("flow"):
-        summary = flows.sync_persons()
+        summary = prefect_flows.sync_persons()
     watch.tell(api_call_count=summary["run"]["api_call_count"])
 
 

@@ -22,7 +22,10 @@ from tests.benchmarks.task import Task
 from tests.prefect_server import Server, running_server
 
 CREWS = [("threads", 1), ("threads", 2), ("threads", 4), ("dask", 2)]
-RUN = "from pipelines import flows; import json; print(json.dumps(flows.sync_persons()['run']))"
+RUN = (
+    "from pipelines import prefect_flows; import json; "
+    "print(json.dumps(prefect_flows.sync_persons()['run']))"
+)
 LONGEST_SECONDS = 1800
 
 

@@ -1,0 +1,37 @@
+"""Whether anything on this machine may name a Prefect server, without importing Prefect.
+
+Importing Prefect takes a second. A command needs it only where a server may be named: in the
+environment, in the current folder's settings files, or in a profile. Prefect itself then decides.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+API_URL = "PREFECT_API_URL"
+
+# Where Prefect 3.9 looks, after the environment, and by which text an API's address is known there.
+_FOLDER_FILES = {".env": "prefect_api_url", "prefect.toml": "url", "pyproject.toml": "prefect.api"}
+
+
+def may_name_a_server(environment: Mapping[str, str], folder: Path) -> bool:
+    """Return False only where Prefect cannot know of a server.
+
+    `folder` is the current folder, from which Prefect reads its settings files.
+    """
+    if API_URL in environment:
+        return bool(environment[API_URL].strip())
+    if any(_mentions(folder / name, text) for name, text in _FOLDER_FILES.items()):
+        return True
+    home = Path(environment.get("PREFECT_HOME") or "~/.prefect").expanduser()
+    profiles = Path(environment.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
+    return _mentions(profiles.expanduser(), "prefect_api_url")
+
+
+def _mentions(file: Path, text: str) -> bool:
+    try:
+        return os.path.isfile(file) and text in file.read_text("utf-8", "replace").lower()
+    except OSError:
+        return False
