@@ -96,10 +96,10 @@ def main() -> None:
 @settings_options
 def migrate(config: Path | None, as_json: bool) -> None:
     """Create or upgrade the result tables and views."""
-    from pipelines import preflight, runs
+    from pipelines import connections, runs
 
     settings = _settings(config)
-    with preflight.open_store(settings, create=True) as warehouse:
+    with connections.open_store(settings, create=True) as warehouse:
         applied = runs.migrate(settings, warehouse)
     words = [f"applied {name}" for name in applied] or ["already up to date"]
     _answer(as_json, {"applied": applied}, words)
@@ -215,9 +215,9 @@ def resolve(
 @settings_options
 def status(run_id: str | None, config: Path | None, as_json: bool) -> None:
     """Tell what happened: the last run, or the one named, and what is still open."""
-    from pipelines import preflight, summaries
+    from pipelines import connections, summaries
 
-    with preflight.open_store(_settings(config)) as warehouse:
+    with connections.open_store(_settings(config)) as warehouse:
         told = summaries.summarise(warehouse, run_id)
     lines = [*summaries.as_lines(told), *summaries.held_lines(told, config)]
     _answer(as_json, told, lines)

@@ -24,8 +24,8 @@ import requests
 import sqlalchemy
 
 from pipelines import flows, runs
+from pipelines.connections import log_in_to
 from pipelines.errors import OrgUnreachable, SettingsWrong
-from pipelines.preflight import log_in_to
 from pipelines.salesforce.lookups import count_leads_by_owner
 from pipelines.settings import FILE_NAME, Settings, load_settings
 from pipelines.summaries import Summary, as_lines

@@ -6,20 +6,20 @@ shows every line; a run stops at the first that fails. Nothing here writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from pipelines import stray_jobs
+from pipelines.connections import log_in_to, open_store
 from pipelines.errors import OrgRefused, SettingsWrong, SyncError
 from pipelines.matching import Matcher
 from pipelines.rules import duplicates, owners
 from pipelines.rules.persons import LeadField
 from pipelines.salesforce import lookups
-from pipelines.salesforce.session import Credentials, Org, log_in
-from pipelines.settings import SalesforceSettings, Settings
+from pipelines.salesforce.session import Org
+from pipelines.settings import Settings
 from pipelines.warehouse import ledger, migrations
-from pipelines.warehouse.database import Warehouse, open_warehouse
+from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.new_persons import persons_columns
 
 REQUIRED_FIELDS = ("LastName", "Company")
@@ -90,38 +90,6 @@ class Ground:
 
 
 Probe = Callable[[Ground], str]
-
-
-@contextmanager
-def open_store(settings: Settings, *, create: bool = False) -> Iterator[Warehouse]:
-    """The warehouse of the settings, closed at the end. Raises SettingsWrong, Passing."""
-    with open_warehouse(
-        settings.warehouse.url.get_secret_value(),
-        persons=settings.warehouse.persons,
-        results_schema=settings.warehouse.results_schema,
-        create=create,
-    ) as warehouse:
-        yield warehouse
-
-
-def log_in_to(settings: SalesforceSettings) -> Org:
-    """A session with the org of the settings."""
-    return log_in(
-        Credentials(
-            login=settings.login,
-            domain=settings.domain,
-            consumer_key=settings.consumer_key,
-            consumer_secret=settings.consumer_secret,
-            username=settings.username,
-            password=settings.password,
-            security_token=settings.security_token,
-            private_key_file=settings.private_key_file,
-            access_token=settings.access_token,
-            instance_url=settings.instance_url,
-        ),
-        api_version=settings.api_version,
-        emulator_url=settings.emulator_url,
-    )
 
 
 def new_ground(

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any
 
 from pipelines import (
+    connections,
     judging,
     matching,
     memory,
@@ -89,7 +90,7 @@ def open_run(settings: Settings, request: Request) -> Iterator[Run]:
     SettingsWrong, Passing, WrongOrg before anyone is read.
     """
     memory.keep_flat()
-    with preflight.open_store(settings) as warehouse:
+    with connections.open_store(settings) as warehouse:
         migrate(settings, warehouse)
         run = Run(settings, request, warehouse)
         ledger.fail_dead_runs(warehouse, is_alive)
@@ -268,7 +269,7 @@ def say(settings: Settings, saying: resolving.Saying) -> dict[str, Any]:
 
     Raises SettingsWrong when it cannot be, with nothing written; may be repeated.
     """
-    with preflight.open_store(settings) as warehouse:
+    with connections.open_store(settings) as warehouse:
         migrate(settings, warehouse)
         ground = preflight.new_ground(settings, warehouse)
         try:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from pipelines.warehouse import ledger, reports
-from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse import reports
+from pipelines.warehouse.database import Rows, Warehouse
 
 OUTCOMES = ("created", "updated", "duplicate", "rejected", "held", "open")
 TABLES = ("strategies", "planned", "reasons", "duplicates", "owners", "resolutions")
@@ -31,11 +29,11 @@ def summarise(
     if run_id is None:
         return {"run": None}
     told = reports.run_summary(warehouse, run_id)
-    summary: Summary = {"run": _plain(pd.DataFrame([told.run]))[0]}
+    summary: Summary = {"run": _plain([told.run])[0]}
     for name in TABLES:
         summary[name] = _plain(getattr(told, name))
     summary["carried_batches"] = _plain(reports.carried_batches(warehouse, run_id))
-    summary["open_batches"] = _plain(ledger.open_batches(warehouse))
+    summary["open_batches"] = _plain(reports.open_batches(warehouse))
     summary["held_persons"] = _plain(reports.held_persons(warehouse))
     summary["held_person_count"] = reports.held_count(warehouse)
     if person_ids is not None:
@@ -43,11 +41,13 @@ def summarise(
     return summary
 
 
-def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON knows them: instants as text in UTC, what is missing as null."""
-    text = frame.to_json(orient="records", date_format="iso", date_unit="us")
-    rows: list[dict[str, Any]] = json.loads(text)
-    return rows
+def _plain(rows: Rows) -> list[dict[str, Any]]:
+    """Return the rows as JSON knows them: instants as text in UTC, what is missing as null."""
+    return [{name: _plain_value(value) for name, value in row.items()} for row in rows]
+
+
+def _plain_value(value: Any) -> Any:
+    return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
 
 
 def exit_code(summary: Summary, allowed_reject_share: float) -> int:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipelines import memory, preflight, runs
+from pipelines import connections, memory, preflight, runs
 from pipelines.delivery import Carrier, Clock
 from pipelines.errors import (
     DeadlineReached,
@@ -247,7 +247,7 @@ def _join(settings: Settings, share: Share) -> Iterator[Run]:
             "machine the same settings file"
         )
     memory.keep_flat()
-    with preflight.open_store(settings) as warehouse:
+    with connections.open_store(settings) as warehouse:
         run = Run(settings, Request(share.run_id, owner=share.owner), warehouse)
         run.person_count, run.slice_size = share.person_count, share.slice_size
         if share.seconds_left is not None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.rules.text import NOT_BLANK, has, is_sendable, matches, to_arrow
+
+if TYPE_CHECKING:
+    import pandera.pandas as pandera
 
 Judge = Callable[[pd.Series], pd.Series]
 
@@ -83,6 +85,9 @@ class Demand(NamedTuple):
 
     def as_check(self) -> pandera.Check:
         """The same for pandera, reported by our rule name instead of by its own label."""
+        # Imported when persons are checked: it takes a quarter of a second.
+        import pandera.pandas as pandera
+
         return pandera.Check(self.judge, error=self.rule_name, ignore_na=not self.also_null)
 
 

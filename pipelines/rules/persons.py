@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pandera
 
 from pipelines.rules.dictionary import sentence_of, too_long_sentence
 from pipelines.rules.fields import (
@@ -31,6 +30,9 @@ from pipelines.rules.text import (
     join_lines,
     trim,
 )
+
+if TYPE_CHECKING:
+    import pandera.pandas as pandera
 
 __all__ = ["FrameMalformed", "LeadField", "MappingMalformed", "Screened"]
 __all__ += ["clean", "fill_defaults", "screen"]
@@ -202,6 +204,8 @@ def _demand_types(frame: pd.DataFrame) -> None:
 def _reported(
     suspects: pd.DataFrame, rows: np.ndarray, demands: Mapping[str, list[Demand]]
 ) -> pd.DataFrame:
+    import pandera.pandas as pandera
+
     cases = pd.DataFrame({"index": np.array([], dtype="int64"), "check": "", "column": ""})
     if len(suspects):
         try:
@@ -212,6 +216,8 @@ def _reported(
 
 
 def _schema(demands: Mapping[str, list[Demand]]) -> pandera.DataFrameSchema:
+    import pandera.pandas as pandera
+
     return pandera.DataFrameSchema(
         {
             name: pandera.Column(

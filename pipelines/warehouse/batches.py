@@ -247,15 +247,6 @@ def count_jobs_thrown_away(warehouse: Warehouse, batch_id: str) -> int:
         return int(found.scalar_one())
 
 
-def open_batches(warehouse: Warehouse) -> pd.DataFrame:
-    """The batches that still hold persons, oldest first: batch_id, run_id, holder_run_id,
-    salesforce_job_id, batch_state, owner_strategy, operation, sobject, carrier, holder_state,
-    holder_host, holder_pid, is_lease_over, fence, attempt_count, person_count, planned_at,
-    opened_at, closing_at, lease_until."""
-    with warehouse.reading() as connection:
-        return warehouse.read_frame(connection, "open_batches", now=warehouse.now(connection))
-
-
 def batch_claims(warehouse: Warehouse, batch_id: str) -> pd.DataFrame:
     """The persons a batch holds, by person_id: person_id, lead_id, contact_id, row_hash,
     reason_code."""

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import pandas as pd
 from sqlalchemy import (
     URL,
     Connection,
@@ -26,14 +25,20 @@ from sqlalchemy import (
 )
 
 from pipelines.errors import SettingsWrong
-from pipelines.warehouse import engines, frames
+from pipelines.warehouse import engines
 from pipelines.warehouse.dialects import Dialect, Query
 from pipelines.warehouse.errors import translated
-from pipelines.warehouse.postgresql import PostgreSQL
-from pipelines.warehouse.sqlite import SQLite
 from pipelines.warehouse.statements import statement
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Commands that only read a few rows, such as status, need no frames: pandas and Arrow take 0.4 s to
+# import, so the methods below import them.
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
+
+Rows = list[dict[str, Any]]
 
 # What the name of a column of ours promises about its content; everything else is text.
 _TYPES_BY_NAME: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -140,6 +145,8 @@ class Warehouse:
 
         Answers how many rows. Not repeatable: a second call breaks the primary key.
         """
+        from pipelines.warehouse import frames
+
         target = table(require_name(table_name), *(column(require_name(c)) for c in frame.columns))
         with translated():
             self.dialect.insert(connection, target, frames.from_frame(frame))
@@ -158,6 +165,8 @@ class Warehouse:
         `*_share` float64; every other column, and all of a select, is `str`: a number becomes its
         text. `types` names one of these five by column; an unreadable instant becomes NaT.
         """
+        from pipelines.warehouse import frames
+
         names_promise = isinstance(query, str)
         if isinstance(query, str):
             query = statement(query, parameters)
@@ -165,6 +174,15 @@ class Warehouse:
             rows = self.dialect.fetch(connection, query)
         by_name = {name: _type_of(name) for name in rows.column_names if names_promise}
         return frames.to_frame(rows, by_name | dict(types or {}))
+
+    def read_rows(self, connection: Connection, name: str, **parameters: Any) -> Rows:
+        """Return the rows of `sql/queries/<name>.sql` as dictionaries, in the query's order.
+
+        Types go by a column's name, alike on every engine: `*_at` naive UTC datetimes, `is_*`
+        bools, `*_count` ints, `*_share` floats. For many rows `read_frame` is quicker.
+        """
+        found = self.run(connection, name, **parameters).mappings()
+        return [{key: _number(key, value) for key, value in row.items()} for row in found]
 
     @cached_property
     def persons_table(self) -> Table:
@@ -213,8 +231,14 @@ def _dialect(address: URL) -> Dialect:
     if driver.is_async:
         raise SettingsWrong(f"{address.drivername} is an asynchronous driver; take another one")
     if driver.name == "postgresql" and driver.driver == "psycopg":
+        from pipelines.warehouse.postgresql import PostgreSQL
+
         return PostgreSQL()
-    return SQLite() if driver.name == "sqlite" else Dialect()
+    if driver.name == "sqlite":
+        from pipelines.warehouse.sqlite import SQLite
+
+        return SQLite()
+    return Dialect()
 
 
 def _new_engine(address: URL, dialect: Dialect, results_schema: str) -> Engine:
@@ -239,6 +263,12 @@ def _connect_once(engine: Engine, dialect: Dialect) -> None:
     except exc.DBAPIError as error:
         engine.dispose()
         raise dialect.connect_error(error, engine.url) from None
+
+
+def _number(name: str, value: Any) -> Any:
+    # PostgreSQL sums integers as numeric, which arrives as a Decimal.
+    kind = {"Int64": int, "float64": float}.get(_type_of(name))
+    return value if kind is None or value is None else kind(value)
 
 
 def _type_of(name: str) -> str:

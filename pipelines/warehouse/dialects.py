@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import pyarrow as pa
 from sqlalchemy import (
     URL,
     ColumnElement,
@@ -29,7 +28,9 @@ from sqlalchemy.sql.selectable import TextualSelect
 
 from pipelines.errors import SyncError
 from pipelines.warehouse.errors import as_ours
-from pipelines.warehouse.frames import from_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROWS_AT_ONCE = 20_000
 
@@ -80,6 +81,10 @@ class Dialect:
 
     def fetch(self, connection: Connection, query: Query) -> pa.Table:
         """The rows of a query, each column in an Arrow type that holds what the driver gave."""
+        import pyarrow as pa
+
+        from pipelines.warehouse.frames import from_rows
+
         result = connection.execute(query)
         names = list(result.keys())
         # The cursor's own rows: SQLAlchemy converts cell by cell, Arrow by column.

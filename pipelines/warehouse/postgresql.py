@@ -7,12 +7,11 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from select import select as wait_for
-from typing import Any, ClassVar, LiteralString
+from typing import TYPE_CHECKING, Any, ClassVar, LiteralString
 
 import psycopg
 import psycopg.conninfo
 import psycopg.errors
-import pyarrow as pa
 from psycopg import sql
 from psycopg.pq import ConnStatus, PGconn, PollingStatus
 from psycopg.pq.abc import PGconn as AnyPGconn
@@ -33,7 +32,9 @@ from sqlalchemy import (
 from pipelines.errors import SettingsWrong, SyncError
 from pipelines.warehouse.dialects import ROWS_AT_ONCE, Dialect, Explanation, Query, run_script
 from pipelines.warehouse.errors import as_ours, of_sqlstate
-from pipelines.warehouse.frames import from_csv, to_csv
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class PostgreSQL(Dialect):
@@ -110,6 +111,8 @@ class PostgreSQL(Dialect):
 
     def insert(self, connection: Connection, table: TableClause, rows: pa.Table) -> None:
         """By COPY on the transaction's own connection: a million rows in 3 s instead of 26."""
+        from pipelines.warehouse.frames import to_csv
+
         names = sql.SQL(", ").join(map(sql.Identifier, rows.column_names))
         copy_in = sql.SQL("copy {} ({}) from stdin (format csv)")
         command = copy_in.format(sql.Identifier(table.name), names)
@@ -119,6 +122,10 @@ class PostgreSQL(Dialect):
 
     def fetch(self, connection: Connection, query: Query) -> pa.Table:
         """By COPY to Arrow's CSV reader, all as text: a million rows in 4 s instead of 10."""
+        import pyarrow as pa
+
+        from pipelines.warehouse.frames import from_csv
+
         spread = {"render_postcompile": True}
         compiled = query.compile(dialect=connection.dialect, compile_kwargs=spread)
         command = b"copy (%b) to stdout (format csv, header)" % str(compiled).encode()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import pandas as pd
 from sqlalchemy import Connection
 
 from pipelines.errors import SettingsWrong
-from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.database import Rows, Warehouse
 from pipelines.warehouse.errors import translated
 from pipelines.warehouse.statements import SQL_FOLDER, parameters_of, statement
 
@@ -19,7 +19,7 @@ from pipelines.warehouse.statements import SQL_FOLDER, parameters_of, statement
 ROWS_SHOWN = 50
 # SQLite takes 32,766 values in one statement; these are asked for twice in one.
 _IDS_AT_ONCE = 10_000
-_FRAMES = {
+_QUERIES = {
     "strategies": "report_strategies",
     "planned": "report_planned",
     "reasons": "report_reasons",
@@ -43,7 +43,7 @@ class Finding:
 @dataclass(frozen=True)
 class RunSummary:
     """A run as the warehouse knows it now. Counts in `run` are the run's own and never change after
-    it has ended; the frames tell of the persons on whom it still has the latest word.
+    it has ended; the rows tell of the persons on whom it still has the latest word.
 
     - run: the row of sync_runs.
     - strategies: owner_strategy, outcome (open too), person_count.
@@ -59,13 +59,24 @@ class RunSummary:
     """
 
     run: dict[str, Any]
-    strategies: pd.DataFrame
-    planned: pd.DataFrame
-    reasons: pd.DataFrame
-    duplicates: pd.DataFrame
-    owners: pd.DataFrame
-    resolutions: pd.DataFrame
-    open_batches: pd.DataFrame
+    strategies: Rows
+    planned: Rows
+    reasons: Rows
+    duplicates: Rows
+    owners: Rows
+    resolutions: Rows
+    open_batches: Rows
+
+
+def open_batches(warehouse: Warehouse) -> Rows:
+    """Return the batches that still hold persons, oldest first.
+
+    Columns: batch_id, run_id, holder_run_id, salesforce_job_id, batch_state, owner_strategy,
+    operation, sobject, carrier, holder_state, holder_host, holder_pid, is_lease_over, fence,
+    attempt_count, person_count, planned_at, opened_at, closing_at, lease_until.
+    """
+    with warehouse.reading() as connection:
+        return warehouse.read_rows(connection, "open_batches", now=warehouse.now(connection))
 
 
 def run_checks(warehouse: Warehouse, run_id: str) -> list[Finding]:
@@ -113,32 +124,32 @@ def run_summary(warehouse: Warehouse, run_id: str) -> RunSummary:
         run = warehouse.run(connection, "report_runs", run_id=run_id, most=1).mappings().first()
         if run is None:
             raise SettingsWrong(f"there is no run {run_id}; `person-sync status` names the latest")
-        frames = {
-            name: warehouse.read_frame(connection, query, run_id=run_id)
-            for name, query in _FRAMES.items()
+        rows = {
+            name: warehouse.read_rows(connection, query, run_id=run_id)
+            for name, query in _QUERIES.items()
         }
-    return RunSummary(run=dict(run), **frames)
+    return RunSummary(run=dict(run), **rows)
 
 
-def recent_runs(warehouse: Warehouse, most: int = 10) -> pd.DataFrame:
+def recent_runs(warehouse: Warehouse, most: int = 10) -> Rows:
     """The latest runs, newest first: the columns of sync_runs but for who held them."""
     with warehouse.reading() as connection:
-        return warehouse.read_frame(connection, "report_runs", run_id=None, most=most)
+        return warehouse.read_rows(connection, "report_runs", run_id=None, most=most)
 
 
-def carried_batches(warehouse: Warehouse, run_id: str) -> pd.DataFrame:
+def carried_batches(warehouse: Warehouse, run_id: str) -> Rows:
     """The batches of earlier runs that this run took over: batch_id, run_id, salesforce_job_id,
     batch_state, attempt_count, and its persons in open_count, created_count, updated_count,
     duplicate_count, rejected_count, held_count."""
     with warehouse.reading() as connection:
-        return warehouse.read_frame(connection, "report_carried_batches", run_id=run_id)
+        return warehouse.read_rows(connection, "report_carried_batches", run_id=run_id)
 
 
-def held_persons(warehouse: Warehouse, most: int = ROWS_SHOWN) -> pd.DataFrame:
+def held_persons(warehouse: Warehouse, most: int = ROWS_SHOWN) -> Rows:
     """The persons that wait for `resolve`, longest first: person_id, run_id, batch_id,
     salesforce_job_id, owner_strategy, reason_code, decided_at."""
     with warehouse.reading() as connection:
-        return warehouse.read_frame(connection, "report_held_persons", most=most)
+        return warehouse.read_rows(connection, "report_held_persons", most=most)
 
 
 def held_count(warehouse: Warehouse) -> int:
@@ -148,13 +159,13 @@ def held_count(warehouse: Warehouse) -> int:
     return count
 
 
-def explain_rules(warehouse: Warehouse) -> pd.DataFrame:
+def explain_rules(warehouse: Warehouse) -> Rows:
     """The rules a person can break: rule_name, stage, field_name, sentence, remedy."""
     with warehouse.reading() as connection:
-        return warehouse.read_frame(connection, "report_rules")
+        return warehouse.read_rows(connection, "report_rules")
 
 
-def person_outcome(warehouse: Warehouse, person_ids: Sequence[str]) -> pd.DataFrame:
+def person_outcome(warehouse: Warehouse, person_ids: Sequence[str]) -> Rows:
     """What is known of these persons, one row each and in the order asked.
 
     person_id, outcome (of the five, `open` while in a batch, `new` if none), run_id, batch_id,
@@ -165,27 +176,35 @@ def person_outcome(warehouse: Warehouse, person_ids: Sequence[str]) -> pd.DataFr
     """
     wanted = list(dict.fromkeys(person_ids))
     parts = [wanted[n : n + _IDS_AT_ONCE] for n in range(0, len(wanted), _IDS_AT_ONCE)]
-    found = [_known_of(warehouse, part) for part in parts or [[]]]
-    known = pd.concat(found).reindex(pd.Index(wanted, dtype="str", name="person_id"))
-    return known.assign(outcome=known["outcome"].fillna("new")).reset_index()
+    known = {row["person_id"]: row for part in parts for row in _known_of(warehouse, part)}
+    return [known.get(person_id, _unknown(person_id)) for person_id in wanted]
 
 
-def _known_of(warehouse: Warehouse, person_ids: list[str]) -> pd.DataFrame:
+_OUTCOME_COLUMNS = (
+    *("person_id", "outcome", "run_id", "batch_id", "batch_state", "lead_id", "contact_id"),
+    *("owner_strategy", "owner_id", "owner_name", "owner_type", "reason_code", "filled_fields"),
+    *("decided_at", "rules", "messages", "matched"),
+)
+
+
+def _unknown(person_id: str) -> dict[str, Any]:
+    return dict.fromkeys(_OUTCOME_COLUMNS) | {"person_id": person_id, "outcome": "new"}
+
+
+def _known_of(warehouse: Warehouse, person_ids: list[str]) -> Rows:
     with warehouse.reading() as connection:
         outcomes, rejections, duplicates = (
-            warehouse.read_frame(connection, query, person_ids=person_ids) for query in _OF_PERSONS
+            warehouse.read_rows(connection, query, person_ids=person_ids) for query in _OF_PERSONS
         )
-    is_rejected = rejections["person_id"].isin(
-        outcomes.loc[outcomes["outcome"] == "rejected", "person_id"]
-    )
-    rejections = rejections[is_rejected]
-    matched = duplicates["matched_in"].str.cat(duplicates["matched_id"], sep=" ").str.rstrip()
-    return outcomes.set_index("person_id").assign(
-        rules=_joined(rejections["rule_name"], rejections["person_id"], ", "),
-        messages=_joined(rejections["message"], rejections["person_id"], "\n"),
-        matched=_joined(matched, duplicates["person_id"], ", "),
-    )
-
-
-def _joined(texts: pd.Series[str], person_ids: pd.Series[str], between: str) -> pd.Series[str]:
-    return texts.groupby(person_ids).agg(between.join).astype("str")
+    rules, messages, matched = (defaultdict[str, list[str]](list) for _ in range(3))
+    for row in rejections:
+        rules[row["person_id"]].append(row["rule_name"])
+        messages[row["person_id"]].append(row["message"])
+    for row in duplicates:
+        matched[row["person_id"]].append(f"{row['matched_in']} {row['matched_id'] or ''}".rstrip())
+    for row in outcomes:
+        person_id, is_rejected = row["person_id"], row["outcome"] == "rejected"
+        row["rules"] = ", ".join(rules[person_id]) if is_rejected else None
+        row["messages"] = "\n".join(messages[person_id]) if is_rejected else None
+        row["matched"] = ", ".join(matched[person_id]) or None
+    return outcomes

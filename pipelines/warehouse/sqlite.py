@@ -7,9 +7,8 @@ import sqlite3
 from datetime import datetime
 from operator import methodcaller
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from sqlalchemy import (
     URL,
     ColumnElement,
@@ -23,6 +22,9 @@ from sqlalchemy import (
 
 from pipelines.errors import SettingsWrong
 from pipelines.warehouse.dialects import Dialect, Query, run_script
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ROWS_AT_ONCE = 10_000
 
@@ -109,6 +111,8 @@ def _begin(connection: Connection) -> None:
 
 
 def _spelt(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+
     # As SQLAlchemy spells a DateTime for SQLite: six decimals always, so text order is time order.
     if pa.types.is_timestamp(cells.type):
         return cells.cast(pa.timestamp("us")).cast(pa.string())

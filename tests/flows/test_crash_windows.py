@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import flows, preflight, runs
+from pipelines import connections, flows, runs
 from pipelines.errors import DeadlineReached, OrgRefused, OrgUnreachable, Passing
 from pipelines.salesforce import bulk
 
@@ -201,7 +201,7 @@ def test_w16_a_job_gone_before_its_close_had_made_nothing(stage: Stage, groups: 
     prepare(stage)
     cut_off_at(stage, "PUT /jobs/ingest/*/batches", "drop_after", **groups)
     (job,) = stage.emulator.held("jobs")
-    with preflight.log_in_to(stage.settings().salesforce) as org:
+    with connections.log_in_to(stage.settings().salesforce) as org:
         bulk.abort_job(org, job["id"])
         org._call("DELETE", f"jobs/ingest/{job['id']}")
         assert bulk.job_status(org, job["id"]) is None
@@ -257,7 +257,7 @@ def test_w22_a_lead_deleted_before_its_result_is_read_is_not_made_again(
 ) -> None:
     prepare(stage)
     cut_off_at(stage, "PATCH /jobs/ingest/*", "drop_after", **groups)
-    with preflight.log_in_to(stage.settings().salesforce) as org:
+    with connections.log_in_to(stage.settings().salesforce) as org:
         while len(stage.leads()) < 3:
             pass
         org._call("DELETE", f"sobjects/Lead/{stage.leads()[0]['Id']}")

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.connections import log_in_to
 from pipelines.matching import Matcher
 from pipelines.mirroring import Habits, Mirror
-from pipelines.preflight import log_in_to
 from pipelines.rules import duplicates
 from pipelines.salesforce import bulk
 from pipelines.salesforce.session import Org

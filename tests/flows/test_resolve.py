@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import preflight, resolving, runs
+from pipelines import connections, resolving, runs
 from pipelines.errors import SettingsWrong
 from pipelines.salesforce import collections
 
@@ -50,7 +50,7 @@ def lead_of(stage: Stage, number: int = 1) -> str:
 
 def give_ids(stage: Stage, *numbers: int) -> None:
     """An administrator fills in the person-id field of leads made without it."""
-    with preflight.log_in_to(stage.settings().salesforce) as org:
+    with connections.log_in_to(stage.settings().salesforce) as org:
         given = [{"Id": lead_of(stage, n), "Person_Id__c": f"P{n:04}"} for n in numbers]
         assert not [one.code for one in collections.update_records(org, "Lead", given) if one.code]
 
@@ -269,7 +269,7 @@ def test_a_lead_that_was_deleted_since_was_made_all_the_same(stage: Stage) -> No
 
 
 def delete(stage: Stage, lead_id: str) -> None:
-    with preflight.log_in_to(stage.settings().salesforce) as org:
+    with connections.log_in_to(stage.settings().salesforce) as org:
         assert org._call("DELETE", f"sobjects/Lead/{lead_id}").status_code == 204
 
 

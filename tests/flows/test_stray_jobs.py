@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import preflight, runs, stray_jobs
+from pipelines import connections, preflight, runs, stray_jobs
 from pipelines.errors import LedgerDisagrees
 from pipelines.salesforce import bulk
 from pipelines.salesforce.session import Org
@@ -41,7 +41,7 @@ def lose_a_run(stage: Stage, **salesforce: Any) -> None:
 
 @pytest.fixture
 def org(stage: Stage) -> Iterator[Org]:
-    with preflight.log_in_to(stage.settings().salesforce) as org:
+    with connections.log_in_to(stage.settings().salesforce) as org:
         yield org
 
 
@@ -118,7 +118,7 @@ def test_a_job_in_which_every_row_failed_stops_nothing(stage: Stage, org: Org) -
 
 def test_a_job_still_at_work_stops_the_run(stage: Stage) -> None:
     stage.set_org("[behaviour]\nqueue_seconds = 60\n")
-    with preflight.log_in_to(stage.settings().salesforce) as org:
+    with connections.log_in_to(stage.settings().salesforce) as org:
         job_id = other_tools_job(org, end=False)
     with pytest.raises(LedgerDisagrees, match=job_id):
         stage.sync(salesforce=ALONE)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import flows, preflight, runs, workers
+from pipelines import connections, flows, runs, workers
 from pipelines.errors import DeadlineReached, OrgRefused, RunEnded, SettingsWrong
 from pipelines.warehouse import ledger
 from tests.salesforce.servers import Emulator
@@ -224,7 +224,7 @@ def test_every_worker_gets_a_slice_where_persons_are_enough(
     stage: Stage, persons: int, asked: int, sizes: list[int]
 ) -> None:
     settings = stage.settings(run={"workers": asked})
-    with preflight.open_store(settings, create=True) as warehouse:
+    with connections.open_store(settings, create=True) as warehouse:
         run = runs.Run(settings, runs.new_request("live"), warehouse)
         run.share_out(persons)
         slices = list(run.slices)

@@ -293,7 +293,7 @@ def test_a_summary_is_json_and_tells_every_table(any_stage: Stage) -> None:
 
 
 def test_without_a_run_there_is_nothing_to_summarise(any_stage: Stage) -> None:
-    from pipelines.preflight import open_store
+    from pipelines.connections import open_store
 
     with open_store(any_stage.settings()) as warehouse:
         assert summarise(warehouse) == {"run": None}
