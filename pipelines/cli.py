@@ -86,9 +86,10 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.version_option(package_name="person-sync")
 def main() -> None:
     """New persons in a SQL warehouse become Salesforce Leads, each accounted for exactly once."""
-    progress = logging.getLogger("pipelines")
+    from pipelines import logs
+
+    progress = logs.set_levels()
     progress.addHandler(logging.StreamHandler(sys.stderr))
-    progress.setLevel(logging.INFO)
     progress.propagate = False
 
 
@@ -139,7 +140,7 @@ def run(
     settings = _settings(config)
     prefect_flows = _reachable_prefect(config)
     if prefect_flows is not None:
-        told = prefect_flows.sync_persons(
+        told = prefect_flows.run_by_server(
             owner=owner,
             person_ids=list(person_ids) or None,
             limit=limit,

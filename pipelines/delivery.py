@@ -16,11 +16,12 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import pandas as pd
 
+from pipelines.batch_log import BatchLog, BatchNames
 from pipelines.errors import (
     DeadlineReached,
     FencedOff,
@@ -32,6 +33,8 @@ from pipelines.errors import (
 )
 from pipelines.payloads import Payload, rebuild_payload
 from pipelines.preflight import Ground
+from pipelines.progress import Progress
+from pipelines.retry import Clock, RetryTimeout
 from pipelines.rules import leads
 from pipelines.salesforce import bulk, collections
 from pipelines.settling import settle_bulk, settle_collection, settle_without_job
@@ -42,13 +45,6 @@ log = logging.getLogger(__name__)
 
 # Whom a collections call was about, and what the org said of each.
 Answers = tuple["pd.Series[str]", Sequence[collections.RecordAnswer]]
-
-
-class Clock(Protocol):
-    """Time as an argument: what cannot be run in a test is handed in."""
-
-    def monotonic(self) -> float: ...
-    def sleep(self, seconds: float, /) -> None: ...
 
 
 @dataclass
@@ -63,16 +59,25 @@ class Carrier:
     ground: Ground
     run_id: str
     clock: Clock = time
+    progress: Progress | None = None
     give_up_at: float | None = None
+    names: BatchNames = field(default_factory=BatchNames)
     in_flight: list[ledger.Batch] = field(default_factory=list)
     payloads: dict[str, Payload] = field(default_factory=dict)
     answers: dict[tuple[str, int], Answers] = field(default_factory=dict)
     still_counts: dict[str, tuple[int | None, int]] = field(default_factory=dict)
-    failing_since: float | None = None
+
+    def __post_init__(self) -> None:
+        options = self.ground.settings.run
+        self.batch_log = BatchLog(self.names)
+        self._retry = RetryTimeout(
+            options.patience_seconds, self.clock, log, line_seconds=options.progress_seconds
+        )
 
     def take(self, batch: ledger.Batch, payload: Payload | None = None) -> None:
         """Carry this batch from now on."""
         self.in_flight.append(batch)
+        self.names.add(batch.batch_id)
         if payload is not None:
             self.payloads[batch.batch_id] = payload
 
@@ -82,23 +87,28 @@ class Carrier:
         Raises Passing when the trouble outlasts the patience of the settings, DeadlineReached when
         the run's time is over: the batches stay open in the ledger, and nothing is lost.
         """
-        while True:
-            self._step_all()
-            if len(self.in_flight) <= until_at_most:
-                return
-            self.mind_the_deadline()
-            self.clock.sleep(self.ground.settings.run.poll_seconds)
+        with self._telling():
+            while True:
+                self._step_all()
+                if len(self.in_flight) <= until_at_most:
+                    return
+                self.mind_the_deadline()
+                self.clock.sleep(self.ground.settings.run.poll_seconds)
+
+    def _telling(self) -> AbstractContextManager[None]:
+        if self.progress is None:
+            return nullcontext()
+        return self.progress.during(lambda: self.batch_log.waiting(self.in_flight))
 
     def _step_all(self) -> None:
         for batch in list(self.in_flight):
             try:
                 after = self._carry_one(batch)
-                self.failing_since = None
+                self._retry.reset()
             except FencedOff:
-                log.warning("batch %s was taken over by another run", batch.batch_id)
                 after = None
             except Passing as trouble:
-                self._be_patient(trouble)
+                self._retry.failed(trouble)
                 after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
             except (OrgRefused, LedgerDisagrees):
                 # A run frozen for long finds its job aborted by the one that took over, or rows of
@@ -118,24 +128,18 @@ class Carrier:
     def _replace(self, batch: ledger.Batch, after: ledger.Batch | None) -> None:
         place = self.in_flight.index(batch)
         if after is None or after.batch_state == "settled" or after.fence != batch.fence:
-            log.info("batch %s is settled, %d to go", batch.batch_id, len(self.in_flight) - 1)
+            self.batch_log.ended(batch, after)
             del self.in_flight[place]
             self.payloads.pop(batch.batch_id, None)
         else:
             self.in_flight[place] = after
 
-    def _be_patient(self, trouble: Passing) -> None:
-        now = self.clock.monotonic()
-        self.failing_since = self.failing_since or now
-        if now - self.failing_since >= self.ground.settings.run.patience_seconds:
-            raise trouble
-        log.warning("%s; trying again", trouble)
-
     def mind_the_deadline(self) -> None:
         """Raise DeadlineReached when the run's time is over."""
         if self.give_up_at is not None and self.clock.monotonic() >= self.give_up_at:
             raise DeadlineReached(
-                f"the run's time is over with {len(self.in_flight)} batches open: "
+                f"the run's deadline is over with {len(self.in_flight)} batches open "
+                f"({self.batch_log.waiting(self.in_flight)}): "
                 "person-sync resume carries them to their end"
             )
 
@@ -174,6 +178,7 @@ def _open_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     # The intent before the leap: only closing makes leads, and from here on we know to ask first.
     batch = ledger.record_closing(store, batch)
     bulk.close_job(org, job.job_id)
+    carrier.batch_log.sent(batch, len(payload.records), len(data))
     return batch
 
 
@@ -195,6 +200,7 @@ def _follow_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     job = bulk.job_status(org, _job_id(batch))
     if job is None:
         return settle_without_job(carrier.ground, batch)
+    carrier.batch_log.seen(batch, job)
     if job.state == "Open":
         return _close_again(carrier, batch)
     if not job.has_ended or not _is_still(carrier, job):
@@ -260,6 +266,7 @@ def _call_collection(carrier: Carrier, batch: ledger.Batch, payload: Payload) ->
             ledger.detach_job(carrier.ground.warehouse, batch, None, is_attempt=False)
         raise
     carrier.answers[batch.batch_id, batch.attempt_count] = (payload.person_ids, answers)
+    carrier.batch_log.called(batch, len(records))
     return _settle_answers(carrier, batch)
 
 

@@ -9,6 +9,7 @@
     │   ├── FencedOff                another run has taken the batch over
     │   ├── RunEnded                 a worker's run was ended, or another worker of it failed
     │   ├── WorkersLost              a worker, or the scheduler it came by, went away
+    │   ├── PrefectUnavailable       the Prefect server went away before the run began
     │   └── DeadlineReached          the time given is over; batches stay open, nothing is lost
     └── Final                        trying again unchanged will not help
         ├── SettingsWrong            a setting or an argument: exit code 2
@@ -86,6 +87,12 @@ class RunEnded(Passing):
 
 class WorkersLost(Passing):
     """A worker went away without a word, or there is no scheduler to get one from."""
+
+    whose = "run"
+
+
+class PrefectUnavailable(Passing):
+    """The Prefect server that was to show the run does not answer any more."""
 
     whose = "run"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pandas as pd
@@ -17,6 +17,7 @@ import pandas as pd
 from pipelines.errors import WarehouseUnavailable
 from pipelines.payloads import Parcel, Payload, columns_to_read, pack
 from pipelines.preflight import Ground
+from pipelines.retry import RetryTimeout
 from pipelines.rules import duplicates, owners, persons
 from pipelines.rules.selection import keep
 from pipelines.warehouse import ledger, new_persons
@@ -63,6 +64,27 @@ class Verdict:
     columns: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Decided:
+    """What was recorded of a slice: how many persons became what, and the batches to deliver."""
+
+    read_count: int = 0
+    to_load_count: int = 0
+    duplicate_count: int = 0
+    rejected_count: int = 0
+    batches: tuple[tuple[ledger.Batch, Payload], ...] = ()
+
+    def __str__(self) -> str:
+        """Return the counts, as a log line has them."""
+        counts = {
+            "read": self.read_count,
+            "to load": self.to_load_count,
+            "duplicate": self.duplicate_count,
+            "rejected": self.rejected_count,
+        }
+        return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+
+
 class Order(Protocol):
     """The order in which the workers of one run record what they judge."""
 
@@ -72,13 +94,13 @@ class Order(Protocol):
 
 def judge_slice(
     ground: Ground, request: Request, first: int, last: int, order: Order | None = None
-) -> list[tuple[ledger.Batch, Payload]]:
-    """Judge the persons at positions first..last and record it; answers the batches to deliver.
+) -> Decided:
+    """Judge the persons at positions first..last and record it; answers what was recorded.
 
     `order`: of a run with several workers. May be repeated: persons decided or claimed meanwhile
     are no longer new and are not read again. Raises FencedOff when another worker judged them.
     """
-    judged: list[tuple[ledger.Batch, Payload]] = []
+    decided = Decided()
     turn = ledger.Turn(request.run_id, first, last) if order else None
     somebody_waits = request.run_mode == "now"
     while True:
@@ -87,16 +109,33 @@ def judge_slice(
             if order and turn:
                 order.wait(turn)
                 ledger.pass_turn(ground.warehouse, turn)
-            return judged
+            return decided
         parcels = list(pack(ground, verdict.sent, verdict.columns, somebody_waits=somebody_waits))
         if order and turn:
             order.wait(turn)
         recorded = _record(ground, request, _judgement(verdict, parcels), turn)
-        judged += _really_claimed(parcels, recorded)
+        decided = _added(decided, verdict, _really_claimed(parcels, recorded))
         # Released: another run took their e-mail between our look and our write. They are still
         # new, and a second look finds whose duplicates they are.
         if not recorded.released:
-            return judged
+            return decided
+
+
+def _added(
+    before: Decided, verdict: Verdict, batches: Iterator[tuple[ledger.Batch, Payload]]
+) -> Decided:
+    """Add what a second look at a slice has decided; whoever was released is counted there."""
+    claimed = tuple(batches)
+    rejected = verdict.rejected["person_id"].nunique()
+    duplicates = len(verdict.decided) - rejected
+    to_load = sum(len(payload.person_ids) for _, payload in claimed)
+    return Decided(
+        read_count=before.read_count + rejected + duplicates + to_load,
+        to_load_count=before.to_load_count + to_load,
+        duplicate_count=before.duplicate_count + duplicates,
+        rejected_count=before.rejected_count + rejected,
+        batches=before.batches + claimed,
+    )
 
 
 def _record(
@@ -105,7 +144,10 @@ def _record(
     """Record it, once more while another run holds the lock: a large slice takes longer to record
     than an engine lets anybody wait, and whoever asks for one person at once must not be refused
     for it."""
-    give_up_at = time.monotonic() + ground.settings.run.patience_seconds
+    options = ground.settings.run
+    timeout = RetryTimeout(
+        options.patience_seconds, time, log, line_seconds=options.progress_seconds
+    )
     while True:
         try:
             return ledger.record_judgement(
@@ -117,17 +159,21 @@ def _record(
             )
         except WarehouseUnavailable as trouble:
             # After an unanswered commit it may stand in the ledger: then the next run looks.
-            if not trouble.made_nothing or time.monotonic() >= give_up_at:
+            if not trouble.made_nothing:
                 raise
-            log.warning("%s; trying again", trouble)
+            timeout.failed(trouble)
 
 
-def plan_slice(ground: Ground, request: Request, first: int, last: int) -> None:
-    """Judge the persons at positions first..last and write down what a live run would do."""
+def plan_slice(ground: Ground, request: Request, first: int, last: int) -> Decided:
+    """Judge the persons at positions first..last and record what a live run would do."""
     verdict = weigh(ground, request, first, last)
-    if verdict is not None:
-        held = verdict.persons.loc[_holds_email(verdict), ["person_id", "email_key"]]
-        ledger.record_plan(ground.warehouse, request.run_id, _planned(verdict), emails=held)
+    if verdict is None:
+        return Decided()
+    held = verdict.persons.loc[_holds_email(verdict), ["person_id", "email_key"]]
+    ledger.record_plan(ground.warehouse, request.run_id, _planned(verdict), emails=held)
+    decided = _added(Decided(), verdict, iter(()))
+    to_load = len(verdict.sent)
+    return replace(decided, read_count=decided.read_count + to_load, to_load_count=to_load)
 
 
 def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | None:

@@ -1,41 +1,40 @@
-"""The flows as Prefect runs them: schedules, forms, states, logs and pages to look at.
+"""The flows as Prefect runs them: schedules, forms, states and logs.
 
-The only file that imports Prefect. The ledger in the warehouse is the memory and the lock: no step
-is retried by Prefect, nothing is cached, and no row passes through a task.
+One of the two files that know Prefect; `prefect_page` is the other. The ledger in the warehouse is
+the memory and the lock: no step is retried by Prefect, nothing is cached, no row passes a task.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
-from typing import Annotated, Any, Final, cast
-from urllib.parse import urlsplit
+from typing import Annotated, Any, cast
 
-from prefect import flow, runtime, task
-from prefect.artifacts import create_markdown_artifact
+import httpx
+from prefect import Task, flow, task
 from prefect.blocks.system import Secret
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_CLIENT_MAX_RETRIES,
-    temporary_settings,
-)
+from prefect.client.schemas.objects import State
+from prefect.exceptions import PrefectException
+from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from pipelines import flows, runs, worker_pools
+from pipelines import flows, logs, runs, summaries, worker_pools
 from pipelines import workers as crew
-from pipelines.errors import SettingsWrong
+from pipelines.errors import PrefectUnavailable, SettingsWrong, SyncError
+from pipelines.judging import Request
+from pipelines.prefect_page import RunPage, log_to_prefect, why_without_server
 from pipelines.settings import Settings, load_settings
-from pipelines.summaries import Summary, as_markdown
+from pipelines.summaries import Summary
 
-SERVER_SECONDS: Final = 3.0  # how long a command waits to hear whether a server answers
+__all__ = ["read_block", "resume", "run_by_server", "sync_persons", "sync_persons_now"]
+__all__ += ["why_without_server"]
 
-# Task retries would send persons twice; the next run finds in the ledger where to go on. Inputs
-# are not hashed: half a second and 330 MB for a million rows. Results are not kept.
-prefect_task = task(cache_policy=NO_CACHE, persist_result=False, retries=0)
+log = logging.getLogger(__name__)
 
 TASK_NAMES: dict[Callable[..., int], str] = {
     runs.settle_held: "resolve-held-persons",
@@ -47,12 +46,54 @@ TASK_NAMES: dict[Callable[..., int], str] = {
     crew.work: "process-slices",
     crew.take_left: "recover-lost-workers",
 }
-TASKS = {step: prefect_task(step).with_options(name=name) for step, name in TASK_NAMES.items()}
+
+# What ended the flow run of this process, for the command that called it: Prefect keeps no results.
+_ended: ContextVar[list[Summary | BaseException] | None] = ContextVar("ended", default=None)
 
 
-def as_task(step: Callable[..., int], *arguments: Any) -> int:
-    """Run a step as a Prefect task of its own name."""
-    return TASKS[step](*arguments)
+class Steps:
+    """Runs each step as a Prefect task of its own name, and passes on what the step raised.
+
+    An error of ours makes a failed task with its sentence; Prefect would log a traceback for it.
+    """
+
+    def __init__(self, page: RunPage) -> None:
+        self._page = page
+        self._positions = ""
+
+    def __call__(self, step: Callable[..., int], *arguments: Any) -> int:
+        """Run the step; return its count."""
+        if step is runs.judge:
+            self._positions = runs.slice_name(*arguments).removeprefix("slice ")
+        raised: list[Exception] = []
+        name = TASK_NAMES[step]
+        after = f" {self._positions}" if step in (runs.judge, runs.send) else ""
+        run_task = TASKS[step].with_options(task_run_name=f"{name}{after}")
+        state = cast(State[int], run_task(raised, *arguments, return_state=True))
+        if raised:
+            raise raised[0]
+        if step is runs.list_persons:
+            self._page.found(arguments[0].person_count)
+        return state.result()
+
+
+# Task retries would send persons twice; the next run finds in the ledger where to go on. Inputs
+# are not hashed: half a second and 330 MB for a million rows. Results are not kept.
+prefect_task = task(cache_policy=NO_CACHE, persist_result=False, retries=0)
+
+
+def _as_task(step: Callable[..., int]) -> Task[..., Any]:
+    def run_step(raised: list[Exception], *arguments: Any) -> int | State[Any]:
+        try:
+            return step(*arguments)
+        except Exception as error:  # noqa: BLE001 - raised by the caller, in the flow itself
+            raised.append(error)
+            return Failed(message=_sentence(error))
+
+    return prefect_task(run_step).with_options(name=TASK_NAMES[step])
+
+
+TASKS = {step: _as_task(step) for step in TASK_NAMES if step is not crew.work}
 
 
 @contextmanager
@@ -60,9 +101,20 @@ def start_workers(runner: TaskRunner[Any], run: runs.Run) -> Iterator[None]:
     """Share the slices among workers, each a task that reads its own settings."""
     told = {"share": crew.share_of(run), "read_settings": read_settings}
     with runner, crew.directed(run):
-        futures = [runner.submit(TASKS[crew.work], told) for _ in range(run.worker_count)]
+        futures = [runner.submit(WORKER_TASK, told) for _ in range(run.worker_count)]
         yield
         crew.hear(run, [future.result for future in futures])
+
+
+def _work(share: crew.Share, read_settings: Callable[[], Settings]) -> int | State[Any]:
+    log_to_prefect()
+    try:
+        return crew.work(share, read_settings)
+    except SyncError as error:
+        return Failed(message=str(error), data=error)
+
+
+WORKER_TASK = prefect_task(_work).with_options(name=TASK_NAMES[crew.work])
 
 
 def task_runner(settings: Settings, count: int | None) -> TaskRunner[Any]:
@@ -85,7 +137,7 @@ def sync_persons(
     limit: Annotated[int, Field(ge=1)] | None = None,
     plan: bool = False,
     workers: Annotated[int, Field(ge=1, le=64)] | None = None,
-) -> Summary:
+) -> State[Any]:
     """Every new person of the warehouse becomes a Salesforce lead, or is accounted for.
 
     Args:
@@ -97,59 +149,68 @@ def sync_persons(
         plan: Decide everything, row by row, into planned_persons, and send nothing.
         workers: So many share the run between them. None: as the settings say.
     """
-    settings = read_settings()
+    page = RunPage("plan" if plan else "live")
     request = runs.new_request(
-        "plan" if plan else "live",
+        page.run_mode,
         owner=owner,
         person_ids=None if person_ids is None else tuple(person_ids),
         limit=limit,
-        flow_run_id=runtime.flow_run.id,
+        flow_run_id=page.flow_run_id,
         workers=workers,
     )
-    start = partial(start_workers, task_runner(settings, workers))
-    return _tell(flows.sync(settings, request, as_task, start))
+
+    def sync(settings: Settings) -> Summary:
+        start = partial(start_workers, task_runner(settings, workers))
+        return flows.sync(settings, request, Steps(page), start)
+
+    return _run(page, request, sync)
 
 
 @flow(name="sync-persons-now", persist_result=False)
-def sync_persons_now(person_ids: Annotated[list[str], Field(min_length=1)]) -> Summary:
+def sync_persons_now(person_ids: Annotated[list[str], Field(min_length=1)]) -> State[Any]:
     """Sync a few persons immediately, without waiting for the schedule.
 
     Args:
         person_ids: These persons, by their id in the warehouse.
     """
-    request = runs.new_request("now", person_ids=tuple(person_ids), flow_run_id=runtime.flow_run.id)
-    return _tell(flows.sync(read_settings(), request, as_task))
+    page = RunPage("now")
+    ids = tuple(person_ids)
+    request = runs.new_request("now", person_ids=ids, flow_run_id=page.flow_run_id)
+    return _run(page, request, lambda settings: flows.sync(settings, request, Steps(page)))
 
 
 @flow(name="resume", persist_result=False)
-def resume() -> Summary:
+def resume() -> State[Any]:
     """Carry open batches of earlier runs to their end; claim no new person."""
-    request = runs.new_request("resume", flow_run_id=runtime.flow_run.id)
-    return _tell(flows.carry_on(read_settings(), request, as_task))
+    page = RunPage("resume")
+    request = runs.new_request("resume", flow_run_id=page.flow_run_id)
+    return _run(page, request, lambda settings: flows.carry_on(settings, request, Steps(page)))
 
 
-def why_without_server() -> str | None:
-    """Return why no flow can run by a Prefect server, in words; None where one answers.
+def run_by_server(**parameters: Any) -> Summary:
+    """Run `sync-persons` as a flow run of the Prefect server that is named; return its summary.
 
-    Raise SettingsWrong where it answers and does not let us in.
+    Raise what the run raised, and PrefectUnavailable when the server went away before the run
+    began. When it goes away later the run ends all the same, and its summary is returned.
     """
-    url = PREFECT_API_URL.value()
-    if not url:
-        return "no server is named (PREFECT_API_URL or a profile)"
-    where = urlsplit(url)
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-        client = get_client(sync_client=True, httpx_settings={"timeout": SERVER_SECONDS})
-        with client:
-            trouble = client.api_healthcheck()
-    response = getattr(trouble, "response", None)
-    if trouble is None:
-        return None
-    if response is not None and response.status_code in (401, 403):
-        raise SettingsWrong(
-            f"the Prefect server at {where.hostname} does not let us in: set PREFECT_API_KEY or "
-            "PREFECT_API_AUTH_STRING, or leave PREFECT_API_URL empty"
-        )
-    return f"no server answers at {where.scheme}://{where.hostname}:{where.port or ''}"
+    ended: list[Summary | BaseException] = []
+    token = _ended.set(ended)
+    try:
+        sync_persons(**parameters, return_state=True)
+    except (httpx.HTTPError, PrefectException, RuntimeError):
+        if not ended:
+            raise PrefectUnavailable(
+                "the Prefect server went away before the run began: run again, or leave "
+                "PREFECT_API_URL empty to run without it"
+            ) from None
+        log.warning("Prefect: the server went away; the run has ended without it")
+    finally:
+        _ended.reset(token)
+    if not ended:
+        raise PrefectUnavailable("Prefect did not let the run begin: see its page")
+    if isinstance(ended[0], BaseException):
+        raise ended[0]
+    return ended[0]
 
 
 def read_settings() -> Settings:
@@ -165,8 +226,33 @@ def read_block(name: str) -> str:
         raise SettingsWrong(f"there is no Prefect Secret block {name}: create it") from None
 
 
-def _tell(summary: Summary) -> Summary:
-    create_markdown_artifact(
-        key="person-sync-summary", markdown=as_markdown(summary), description="What happened"
-    )
-    return summary
+def _run(page: RunPage, request: Request, steps: Callable[[Settings], Summary]) -> State[Any]:
+    """Run the steps, show what became of them, and return the state of the flow run."""
+    logs.set_levels()
+    log_to_prefect()
+    settings: Settings | None = None
+    ended = _ended.get()
+    ended = [] if ended is None else ended
+    page.begin(request)
+    try:
+        settings = read_settings()
+        with page.progress(settings, request.run_id):
+            summary = steps(settings)
+    except Exception as error:  # noqa: BLE001 - told in one sentence, and raised by the command
+        ended.append(error)
+        return Failed(message=page.failed(settings, request.run_id, _sentence(error), error))
+    ended.append(summary)
+    page.finished(summary)
+    message = summaries.balance(summary["run"])
+    found = summaries.attention(summary, settings.run.allowed_reject_share)
+    if found and settings.run.on_many_rejected == "fail":
+        return Failed(name=found, message=message)
+    return Completed(message=message)
+
+
+def _sentence(error: Exception) -> str:
+    """Return the error's sentence; of an error that is not ours only its type, for its text may
+    quote a row."""
+    if isinstance(error, SyncError):
+        return str(error)
+    return f"unexpected error ({type(error).__name__})"

@@ -128,7 +128,7 @@ def find_columns(ground: Ground) -> str:
     ground.columns = {
         field: column for field, column in settings.columns.items() if column in there
     }
-    return f"{len(ground.columns)} fields from {table}"
+    return f"{table} has columns for {len(ground.columns)} fields"
 
 
 def find_right_to_write(ground: Ground) -> str:
@@ -160,7 +160,7 @@ def find_lead_fields(ground: Ground) -> str:
     ground.columns = columns
     ground.lead_fields = {field.name: _as_lead_field(field) for field in described.values()}
     _require_nothing_more(described, columns)
-    return f"{len(columns)} Lead fields can be written"
+    return f"{len(columns)} can be written"
 
 
 def _as_lead_field(field: lookups.DescribedField) -> LeadField:
@@ -275,7 +275,7 @@ def find_choice_columns(ground: Ground) -> str:
                     f"owners.choice {number} asks for column {column}, which "
                     f"{ground.settings.warehouse.persons} does not have: mend its `when`"
                 )
-    return f"{len(ground.choices)} choices"
+    return f"{len(ground.choices)}, all their columns are there"
 
 
 def _parse_strategy(place: str, text: str) -> owners.Strategy:
@@ -380,8 +380,13 @@ def _probe_all(ground: Ground, blocked: frozenset[Probe]) -> list[Finding]:
     return found
 
 
+def subject_of(probe: Probe) -> str:
+    """Return what a probe looks at, as its line begins."""
+    return (probe.__doc__ or "").partition(":")[0]
+
+
 def _probe(probe: Probe, ground: Ground) -> Finding:
-    subject = (probe.__doc__ or "").partition(":")[0]
+    subject = subject_of(probe)
     try:
         return Finding(subject, is_good=True, words=probe(ground), exit_code=0)
     except SyncError as error:

@@ -28,6 +28,8 @@ from pipelines import (
 from pipelines.delivery import Carrier
 from pipelines.errors import DeadlineReached, LedgerDisagrees, Passing, SyncError
 from pipelines.judging import Request
+from pipelines.progress import Progress
+from pipelines.retry import RetryTimeout
 from pipelines.rules.dictionary import rules_for
 from pipelines.settings import Settings
 from pipelines.warehouse import ledger, migrations, new_persons, reports
@@ -47,7 +49,11 @@ class Run:
         self.ground = preflight.new_ground(
             settings, warehouse, request.owner, adopts_jobs=request.adopts_jobs
         )
-        self.carrier = Carrier(self.ground, request.run_id, give_up_at=_give_up_at(settings))
+        self.progress = Progress(settings.run.progress_seconds)
+        self.carrier = Carrier(
+            self.ground, request.run_id, progress=self.progress, give_up_at=_give_up_at(settings)
+        )
+        self.began_at = time.monotonic()
         self.person_count = 0
         self.slice_size = settings.run.slice_size
         self.order: judging.Order | None = None  # of a run with several workers
@@ -106,8 +112,9 @@ def open_run(settings: Settings, request: Request) -> Iterator[Run]:
             holder_pid=os.getpid(),
         )
         try:
-            _find_firm_ground(run)
-            yield run
+            with run.progress:
+                _find_firm_ground(run)
+                yield run
         except BaseException as error:
             _end_badly(run, error)
             raise
@@ -125,7 +132,9 @@ def migrate(settings: Settings, warehouse: Warehouse) -> list[str]:
 
 def _find_firm_ground(run: Run) -> None:
     for probe in preflight.RUN_PROBES:
-        log.info("%s", _patiently(run, probe))
+        subject = preflight.subject_of(probe)
+        with run.progress.during(f"{subject}: waiting for an answer"):
+            log.info("%s: %s", subject, _patiently(run, probe))
     org = run.ground.org
     ledger.bind_org(
         run.ground.warehouse, run.request.run_id, org.org_id, org.org_name, org.is_sandbox
@@ -154,7 +163,7 @@ def _tidy_jobs(run: Run) -> None:
     ground = run.ground
     if run.request.adopts_jobs:
         count = stray_jobs.adopt(ground.warehouse, ground.stray_jobs)
-        log.info("%d jobs are known to the ledger from now on", count)
+        log.info("jobs: %d are known to the ledger from now on", count)
     if run.settings.salesforce.dedicated_user and run.request.run_mode != "plan":
         now = datetime.now(UTC).replace(tzinfo=None)
         stray_jobs.abort_orphans(ground.org, ground.warehouse, ground.stray_jobs, now=now)
@@ -162,15 +171,16 @@ def _tidy_jobs(run: Run) -> None:
 
 def _patiently(run: Run, probe: preflight.Probe) -> str:
     """A scheduled run may wait for an org that is away; a person waiting is told at once."""
-    give_up_at = time.monotonic() + run.settings.run.start_patience_seconds
+    options = run.settings.run
+    timeout = RetryTimeout(
+        options.start_patience_seconds, time, log, line_seconds=options.progress_seconds
+    )
     while True:
         try:
             return probe(run.ground)
         except Passing as trouble:
-            if time.monotonic() >= give_up_at:
-                raise
-            log.warning("%s; trying again", trouble)
-            time.sleep(run.settings.run.poll_seconds)
+            timeout.failed(trouble)
+            time.sleep(options.poll_seconds)
 
 
 def _end_badly(run: Run, error: BaseException) -> None:
@@ -196,7 +206,7 @@ def settle_held(run: Run) -> int:
         return 0
     count = resolving.settle_found(run.ground, run.request.run_id, run.request.person_ids)
     if count:
-        log.info("%d held persons have a lead after all", count)
+        log.info("held persons: %d have a lead after all", count)
     return count
 
 
@@ -210,37 +220,49 @@ def take_abandoned(run: Run) -> int:
     )
     for batch in batches:
         run.carrier.take(batch)
+    if batches:
+        persons = sum(batch.person_count for batch in batches)
+        log.info("ledger: %d open batches taken over, %s persons", len(batches), f"{persons:,}")
     return len(batches)
 
 
 def list_persons(run: Run) -> int:
     """Set down who is to be read, earliest first; answers how many."""
-    count = new_persons.list_new_persons(
-        run.ground.warehouse,
-        run.request.run_id,
-        only=run.request.person_ids,
-        limit=run.request.limit,
-    )
+    with run.progress.during("persons: looking for new ones"):
+        count = new_persons.list_new_persons(
+            run.ground.warehouse,
+            run.request.run_id,
+            only=run.request.person_ids,
+            limit=run.request.limit,
+        )
     run.share_out(count)
-    log.info("%d new persons", run.person_count)
-    run.ground.matcher.choose(run.person_count)
+    log.info("persons: %s new", f"{count:,}")
+    with run.progress.during("matching: choosing how to look persons up"):
+        run.ground.matcher.choose(run.person_count)
     return run.person_count
 
 
 def judge(run: Run, first: int, last: int) -> int:
     """Judge one slice, record it, hand its batches to the carrier; answers how many batches."""
     run.carrier.mind_the_deadline()
-    run.ground.matcher.keep_fresh()
-    if first > 1:  # whoever waits for one person has no slice behind them
-        memory.give_back()
-    if run.request.run_mode == "plan":
-        judging.plan_slice(run.ground, run.request, first, last)
-        return 0
-    batches = judging.judge_slice(run.ground, run.request, first, last, run.order)
-    for batch, payload in batches:
+    with run.progress.during(f"{slice_name(run, first, last)}: reading, checking, matching"):
+        run.ground.matcher.keep_fresh()
+        if first > 1:  # whoever waits for one person has no slice behind them
+            memory.give_back()
+        if run.request.run_mode == "plan":
+            decided = judging.plan_slice(run.ground, run.request, first, last)
+            log.info("%s: %s", slice_name(run, first, last), decided)
+            return 0
+        decided = judging.judge_slice(run.ground, run.request, first, last, run.order)
+    for batch, payload in decided.batches:
         run.carrier.take(batch, payload)
-    log.info("%d of %d persons judged", last, run.person_count)
-    return len(batches)
+    log.info("%s: %s", slice_name(run, first, last), decided)
+    return len(decided.batches)
+
+
+def slice_name(run: Run, first: int, last: int) -> str:
+    """Return the name of a slice in logs: its positions among the run's persons."""
+    return f"slice {first:,}–{last:,} of {run.person_count:,}"
 
 
 def send(run: Run) -> int:
@@ -258,10 +280,13 @@ def settle(run: Run) -> int:
 def close_run(run: Run) -> dict[str, Any]:
     """Count, check that everything adds up, and tell. Raises LedgerDisagrees when it does not."""
     run_id, warehouse = run.request.run_id, run.ground.warehouse
-    require_sound(warehouse, run_id)
-    run.ground.matcher.note()
-    ledger.end_run(warehouse, run_id, "finished", api_call_count=_api_calls(run))
-    return summaries.summarise(warehouse, run_id, run.request.person_ids)
+    with run.progress.during("checks: looking whether everything adds up"):
+        require_sound(warehouse, run_id)
+        run.ground.matcher.note()
+        ledger.end_run(warehouse, run_id, "finished", api_call_count=_api_calls(run))
+        summary = summaries.summarise(warehouse, run_id, run.request.person_ids)
+    log.info("%s", summaries.last_line(summary, time.monotonic() - run.began_at))
+    return summary
 
 
 def say(settings: Settings, saying: resolving.Saying) -> dict[str, Any]:
@@ -289,7 +314,7 @@ def require_sound(warehouse: Warehouse, run_id: str) -> None:
     that only warns is heard."""
     found = reports.run_checks(warehouse, run_id)
     for one in found:
-        log.warning("%s: %d rows or more (sql/checks)", one.name, len(one.rows))
+        log.warning("check %s: %d rows or more (sql/checks)", one.name, len(one.rows))
     failures = [one for one in found if one.is_failure]
     if failures:
         names = ", ".join(one.name for one in failures)

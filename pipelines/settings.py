@@ -126,7 +126,12 @@ class RunSettings(Group):
     poll_seconds: float = Field(default=5, gt=0)
     start_patience_seconds: float = Field(default=0, ge=0)
     patience_seconds: float = Field(default=120, ge=0)
-    deadline_minutes: float = Field(default=0, ge=0, description="0 = none")
+    # Below a day: the next night must not wait behind one job that never ends. 0 = no deadline.
+    deadline_minutes: float = Field(default=1200, ge=0)
+    # While a run waits, a line in its log at least so often.
+    progress_seconds: float = Field(default=30, gt=0)
+    # The state of a Prefect run in which more was rejected than allowed, or somebody is held.
+    on_many_rejected: Literal["fail", "warn"] = "fail"
     # Several workers share the slices of a nightly run between them: threads of its process, or
     # processes of a Dask cluster, with no address one of this machine for the run alone.
     workers: int = Field(default=1, ge=1, le=64)

@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pipelines.errors import SyncError
 from pipelines.warehouse import reports
 from pipelines.warehouse.database import Rows, Warehouse
 
@@ -50,6 +51,24 @@ def _plain_value(value: Any) -> Any:
     return value.isoformat(timespec="microseconds") if isinstance(value, datetime) else value
 
 
+Attention = Literal["Rejected", "Held"]
+
+
+def attention(summary: Summary, allowed_reject_share: float) -> Attention | None:
+    """Return what a finished run asks a person to look at, the graver of the two; None for nothing.
+
+    Held: somebody is held. Rejected: more was rejected than `run.allowed_reject_share`.
+    """
+    run, asked = summary["run"], _asked(summary)
+    held_count = run["held_count"] + sum(one["held_count"] for one in summary["carried_batches"])
+    if held_count or "held" in asked:
+        return "Held"
+    too_many = run["rejected_count"] > allowed_reject_share * run["read_count"]
+    # Whoever asks for persons by name wants to know of them, whenever that was decided.
+    too_many |= asked.count("rejected") > allowed_reject_share * len(asked)
+    return "Rejected" if too_many else None
+
+
 def exit_code(summary: Summary, allowed_reject_share: float) -> int:
     """0 done; 1 done, but too many rejected or somebody held; 2 a person nobody knows; 3 open."""
     run, asked = summary["run"], _asked(summary)
@@ -61,11 +80,7 @@ def exit_code(summary: Summary, allowed_reject_share: float) -> int:
         or (run["run_mode"] == "resume" and summary["open_batches"])
     ):
         return 3
-    held_count = run["held_count"] + sum(one["held_count"] for one in summary["carried_batches"])
-    too_many = run["rejected_count"] > allowed_reject_share * run["read_count"]
-    # Whoever asks for persons by name wants to know of them, whenever that was decided.
-    too_many |= asked.count("rejected") > allowed_reject_share * len(asked)
-    return int(bool(too_many or held_count or "held" in asked))
+    return int(attention(summary, allowed_reject_share) is not None)
 
 
 def _asked(summary: Summary) -> list[str]:
@@ -90,7 +105,7 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield f"  {run['error_message']}"
     yield f"{balance(run)}; {run['api_call_count']} API calls"
     yield from _matching(run)
-    for title, cells in _tables(summary):
+    for title, cells in tables(summary):
         if cells:
             yield ""
             yield title
@@ -108,15 +123,58 @@ def _matching(run: Mapping[str, Any]) -> Iterator[str]:
 
 def balance(run: Mapping[str, Any]) -> str:
     """The conservation law with its numbers."""
-    sums = " + ".join(f"{run[f'{name}_count']} {name}" for name in OUTCOMES)
-    return f"{run['read_count']} read = {sums}"
+    sums = " + ".join(f"{run[f'{name}_count']:,} {name}" for name in OUTCOMES)
+    return f"{run['read_count']:,} read = {sums}"
+
+
+def last_line(summary: Summary, seconds: float) -> str:
+    """Return a run's last line in the log: the equation, the first three reasons, the duration."""
+    reasons = [f"{one['rule_name']} {one['person_count']:,}" for one in summary["reasons"][:3]]
+    most = f"; most rejected for {', '.join(reasons)}" if reasons else ""
+    return f"done in {duration(seconds)}: {balance(summary['run'])}{most}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people read it: `12.3 s`, `4 min 10 s`, `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def failure(
+    error: SyncError, summary: Summary | None, *, resumes_at: datetime | None = None
+) -> str:
+    """Return why a run failed, whether that passes, who stays open, and what carries them on.
+
+    `summary` is the failed run's, None where the warehouse is away. `resumes_at` is when the next
+    `resume` is scheduled, naive UTC.
+    """
+    kind = "transient" if error.passes else "permanent"
+    parts = [f"{kind}: {error}"]
+    run = summary["run"] if summary else None
+    if run is not None:
+        parts.append(balance(run))
+        parts.append(_carried_on(run["open_count"], error, resumes_at))
+    return "; ".join(parts)
+
+
+def _carried_on(open_count: int, error: SyncError, resumes_at: datetime | None) -> str:
+    if not open_count:
+        return "nobody stays open; the next run reads who is still new"
+    who = f"{open_count:,} {'person stays' if open_count == 1 else 'persons stay'} open"
+    when = f" at {resumes_at:%H:%M} UTC" if resumes_at else ""
+    which = "resume" if resumes_at else "person-sync resume, or the next run,"
+    first = "" if error.passes else "once this is mended, "
+    return f"{who}; {first}{which} takes them on{when}"
 
 
 def _instant(run: Mapping[str, Any]) -> str:
     return f"{str(run['finished_at'] or run['started_at'])[:19].replace('T', ' ')} UTC"
 
 
-def _tables(summary: Summary) -> Iterator[tuple[str, list[Row]]]:
+def tables(summary: Summary) -> Iterator[tuple[str, list[Row]]]:
+    """Yield the tables of a summary: a title, and rows of name, count and words."""
     for title, rows in _detailed_tables(summary):
         counts: dict[tuple[str, str], int] = {}
         for name, count, words in rows:
@@ -252,32 +310,3 @@ def _person_line(person: Mapping[str, Any]) -> str:
         "new": "not decided: no such person in the persons table",
     }
     return f"{person['person_id']}: {words[person['outcome']]}"
-
-
-def as_markdown(summary: Summary) -> str:
-    """The summary as Prefect shows it: counts, ids and rule names, never a person's data."""
-    run = summary["run"]
-    lines = [f"## {run['run_mode']} run {run['run_state']}", "", f"**{balance(run)}**", ""]
-    lines.append(f"{run['api_call_count']} API calls. Run id `{run['run_id']}`.")
-    for title, cells in _tables(summary):
-        if cells:
-            lines += ["", f"### {title}", "", "| | persons | |", "|---|--:|---|"]
-            lines += [
-                f"| {_escaped(name)} | {count} | {_escaped(words)} |"
-                for name, count, words in cells
-            ]
-    return "\n".join(lines)
-
-
-def _escaped(text: str) -> str:
-    """Names of owners and rules are the org's words: they must not break the page."""
-    for mark, safe in (
-        ("\\", "\\\\"),
-        ("&", "&amp;"),
-        ("<", "&lt;"),
-        (">", "&gt;"),
-        ("|", "\\|"),
-        ("`", "\\`"),
-    ):
-        text = text.replace(mark, safe)
-    return " ".join(text.replace("[", "\\[").replace("]", "\\]").split())

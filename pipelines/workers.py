@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pipelines import connections, memory, preflight, runs
-from pipelines.delivery import Carrier, Clock
+from pipelines.delivery import Carrier
 from pipelines.errors import (
     DeadlineReached,
     FencedOff,
@@ -30,6 +30,7 @@ from pipelines.errors import (
     WorkersLost,
 )
 from pipelines.judging import Request
+from pipelines.retry import Clock, RetryTimeout
 from pipelines.runs import Run
 from pipelines.settings import Settings
 from pipelines.warehouse import ledger
@@ -200,7 +201,7 @@ def _judge(run: Run, first: int, last: int) -> None:
         try:
             _patiently(run, runs.judge, run, first, last)
         except Overdue as overdue:
-            log.warning("nobody judges from position %d on: done here", overdue.first)
+            log.warning("slice from position %s made no progress: taking it over", overdue.first)
             _judge_left(run, overdue.first)
         except FencedOff:
             return
@@ -214,18 +215,18 @@ def _judge_left(run: Run, first: int) -> None:
 
 def _patiently(run: Run, step: Callable[..., Answer], *arguments: object) -> Answer:
     """The step, again when trouble passes: with several at work a lock is waited for more often."""
-    clock = run.carrier.clock
-    give_up_at = clock.monotonic() + run.settings.run.patience_seconds
+    options, clock = run.settings.run, run.carrier.clock
+    timeout = RetryTimeout(
+        options.patience_seconds, clock, log, line_seconds=options.progress_seconds
+    )
     while True:
         try:
             return step(*arguments)
         except (RunEnded, DeadlineReached, FencedOff):
             raise
         except Passing as trouble:
-            if clock.monotonic() >= give_up_at:
-                raise
-            log.warning("%s; trying again", trouble)
-            clock.sleep(run.settings.run.poll_seconds)
+            timeout.failed(trouble)
+            clock.sleep(options.poll_seconds)
 
 
 def _among_workers(run: Run) -> Run:
@@ -233,7 +234,14 @@ def _among_workers(run: Run) -> Run:
     one = copy.copy(run)
     warehouse, run_id = run.ground.warehouse, run.request.run_id
     watch = Watch(warehouse, run_id)
-    one.carrier = Carrier(run.ground, run_id, clock=watch, give_up_at=run.carrier.give_up_at)
+    one.carrier = Carrier(
+        run.ground,
+        run_id,
+        clock=watch,
+        progress=run.progress,
+        give_up_at=run.carrier.give_up_at,
+        names=run.carrier.names,
+    )
     one.order = InTurn(warehouse, time, run.settings.run.patience_seconds)
     return one
 
@@ -259,7 +267,8 @@ def _join(settings: Settings, share: Share) -> Iterator[Run]:
                 probe(run.ground)
             run.ground.matcher = runs.new_matcher(run)
             run.ground.matcher.follow()
-            yield _among_workers(run)
+            with run.progress:
+                yield _among_workers(run)
             run.ground.matcher.note()
         finally:
             if hasattr(run.ground, "org"):

@@ -7,10 +7,10 @@ version and with the server's language.
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 from sqlalchemy import exc
 
 from pipelines.errors import SettingsWrong, SyncError, WarehouseRefused, WarehouseUnavailable
@@ -68,7 +68,7 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except (exc.DBAPIError, psycopg.Error, sqlite3.Error) as error:
+    except _driver_errors() as error:
         raise as_ours(error) from None
     except exc.TimeoutError:
         raise WarehouseUnavailable(
@@ -81,14 +81,25 @@ def as_ours(error: Exception) -> SyncError:
     original = error.orig if isinstance(error, exc.DBAPIError) else error
     if isinstance(original, sqlite3.Error):
         return _of_sqlite(original)
-    if isinstance(original, psycopg.Error) and original.sqlstate is not None:
-        return of_sqlstate(original.sqlstate)
+    code = getattr(original, "sqlstate", None)
+    if isinstance(original, _psycopg_error("Error")) and code is not None:
+        return of_sqlstate(code)
     # Without a code the server never answered, or the connection broke: both pass.
-    passes = isinstance(original, psycopg.OperationalError) or (
+    passes = isinstance(original, _psycopg_error("OperationalError")) or (
         isinstance(error, exc.OperationalError | exc.InterfaceError)
     )
     kind = WarehouseUnavailable if passes else WarehouseRefused
     return kind(_SENTENCES[kind].format(code=type(original).__name__))
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    return (exc.DBAPIError, sqlite3.Error, *_psycopg_error("Error"))
+
+
+def _psycopg_error(name: str) -> tuple[type[Exception], ...]:
+    """Return psycopg's class of that name; none where psycopg is not in use, and not imported."""
+    driver = sys.modules.get("psycopg")
+    return (getattr(driver, name),) if driver else ()
 
 
 def of_sqlstate(code: str) -> SyncError:
