@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import Any
 
 import pandas as pd
 
@@ -39,8 +40,12 @@ def drawn_rows(text: str) -> pd.DataFrame:
     return frame
 
 
-def told(frame: pd.DataFrame) -> list[list[str | None]]:
-    """The cells of a frame as text, to compare with those of a drawn one."""
+def told(rows: pd.DataFrame | list[dict[str, Any]]) -> list[list[str | None]]:
+    """The cells of a frame, or of rows, as text, to compare with those of a drawn one."""
+    if isinstance(rows, list):
+        texts_of = ([None if one is None else str(one) for one in row.values()] for row in rows)
+        return list(texts_of)
+    frame = rows
     texts = frame.astype("str").astype("object")
     return texts.where(frame.notna(), None).to_numpy().tolist()
 

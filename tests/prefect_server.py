@@ -61,6 +61,10 @@ class Server:
         assert answer.ok, answer.text
         return answer.json()
 
+    def forget(self, kind: str, id_: str) -> None:
+        """Delete a flow run, a deployment or the like."""
+        requests.delete(f"{self.url}/{kind}/{id_}", timeout=30)
+
     def deployment(self, name: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = self.ask("deployments/filter")
         return next(one for one in found if one["name"] == name)

@@ -15,13 +15,14 @@ import pytest
 
 from pipelines import preflight
 from pipelines.demo import DATA, _read_persons
-from tests.flows.stage import ORG, PERSON_ID_FIELD, Stage
+from tests.flows.stage import ORG, PERSON_ID_FIELD, Stage, crowd
 from tests.salesforce.servers import Emulator
 
 from .conftest import Answer, Front, clean_environment, run_command
 
 NOW = ("now", "P1")
-STARTING = "starting Prefect"
+# Nothing on the machine names a Prefect server: the same steps, with one line that says so.
+WITHOUT = "without Prefect: no server is named (PREFECT_API_URL or a profile)"
 
 
 def nothing_done(front: Front, answer: Answer, exit_code: int, *words: str) -> None:
@@ -101,7 +102,7 @@ def test_now_answers_the_same_when_asked_again(front: Front) -> None:
 def test_now_starts_no_prefect(front: Front) -> None:
     started = time.monotonic()
     answer = front(*NOW)
-    assert STARTING not in answer.stderr
+    assert "Prefect" not in answer.everything
     assert time.monotonic() - started < 15  # a server alone takes 7 to 12 seconds
 
 
@@ -143,9 +144,62 @@ def test_run_syncs_everybody_new(front: Front) -> None:
     answer = front("run", "--json")
     run = answer.document["run"]
     assert (run["read_count"], run["created_count"], run["rejected_count"]) == (2, 1, 1)
-    assert STARTING in answer.stderr
-    assert run["flow_run_id"]
+    assert answer.stderr.splitlines().count(WITHOUT) == 1
+    assert run["flow_run_id"] is None
     assert answer.exit_code == 0
+
+
+def test_run_imports_no_prefect_and_leaves_nothing_in_its_home(
+    front: Front, tmp_path: Path
+) -> None:
+    home = tmp_path / "prefect"
+    front("run", PREFECT_HOME=str(home))
+    assert not home.exists()
+
+
+def test_run_by_a_server_is_a_flow_run_there(front_by_server: Front) -> None:
+    answer = front_by_server("run", "--json")
+    assert answer.document["run"]["flow_run_id"]
+    assert "without Prefect" not in answer.stderr
+
+
+def test_run_goes_without_prefect_where_nobody_answers(front: Front) -> None:
+    answer = front("run", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
+    assert "without Prefect: no server answers at http://127.0.0.1:1" in answer.stderr
+    assert answer.document["run"]["created_count"] == 1
+    assert answer.document["run"]["flow_run_id"] is None
+
+
+def test_a_profile_may_name_the_server(front_by_server: Front, tmp_path: Path) -> None:
+    front = front_by_server
+    url = front.environment["PREFECT_API_URL"]
+    home = tmp_path / "home"
+    home.mkdir()
+    words = f'active = "ours"\n[profiles.ours]\nPREFECT_API_URL = "{url}"\n'
+    (home / "profiles.toml").write_text(words, encoding="utf-8")
+    del front.environment["PREFECT_API_URL"]
+    answer = front("run", "--json", PREFECT_HOME=str(home))
+    assert answer.document["run"]["flow_run_id"], answer.stderr
+
+
+def test_a_profile_without_a_server_is_no_server(front: Front, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    words = 'active = "plain"\n[profiles.plain]\n[profiles.other]\nPREFECT_API_URL = "http://x"\n'
+    (home / "profiles.toml").write_text(words, encoding="utf-8")
+    assert WITHOUT in front("run", PREFECT_HOME=str(home)).stderr
+
+
+@pytest.mark.parametrize("workers", ["threads", "dask"])
+def test_run_shares_the_work_without_prefect_too(front: Front, workers: str) -> None:
+    front.stage.put_frame(crowd(30))
+    front.set(
+        run={"slice_size": 10, "workers": 2, "task_runner": workers, "allowed_reject_share": 0.9}
+    )
+    answer = front("run", "--json")
+    assert answer.exit_code == 0, answer.everything
+    assert answer.document["run"]["read_count"] == 32
+    assert front.stage.unaccounted() == []
 
 
 def test_run_plan_for_one_person_by_an_owner_of_its_own_sends_nothing(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.errors import OrgUnreachable, SettingsWrong, WarehouseUnavailable
 from pipelines.summaries import (
     OUTCOMES,
     TABLES,
     as_lines,
-    as_markdown,
-    balance,
+    attention,
+    duration,
     exit_code,
+    failure,
     held_lines,
+    last_line,
     person_lines,
     summarise,
 )
@@ -184,50 +187,84 @@ def test_each_outcome_of_a_person_has_its_sentence(outcome: str, words: str) -> 
 # --- Markdown
 
 
-def cells(line: str) -> list[str]:
-    """The cells of a row of a Markdown table: parted by every pipe that is not escaped."""
-    return re.split(r"(?<!\\)\|", line)
+# --- What a state's message and a log's last line say
+
+REASONS = [
+    {"rule_name": name, "person_count": count, "sentence": "S", "remedy": "R"}
+    for name, count in (("a", 1200), ("b", 40), ("c", 3), ("d", 1))
+]
 
 
-def naughty(shared_data: Path) -> list[str]:
-    file = shared_data / "naughty-strings" / "blns.json"
-    strings: list[str] = json.loads(file.read_text(encoding="utf-8"))
-    return [one for one in strings if one.strip()]
+def test_the_last_line_tells_the_equation_the_first_three_reasons_and_the_duration() -> None:
+    told = summary(run_row(created=1500, rejected=1244), reasons=REASONS)
+    assert last_line(told, 12.34) == (
+        "done in 12.3 s: 2,744 read = 1,500 created + 0 updated + 0 duplicate + 1,244 rejected"
+        " + 0 held + 0 open; most rejected for a 1,200, b 40, c 3"
+    )
 
 
-def test_naughty_owner_names_leave_the_table_intact(shared_data: Path) -> None:
-    names = naughty(shared_data)
-    page = as_markdown(owned_by(*names))
-    table = page.split("|---|--:|---|\n")[1].split("\n")
-    assert len(names) > 400
-    assert all(len(cells(row)) == 5 for row in table)
-    assert sum(int(cells(row)[2]) for row in table) == len(names)
+def test_a_run_without_rejections_has_no_reasons_in_its_last_line() -> None:
+    assert last_line(summary(run_row(created=1)), 0.5).endswith("+ 0 held + 0 open")
 
 
-def test_naughty_owner_names_make_no_markup(shared_data: Path) -> None:
-    page = as_markdown(owned_by(*naughty(shared_data)))
-    assert not re.search(r"<[a-zA-Z/!]", page)
-    assert not re.search(r"(?<!\\)\]\(", page)
-    # The only backticks that count are those around the run id.
-    assert len(re.findall(r"(?<!\\)`", page)) == 2
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (60, "1 min 0 s"),
+        (250.4, "4 min 10 s"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_a_duration_reads_as_people_say_it(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
 
 
-BACKSLASHED = [r"a\|b", r"a\\|b", r"\`x\`", "\\", r"\[x](http://x.example)"]
+def test_a_transient_failure_tells_who_stays_open_and_when_they_are_taken_on() -> None:
+    told = failure(
+        OrgUnreachable("Salesforce did not answer"),
+        summary(run_row(created=2110, open=390)),
+        resumes_at=datetime(2026, 11, 30, 21, 7),  # noqa: DTZ001 - naive UTC, as the ledger has it
+    )
+    assert told == (
+        "transient: Salesforce did not answer; 2,500 read = 2,110 created + 0 updated + 0 duplicate"
+        " + 0 rejected + 0 held + 390 open; 390 persons stay open; "
+        "resume takes them on at 21:07 UTC"
+    )
 
 
-@pytest.mark.parametrize("name", BACKSLASHED)
-def test_a_backslash_before_a_mark_does_not_undo_its_escape(name: str) -> None:
-    row = as_markdown(owned_by(name)).splitlines()[-1]
-    # An even number of backslashes before a mark leaves the mark itself bare.
-    assert not re.search(r"(?<!\\)(?:\\\\)+[|`\[\]]", row)
-    assert len(cells(row)) == 5
+def test_a_permanent_failure_tells_that_something_must_be_mended_first() -> None:
+    told = failure(SettingsWrong("owners.default is wrong"), summary(run_row(open=1)))
+    assert told.startswith("permanent: owners.default is wrong; 1 read = ")
+    assert told.endswith(
+        "1 person stays open; once this is mended, person-sync resume, or the next run, "
+        "takes them on"
+    )
 
 
-def test_the_page_tells_the_balance_and_the_run() -> None:
-    run = run_row(created=2)
-    page = as_markdown(summary(run))
-    assert page.startswith(f"## live run finished\n\n**{balance(run)}**\n")
-    assert page.endswith("9 API calls. Run id `R1`.")
+def test_a_failure_that_left_nobody_open_says_so() -> None:
+    told = failure(OrgUnreachable("no answer"), summary(run_row()))
+    assert told.endswith("nobody stays open; the next run reads who is still new")
+
+
+def test_a_failure_without_a_warehouse_tells_what_it_knows() -> None:
+    assert failure(WarehouseUnavailable("it is away"), None) == "transient: it is away"
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"),
+    [
+        ({"created": 8, "rejected": 2}, None),
+        ({"created": 7, "rejected": 3}, "Rejected"),
+        ({"created": 9, "held": 1}, "Held"),
+        ({"rejected": 9, "held": 1}, "Held"),
+    ],
+)
+def test_what_asks_for_a_look_is_the_graver_of_the_two(
+    counts: dict[str, int], found: str | None
+) -> None:
+    assert attention(summary(run_row(**counts)), 0.2) == found
 
 
 # --- The exit code

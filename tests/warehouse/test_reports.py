@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pipelines.errors import SettingsWrong
-from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.database import Rows, Warehouse
 from pipelines.warehouse.migrations import migrate
 from pipelines.warehouse.reports import (
     explain_rules,
@@ -71,10 +73,18 @@ def told_run(warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
+def column(rows: Rows, name: str) -> list[Any]:
+    return [row[name] for row in rows]
+
+
+def only(rows: Rows, *names: str) -> Rows:
+    return [{name: row[name] for name in names} for row in rows]
+
+
 def test_the_last_run_is_the_one_that_began_last(told_run: Warehouse) -> None:
     assert last_run_id(told_run) == "R1"
-    assert list(recent_runs(told_run)["run_id"]) == ["R1", "R0"]
-    assert list(recent_runs(told_run, most=1)["run_id"]) == ["R1"]
+    assert column(recent_runs(told_run), "run_id") == ["R1", "R0"]
+    assert column(recent_runs(told_run, most=1), "run_id") == ["R1"]
 
 
 def test_before_the_first_run_there_is_no_last_one(warehouse: Warehouse) -> None:
@@ -108,10 +118,10 @@ def test_a_summary_tells_why_persons_were_rejected_and_how_to_mend_it(told_run: 
 def test_a_summary_tells_owners_duplicates_and_open_batches(told_run: Warehouse) -> None:
     summary = run_summary(told_run, "R1")
     assert summary.run["read_count"] == 6
-    assert list(summary.owners["owner_name"]) == ["Mira", "Inbound"]
+    assert column(summary.owners, "owner_name") == ["Mira", "Inbound"]
     assert told(summary.duplicates) == [["lead", "email", "reported", "1", "0"]]
-    assert list(summary.open_batches["batch_id"]) == ["B2"]
-    assert summary.planned.empty
+    assert column(summary.open_batches, "batch_id") == ["B2"]
+    assert summary.planned == []
 
 
 def test_a_plan_s_summary_tells_what_would_happen(warehouse: Warehouse) -> None:
@@ -134,12 +144,12 @@ def test_a_plan_s_summary_tells_what_would_happen(warehouse: Warehouse) -> None:
 
 def test_held_persons_are_listed_with_the_job_they_were_in(told_run: Warehouse) -> None:
     held = held_persons(told_run)
-    assert told(held[["person_id", "batch_id", "salesforce_job_id"]]) == [["P6", "B1", "J1"]]
+    assert told(only(held, "person_id", "batch_id", "salesforce_job_id")) == [["P6", "B1", "J1"]]
 
 
 def test_each_person_asked_for_gets_one_answer_in_the_order_asked(told_run: Warehouse) -> None:
     asked = person_outcome(told_run, ["P9", "P5", "P3", "P4", "P1", "P3"])
-    assert told(asked[["person_id", "outcome", "batch_state", "rules", "matched"]]) == told(
+    assert told(only(asked, "person_id", "outcome", "batch_state", "rules", "matched")) == told(
         drawn("""
         person_id | outcome   | batch_state | rules                            | matched
         P9        | new       |             |                                  |
@@ -152,7 +162,7 @@ def test_each_person_asked_for_gets_one_answer_in_the_order_asked(told_run: Ware
 
 
 def test_asking_for_nobody_answers_nobody(warehouse: Warehouse) -> None:
-    assert person_outcome(warehouse, []).empty
+    assert person_outcome(warehouse, []) == []
 
 
 def test_rules_are_told_in_words(warehouse: Warehouse) -> None:
