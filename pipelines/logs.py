@@ -18,6 +18,8 @@ def set_levels() -> logging.Logger:
     A level of our own is needed: without one the root logger's WARNING holds, and a run's page in
     Prefect stays empty. May be repeated.
     """
+    # A line that cannot be written, as to a server that is away, is no reason for a traceback.
+    logging.raiseExceptions = False
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     ours = logging.getLogger(OURS)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
+import httpx
 from prefect import runtime
 from prefect.artifacts import (
     create_image_artifact,
@@ -58,6 +59,7 @@ class RunPage:
         self.run_mode = run_mode
         self.flow_run_id: str | None = runtime.flow_run.id
         self._person_count = 0
+        self._is_away = False
 
     def begin(self, request: Request) -> None:
         """Name the flow run by its deployment and day, and tag it by its mode."""
@@ -99,7 +101,7 @@ class RunPage:
         if not isinstance(error, SyncError):
             message = sentence
         else:
-            message = summaries.failure(error, summary, resumes_at=_next_resume())
+            message = summaries.failure(error, summary, resumes_at=self._try(_next_resume))
         log.error("%s", message)
         if summary is None:
             self._show("Failed before it began", artifacts.failed_before_start(message), None)
@@ -118,15 +120,30 @@ class RunPage:
 
     def _update(self, **changes: Any) -> None:
         if self.flow_run_id is not None:
-            _try(lambda: _update_flow_run(str(self.flow_run_id), changes))
+            self._try(lambda: _update_flow_run(str(self.flow_run_id), changes))
+
+    def _try(self, call: Callable[[], T]) -> T | None:
+        """Return what the call returns; None when Prefect does not take it, which is logged once.
+
+        Each call to a server that is away takes half a minute of the client's own retries, so after
+        the first no other is made.
+        """
+        if self._is_away:
+            return None
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - whatever a server or its client raises
+            self._is_away = isinstance(error, httpx.TransportError)
+            log.warning("Prefect: the run's page is not complete (%s)", type(error).__name__)
+            return None
 
     def _show(self, about: str, markdown: str, summary: Summary | None) -> None:
         key = f"person-sync-{self.run_mode}"
-        _try(lambda: create_markdown_artifact(markdown, key=key, description=about))
+        self._try(lambda: create_markdown_artifact(markdown, key=key, description=about))
         chart = artifacts.chart(summary) if summary else None
         if chart is not None:
             name = f"{key}-chart"
-            _try(lambda: create_image_artifact(chart, key=name, description=about))
+            self._try(lambda: create_image_artifact(chart, key=name, description=about))
 
     def _show_progress(self, settings: Settings, run_id: str, ended: threading.Event) -> None:
         artifact_id: Any = None
@@ -136,11 +153,11 @@ class RunPage:
             if share is None or share == shown:
                 continue
             if artifact_id is None:
-                artifact_id = _try(lambda: create_progress_artifact(0.0, key=key))
+                artifact_id = self._try(lambda: create_progress_artifact(0.0, key=key))
             if artifact_id is None:
                 return
             known, percent = artifact_id, 100 * share
-            _try(lambda: update_progress_artifact(known, progress=percent))  # noqa: B023 - at once
+            self._try(lambda: update_progress_artifact(known, progress=percent))  # noqa: B023 - at once
             shown = share
 
 
@@ -153,6 +170,11 @@ def why_without_server() -> str | None:
     if not url:
         return "no server is named (PREFECT_API_URL or a profile)"
     where = urlsplit(url)
+    if where.scheme not in ("http", "https") or not where.hostname:
+        raise SettingsWrong(
+            "PREFECT_API_URL is no address: write http://HOST:4200/api, or leave it empty to run "
+            "without Prefect"
+        )
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
         client = get_client(sync_client=True, httpx_settings={"timeout": SERVER_SECONDS})
         with client:
@@ -214,10 +236,6 @@ def _update_flow_run(flow_run_id: str, changes: dict[str, Any]) -> None:
 
 def _next_resume() -> datetime | None:
     """Return when the deployment `resume` is scheduled next, naive UTC; None if it is not."""
-    return _try(_find_next_resume)
-
-
-def _find_next_resume() -> datetime | None:
     scheduled = FlowRunFilterStateType(any_=[StateType.SCHEDULED])
     with get_client(sync_client=True) as client:
         coming = client.read_flow_runs(
@@ -249,12 +267,3 @@ def _decided_share(settings: Settings, run_id: str, person_count: int) -> float 
     except SyncError:
         return None
     return min(1.0, (counts.read_count - counts.open_count) / person_count)
-
-
-def _try(call: Callable[[], T]) -> T | None:
-    """Return what the call returns; log and return None when Prefect does not take it."""
-    try:
-        return call()
-    except Exception as error:  # noqa: BLE001 - whatever a server or its client raises
-        log.warning("Prefect: the run's page is not complete (%s)", type(error).__name__)
-        return None

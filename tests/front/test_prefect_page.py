@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.flows.stage import crowd
-from tests.prefect_server import Server
+from tests.prefect_server import Server, running_server
 
 from .conftest import Front
 
@@ -240,3 +242,32 @@ def test_the_page_keeps_a_progress_bar(seen: Front, prefect_server: Server) -> N
     # Of two persons one is rejected at once, the other waits in Salesforce's queue.
     page = page_of(prefect_server, seen)
     assert float(page.artifact("person-sync-live-progress")) in (50.0, 100.0)
+
+
+@pytest.mark.long
+def test_a_server_that_goes_away_in_the_middle_of_a_run_costs_only_the_page(
+    front: Front, tmp_path: Path
+) -> None:
+    front.stage.set_org(SLOW.format(4))
+    front.set(run={"allowed_reject_share": 0.9, "poll_seconds": 0.2})
+    home = tmp_path / "prefect"
+    home.mkdir()
+    with running_server(home) as server:
+        front.environment.update(server.own)
+        process = front.start("run", "--json")
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("batch 1 of 1: 1 lead sent"):
+                break
+    stdout, stderr = process.communicate(timeout=150)
+    assert (process.returncode, "Traceback" in stderr) == (0, False), stderr
+    assert json.loads(stdout)["run"]["created_count"] == 1
+    assert "Prefect: the server went away; the run has ended without it" in stderr
+    assert front.stage.unaccounted() == []
+
+
+def test_an_address_that_is_none_is_told(front: Front) -> None:
+    answer = front("run", PREFECT_API_URL="nonsense")
+    assert answer.exit_code == 2
+    assert "PREFECT_API_URL is no address" in answer.stderr
+    assert front.untouched()
