@@ -141,7 +141,7 @@ class Matcher:
             return "soql"
         way = matching_ways.cheaper_way(lists, standing.cost)
         log.info(
-            "known records are looked up by %s: about %d calls by lists, %d by a mirror",
+            "matching: known records are looked up by %s (about %d calls by lists, %d by a mirror)",
             *(way, lists.call_count, standing.cost.call_count),
         )
         return way
@@ -153,7 +153,7 @@ class Matcher:
         except SyncError as error:
             if error.whose != "org":
                 raise
-            log.warning("known records are looked up by lists from now on: %s", error)
+            log.warning("matching: known records are looked up by lists from now on (%s)", error)
             self._way = "soql"
             return None
 

@@ -140,7 +140,7 @@ class Mirror:
     # --- All there is
 
     def _read_whole(self, fill: Fill) -> Fill:
-        log.info("reading what Salesforce has, by bulk queries")
+        log.info("mirror: reading all leads and contacts of the org, by bulk queries")
         with self._letting_go(fill):
             wanted = [Wanted(kind, self._field) for kind in SOBJECTS]
             # Both first: the org works on them side by side.
@@ -164,7 +164,7 @@ class Mirror:
             )
             until = {one.sobject: job.created_at for one, job in zip(wanted, jobs, strict=True)}
             mirror_records.finish_fill(self._warehouse, fill, until, position - first)
-        log.info("%d leads and contacts are known", position - first)
+        log.info("mirror: %s leads and contacts read", f"{position - first:,}")
         return replace(fill, is_whole=True, until=until, record_count=position - first)
 
     # --- What has changed
@@ -187,7 +187,7 @@ class Mirror:
                 if missed == before:
                     break
             mirror_records.release_fill(self._warehouse, fill)
-        log.warning("leads or contacts have vanished without a trace: reading all of them again")
+        log.warning("mirror: leads or contacts were erased in the org; reading all of them again")
         held = self._hold(anew=True)
         return self._read_whole(held) if held else None
 

@@ -49,7 +49,7 @@ def find(org: Org, warehouse: Warehouse) -> StrayJobs:
     """
     every = list(bulk.list_jobs(org, MOST_PAGES))
     if len(every) >= MOST_PAGES * 1000:
-        log.warning("the org lists more than %d jobs: the others were not looked at", len(every))
+        log.warning("jobs: the org lists more than %d; the others were not looked at", len(every))
     listed = [job for job in every if _makes_leads(job)]
     mine = [job for job in listed if job.created_by_id[:15] == org.user_id[:15]] if listed else []
     known = ledger.known_job_ids(warehouse) if migrations.has_ledger(warehouse) else frozenset()
@@ -113,7 +113,7 @@ def abort_orphans(org: Org, warehouse: Warehouse, stray: StrayJobs, *, now: date
         answer = bulk.abort_job(org, job.job_id)
         if isinstance(answer, bulk.JobInfo):
             _remember(warehouse, answer, "Aborted")
-            log.info("aborted job %s, which an earlier run had left open", job.job_id)
+            log.info("jobs: aborted %s, which an earlier run had left open", job.job_id)
             aborted += 1
     return aborted
 
