@@ -168,7 +168,8 @@ def hear(run: Run, answers: Iterable[Callable[[], int]]) -> None:
             run.api_calls_elsewhere += answer()
         except Exception as error:  # noqa: BLE001 - each is heard, and the first raised below
             if type(error).__module__.partition(".")[0] == "distributed":
-                log.warning("workers: one was lost (%s); the run does its work", type(error).__name__)
+                kind = type(error).__name__
+                log.warning("workers: one was lost (%s); the run does its work", kind)
             else:
                 failures.append(error)
     if failures:
