@@ -8,6 +8,7 @@
     │   ├── WarehouseUnavailable     the database is away, locked or full
     │   ├── FencedOff                another run has taken the batch over
     │   ├── RunEnded                 a worker's run was ended, or another worker of it failed
+    │   ├── PrefectUnavailable       the demo's own Prefect server did not start, or went away
     │   ├── WorkersLost              a worker, or the scheduler it came by, went away
     │   └── DeadlineReached          the time given is over; batches stay open, nothing is lost
     └── Final                        trying again unchanged will not help
@@ -86,6 +87,12 @@ class RunEnded(Passing):
 
 class WorkersLost(Passing):
     """A worker went away without a word, or there is no scheduler to get one from."""
+
+    whose = "run"
+
+
+class PrefectUnavailable(Passing):
+    """The demo's own Prefect server did not start in time, or went away."""
 
     whose = "run"
 

@@ -40,10 +40,16 @@ def rooms_known(path: Path) -> set[str]:
 # From top to bottom. A room may know those named here and no other: no arrow upward, no circle.
 MAY_KNOW = {
     "cli": {
-        *("prefect_flows", "flows", "demo", "preflight", "runs", "resolving"),
+        *("prefect_flows", "flows", "demo", "demo_prefect", "preflight", "runs", "resolving"),
         *("prefect_hints", "summaries", "settings", "errors"),
     },
-    "demo": {"flows", "runs", "summaries", "settings", "errors", "salesforce", "preflight"},
+    "demo": {
+        *("demo_prefect", "flows", "runs", "summaries", "preflight"),
+        *("settings", "salesforce", "errors"),
+    },
+    "demo_prefect": {"demo_server", "settings", "errors"},
+    "demo_server": set(),
+    "tied_process": set(),
     "prefect_flows": {
         "flows",
         "runs",
