@@ -131,7 +131,7 @@ class PrefectServer:
     def await_ready(self) -> None:
         """Wait until runs can be started. Raise PrefectUnavailable if that fails."""
         lines = _Pace()
-        give_up_at = time.monotonic() + 2 * self.start_seconds
+        give_up_at = time.monotonic() + self.start_seconds + START_SECONDS  # and to deploy
         while not (state := self.state).is_ready:
             if state.error or not self._is_alive():
                 raise PrefectUnavailable(self.state.error or self._ended())
@@ -206,6 +206,8 @@ class PrefectServer:
             if time.monotonic() > give_up_at:
                 raise PrefectUnavailable(f"an earlier demo's server does not stop: see {self.home}")
             time.sleep(POLL_SECONDS / 2)
+        if self._process is not None and waits:
+            self._process.wait(STOP_SECONDS)
 
     def _get(self, path: str) -> Any:
         return self._ask("GET", path)
