@@ -12,7 +12,7 @@ SUITE := $(BIN)/pytest --numprocesses 2
 .PHONY: help demo test long coverage reliability reference model bench bench-emulator lint lock clean
 
 help:
-	@echo "make demo   the whole story on this machine: org emulator, SQLite warehouse, one run"
+	@echo "make demo   everything on this machine: org emulator, SQLite warehouse, one run by Prefect"
 	@echo "make test   lint, types and the whole suite: SQLite and a real PostgreSQL, the emulator over HTTP"
 	@echo "make long   the tests that make test leaves out for their length: workers killed, a cluster that is away"
 	@echo "make coverage   the same suite, with the branches it runs counted (a third slower)"
@@ -41,7 +41,7 @@ help:
 	@touch $@
 
 demo: .venv/use
-	@$(BIN)/person-sync demo
+	@$(BIN)/person-sync demo --prefect
 
 lint: .venv/development
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/sqlfluff lint --disable-progress-bar sql

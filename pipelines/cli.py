@@ -275,16 +275,29 @@ def emulator(
     show_default=True,
 )
 @click.option("--persons", type=click.IntRange(min=1), help="Make so many persons instead.")
+@click.option(
+    "--prefect", is_flag=True, help="Run it by a Prefect server and worker of the demo's own."
+)
 @settings_options
-def demo(folder: Path, persons: int | None, config: Path | None, as_json: bool) -> None:
-    """Run the whole story on this machine: the org emulator, a SQLite warehouse, one run."""
+def demo(
+    folder: Path, persons: int | None, prefect: bool, config: Path | None, as_json: bool
+) -> None:
+    """Run a whole sync on this machine: the org emulator, a SQLite warehouse, one run."""
     del config  # the demo writes its own
-    from pipelines import demo as stage
+    takes = " (the first time Prefect takes half a minute)" if prefect else ""
+    click.echo(f"Person Sync demo in {folder}/{takes}", err=True)
+    from pipelines import demo_prefect
 
-    click.echo(f"Person Sync demo in {folder}/ (the first time Prefect takes a while)", err=True)
-    _be_quiet_about_prefect()
-    told = stage.play(folder, persons)
-    _answer(as_json, told, stage.closing_words(folder, told))
+    with demo_prefect.demo_at_work(folder, with_server=prefect) as server:
+        # Imported late: pandas takes a second, in which the server starts.
+        from pipelines import demo as stage
+
+        with stage.playing(folder, persons, server) as told:
+            _answer(as_json, told, stage.closing_words(folder, told))
+    failure = stage.failure_of(told)
+    if failure is not None:
+        click.echo(f"person-sync: {failure[0]}", err=True)
+        sys.exit(failure[1])
 
 
 def _tell(told: dict[str, Any], settings: Any, as_json: bool) -> None:

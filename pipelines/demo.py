@@ -1,34 +1,41 @@
-"""The demo: the whole story on one machine, with everything left there to look at.
+"""The demo: a whole sync on one machine, with everything left there to look at.
 
 Starts the org emulator as a process of its own, fills a SQLite warehouse from `data/`, and runs the
-real flow. The emulator goes on afterwards, so that the commands it prints can be tried, and stops
-by itself when nobody asks it anything for half an hour.
+real steps: in this process, or by the worker of a Prefect server of the demo's own
+(`demo_prefect`). The emulator goes on afterwards, so that the commands it prints can be tried, and
+stops by itself when nobody asks it anything for half an hour.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import requests
 import sqlalchemy
 
 from pipelines import flows, runs
-from pipelines.connections import log_in_to
-from pipelines.errors import OrgUnreachable, SettingsWrong
+from pipelines.connections import log_in_to, open_store
+from pipelines.demo_prefect import HOME, FlowRun, PrefectServer
+from pipelines.errors import Final, OrgUnreachable, Passing, SettingsWrong
 from pipelines.salesforce.lookups import count_leads_by_owner
 from pipelines.settings import FILE_NAME, Settings, load_settings
-from pipelines.summaries import Summary, as_lines
+from pipelines.summaries import Summary, as_lines, summarise
+
+log = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).parent
 # A wheel carries it inside the package; in the project it stands beside.
@@ -52,14 +59,30 @@ emulator_url = "{url}"
 
 [run]
 poll_seconds = 0.1                       # the emulator is quicker than an org
+allowed_reject_share = 0.25              # a fifth of the sample is rejected on purpose
 
 {owners}"""
 
 
-def play(folder: Path, person_count: int | None) -> Summary:
-    """Make everything, run the flow once, and answer what it told.
+@contextmanager
+def playing(
+    folder: Path, person_count: int | None, server: PrefectServer | None = None
+) -> Iterator[Summary]:
+    """Run the demo and hold it until the caller has printed what happened.
 
-    Starts clean: an emulator of an earlier demo is stopped and the demo's own files are made anew;
+    Whatever ends it before that, ends the org emulator too.
+    """
+    try:
+        yield play(folder, person_count, server)
+    except BaseException:
+        stop_emulator(folder, waits=False)
+        raise
+
+
+def play(folder: Path, person_count: int | None, server: PrefectServer | None = None) -> Summary:
+    """Make everything, run the flow once, and return its summary.
+
+    Starts clean: an emulator of an earlier demo is stopped and the demo's own files are made again;
     other files in the folder are left alone.
     """
     clean_start(folder)
@@ -68,10 +91,40 @@ def play(folder: Path, person_count: int | None) -> Summary:
         invented = pd.DataFrame(invent_persons(persons, person_count), dtype="str")
         persons = invented.reindex(columns=persons.columns)
     fill_warehouse(folder / "warehouse.db", persons)
+    log.info("warehouse: %s rows in %s", f"{len(persons):,}", folder / "warehouse.db")
     url = start_emulator(folder)
     write_config(folder, url)
+    log.info("org emulator: %s", url)
+    if server is not None:
+        server.await_ready()
+        flow_run = server.run_nightly()
+        return {**summary_of(folder, flow_run.id), "prefect": _as_document(server, flow_run)}
     read_settings = partial(settings_of, folder)
     return flows.sync_without_prefect(read_settings(), runs.new_request("live"), read_settings)
+
+
+def summary_of(folder: Path, flow_run_id: str) -> Summary:
+    """Return what the warehouse tells of a flow run; of a run that never began, nothing."""
+    with (
+        suppress(sqlite3.OperationalError),
+        closing(sqlite3.connect(folder / "warehouse.db")) as db,
+    ):
+        asked = "select run_id from sync_runs where flow_run_id = ?"
+        for (run_id,) in db.execute(asked, (flow_run_id,)):
+            with open_store(settings_of(folder)) as warehouse:
+                return summarise(warehouse, run_id)
+    return {"run": None}
+
+
+def _as_document(server: PrefectServer, flow_run: FlowRun) -> dict[str, Any]:
+    return {
+        "url": server.state.url,
+        "flow_run_id": flow_run.id,
+        "flow_run_url": flow_run.url,
+        "flow_run_state": flow_run.state,
+        "flow_run_message": flow_run.message,
+        "logs": str(server.home),
+    }
 
 
 def clean_start(folder: Path) -> None:
@@ -86,8 +139,11 @@ def clean_start(folder: Path) -> None:
 
 
 def settings_of(folder: Path) -> Settings:
-    """The settings the demo wrote."""
-    return load_settings(folder / FILE_NAME)
+    """Return the settings that the demo wrote.
+
+    The environment is left out: it may name the real warehouse or org of whoever tries the demo.
+    """
+    return load_settings(folder / FILE_NAME, {})
 
 
 def _read_persons(path: Path) -> pd.DataFrame:
@@ -159,8 +215,8 @@ def _await_address(process: subprocess.Popen[bytes], log: Path) -> str:
     )
 
 
-def stop_emulator(folder: Path) -> None:
-    """Stop the emulator an earlier demo left in this folder, if it is still ours and running."""
+def stop_emulator(folder: Path, *, waits: bool = True) -> None:
+    """Stop the emulator a demo left in this folder, if it is still ours and running."""
     note = folder / "emulator.json"
     if not note.is_file():
         return
@@ -169,7 +225,7 @@ def stop_emulator(folder: Path) -> None:
         return  # it has stopped by itself, and its number may be another process's by now
     with suppress(ProcessLookupError):
         os.kill(known["pid"], signal.SIGTERM)
-    give_up_at = time.monotonic() + START_SECONDS
+    give_up_at = time.monotonic() + START_SECONDS if waits else 0.0
     while _answers_as_emulator(known["url"]) and time.monotonic() < give_up_at:
         time.sleep(0.05)
 
@@ -206,6 +262,7 @@ def closing_words(folder: Path, told: Summary) -> list[str]:
     ]
     return [
         *as_lines(told),
+        *_prefect_words(folder, told),
         "",
         "Salesforce now holds, by owner",
         *owners,
@@ -214,6 +271,30 @@ def closing_words(folder: Path, told: Summary) -> list[str]:
         f"  .venv/bin/person-sync status {config}",
         f"  .venv/bin/person-sync run {config}",
         f"  .venv/bin/person-sync now P0001 {config}",
-        f"(the org emulator goes on at {settings_of(folder).salesforce.emulator_url} "
+        f"(the org emulator goes on at {settings_of(folder).salesforce.emulator_url}",
         f"and stops by itself after {IDLE_SECONDS // 60} idle minutes)",
     ]
+
+
+def _prefect_words(folder: Path, told: Summary) -> list[str]:
+    if "prefect" not in told:
+        return []
+    return [
+        "",
+        "this run in Prefect",
+        f"  {told['prefect']['flow_run_url']}",
+        "its schedules, and the runs to come",
+        f"  {told['prefect']['url']}/v2/deployments",
+        f"(server and worker log to {folder / HOME}/*.log and stop by themselves",
+        f"after {IDLE_SECONDS // 60} minutes without use; a page left open is use)",
+    ]
+
+
+def failure_of(told: Summary) -> tuple[str, int] | None:
+    """Return the sentence and the exit code of a demo whose flow run did not complete."""
+    if "prefect" not in told or told["prefect"]["flow_run_state"] == "COMPLETED":
+        return None
+    run = told["prefect"]
+    sentence = f"the run in Prefect has {run['flow_run_state'].lower()}: see {run['flow_run_url']}"
+    is_lost = run["flow_run_state"] in ("CRASHED", "CANCELLED")
+    return sentence, Passing.exit_code if is_lost else Final.exit_code

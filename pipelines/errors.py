@@ -9,7 +9,7 @@
     │   ├── FencedOff                another run has taken the batch over
     │   ├── RunEnded                 a worker's run was ended, or another worker of it failed
     │   ├── WorkersLost              a worker, or the scheduler it came by, went away
-    │   ├── PrefectUnavailable       the Prefect server went away before the run began
+    │   ├── PrefectUnavailable       the Prefect server did not start, or went away
     │   └── DeadlineReached          the time given is over; batches stay open, nothing is lost
     └── Final                        trying again unchanged will not help
         ├── SettingsWrong            a setting or an argument: exit code 2
@@ -92,7 +92,7 @@ class WorkersLost(Passing):
 
 
 class PrefectUnavailable(Passing):
-    """The Prefect server that was to show the run does not answer any more."""
+    """A Prefect server that was to run or show this run does not answer, or not any more."""
 
     whose = "run"
 

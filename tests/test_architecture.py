@@ -40,10 +40,16 @@ def rooms_known(path: Path) -> set[str]:
 # From top to bottom. A room may know those named here and no other: no arrow upward, no circle.
 MAY_KNOW = {
     "cli": {
-        *("prefect_flows", "prefect_hints", "flows", "demo", "connections", "preflight", "runs"),
-        *("resolving", "summaries", "settings", "logs", "errors"),
+        *("prefect_flows", "prefect_hints", "flows", "demo", "demo_prefect", "connections"),
+        *("preflight", "runs", "resolving", "summaries", "settings", "logs", "errors"),
     },
-    "demo": {"flows", "runs", "connections", "summaries", "settings", "errors", "salesforce"},
+    "demo": {
+        *("demo_prefect", "flows", "runs", "connections", "summaries"),
+        *("settings", "errors", "salesforce"),
+    },
+    "demo_prefect": {"demo_server", "settings", "errors"},
+    "demo_server": set(),
+    "tied_process": set(),
     "prefect_flows": {
         *("prefect_page", "flows", "runs", "workers", "worker_pools", "judging", "summaries"),
         *("settings", "logs", "errors"),

@@ -17,7 +17,6 @@ import pytest
 import requests
 
 from pipelines.demo import DATA
-from tests.prefect_server import Server
 
 from .conftest import Answer, clean_environment, run_command
 
@@ -76,11 +75,14 @@ def counts(answer: Answer) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) -> Iterator[Demo]:
-    """A demo played once, in a folder where somebody else keeps a file."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A demo played once, in a folder where somebody else keeps a file.
+
+    Without Prefect; `test_demo_prefect.py` has the other one.
+    """
     folder = tmp_path_factory.mktemp("demo")
     (folder / "notes.txt").write_text("mine", encoding="utf-8")
-    made = Demo(folder, clean_environment(**prefect_server.own), [])
+    made = Demo(folder, clean_environment(), [])
     made.play()
     yield made
     stop(made.emulator)
