@@ -14,6 +14,8 @@ from xdist.scheduler import LoadScopeScheduling
 GROUPS = {
     "tests/benchmarks/test_bench.py": "bench",
     "tests/docs/test_readme.py": "prefect",
+    "tests/docs/test_schedule.py": "schedule",
+    "tests/docs/test_wheel.py": "prefect",
     "tests/emulator/test_emulator_jsforce.py": "jsforce",
     "tests/flows/test_dask.py": "prefect",
     "tests/flows/test_prefect.py": "prefect",

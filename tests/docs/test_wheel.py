@@ -1,8 +1,9 @@
-"""A wheel is the whole of it: built, unpacked far from the project, it migrates a warehouse."""
+"""A wheel is the whole of it: built and unpacked far from the project, it migrates and deploys."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,17 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import yaml
+
+from tests.flows.conftest import emulator_process, stage
+from tests.flows.stage import Stage
+from tests.prefect_server import Server
+
+__all__ = ["emulator_process", "stage"]
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("pipelines", "sql", "data", "pyproject.toml", "README.md", "LICENSE")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PARTS = ("pipelines", "sql", "data", "prefect.yaml", "pyproject.toml", "README.md", "LICENSE")
 BUILD = "from setuptools.build_meta import build_wheel; print(build_wheel('made'))"
 MIGRATE = """
 from pipelines.demo import DATA
@@ -57,3 +66,53 @@ def test_a_wheel_carries_the_sql_and_the_demo(unpacked: Path, tmp_path: Path) ->
     assert told == ["views", str(unpacked / "pipelines" / "sql"), "True"]
     others = {one.name for one in unpacked.iterdir() if one.suffix != ".dist-info"}
     assert others == {"pipelines"}
+
+
+def test_a_wheel_carries_the_page_for_who_is_on_call(unpacked: Path) -> None:
+    page = (ROOT / "pipelines" / "on-call.md").read_bytes()
+    assert (unpacked / "pipelines" / "on-call.md").read_bytes() == page
+
+
+@pytest.fixture
+def team(unpacked: Path, tmp_path: Path) -> Path:
+    """A folder in which README's line for those who installed the wheel was typed."""
+    folder = tmp_path / "team"
+    folder.mkdir()
+    (line,) = re.findall(r"^python -c '(.*shutil.*)'$", README, re.MULTILINE)
+    python(f"{line}; print()", folder, PYTHONPATH=str(unpacked))
+    return folder
+
+
+def test_a_wheel_carries_what_is_deployed(team: Path, unpacked: Path) -> None:
+    for name in ("prefect.yaml", "pipelines/automations.yaml"):
+        assert (team / Path(name).name).read_bytes() == (ROOT / name).read_bytes()
+    for one in yaml.safe_load((team / "prefect.yaml").read_text("utf-8"))["deployments"]:
+        code = LOAD.format(entrypoint=one["entrypoint"])
+        found = python(code, team, PYTHONPATH=str(unpacked))
+        assert found.startswith(str(unpacked)), one["entrypoint"]
+
+
+LOAD = """
+import inspect
+from prefect.flows import load_flow_from_entrypoint
+print(inspect.getsourcefile(load_flow_from_entrypoint({entrypoint!r}).fn))
+"""
+
+
+@pytest.mark.long
+def test_whoever_installed_the_wheel_deploys_and_runs(
+    team: Path, unpacked: Path, prefect_server: Server, stage: Stage
+) -> None:
+    stage.put("""
+        person_id | last_name | company
+        1         | Lovelace  | Engines
+    """)
+    stage.write_settings(team / "person-sync.toml")
+    here = Server(prefect_server.url, prefect_server.home, team, {"PYTHONPATH": str(unpacked)})
+    here.command("work-pool", "create", "person-sync", "--type", "process", "--overwrite")
+    here.command("automation", "create", "--from-file", "automations.yaml")
+    here.command("deploy", "--all")
+    # No PERSON_SYNC_CONFIG: the settings are found in the folder that was deployed from.
+    ended = here.run("nightly", None)
+    assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
+    assert [lead["LastName"] for lead in stage.leads()] == ["Lovelace"]
