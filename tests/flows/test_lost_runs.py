@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 # As short as Prefect allows; the shipped windows are made for its default of 180 s.
 HEARTBEAT = 30
 HARD_CASE = {
-    # A server that was started elsewhere: after its restart nothing but the automation frees a place.
+    # As of a server started elsewhere: after its restart, only the automation frees a place.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.memory",
     # As short as a test can wait for; 300 s otherwise.
     "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "20",
