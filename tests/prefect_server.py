@@ -68,8 +68,12 @@ class Server:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def ask(self, path: str, **body: Any) -> Any:
-        """Ask the server's API."""
-        answer = requests.post(f"{self.url}/{path}", json=body, timeout=30)
+        """Ask the server's API, again where SQLite was locked, as Prefect's own client does."""
+        for seconds in (1, 2, 4, 8, 0):
+            answer = requests.post(f"{self.url}/{path}", json=body, timeout=30)
+            if answer.status_code != 503:
+                break
+            time.sleep(seconds)
         assert answer.ok, answer.text
         return answer.json()
 

@@ -14,6 +14,7 @@ import yaml
 from prefect.server.schemas import states
 from prefect.settings.models.flows import FlowsSettings
 from prefect.settings.models.server.deployments import ServerDeploymentsSettings
+from prefect.settings.models.server.services import ServerServicesCancellationCleanupSettings
 
 from pipelines import errors
 from pipelines.cli import main
@@ -109,6 +110,8 @@ def test_the_numbers_are_those_in_force() -> None:
     assert (RunSettings().lease_seconds, "`run.lease_seconds`, 15 minutes" in PAGE) == (900, True)
     waits = ServerDeploymentsSettings.model_fields["concurrency_slot_wait_seconds"].default
     assert (waits, "again every 30 seconds" in PAGE) == (30, True)
+    ends = ServerServicesCancellationCleanupSettings.model_fields["cancelling_timeout_seconds"]
+    assert (ends.default, PAGE.count("fter five minutes")) == (300, 3)
     deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text("utf-8"))
     given = deployed["definitions"]["work_pool"]["job_variables"]["env"]
     patience = given["PERSON_SYNC_RUN__START_PATIENCE_SECONDS"]

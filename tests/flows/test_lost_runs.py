@@ -23,8 +23,13 @@ from .stage import Stage
 ROOT = Path(__file__).parents[2]
 # As short as Prefect allows; the shipped windows are made for its default of 180 s.
 HEARTBEAT = 30
+HARD_CASE = {
+    # As of a server started elsewhere: after its restart, only the automation frees a place.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.memory",
+    # As short as a test can wait for; 300 s otherwise.
+    "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "20",
+}
 WINDOWS = {"person-sync-lost-runs": 75, "person-sync-never-started": 40}
-# Longer than both windows together, and well below the 300 s after which a lease ends by itself.
 SECONDS = 200
 
 
@@ -101,7 +106,7 @@ def test_a_night_whose_machine_died_does_not_stop_the_next_one(
     nowhere = stage.write_settings(tmp_path / "away.toml", salesforce=away)
     home = tmp_path / "prefect"
     home.mkdir()
-    with running_server(home, services=True) as server:
+    with running_server(home, services=True, **HARD_CASE) as server:
         server.command("work-pool", "create", "person-sync", "--type", "process")
         server.command("automation", "create", "--from-file", str(quick_automations(tmp_path)))
         server.command("deploy", "--all")
@@ -113,16 +118,18 @@ def test_a_night_whose_machine_died_does_not_stop_the_next_one(
             assert state_of(server, night)["name"] == "Running"
             kill_like_a_power_cut(first, server, night)
     # The server dies with the machine, and comes back.
-    with running_server(home, services=True) as server, worker(server, here):
-        killed_at = time.monotonic()
+    with running_server(home, services=True, **HARD_CASE) as server, worker(server, here):
         assert state_of(server, night)["name"] == "Running"
         next_night = run_of(server, "nightly")
         wait_for_state(server, next_night, "AwaitingConcurrencySlot")
         never_started = run_of(server, "resume", state={"type": "PENDING"})
+        cancelled = run_of(server, "resume", state={"type": "PENDING"})
+        for state in ("RUNNING", "CANCELLING"):
+            server.ask(f"flow_runs/{cancelled}/set_state", state={"type": state})
         crashed = wait_for_state(server, night, "Crashed")
         assert "No sign of life" in crashed["message"]
         wait_for_state(server, next_night, "Completed")
-        assert time.monotonic() - killed_at < 300, "the place was given up by its lease alone"
         assert "worker died" in wait_for_state(server, never_started, "Crashed")["message"]
+        wait_for_state(server, cancelled, "Cancelled")
     assert [lead["LastName"] for lead in stage.leads()] == ["Lovelace"]
     assert stage.outcomes()["1"]["outcome"] == "created"
