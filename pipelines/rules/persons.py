@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ from pipelines.rules.text import (
 )
 
 __all__ = ["FrameMalformed", "LeadField", "MappingMalformed", "Screened"]
-__all__ += ["clean", "fill_defaults", "screen"]
+__all__ += ["clean", "fill_defaults", "screen", "without_defaults"]
 
 # Compared with the warehouse later on, so they stay exactly as it spells them.
 UNTOUCHED = frozenset({"person_id", "created_at", "source_version"})
@@ -93,6 +94,20 @@ def fill_defaults(
         labels = labels + as_text(np.where(blank, f",{field}", ""), filled.index)
     filled["filled_fields"] = labels.str.slice(1).where(labels != "")
     return filled, mapping
+
+
+def without_defaults(persons: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return the same persons with every filled cell blank again, and `filled_fields` null.
+
+    For updates: a default stands for what nobody knows, and the org may know better. Expects what
+    `fill_defaults` returned; repeatable.
+    """
+    filled = persons["filled_fields"]
+    bare = persons.copy(deep=False)
+    for field in sorted({name for names in filled.dropna().unique() for name in names.split(",")}):
+        is_filled = has(filled, rf"(?:^|,){re.escape(field)}(?:,|$)")
+        bare[columns[field]] = persons[columns[field]].mask(is_filled)
+    return bare.assign(filled_fields=blank_text(len(bare)).set_axis(bare.index))
 
 
 def _free_name(field: str, persons: pd.DataFrame) -> str:
