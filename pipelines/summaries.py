@@ -89,6 +89,8 @@ def _lines(summary: Summary) -> Iterator[str]:
     if run["error_message"]:
         yield f"  {run['error_message']}"
     yield f"{balance(run)}; {run['api_call_count']} API calls"
+    if run.get("unread_count"):
+        yield unread_sentence(run["unread_count"])
     yield from _matching(run)
     for title, cells in _tables(summary):
         if cells:
@@ -110,6 +112,15 @@ def balance(run: Mapping[str, Any]) -> str:
     """The conservation law with its numbers."""
     sums = " + ".join(f"{run[f'{name}_count']} {name}" for name in OUTCOMES)
     return f"{run['read_count']} read = {sums}"
+
+
+def unread_sentence(count: int) -> str:
+    """The sentence about persons that a run listed and did not read."""
+    listed = "1 listed person was" if count == 1 else f"{count} listed persons were"
+    return (
+        f"{listed} not read: their rows changed or vanished; whoever is still there stays new, and "
+        "the next run finds them"
+    )
 
 
 def _instant(run: Mapping[str, Any]) -> str:
@@ -258,6 +269,8 @@ def as_markdown(summary: Summary) -> str:
     """The summary as Prefect shows it: counts, ids and rule names, never a person's data."""
     run = summary["run"]
     lines = [f"## {run['run_mode']} run {run['run_state']}", "", f"**{balance(run)}**", ""]
+    if run.get("unread_count"):
+        lines += [f"{unread_sentence(run['unread_count'])}.", ""]
     lines.append(f"{run['api_call_count']} API calls. Run id `{run['run_id']}`.")
     for title, cells in _tables(summary):
         if cells:

@@ -30,6 +30,7 @@ from pipelines.rules.text import (
     blank_text,
     has,
     join_lines,
+    matches,
     trim,
 )
 
@@ -167,6 +168,7 @@ def _demands(
         "person_id": [
             Demand(is_given, "person_id_missing", also_null=True),
             Demand(_is_plain_id, "text_not_encodable"),
+            Demand(_is_no_literal, "person_id_malformed"),
         ],
         "row_count": [Demand(lambda counts: counts <= 1, "person_id_repeated")],
     }
@@ -182,6 +184,11 @@ def _is_plain_id(ids: pd.Series) -> pd.Series:
     # whole job.
     plain = ~has(ids, CONTROL) & (ids != "#N/A")
     return plain & (ids.str.strip(OUTER_BLANKS) == ids)
+
+
+def _is_no_literal(ids: pd.Series) -> pd.Series:
+    # How the warehouse spells an id of bytes, so that it passes for nobody's text.
+    return ~matches(ids, "X'(?:[0-9A-F]{2})*'")
 
 
 def _breaches(persons: pd.DataFrame, demands: Mapping[str, list[Demand]]) -> pd.DataFrame:
