@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
 
-from pipelines.summaries import OUTCOMES, Summary, balance, tables
+from pipelines.summaries import OUTCOMES, Summary, balance, tables, unread_sentence
 
 # Readable on white and on black, and told apart by people who see no red or green.
 _COLOURS: Final = {
@@ -34,6 +34,8 @@ def as_markdown(summary: Summary, failure: str | None = None) -> str:
     lines = [f"## {run['run_mode']} run {run['run_state']}", "", f"**{balance(run)}**", ""]
     if failure:
         lines += [escaped(failure), ""]
+    if run.get("unread_count"):
+        lines += [f"{unread_sentence(run['unread_count'])}.", ""]
     lines.append(f"{run['api_call_count']:,} API calls. Run id `{run['run_id']}`.")
     for title, rows in tables(summary):
         if rows and title != _REASONS:

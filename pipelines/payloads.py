@@ -66,7 +66,7 @@ def pack(
         carrier = "collections" if at_once else part.carrier
         size = settings.batch_size if ground.person_id_field else settings.batch_size_without_field
         size = MAX_RECORDS if carrier == "collections" else size
-        these = sent.loc[part.persons].reset_index(drop=True)
+        these = _as_sent(sent.loc[part.persons].reset_index(drop=True), columns, part)
         whole = _payload(ground, these, columns, part)
         for first, last in leads.loads(
             whole.records, most_rows=size, most_bytes=bulk.MAX_UPLOAD_BYTES
@@ -99,7 +99,7 @@ def rebuild_payload(ground: Ground, batch: ledger.Batch) -> tuple[ledger.Batch, 
     cleaned, columns = persons.fill_defaults(
         persons.clean(found), ground.columns, ground.settings.defaults
     )
-    payload = _payload(ground, cleaned, columns, batch)
+    payload = _payload(ground, _as_sent(cleaned, columns, batch), columns, batch)
     is_same = (payload.row_hashes == claims["row_hash"]) & (claimed["row_count"] == 1)
     changed = list(claims.loc[~is_same, "person_id"])
     if changed:
@@ -112,6 +112,14 @@ def columns_to_read(ground: Ground) -> list[str]:
     asked = {column for choice in ground.choices for column in choice.when}
     given = {"person_id", "owner_strategy", "created_at"}
     return [*dict.fromkeys([*ground.columns.values(), *sorted(asked - given)])]
+
+
+def _as_sent(
+    these: pd.DataFrame, columns: dict[str, str], load: owners.Part | ledger.Batch
+) -> pd.DataFrame:
+    # A default made it past the rules, and that is all it is for where the record is there: sent
+    # with an update, "[not provided]" took the place of the org's real company.
+    return persons.without_defaults(these, columns) if load.operation == "update" else these
 
 
 def _payload(

@@ -20,7 +20,7 @@ from pipelines.salesforce.session import Org
 from pipelines.settings import Settings
 from pipelines.warehouse import ledger, migrations
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.new_persons import persons_columns
+from pipelines.warehouse.new_persons import binary_id_type, persons_columns
 
 REQUIRED_FIELDS = ("LastName", "Company")
 LOW_API_CALLS = 500
@@ -122,6 +122,11 @@ def find_columns(ground: Ground) -> str:
     if wrong:
         names = ", ".join(sorted(there))
         raise SettingsWrong(f"{'; '.join(wrong)}: mend [fields] or the table, which has {names}")
+    if binary := binary_id_type(ground.warehouse):
+        raise SettingsWrong(
+            f"person_id of {table} holds bytes ({binary}), and an id must be text or a number: "
+            "name a view that casts it in warehouse.persons"
+        )
     for field in REQUIRED_FIELDS:
         if field not in settings.columns:
             raise SettingsWrong(f"fields.{field} is switched off, but Salesforce requires it")

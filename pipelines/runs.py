@@ -281,6 +281,8 @@ def close_run(run: Run) -> dict[str, Any]:
     """Count, check that everything adds up, and tell. Raises LedgerDisagrees when it does not."""
     run_id, warehouse = run.request.run_id, run.ground.warehouse
     with run.progress.during("checks: looking whether everything adds up"):
+        if unread_count := ledger.count_listed(warehouse, run_id):
+            log.warning("persons: %s", summaries.unread_sentence(unread_count))
         require_sound(warehouse, run_id)
         run.ground.matcher.note()
         ledger.end_run(warehouse, run_id, "finished", api_call_count=_api_calls(run))

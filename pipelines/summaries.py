@@ -104,6 +104,8 @@ def _lines(summary: Summary) -> Iterator[str]:
     if run["error_message"]:
         yield f"  {run['error_message']}"
     yield f"{balance(run)}; {run['api_call_count']} API calls"
+    if run.get("unread_count"):
+        yield unread_sentence(run["unread_count"])
     yield from _matching(run)
     for title, cells in tables(summary):
         if cells:
@@ -167,6 +169,15 @@ def _carried_on(open_count: int, error: SyncError, resumes_at: datetime | None) 
     which = "resume" if resumes_at else "person-sync resume, or the next run,"
     first = "" if error.passes else "once this is mended, "
     return f"{who}; {first}{which} takes them on{when}"
+
+
+def unread_sentence(count: int) -> str:
+    """The sentence about persons that a run listed and did not read."""
+    listed = "1 listed person was" if count == 1 else f"{count} listed persons were"
+    return (
+        f"{listed} not read: their rows changed or vanished; whoever is still there stays new, and "
+        "the next run finds them"
+    )
 
 
 def _instant(run: Mapping[str, Any]) -> str:

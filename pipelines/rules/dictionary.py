@@ -120,6 +120,12 @@ _OURS = [
         "Give every row of the persons table an id that is not blank.",
     ),
     _validation(
+        "person_id_malformed",
+        "person_id",
+        "The person's id is bytes, and an id must be text or a number.",
+        "Store the id as text or as a number, or read the persons through a view that casts it.",
+    ),
+    _validation(
         "person_id_repeated",
         "person_id",
         "Several rows of the persons table bear this id, and nobody can tell which is meant.",

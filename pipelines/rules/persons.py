@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,7 @@ from pipelines.rules.text import (
     blank_text,
     has,
     join_lines,
+    matches,
     trim,
 )
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     import pandera.pandas as pandera
 
 __all__ = ["FrameMalformed", "LeadField", "MappingMalformed", "Screened"]
-__all__ += ["clean", "fill_defaults", "screen"]
+__all__ += ["clean", "fill_defaults", "screen", "without_defaults"]
 
 # Compared with the warehouse later on, so they stay exactly as it spells them.
 UNTOUCHED = frozenset({"person_id", "created_at", "source_version"})
@@ -97,6 +99,20 @@ def fill_defaults(
     return filled, mapping
 
 
+def without_defaults(persons: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return the same persons with every filled cell blank again, and `filled_fields` null.
+
+    For updates: a default stands for what nobody knows, and the org may know better. Expects what
+    `fill_defaults` returned; repeatable.
+    """
+    filled = persons["filled_fields"]
+    bare = persons.copy(deep=False)
+    for field in sorted({name for names in filled.dropna().unique() for name in names.split(",")}):
+        is_filled = has(filled, rf"(?:^|,){re.escape(field)}(?:,|$)")
+        bare[columns[field]] = persons[columns[field]].mask(is_filled)
+    return bare.assign(filled_fields=blank_text(len(bare)).set_axis(bare.index))
+
+
 def _free_name(field: str, persons: pd.DataFrame) -> str:
     # Only an unmapped field asks; a persons column that happens to bear its name means something
     # else.
@@ -154,6 +170,7 @@ def _demands(
         "person_id": [
             Demand(is_given, "person_id_missing", also_null=True),
             Demand(_is_plain_id, "text_not_encodable"),
+            Demand(_is_no_literal, "person_id_malformed"),
         ],
         "row_count": [Demand(lambda counts: counts <= 1, "person_id_repeated")],
     }
@@ -169,6 +186,11 @@ def _is_plain_id(ids: pd.Series) -> pd.Series:
     # whole job.
     plain = ~has(ids, CONTROL) & (ids != "#N/A")
     return plain & (ids.str.strip(OUTER_BLANKS) == ids)
+
+
+def _is_no_literal(ids: pd.Series) -> pd.Series:
+    # How the warehouse spells an id of bytes, so that it passes for nobody's text.
+    return ~matches(ids, "X'(?:[0-9A-F]{2})*'")
 
 
 def _breaches(persons: pd.DataFrame, demands: Mapping[str, list[Demand]]) -> pd.DataFrame:

@@ -14,7 +14,6 @@ from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 from xml.parsers.expat import ExpatError
 
 import jwt
@@ -23,17 +22,20 @@ from jwt.algorithms import RSAAlgorithm
 from pydantic import SecretStr
 from simple_salesforce.login import SalesforceLogin
 
-from pipelines.errors import OrgUnreachable, SettingsWrong, SyncError
+from pipelines.errors import OrgRefused, OrgUnreachable, SettingsWrong, SyncError
 from pipelines.salesforce.errors import judge_login, translate
-from pipelines.salesforce.transport import Transport, is_loopback
+from pipelines.salesforce.hosts import LABEL, is_instance
+from pipelines.salesforce.transport import FOREIGN_HOST, Transport
 
 LoginKind = Literal["client_credentials", "jwt", "password", "access_token"]
 
 LAST_SOAP_VERSION: Final = 64
-ORG_HOSTS: Final = (".salesforce.com", ".force.com")
 
 _NO_SECRET = SecretStr("")
-_DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*", re.ASCII | re.IGNORECASE)
+_ADDRESS = re.compile(r"https?://(?P<netloc>[^/]*)/?")
+# What a header can hold. Anything else would end it, and the library's complaint quotes the token.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 _VERSION = re.compile(r"\d{2,3}\.0")
 _NEEDED: Final[Mapping[LoginKind, tuple[str, ...]]] = {
     "client_credentials": ("consumer_key", "consumer_secret", "domain"),
@@ -73,7 +75,7 @@ def check_settings(credentials: Credentials, api_version: str) -> None:
     _require_plain_secrets(credentials)
     if not _VERSION.fullmatch(api_version):
         raise SettingsWrong("salesforce.api_version must look like 67.0")
-    if not _DOMAIN.fullmatch(credentials.domain) or ".salesforce.com" in credentials.domain:
+    if not _DOMAIN.fullmatch(credentials.domain) or ".salesforce.com" in credentials.domain.lower():
         raise SettingsWrong(
             "salesforce.domain is the part before .salesforce.com, such as acme.my or login"
         )
@@ -99,25 +101,34 @@ def _require_plain_secrets(credentials: Credentials) -> None:
             )
 
 
-def given_instance(credentials: Credentials, emulator_url: str) -> str:
-    """The host of the org for an access token: the setting's, else the emulator's."""
-    given = urlsplit(credentials.instance_url or emulator_url)
-    if not given.hostname or given.scheme not in ("https", "http"):
+def given_instance(credentials: Credentials, *, emulator_url: str) -> str:
+    """Return the host of the org for an access token: the setting's, else the emulator's.
+
+    Raises SettingsWrong unless the token may be sent there.
+    """
+    given = credentials.instance_url or emulator_url
+    if not given.startswith(("https://", "http://")):
         raise SettingsWrong(
             "salesforce.instance_url is needed for salesforce.login = access_token, such as "
             "https://acme.my.salesforce.com"
         )
-    return given.netloc
-
-
-def check_instance(instance: str) -> None:
-    """Raise SettingsWrong unless a token may be sent to this host."""
-    there = urlsplit(f"//{instance}")
-    host = there.hostname or ""
-    if there.username is not None or not (host.endswith(ORG_HOSTS) or is_loopback(host)):
+    there = _ADDRESS.fullmatch(given)
+    is_local = bool(emulator_url)
+    is_secure = given.startswith("https://") or is_local
+    if not there or not is_secure or not is_instance(there["netloc"], may_be_local=is_local):
         raise SettingsWrong(
-            "salesforce.instance_url: the org's host must end in .salesforce.com or .force.com; "
-            "no token is sent anywhere else"
+            "salesforce.instance_url must be https:// and a host that ends in .salesforce.com or "
+            ".force.com, with nothing before or behind it; no token is sent anywhere else"
+        )
+    return there["netloc"]
+
+
+def require_header_safe(token: SecretStr) -> None:
+    """Raise SettingsWrong for an access token that no request can carry."""
+    if not _TOKEN.fullmatch(token.get_secret_value()):
+        raise SettingsWrong(
+            "salesforce.access_token holds a blank, a line break or a letter that no token has: "
+            "copy it again, whole and alone"
         )
 
 
@@ -126,7 +137,8 @@ def enter(
 ) -> tuple[SecretStr, str]:
     """Log in: the session's token, and the host it is for.
 
-    Raises SettingsWrong naming the setting and the remedy, OrgUnreachable or OrgBusy.
+    Raises SettingsWrong naming the setting and the remedy, OrgUnreachable or OrgBusy. Raises
+    OrgRefused when the answer cannot be followed without losing the token.
     """
     arguments = _login_arguments(credentials)
     session = transport.new_session()
@@ -141,8 +153,26 @@ def enter(
     except ExpatError:
         trouble = OrgUnreachable("the org's login answered with half an XML: run again later")
     else:
-        return SecretStr(token), instance
+        return _checked_answer(token, instance, is_local=transport.is_local)
     raise trouble
+
+
+def _checked_answer(token: str, instance: str, *, is_local: bool) -> tuple[SecretStr, str]:
+    if not _TOKEN.fullmatch(token):
+        raise OrgRefused(
+            "TOKEN_MALFORMED",
+            "the login's answer holds a token that no request can carry: look at what answers at "
+            "salesforce.domain",
+        )
+    # A slash at the end changes nothing; whatever else follows a host does not belong there.
+    host = instance.removesuffix("/")
+    if not is_instance(host, may_be_local=is_local):
+        raise OrgRefused(
+            FOREIGN_HOST,
+            "the login's answer names a host that does not end in .salesforce.com or .force.com; "
+            "no token is sent there: look at what answers at salesforce.domain",
+        )
+    return SecretStr(token), host
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

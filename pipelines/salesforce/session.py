@@ -21,10 +21,10 @@ from pipelines.errors import OrgRefused, SessionExpired, SettingsWrong, SyncErro
 from pipelines.salesforce.errors import NOT_FOUND, translate
 from pipelines.salesforce.login import (
     Credentials,
-    check_instance,
     check_settings,
     enter,
     given_instance,
+    require_header_safe,
 )
 from pipelines.salesforce.transport import Relogin, Timeout, Transport
 
@@ -148,13 +148,13 @@ def log_in(
     """Log in and look at which org this is. `timeout` is (connect, read) in seconds.
 
     `emulator_url` sends every request to the org emulator there instead; only loopback is taken.
-    Raises SettingsWrong naming the setting and the remedy, OrgUnreachable or OrgBusy.
+    Raises SettingsWrong naming the setting and the remedy, OrgUnreachable or OrgBusy. Raises
+    OrgRefused when the login's answer names a host that is not Salesforce's.
     """
     check_settings(credentials, api_version)
     transport = Transport(timeout, emulator_url)
     try:
         session, instance = _begin_session(credentials, api_version, transport, emulator_url)
-        check_instance(instance)
         # simple-salesforce is not told the token: `repr(sf.__dict__)` would show it.
         sf = Salesforce(
             session_id="on the session", instance=instance, session=session, version=api_version
@@ -170,8 +170,9 @@ def _begin_session(
 ) -> tuple[requests.Session, str]:
     session = transport.new_session()
     if credentials.login == "access_token":
+        require_header_safe(credentials.access_token)
         session.auth = Relogin(credentials.access_token)
-        return session, given_instance(credentials, emulator_url)
+        return session, given_instance(credentials, emulator_url=emulator_url)
     again = partial(enter, credentials, api_version, transport)
     token, instance = again()
     session.auth = Relogin(token, lambda: again()[0])

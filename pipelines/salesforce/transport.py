@@ -6,7 +6,6 @@ simple-salesforce, so whatever it sends is counted, timed and kept logged in ali
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import threading
 import time
@@ -20,8 +19,9 @@ from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from pipelines.errors import SettingsWrong
+from pipelines.errors import OrgRefused, SettingsWrong
 from pipelines.salesforce.errors import is_expiry
+from pipelines.salesforce.hosts import is_loopback, is_org_target, target_of
 
 Timeout = tuple[float, float]
 
@@ -29,6 +29,7 @@ Timeout = tuple[float, float]
 PAUSES: Final = (0.1, 0.4, 1.6)
 TRY_AGAIN_STATUSES: Final = frozenset({420, 429, 500, 502, 503, 504})
 TRY_AGAIN: Final = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+FOREIGN_HOST: Final = "FOREIGN_HOST"
 
 _USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")
 
@@ -48,6 +49,11 @@ class Transport(HTTPAdapter):
         self.call_count = 0
         self._of_thread = threading.local()
         self.api_usage: tuple[int, int] | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether everything goes to the org emulator on this machine."""
+        return self._emulator is not None
 
     @property
     def own_call_count(self) -> int:
@@ -82,16 +88,36 @@ class Transport(HTTPAdapter):
     def _send_once(
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
     ) -> requests.Response:
+        request = self._aimed(request)
+        self._require_own_host(request)
         with self._lock:
             self.call_count += 1
         self._of_thread.call_count = self.own_call_count + 1
         kwargs["timeout"] = kwargs.get("timeout") or self._timeout
-        response = super().send(self._aimed(request), *args, **kwargs)
+        response = super().send(request, *args, **kwargs)
         _ = response.content  # read here, so that a body that breaks off is tried again too
         usage = _USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
         if usage:
             self.api_usage = int(usage[1]), int(usage[2])
         return response
+
+    def _require_own_host(self, request: requests.PreparedRequest) -> None:
+        """Raise OrgRefused if the request, as it is about to be sent, leaves Salesforce.
+
+        Looked at last of all: settings and answers are checked before, but only the prepared
+        request says where its token goes.
+        """
+        target = target_of(str(request.url))
+        if self._emulator is None:
+            is_own = is_org_target(target)
+        else:
+            is_own = target is not None and target == target_of(self._emulator.geturl())
+        if not is_own:
+            raise OrgRefused(
+                FOREIGN_HOST,
+                "an address outside .salesforce.com and .force.com was to be called, and nothing "
+                "was sent there: a human must look at what the org answers",
+            )
 
     def _aimed(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._emulator is None:
@@ -152,17 +178,10 @@ class Relogin(AuthBase):
             return self._token
 
 
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine by its very address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _checked_emulator(emulator_url: str) -> SplitResult:
     there = urlsplit(emulator_url)
-    if there.scheme != "http" or not is_loopback(there.hostname or "") or there.username:
+    is_plain = target_of(emulator_url) is not None
+    if there.scheme != "http" or not is_loopback(there.hostname or "") or not is_plain:
         raise SettingsWrong(
             "salesforce.emulator_url must be http:// on this machine, such as "
             "http://127.0.0.1:8642; leave it empty to talk to Salesforce"

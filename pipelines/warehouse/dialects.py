@@ -18,7 +18,9 @@ from sqlalchemy import (
     Engine,
     Select,
     TableClause,
+    Text,
     TextClause,
+    cast,
     exc,
     func,
     insert,
@@ -49,6 +51,8 @@ class Dialect:
     """Any engine SQLAlchemy knows. Nothing here is quick; everything here is plain SQL."""
 
     has_schemas: ClassVar[bool] = False
+    has_loose_types: ClassVar[bool] = False
+    """Whether a column may hold values of other types than it is declared with."""
 
     def connect_arguments(self) -> dict[str, Any]:
         """What the driver's connect should be told."""
@@ -98,6 +102,10 @@ class Dialect:
     def collate_binary(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """The column compared and sorted by code point, alike on every engine in every locale."""
         return column
+
+    def id_text(self, id_: ColumnElement[Any]) -> ColumnElement[str]:
+        """An id as text: what persons are told apart by, in every table of ours."""
+        return cast(id_, Text)
 
     def gather_statistics(self, connection: Connection, name: str) -> None:
         """Tells the planner how many rows one of our own tables has by now."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import (
@@ -17,6 +18,8 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Integer,
+    LargeBinary,
+    Select,
     Subquery,
     Text,
     and_,
@@ -33,10 +36,21 @@ from sqlalchemy import (
 )
 
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.source_rows import NUMBERS, SourceRows, has_no_id, same_id
+from pipelines.warehouse.source_rows import (
+    NUMBERS,
+    SourceRows,
+    has_no_id,
+    has_typed_ids,
+    id_text,
+    same_id,
+)
 
 _RUN_PERSONS = table(
-    "run_persons", column("run_id", Text), column("position", Integer), column("person_id", Text)
+    "run_persons",
+    column("run_id", Text),
+    column("position", Integer),
+    column("person_id", Text),
+    column("attempt_count", Integer),
 )
 _OUTCOMES = table(
     "person_outcomes",
@@ -80,6 +94,12 @@ def persons_columns(warehouse: Warehouse) -> frozenset[str]:
     return frozenset(warehouse.persons_table.columns.keys())
 
 
+def binary_id_type(warehouse: Warehouse) -> str | None:
+    """Return the declared type of the ids where it holds bytes, None where it is any other."""
+    type_ = warehouse.persons_table.c.person_id.type
+    return str(type_) if isinstance(type_, LargeBinary) else None
+
+
 def list_new_persons(
     warehouse: Warehouse,
     run_id: str,
@@ -102,7 +122,12 @@ def list_new_persons(
         order = [found.c.created_at.asc().nulls_last(), *_by_id(warehouse, found)]
         position = func.row_number().over(order_by=order)
         new = (
-            select(literal(run_id, Text), position, found.c.person_id)
+            select(
+                literal(run_id, Text),
+                position,
+                found.c.person_id,
+                func.coalesce(_OUTCOMES.c.attempt_count, 0),
+            )
             .select_from(_beside_ledger(found))
             .where(
                 _is_free(),
@@ -111,7 +136,7 @@ def list_new_persons(
             .order_by(*order)
             .limit(limit)
         )
-        columns = ["run_id", "position", "person_id"]
+        columns = ["run_id", "position", "person_id", "attempt_count"]
         listing = insert(_RUN_PERSONS).from_select(columns, new)
         counting = {"preserve_rowcount": True}
         count = connection.execute(listing, execution_options=counting).rowcount
@@ -138,7 +163,7 @@ def source_version(warehouse: Warehouse, person_id: str) -> str | None:
     wanted = select(cast(literal(person_id), Text).label("person_id")).subquery("wanted")
     source = SourceRows(warehouse, [])
     attempts = literal(0).label("attempt_count")
-    rows = source.tidy(source.read(source.select(wanted, wanted).add_columns(attempts)))
+    rows = source.tidy(source.read(wanted, wanted, lambda query: query.add_columns(attempts)))
     versions = rows["source_version"].dropna()
     return str(versions.iloc[0]) if len(versions) else None
 
@@ -160,21 +185,24 @@ def read_slice(
         .subquery("wanted")
     )
     source = SourceRows(warehouse, columns)
-    query = (
-        source.select(wanted, _beside_ledger(wanted))
-        .add_columns(
-            wanted.c.position,
-            func.coalesce(_OUTCOMES.c.attempt_count, 0).label("attempt_count"),
-            _OUTCOMES.c.outcome,
-            _OUTCOMES.c.source_version.label("judged_version"),
+
+    def complete(query: Select[Any]) -> Select[Any]:
+        return (
+            query.add_columns(
+                wanted.c.position,
+                func.coalesce(_OUTCOMES.c.attempt_count, 0).label("attempt_count"),
+                _OUTCOMES.c.outcome,
+                _OUTCOMES.c.source_version.label("judged_version"),
+            )
+            .where(
+                _is_free(),
+                _is_undecided() | _is_rejected() | _has_lost_its_match() | _is_resent(),
+            )
+            .order_by(wanted.c.position)
         )
-        .where(
-            _is_free(),
-            _is_undecided() | _is_rejected() | _has_lost_its_match() | _is_resent(),
-        )
-        .order_by(wanted.c.position)
-    )
-    rows = source.read(query).sort_values("position", kind="stable")
+
+    rows = source.read(wanted, _beside_ledger(wanted), complete)
+    rows = rows.sort_values("position", kind="stable")
     is_there = rows["row_count"] > 0
     return source.tidy(rows[is_there & (_is_other_version(rows) | (rows["outcome"] != "rejected"))])
 
@@ -193,11 +221,12 @@ def read_claimed(warehouse: Warehouse, batch_id: str, columns: Sequence[str]) ->
     )
     source = SourceRows(warehouse, columns, given=_CLAIMED)
     outcomes = wanted.outerjoin(_OUTCOMES, wanted.c.person_id == _OUTCOMES.c.person_id)
-    query = source.select(wanted, outcomes).add_columns(
+    given = [
         func.coalesce(_OUTCOMES.c.attempt_count, 0).label("attempt_count"),
         *(wanted.c[name] for name in _CLAIMED),
-    )
-    return source.tidy(source.read(query).sort_values("person_id", kind="stable"))
+    ]
+    rows = source.read(wanted, outcomes, lambda query: query.add_columns(*given))
+    return source.tidy(rows.sort_values("person_id", kind="stable"))
 
 
 def _ask_for(
@@ -209,28 +238,45 @@ def _ask_for(
     warehouse.run(connection, "make_asked_persons")
     frame = pd.DataFrame({"person_id": pd.Series(asked, dtype="str")})
     warehouse.insert_frame(connection, "asked_persons", frame)
-    is_same = same_id(warehouse, _ASKED.c.person_id)
+    is_same = _asked_id(warehouse, connection)
     if "" not in asked:
         return is_same
     return or_(is_same, and_(_ASKED.c.person_id == "", has_no_id(persons)))
 
 
+def _asked_id(warehouse: Warehouse, connection: Connection) -> ColumnElement[bool]:
+    """Whether a row has an id asked for: by the index, unless it does not find all of them."""
+    by_text = id_text(warehouse) == _ASKED.c.person_id
+    if not has_typed_ids(warehouse):
+        return by_text
+    by_index = same_id(warehouse, _ASKED.c.person_id)
+    if not warehouse.dialect.has_loose_types:
+        return by_index
+    persons = warehouse.persons_table
+    missed = (
+        select(1)
+        .select_from(_ASKED.outerjoin(persons, by_index))
+        .where(persons.c.person_id.is_(None), _ASKED.c.person_id != "")
+    )
+    return by_text if connection.execute(missed.limit(1)).first() else by_index
+
+
 def _can_be_id(warehouse: Warehouse, one: str) -> bool:
-    # Among numbers PostgreSQL breaks off over a word, and SQLite takes 007 for 7.
+    # Among numbers PostgreSQL breaks off over a word. In SQLite a word may stand among numbers.
     is_number = isinstance(warehouse.persons_table.c.person_id.type, Integer)
-    return not is_number or _WHOLE_NUMBER.fullmatch(one) is not None
+    is_any = not is_number or warehouse.dialect.has_loose_types
+    return is_any or _WHOLE_NUMBER.fullmatch(one) is not None
 
 
 def _persons_once(warehouse: Warehouse, source: FromClause) -> Subquery:
     """Each person once: person_id as text, native_id where numbers sort, created_at, version."""
     persons = warehouse.persons_table.c
     id_ = persons.person_id
-    spelt = case((has_no_id(warehouse.persons_table), ""), else_=cast(id_, Text))
+    spelt = case((has_no_id(warehouse.persons_table), ""), else_=id_text(warehouse))
     is_number = isinstance(id_.type, NUMBERS)
     updated_at = cast(persons.updated_at, Text) if "updated_at" in persons else null()
     rows = (
         select(
-            # Binary: to a nocase column P1 and p1 are one person, and to us they are two.
             warehouse.dialect.collate_binary(spelt).label("person_id"),
             (id_ if is_number else null()).label("native_id"),
             (persons.created_at if "created_at" in persons else null()).label("created_at"),

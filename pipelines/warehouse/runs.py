@@ -140,6 +140,20 @@ def run_counts(warehouse: Warehouse, run_id: str) -> RunCounts:
         return _read_counts(warehouse, connection, run_id)
 
 
+def count_listed(warehouse: Warehouse, run_id: str) -> int:
+    """Count what became of the persons that the run had set out to read, before its end.
+
+    Return how many were not read: nobody has claimed or decided them since they were listed. May
+    be repeated.
+    """
+    with warehouse.transaction() as connection:
+        # First the lock: another run may be letting go of persons of this one's batches.
+        warehouse.run(connection, "lock_run", run_id=run_id)
+        counted = warehouse.run(connection, "count_listed_persons", run_id=run_id)
+        unread_count: int = counted.scalar_one()
+    return unread_count
+
+
 def end_run(
     warehouse: Warehouse,
     run_id: str,

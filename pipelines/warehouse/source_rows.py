@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     DateTime,
+    Enum,
     Float,
     FromClause,
     Integer,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Subquery,
     Table,
     Text,
+    and_,
     case,
     cast,
     false,
@@ -46,6 +48,8 @@ _TYPES = {
     "attempt_count": "Int64",
     "position": "Int64",
 }
+Complete = Callable[[Select[Any]], Select[Any]]
+
 _FIXED = ["person_id", "row_count", "attempt_count", "source_changed_at", "source_version"]
 
 
@@ -55,17 +59,42 @@ def has_no_id(persons: Table) -> ColumnElement[bool]:
     return or_(id_.is_(None), func.trim(cast(id_, Text), _WHITE_SPACE) == "")
 
 
+def id_text(warehouse: Warehouse) -> ColumnElement[str]:
+    """The id of a row as text, which compares by code point."""
+    # A column may be nocase: to it P1 and p1 are one person, and to us they are two.
+    text = warehouse.dialect.id_text(warehouse.persons_table.c.person_id)
+    return warehouse.dialect.collate_binary(text)
+
+
+def has_typed_ids(warehouse: Warehouse) -> bool:
+    """Whether the ids are declared as text or integers, so that `same_id` may use their index.
+
+    SQLite compares 1 and '1' as different where a column has no type, and rounds other numbers.
+    """
+    type_ = warehouse.persons_table.c.person_id.type
+    is_text_or_integer = isinstance(type_, (String, Integer)) and not isinstance(type_, Enum)
+    return is_text_or_integer or not warehouse.dialect.has_loose_types
+
+
 def same_id(warehouse: Warehouse, wanted_id: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether a row of the persons table has the id wanted as text, by its index where it has one.
 
-    On a strict engine with numbers for ids the text wanted has to be a number, or empty.
+    Expects typed ids. Where types are loose, rows whose id is not of the declared type may be
+    missed; `SourceRows` and `new_persons` then look again by text. On a strict engine with numbers
+    for ids the text wanted has to be a number, or empty.
     """
     id_ = warehouse.persons_table.c.person_id
     if isinstance(warehouse.dialect, SQLite):
         # It gives the text the column's affinity, where cast('x' as integer) would be 0. Binary,
         # because a foreign column may be nocase.
-        return warehouse.dialect.collate_binary(wanted_id) == id_
-    if isinstance(id_.type, String):
+        is_same = warehouse.dialect.collate_binary(wanted_id) == id_
+        if isinstance(id_.type, String):
+            return is_same
+        # A number too large for an integer is kept rounded: several are equal to one text. Not the
+        # bare column, or the planner scans the persons and looks up whom it wants by this.
+        exact = case((func.typeof(id_) != "real", cast(id_, Text)))
+        return and_(is_same, exact == wanted_id.concat(""))
+    if isinstance(id_.type, String) and not isinstance(id_.type, Enum):
         # Not binary here: PostgreSQL would pass over an index in the column's own collation.
         return wanted_id == id_
     if isinstance(id_.type, Integer):
@@ -91,19 +120,19 @@ class SourceRows:
         cells = [name for name in order if name not in {*_FIXED, *given}]
         self._cells = {f"cell_{number}": name for number, name in enumerate(cells)}
 
-    def select(self, wanted: Subquery, beside: FromClause) -> Select[Any]:
-        """What is to be read of the persons wanted; `beside` is `wanted` and what joins it."""
-        source = beside.outerjoin(self._persons, same_id(self._warehouse, wanted.c.person_id))
-        is_there = self._persons.c.person_id.is_not(None).label("is_there")
-        return select(
-            wanted.c.person_id, is_there, self._version().label("latest"), *self._texts()
-        ).select_from(source)
+    def read(self, wanted: Subquery, beside: FromClause, complete: Complete) -> pd.DataFrame:
+        """Return the rows of the persons wanted, one row a person, with row_count and
+        source_version; row_count is 0 for persons whose row is gone.
 
-    def read(self, query: Select[Any]) -> pd.DataFrame:
-        """The rows of a query that `select` began, one row a person, with row_count and
-        source_version; row_count is 0 for persons whose row is gone."""
+        `beside` is `wanted` and what joins it; `complete` adds columns and conditions to the query.
+        """
         with self._warehouse.reading() as connection:
-            rows = _one_row_each(self._warehouse.read_frame(connection, query, _TYPES))
+            rows = None
+            if has_typed_ids(self._warehouse):
+                query = complete(self._by_index(wanted, beside))
+                rows = _one_row_each(self._warehouse.read_frame(connection, query, _TYPES))
+            if rows is None or self._may_hide(rows):
+                rows = _one_row_each(self._by_text(connection, wanted, beside, complete))
             # The join by id cannot see those without one, and may be quick for it.
             is_nobody = rows["person_id"] == ""
             if is_nobody.any():
@@ -124,6 +153,34 @@ class SourceRows:
         for name in self._cells.values():
             tidy[name] = self._spelt(name, tidy[name])
         return tidy[self._order].reset_index(drop=True)
+
+    def _by_index(self, wanted: Subquery, beside: FromClause) -> Select[Any]:
+        source = beside.outerjoin(self._persons, same_id(self._warehouse, wanted.c.person_id))
+        is_there = self._persons.c.person_id.is_not(None).label("is_there")
+        return select(
+            wanted.c.person_id, is_there, self._version().label("latest"), *self._texts()
+        ).select_from(source)
+
+    def _by_text(
+        self, connection: Connection, wanted: Subquery, beside: FromClause, complete: Complete
+    ) -> pd.DataFrame:
+        """The same without the index: one look at every row, however many persons are wanted.
+
+        Two queries and a merge, because SQLite's planner joined them by a loop within a loop.
+        """
+        text = id_text(self._warehouse)
+        rows = select(text.label("person_id"), self._version().label("latest"), *self._texts())
+        rows = rows.where(text.in_(select(wanted.c.person_id)))
+        found = self._warehouse.read_frame(connection, rows).assign(is_there=True)
+        query = complete(select(wanted.c.person_id).select_from(beside))
+        asked = self._warehouse.read_frame(connection, query, _TYPES)
+        merged = asked.merge(found, on="person_id", how="left")
+        return merged.assign(is_there=merged["is_there"].notna())
+
+    def _may_hide(self, rows: pd.DataFrame) -> bool:
+        """Whether somebody was not found whose id may be of another type than the column."""
+        is_gone = (rows["row_count"] == 0) & (rows["person_id"] != "")
+        return self._warehouse.dialect.has_loose_types and bool(is_gone.any())
 
     def _texts(self) -> list[ColumnElement[Any]]:
         return [self._text(name).label(cell) for cell, name in self._cells.items()]

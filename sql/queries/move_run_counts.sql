@@ -1,4 +1,4 @@
--- Adds to what a run has counted; the conservation law holds before and after.
+-- Adds to what a run has counted; the conservation law holds before and after. Whoever a finished run lets go of again is unread.
 update sync_runs
 set
     read_count = read_count + :read_count,
@@ -8,5 +8,7 @@ set
     rejected_count = rejected_count + :rejected_count,
     held_count = held_count + :held_count,
     open_count = open_count + :open_count,
+    unread_count = unread_count
+    + case when listed_count is not null and :read_count < 0 then -:read_count else 0 end,
     change_count = change_count + 1
 where run_id = :run_id

@@ -37,5 +37,10 @@ select
     ---------- measures of matching
     matching_call_count,
     matching_record_count,
-    matching_seconds
+    matching_seconds,
+
+    ---------- measures of the list
+    listed_count,
+    taken_count,
+    unread_count
 from sync_runs

@@ -14,6 +14,7 @@ OURS = [
     "number_malformed",
     "date_malformed",
     "text_not_encodable",
+    "person_id_malformed",
     "person_id_missing",
     "person_id_repeated",
     "person_id_too_long",

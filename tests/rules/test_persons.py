@@ -6,7 +6,14 @@ import pandas as pd
 import pytest
 
 from pipelines.rules.fields import length_limit, number_pattern
-from pipelines.rules.persons import FrameMalformed, MappingMalformed, clean, fill_defaults, screen
+from pipelines.rules.persons import (
+    FrameMalformed,
+    MappingMalformed,
+    clean,
+    fill_defaults,
+    screen,
+    without_defaults,
+)
 from pipelines.rules.rejections import REJECTED_COLUMNS
 
 from .drawing import (
@@ -61,6 +68,25 @@ def test_a_default_fills_only_the_blank_and_says_so():
     filled, _ = fill_defaults(persons, mapped(persons), defaults)
     assert filled["company"].tolist() == ["Acme", "[not provided]"]
     assert filled["filled_fields"].tolist() == ["City", "Company,City"]
+
+
+def test_for_an_update_what_was_filled_is_blank_again():
+    persons = as_persons(frame(company=["Acme", None], city=[None, None], title=["a", None]))
+    defaults = {"Company": "[not provided]", "City": "Turin", "Status": "New"}
+    filled, columns = fill_defaults(persons, mapped(persons), defaults)
+    bare = without_defaults(filled, columns)
+    assert (bare["company"][0], bare["title"][0]) == ("Acme", "a")
+    assert bare[["company", "title"]].isna().all(axis=1).tolist() == [False, True]
+    assert bare[["city", "Status", "filled_fields"]].isna().all(axis=None)
+    assert bare.dtypes["filled_fields"] == "str"
+    pd.testing.assert_frame_equal(without_defaults(bare, columns), bare)
+    assert filled["filled_fields"].tolist() == ["City,Status", "Company,City,Status"]
+
+
+def test_a_default_that_equals_what_the_row_says_stays_the_rows():
+    persons = as_persons(frame(company=["[not provided]"]))
+    filled, columns = fill_defaults(persons, mapped(persons), {"Company": "[not provided]"})
+    assert without_defaults(filled, columns)["company"].tolist() == ["[not provided]"]
 
 
 def test_nobody_filled_leaves_filled_fields_null():

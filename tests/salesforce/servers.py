@@ -160,6 +160,12 @@ class Script:
             return 404, b'[{"errorCode":"NOT_FOUND","message":"?"}]', {}
         return answers.popleft() if len(answers) > 1 else answers[0]
 
+    def forget(self) -> None:
+        """Start again, with no answer told and nothing seen."""
+        self.seen.clear()
+        self._answers.clear()
+        self._given.clear()
+
     def paths(self) -> list[str]:
         return [f"{one.method} {one.path.partition('?')[0]}" for one in self.seen]
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
-import socket
-import ssl
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from pathlib import Path
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from pipelines.errors import (
@@ -255,66 +246,6 @@ def test_no_redirect_is_followed_with_a_secret(script: Script) -> None:
     with pytest.raises(SettingsWrong, match="redirect"):
         log_in(CREDENTIALS, api_version=VERSION, emulator_url=script.url)
     assert script.paths() == [TOKEN]
-
-
-def test_a_server_nobody_vouches_for_gets_nothing(tmp_path: Path, script: Script) -> None:
-    with _tls_server(tmp_path) as (url, heard):
-        credentials = Credentials(
-            login="access_token", access_token=SecretStr("canary"), instance_url=url
-        )
-        with pytest.raises(OrgUnreachable, match="certificate"):
-            log_in(credentials, api_version=VERSION)
-        assert heard == []
-
-
-class _tls_server:  # noqa: N801 - reads as a verb where it is used
-    """A server with a certificate it signed itself."""
-
-    def __init__(self, folder: Path) -> None:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-        now = datetime.datetime.now(datetime.UTC)
-        certificate = (
-            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-            .not_valid_before(now)
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .sign(key, hashes.SHA256())
-        )
-        self._file = folder / "server.pem"
-        self._file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
-        self._heard: list[bytes] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-
-    def __enter__(self) -> tuple[str, list[bytes]]:
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-        return f"https://localhost:{self._listener.getsockname()[1]}", self._heard
-
-    def _serve(self) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._file)
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                with context.wrap_socket(connection, server_side=True) as stream:
-                    self._heard.append(stream.recv(100))
-            except OSError:
-                connection.close()
-
-    def __exit__(self, *_error: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
 
 
 def test_proxies_of_the_machine_stay_out_of_the_way_of_the_emulator(script: Script) -> None:

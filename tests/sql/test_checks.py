@@ -38,6 +38,12 @@ FAULTS: dict[str, Rows] = {
     },
     "fail_created_without_lead": {"person_outcomes": "person_id | outcome\nP1 | created"},
     "fail_run_miscounted": {"sync_runs": "run_id | read_count\nR1 | 1"},
+    "fail_listed_person_lost": {
+        "sync_runs": """
+            run_id | listed_count | read_count | rejected_count | taken_count | unread_count
+            R1     | 4            | 1          | 1              | 1           | 1
+        """
+    },
     "fail_run_and_batches_disagree": {
         "sync_runs": "run_id | read_count | open_count\nR1 | 1 | 1",
     },

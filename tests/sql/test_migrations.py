@@ -130,8 +130,8 @@ def test_a_new_migration_is_applied_and_the_views_remade(
 def test_a_changed_view_is_remade(warehouse: Warehouse, sql_folder: Path) -> None:
     change(
         sql_folder / "views" / "dim_sync_runs.sql",
-        "    matching_seconds\n",
-        "    matching_seconds,\n    'x' as mood\n",
+        "    unread_count\n",
+        "    unread_count,\n    'x' as mood\n",
     )
     assert migrate(warehouse, sql_folder=sql_folder) == ["views"]
     with warehouse.reading() as connection:
