@@ -39,8 +39,22 @@ def rooms_known(path: Path) -> set[str]:
 
 # From top to bottom. A room may know those named here and no other: no arrow upward, no circle.
 MAY_KNOW = {
+    "__main__": {"interruption", "ending", "cli"},
+    "ending": {"error_details", "interruption", "standard_streams"},
+    "interruption": {"errors"},
+    "error_details": set(),
+    "standard_streams": set(),
     "cli": {
-        *("prefect_flows", "flows", "demo", "preflight", "runs", "resolving"),
+        *(
+            "ending",
+            "interruption",
+            "prefect_flows",
+            "flows",
+            "demo",
+            "preflight",
+            "runs",
+            "resolving",
+        ),
         *("prefect_hints", "summaries", "settings", "errors"),
     },
     "demo": {"flows", "runs", "summaries", "settings", "errors", "salesforce", "preflight"},
@@ -55,7 +69,7 @@ MAY_KNOW = {
     },
     "prefect_hints": set(),
     "flows": {"runs", "workers", "worker_pools", "summaries", "judging", "settings"},
-    "worker_pools": {"settings"},
+    "worker_pools": {"settings", "errors"},
     "workers": {
         *("runs", "preflight", "judging", "delivery", "memory"),
         *("settings", "warehouse", "errors"),
@@ -63,7 +77,7 @@ MAY_KNOW = {
     "summaries": {"warehouse"},
     "runs": {
         *("preflight", "judging", "matching", "mirroring", "delivery", "resolving"),
-        *("stray_jobs", "summaries", "memory"),
+        *("stray_jobs", "summaries", "memory", "error_details"),
         *("rules", "settings", "warehouse", "errors"),
     },
     "resolving": {"preflight", "rules", "salesforce", "settings", "warehouse", "errors"},
