@@ -76,9 +76,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def checked(**given: Any) -> Any:
-        for name, value in given.items():
-            _require_text(name, value)
-        return command(**given)
+        return command(**{name: _as_text(name, value) for name, value in given.items()})
 
     config = click.option(
         "--config",
@@ -95,12 +93,19 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return config(as_json(debug(checked)))
 
 
-def _require_text(name: str, value: object) -> None:
-    """Raise UsageError for a text whose bytes are none in this machine's encoding."""
-    for text in value if isinstance(value, tuple) else (value,):
-        # A lone surrogate is how Python keeps such a byte; no database takes it.
-        if isinstance(text, str) and any("\ud800" <= sign <= "\udfff" for sign in text):
-            raise click.UsageError(f"{name.rstrip('s')}: {text!a} is no text in UTF-8")
+def _as_text(name: str, value: Any) -> Any:
+    """Return the value with its texts read as UTF-8. Raise UsageError where they are not.
+
+    Python keeps a byte that the locale does not know as a lone surrogate, which no database takes.
+    """
+    if isinstance(value, tuple):
+        return tuple(_as_text(name, one) for one in value)
+    if not isinstance(value, str) or not any("\ud800" <= sign <= "\udfff" for sign in value):
+        return value
+    try:
+        return os.fsencode(value).decode("utf-8")
+    except UnicodeError:
+        raise click.UsageError(f"{name.rstrip('s')}: {value!a} is no text in UTF-8") from None
 
 
 @click.group(cls=Front, context_settings={"help_option_names": ["-h", "--help"]})

@@ -17,14 +17,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final, NoReturn
 
 from pipelines.errors import Interrupted
 
 GRACE_SECONDS: Final = 1.4  # of the two seconds that are promised; the rest is for a busy machine
+REPORT_SECONDS: Final = 1.6  # since the signal, for a report that is on its way
 # timeout(1) signals the process and then its group, which is the same Ctrl-C twice.
 SAME_SIGNAL_SECONDS: Final = 0.1
 WRITE_SECONDS: Final = 0.1  # how long a full pipe or a stopped terminal may delay the sentence
@@ -60,6 +61,8 @@ class _Process:
         self.exit_code: int | None = None  # of a command that is done and only has to leave
         self._noticed_at = 0.0
         self._has_raised = False
+        self.report: Callable[[], object] | None = None
+        self._reporter: threading.Thread | None = None
         self._may_announce = threading.Lock()
         self._is_announced = threading.Event()
         self._readable, self._writable = os.pipe()
@@ -82,6 +85,8 @@ class _Process:
         if self.exit_code is not None:
             os._exit(self.exit_code)
         number = self.signal_number or signal.SIGINT
+        if self._reporter is not None:
+            self._reporter.join(max(0.0, self._noticed_at + REPORT_SECONDS - time.monotonic()))
         if self._may_announce.acquire(blocking=False):
             self._announce(number)
             self._is_announced.set()
@@ -117,6 +122,15 @@ class _Process:
             for number in os.read(self._readable, 64):
                 if number in _SIGNALS and not self._notice(number):
                     self.end()
+            if self.report is not None and self._reporter is None and self._noticed_at:
+                self._reporter = threading.Thread(target=self._run_report, daemon=True)
+                self._reporter.start()
+
+    def _run_report(self) -> None:
+        report = self.report
+        if report is not None:
+            with suppress(Exception):  # whoever does not answer now hears nothing
+                report()
 
     def _notice(self, number: int) -> bool:
         """Note a signal. Return False where the process has to end at once."""
@@ -163,6 +177,21 @@ def end() -> NoReturn:
     if _process is None:
         os._exit(128 + signal.SIGINT)
     _process.end()
+
+
+@contextmanager
+def reporting(report: Callable[[], object]) -> Iterator[None]:
+    """A block during which a signal is reported elsewhere at once, from a thread of its own.
+
+    The main thread may have no time for it: it may have to wait for its workers.
+    """
+    if _process is not None:
+        _process.report = report
+    try:
+        yield
+    finally:
+        if _process is not None:
+            _process.report = None
 
 
 def hold_for_next_program() -> None:

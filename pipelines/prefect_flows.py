@@ -11,21 +11,24 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, Final, cast
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.blocks.system import Secret
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
+from prefect.client.schemas import State
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
     temporary_settings,
 )
+from prefect.states import Crashed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from pipelines import flows, runs, worker_pools
+from pipelines import flows, interruption, runs, worker_pools
 from pipelines import workers as crew
 from pipelines.errors import SettingsWrong
 from pipelines.settings import Settings, load_settings
@@ -107,7 +110,8 @@ def sync_persons(
         workers=workers,
     )
     start = partial(start_workers, task_runner(settings, workers))
-    return _tell(flows.sync(settings, request, as_task, start))
+    with interruption.reporting(partial(report_crash, runtime.flow_run.id)):
+        return _tell(flows.sync(settings, request, as_task, start))
 
 
 @flow(name="sync-persons-now", persist_result=False)
@@ -150,6 +154,13 @@ def why_without_server() -> str | None:
             "PREFECT_API_AUTH_STRING, or leave PREFECT_API_URL empty"
         )
     return f"no server answers at {where.scheme}://{where.hostname}:{where.port or ''}"
+
+
+def report_crash(flow_run_id: str) -> None:
+    """Set a flow run of this process to Crashed: it would stay Running when workers are joined."""
+    with get_client(sync_client=True, httpx_settings={"timeout": 1.0}) as client:
+        state: State[Any] = Crashed(message="its process was interrupted")
+        client.set_flow_run_state(UUID(flow_run_id), state)
 
 
 def read_settings() -> Settings:

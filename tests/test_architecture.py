@@ -59,6 +59,7 @@ MAY_KNOW = {
     },
     "demo": {"flows", "runs", "summaries", "settings", "errors", "salesforce", "preflight"},
     "prefect_flows": {
+        "interruption",
         "flows",
         "runs",
         "workers",
