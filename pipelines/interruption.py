@@ -70,9 +70,10 @@ class _Process:
 
     def listen(self) -> None:
         """Install the handlers. A signal that is ignored stays ignored: nohup, `&` in a script."""
-        # The system's own handler writes the number there, even while the main thread is busy.
-        signal.set_wakeup_fd(self._writable, warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, name="interruption", daemon=True).start()
+        if os.name == "posix":  # elsewhere nothing can wait for a pipe
+            # The system's own handler writes the number there, even while the main thread is busy.
+            signal.set_wakeup_fd(self._writable, warn_on_full_buffer=False)
+            threading.Thread(target=self._watch, name="interruption", daemon=True).start()
         # Registered first, so run last: from then on Python takes our handlers away, and a signal
         # would give a command that is done the exit code of a failure.
         atexit.register(self._ignore_signals)
@@ -214,7 +215,7 @@ def _write(stream: object, text: str) -> None:
     """Write past the stream's own lock, which the main thread may hold, and wait for no reader."""
     try:
         place = stream.fileno()  # type: ignore[attr-defined]
-        if select.select([], [place], [], WRITE_SECONDS)[1]:
+        if os.name != "posix" or select.select([], [place], [], WRITE_SECONDS)[1]:
             os.write(place, text.encode())
     except (OSError, ValueError, AttributeError):
         return  # nobody reads it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -49,6 +50,9 @@ def _hold_ctrl_c() -> None:
 
 
 def _import_dask() -> Any:
+    # What fails comes back as the worker's answer. Its log would show tracebacks, among them those
+    # of a cluster that is being closed.
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
     try:
         return import_module("distributed")
     except ModuleNotFoundError:
