@@ -15,8 +15,8 @@ from tests.flows.stage import crowd
 from tests.prefect_server import PREFECT, Server
 
 from .conftest import COMMAND, Front
-from .terminals import MOST_SECONDS, started
-from .test_interruption import GOES_ON, REASONS, hang, is_asked, require_complete, require_ended
+from .terminals import started
+from .test_interruption import GOES_ON, hang, is_asked, require_complete, require_ended
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 
@@ -53,12 +53,7 @@ def test_a_flow_run_of_ours_is_crashed_and_never_stays_running(
     require_ended(ended, number, GOES_ON)
     state = flow_run(busy, prefect_server)["state"]
     assert state["type"] == "CRASHED", (state, ended)
-    require_complete_by(busy)
-
-
-def require_complete_by(front: Front) -> None:
-    require_complete(front)
-    assert front.stage.told() == {"created": 12}
+    require_complete(busy)
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +89,8 @@ def test_a_cancel_in_prefect_ends_the_run_and_the_next_one_goes_on(
             time.sleep(0.1)
         took = time.monotonic() - began
         assert state["type"] == "CANCELLED", (state, worker.text)
-        print(f"cancelled after {took:.1f} s")  # noqa: T201 - for whoever measures
         worker.wait_for(lambda: "prefect.engine" not in " ".join(worker.left().values()), 60)
     (row,) = busy.stage.rows("select run_state, error_code from sync_runs")
     assert row["run_state"] == "failed", row
-    require_complete_by(busy)
-    assert took < 12 * MOST_SECONDS
-    assert REASONS
+    require_complete(busy)
+    assert took < 60
