@@ -1,7 +1,8 @@
-"""The front door: `person-sync`. Answers on stdout, progress on stderr, and telling exit codes.
+"""The command `person-sync`: answers on stdout, progress on stderr, and exit codes that are true.
 
-0 done · 1 done, but more was rejected than allowed or somebody is held · 2 the settings or the
-arguments are wrong · 3 passing trouble: run again · 4 a human must look.
+0 done · 1 done, but more than the allowed share was rejected or somebody is held · 2 the settings
+or arguments are wrong · 3 transient trouble: run again · 4 a human must look · 70 an unexpected
+error, ours · 130 interrupted by Ctrl-C · 143 terminated.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pipelines import ending, interruption
 from pipelines.errors import SyncError
 
-INTERRUPTED = 3
+WRONG_ARGUMENTS = 2
 
 # Said before Prefect is imported: its banner and its telemetry are nobody's business here, and a
 # temporary server's log would drown the answer.
@@ -40,49 +42,73 @@ PREFECT_QUIET = {
 
 
 class Front(click.Group):
-    """Turns what can go wrong into one sentence and an exit code; a traceback is our own bug."""
+    """Turns what can go wrong into one sentence and an exit code.
 
-    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+    Errors that nobody expected, signals and the streams are `ending`'s.
+    """
+
+    def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run the command. Return its exit code, or end the process with it (standalone)."""
+        if standalone_mode:
+            ending.end_process(partial(self.main, *arguments, standalone_mode=False, **extra))
+        run: Callable[..., Any] = super().main
         try:
-            return super().make_context(*arguments, **extra)
-        except click.UsageError as error:
-            _tell_in_json("UsageError", error.format_message(), passes=False)
-            raise
+            returned = run(*arguments, standalone_mode=False, **extra)
+        except SyncError as error:
+            ending.print_json_error(type(error).__name__, str(error), passes=error.passes)
+            ending.print_problem(str(error))
+            ending.print_debug(error)
+            return error.exit_code
+        except click.ClickException as error:
+            ending.print_json_error("UsageError", error.format_message(), passes=False)
+            error.show()
+            return WRONG_ARGUMENTS
+        return returned if isinstance(returned, int) else 0
 
     def invoke(self, context: click.Context) -> Any:
+        """Refuse to start in a folder that was deleted: no path could be told from there."""
         try:
-            return super().invoke(context)
-        except SyncError as error:
-            _tell_in_json(type(error).__name__, str(error), passes=error.passes)
-            click.echo(f"person-sync: {error}", err=True)
-            context.exit(error.exit_code)
-        except click.UsageError as error:
-            _tell_in_json("UsageError", error.format_message(), passes=False)
-            raise
-        except KeyboardInterrupt:
-            click.echo(
-                "interrupted: nothing is lost; person-sync run or person-sync resume goes on",
-                err=True,
-            )
-            context.exit(INTERRUPTED)
-
-
-def _tell_in_json(kind: str, message: str, *, passes: bool) -> None:
-    # Asked of the words themselves: options that click could not read are among what goes wrong.
-    if "--json" in sys.argv[1:]:
-        click.echo(json.dumps({"error": kind, "message": message, "passes": passes}))
+            Path.cwd()
+        except OSError:
+            raise click.UsageError("the current folder is gone: change into another one") from None
+        return super().invoke(context)
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The two options every command takes."""
-    command = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(
-        command
-    )
-    return click.option(
+    """Add the options that every command takes, and refuse texts that are none."""
+
+    @wraps(command)
+    def checked(**given: Any) -> Any:
+        return command(**{name: _as_text(name, value) for name, value in given.items()})
+
+    config = click.option(
         "--config",
         type=click.Path(path_type=Path),
         help="The settings file (else PERSON_SYNC_CONFIG, else ./person-sync.toml).",
-    )(command)
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+    debug = click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,  # `ending` looks at the arguments: they may not even be readable
+        help="Where an error came from, on stderr: files and lines, no data.",
+    )
+    return config(as_json(debug(checked)))
+
+
+def _as_text(name: str, value: Any) -> Any:
+    """Return the value with its texts read as UTF-8. Raise UsageError where they are not.
+
+    Python keeps a byte that the locale does not know as a lone surrogate, which no database takes.
+    """
+    if isinstance(value, tuple):
+        return tuple(_as_text(name, one) for one in value)
+    if not isinstance(value, str) or not any("\ud800" <= sign <= "\udfff" for sign in value):
+        return value
+    try:
+        return os.fsencode(value).decode("utf-8")
+    except UnicodeError:
+        raise click.UsageError(f"{name.rstrip('s')}: {value!a} is no text in UTF-8") from None
 
 
 @click.group(cls=Front, context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,7 +118,9 @@ def main() -> None:
     from pipelines import logs
 
     progress = logs.set_levels()
-    progress.addHandler(logging.StreamHandler(sys.stderr))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ending.OneLineFormatter())
+    progress.addHandler(handler)
     progress.propagate = False
 
 
@@ -251,7 +279,7 @@ def emulator(
 ) -> None:
     """Serve the org emulator on loopback."""
     del config, as_json  # taken for the sake of uniformity: the emulator has no settings of ours
-    command = [sys.executable, "-m", "pipelines.emulator.server", "--port", str(port)]
+    command = [sys.executable, "-m", "pipelines.emulator", "--port", str(port)]
     command += ["--tls"] if tls else []
     given = {
         "--org": org,
@@ -263,6 +291,7 @@ def emulator(
         if value is not None:
             command += [option, str(value)]
     # It replaces this process: nothing of ours is imported by the emulator, nor it by us.
+    interruption.hold_for_next_program()
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
 
 

@@ -18,6 +18,8 @@
         ├── WrongOrg                 the ledger belongs to another org: exit code 4
         └── LedgerDisagrees          the answers do not add up: exit code 4
 
+    Interrupted                      a signal asked the process to end: exit code 128 + its number
+
 A message is a sentence for the person who has to act, with the remedy in it. It never holds a
 secret, a row or an e-mail address: it ends up in logs and in Prefect's database.
 """
@@ -40,6 +42,18 @@ class SyncError(Exception):
     whose: ClassVar[Party]
     exit_code: ClassVar[int]
     made_nothing: bool = False
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked this process to end: Ctrl-C, SIGTERM, or a terminal that was closed.
+
+    A KeyboardInterrupt, because for that alone psycopg cancels the query at the server, which
+    would go on and keep its locks.
+    """
+
+    def __init__(self, signal_number: int, reason: str) -> None:
+        super().__init__(reason)
+        self.signal_number = signal_number
 
 
 class Passing(SyncError):

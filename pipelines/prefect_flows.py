@@ -12,18 +12,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Annotated, Any, cast
+from uuid import UUID
 
 import httpx
 from prefect import Task, flow, task
 from prefect.blocks.system import Secret
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
-from prefect.states import Completed, Failed
+from prefect.states import Completed, Crashed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from pipelines import flows, logs, runs, summaries, worker_pools
+from pipelines import error_details, flows, interruption, logs, runs, summaries, worker_pools
 from pipelines import workers as crew
 from pipelines.errors import PrefectUnavailable, SettingsWrong, SyncError
 from pipelines.judging import Request
@@ -213,6 +215,15 @@ def run_by_server(**parameters: Any) -> Summary:
     return ended[0]
 
 
+def _report_crash(flow_run_id: str | None) -> None:
+    """Set a flow run of this process to Crashed: it would stay Running when workers are joined."""
+    if flow_run_id is None:
+        return
+    with get_client(sync_client=True, httpx_settings={"timeout": 1.0}) as client:
+        state: State[Any] = Crashed(message="its process was interrupted")
+        client.set_flow_run_state(UUID(flow_run_id), state)
+
+
 def read_settings() -> Settings:
     """Return the settings of this machine, secrets from the environment or Secret blocks."""
     return load_settings(read_block=read_block)
@@ -232,16 +243,21 @@ def _run(page: RunPage, request: Request, steps: Callable[[Settings], Summary]) 
     log_to_prefect()
     settings: Settings | None = None
     ended = _ended.get()
-    ended = [] if ended is None else ended
     page.begin(request)
+    crashed = partial(_report_crash, page.flow_run_id)
     try:
         settings = read_settings()
-        with page.progress(settings, request.run_id):
+        with page.progress(settings, request.run_id), interruption.reporting(crashed):
             summary = steps(settings)
     except Exception as error:  # noqa: BLE001 - told in one sentence, and raised by the command
-        ended.append(error)
-        return Failed(message=page.failed(settings, request.run_id, _sentence(error), error))
-    ended.append(summary)
+        sentence = _sentence(error)
+        if ended is not None:
+            ended.append(error)
+        elif not isinstance(error, SyncError):
+            sentence = error_details.keep(error, request.run_mode)
+        return Failed(message=page.failed(settings, request.run_id, sentence, error))
+    if ended is not None:
+        ended.append(summary)
     page.finished(summary)
     message = summaries.balance(summary["run"])
     found = summaries.attention(summary, settings.run.allowed_reject_share)

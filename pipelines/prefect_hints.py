@@ -25,9 +25,12 @@ def may_name_a_server(environment: Mapping[str, str], folder: Path) -> bool:
         return bool(environment[API_URL].strip())
     if any(_mentions(folder / name, text) for name, text in _FOLDER_FILES.items()):
         return True
-    home = Path(environment.get("PREFECT_HOME") or "~/.prefect").expanduser()
-    profiles = Path(environment.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
-    return _mentions(profiles.expanduser(), "prefect_api_url")
+    home = environment.get("PREFECT_HOME") or "~/.prefect"
+    profiles = Path(environment.get("PREFECT_PROFILES_PATH") or f"{home}/profiles.toml")
+    try:
+        return _mentions(profiles.expanduser(), "prefect_api_url")
+    except RuntimeError:  # a user without a home, as in a container: no profile there either
+        return False
 
 
 def _mentions(file: Path, text: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from pipelines import (
     connections,
+    error_details,
     judging,
     matching,
     memory,
@@ -26,7 +27,7 @@ from pipelines import (
     summaries,
 )
 from pipelines.delivery import Carrier
-from pipelines.errors import DeadlineReached, LedgerDisagrees, Passing, SyncError
+from pipelines.errors import DeadlineReached, Interrupted, LedgerDisagrees, Passing, SyncError
 from pipelines.judging import Request
 from pipelines.progress import Progress
 from pipelines.retry import RetryTimeout
@@ -185,7 +186,9 @@ def _patiently(run: Run, probe: preflight.Probe) -> str:
 
 def _end_badly(run: Run, error: BaseException) -> None:
     state = "deadline" if isinstance(error, DeadlineReached) else "failed"
-    words = str(error) if isinstance(error, SyncError) else "interrupted or broken off"
+    is_told = isinstance(error, SyncError | Interrupted)
+    words = str(error) if is_told else "interrupted or broken off"
+    error_details.name_run(error, run.request.run_id)
     # When the warehouse itself is away this cannot be written; the next run finds our process gone.
     with suppress(SyncError):
         if hasattr(run.ground, "matcher"):

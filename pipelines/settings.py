@@ -226,8 +226,9 @@ def _find_file(config: Path | None, environment: Mapping[str, str]) -> Path | No
         Path(environment[f"{PREFIX}CONFIG"]) if environment.get(f"{PREFIX}CONFIG") else None
     )
     if named is None:
-        return Path(FILE_NAME).resolve() if Path(FILE_NAME).is_file() else None
-    if not named.is_file():
+        # Path.is_file raises in a folder that this user may not look into.
+        return Path(FILE_NAME).resolve() if os.path.isfile(FILE_NAME) else None
+    if not os.path.isfile(named):
         raise SettingsWrong(f"settings file {named} is not there: check --config or {PREFIX}CONFIG")
     return named.resolve()
 

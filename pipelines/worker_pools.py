@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
+from multiprocessing import resource_tracker
 from typing import Any
 
+from pipelines.errors import SettingsWrong
 from pipelines.settings import Settings
 
 
@@ -15,23 +20,46 @@ from pipelines.settings import Settings
 def open_pool(settings: Settings, count: int) -> Iterator[Executor]:
     """Open a pool for `count` workers, as `run.task_runner` says.
 
-    Raises OSError when no scheduler answers at `run.dask_address`.
+    Raises SettingsWrong without the extra, OSError when no scheduler answers at `run.dask_address`.
     """
     if settings.run.task_runner == "threads":
         with ThreadPoolExecutor(count, thread_name_prefix="worker") as pool:
             yield pool
         return
-    dask: Any = import_module("distributed")  # of the extra person-sync[dask]
+    dask = _import_dask()
 
     if settings.run.dask_address:
         with dask.Client(settings.run.dask_address) as client:
             yield _executor(client)
         return
-    with (
-        dask.LocalCluster(**local_cluster_options(count)) as cluster,
-        dask.Client(cluster) as client,
-    ):
-        yield _executor(client)
+    with ThreadPoolExecutor(1, initializer=_hold_ctrl_c) as starter:
+        start = partial(dask.LocalCluster, **local_cluster_options(count))
+        with starter.submit(start).result() as cluster, dask.Client(cluster) as client:
+            yield _executor(client)
+
+
+def _hold_ctrl_c() -> None:
+    """Have the processes that this thread starts get no Ctrl-C: each printed its own traceback.
+
+    A terminal sends it to all of them. They end with the run's process.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        # Python's own helper of processes lets Ctrl-C through again when it starts: it comes first.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _import_dask() -> Any:
+    # What fails comes back as the worker's answer. Its log would show tracebacks, among them those
+    # of a cluster that is being closed.
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
+    try:
+        return import_module("distributed")
+    except ModuleNotFoundError:
+        raise SettingsWrong(
+            'run.task_runner = "dask" needs more packages: pip install "person-sync[dask]", or '
+            'write "threads"'
+        ) from None
 
 
 def local_cluster_options(count: int) -> dict[str, Any]:

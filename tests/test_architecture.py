@@ -39,9 +39,15 @@ def rooms_known(path: Path) -> set[str]:
 
 # From top to bottom. A room may know those named here and no other: no arrow upward, no circle.
 MAY_KNOW = {
+    "__main__": {"interruption", "ending", "cli"},
+    "ending": {"error_details", "interruption", "standard_streams"},
+    "interruption": {"errors"},
+    "error_details": set(),
+    "standard_streams": set(),
     "cli": {
         *("prefect_flows", "prefect_hints", "flows", "demo", "demo_prefect", "connections"),
         *("preflight", "runs", "resolving", "summaries", "settings", "logs", "errors"),
+        *("ending", "interruption"),
     },
     "demo": {
         *("demo_prefect", "flows", "runs", "connections", "summaries"),
@@ -52,7 +58,7 @@ MAY_KNOW = {
     "tied_process": set(),
     "prefect_flows": {
         *("prefect_page", "flows", "runs", "workers", "worker_pools", "judging", "summaries"),
-        *("settings", "logs", "errors"),
+        *("error_details", "interruption", "settings", "logs", "errors"),
     },
     "prefect_page": {
         *("artifacts", "summaries", "judging", "connections", "warehouse"),
@@ -61,7 +67,7 @@ MAY_KNOW = {
     "prefect_hints": set(),
     "artifacts": {"summaries"},
     "flows": {"runs", "workers", "worker_pools", "summaries", "judging", "settings"},
-    "worker_pools": {"settings"},
+    "worker_pools": {"settings", "errors"},
     "workers": {
         *("runs", "connections", "preflight", "judging", "delivery", "memory", "retry"),
         *("settings", "warehouse", "errors"),
@@ -69,7 +75,7 @@ MAY_KNOW = {
     "summaries": {"warehouse", "errors"},
     "runs": {
         *("connections", "preflight", "judging", "matching", "mirroring", "delivery"),
-        *("resolving", "stray_jobs", "summaries", "memory", "progress", "retry"),
+        *("resolving", "stray_jobs", "summaries", "memory", "progress", "retry", "error_details"),
         *("rules", "settings", "warehouse", "errors"),
     },
     "resolving": {"preflight", "rules", "salesforce", "settings", "warehouse", "errors"},

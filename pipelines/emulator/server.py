@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,7 @@ from pipelines.emulator.wire import Wire
 
 LOOPBACK = "127.0.0.1"
 USAGE = 2
+STOPS = (signal.SIGTERM, signal.SIGINT)
 
 if TYPE_CHECKING:
     from pipelines.emulator.certificate import Certificate
@@ -45,6 +47,15 @@ class Server(uvicorn.Server):
         self._url = url
         self._idle_stop = idle_stop
         self._last_request = time.monotonic()
+        self.ended_by: signal.Signals | None = None
+        # uvicorn handles Ctrl-C even where nohup, or a script's `&`, has it ignored.
+        self._ignored = [one for one in STOPS if signal.getsignal(one) == signal.SIG_IGN]
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came."""
+        if sig not in self._ignored:
+            self.ended_by = self.ended_by or signal.Signals(sig)
+            super().handle_exit(sig, frame)
 
     def noticed(self) -> None:
         """A request came."""
@@ -78,8 +89,10 @@ def serve(
     store: Path | None = None,
     idle_stop: float | None = None,
     tls: Tls | None = None,
-) -> None:
+) -> signal.Signals | None:
     """Serve an org on loopback until SIGTERM or SIGINT, or until idle for `idle_stop` seconds.
+
+    Return the signal that ended it, if one did.
 
     Port 0 takes any free one. Prints exactly one line, `org emulator on http://127.0.0.1:PORT`
     (`https://` with `tls`), as soon as it accepts connections. Whatever keeps it from starting is
@@ -91,11 +104,12 @@ def serve(
         kept = Store(store)
         held = _open_org(kept, org, store)
         with _certified(tls) as certificate:
-            _run(listener, held, idle_stop, certificate)
+            ended_by = _run(listener, held, idle_stop, certificate)
     except (CannotServe, StoreError, OrgFileError) as error:
         click.echo(f"person-sync emulator: {error}", err=True)
         sys.exit(USAGE)
     kept.close()
+    return ended_by
 
 
 @contextmanager
@@ -152,7 +166,7 @@ def _open_org(kept: Store, path: Path | None, store: Path | None) -> Org:
 
 def _run(
     listener: socket.socket, org: Org, idle_stop: float | None, certificate: Certificate | None
-) -> None:
+) -> signal.Signals | None:
     connections, faults = Connections(), Faults()
     emulator = Emulator(org, faults)
     host, port = listener.getsockname()
@@ -173,7 +187,7 @@ def _run(
     config = _config(wire, connections, certificate)
     server = Server(config, f"{scheme}://{host}:{port}", idle_stop)
     # uvicorn raises the signal again after its clean end; by then it has done its work.
-    for signal_ in (signal.SIGTERM, signal.SIGINT):
+    for signal_ in STOPS:
         signal.signal(signal_, lambda *_: None)
     _calm_garbage_collection()
     emulator.begin()
@@ -181,6 +195,7 @@ def _run(
         server.run(sockets=[listener])
     finally:
         emulator.runner.stop()
+    return server.ended_by
 
 
 def _calm_garbage_collection() -> None:
@@ -229,10 +244,10 @@ def main(
     idle_stop: float | None,
     tls: bool,
     tls_certificate: Path | None,
-) -> None:
+) -> signal.Signals | None:
     """Serve the org emulator on loopback."""
     wanted = Tls(tls_certificate) if tls or tls_certificate else None
-    serve(port=port, org=org, store=store, idle_stop=idle_stop, tls=wanted)
+    return serve(port=port, org=org, store=store, idle_stop=idle_stop, tls=wanted)
 
 
 if __name__ == "__main__":

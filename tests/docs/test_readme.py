@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -151,22 +152,24 @@ def test_the_options_named_for_a_command_are_its_options() -> None:
     for name in ("run", "resume"):
         (row,) = re.findall(rf"^\| `person-sync {name}` \|.*", README, re.MULTILINE)
         there = {one for option in main.commands[name].params for one in option.opts}
-        assert set(re.findall(r"`(--[\w-]+)`", row)) == there - {"--config", "--json"}
+        assert set(re.findall(r"`(--[\w-]+)`", row)) == there - {"--config", "--json", "--debug"}
 
 
 def test_every_command_takes_config_and_json() -> None:
     for command in main.commands.values():
         options = {one for option in command.params for one in option.opts}
-        assert {"--config", "--json"} <= options, command.name
+        assert {"--config", "--json", "--debug"} <= options, command.name
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:
-    from pipelines import errors
+    from pipelines import error_details, errors
 
-    codes = {int(one) for one in re.findall(r"(?:codes: |; )(\d) ", README)}
+    (told,) = re.findall(r"Exit codes: (.*?)\. A traceback", README, re.DOTALL)
+    codes = {int(one) for one in re.findall(r"(?:^|;\s)(\d+) ", told)}
     kinds = [one for one in vars(errors).values() if isinstance(one, type)]
     raised = {one.exit_code for one in kinds if hasattr(one, "exit_code")}
-    assert codes == raised | {0, 1}
+    signals = {128 + signal.SIGINT, 128 + signal.SIGTERM}
+    assert codes == raised | {0, 1, error_details.EXIT_CODE} | signals
 
 
 # --- Settings

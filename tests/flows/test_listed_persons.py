@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import flows, preflight, runs, summaries
+from pipelines import artifacts, flows, preflight, runs, summaries
 from pipelines.errors import SettingsWrong
 
 from .crews import in_threads
@@ -53,7 +53,7 @@ def counts(told: dict[str, Any]) -> tuple[int, ...]:
 
 
 def lines_about_it(told: dict[str, Any]) -> list[str]:
-    lines = [*summaries.as_lines(told), *summaries.as_markdown(told).splitlines()]
+    lines = [*summaries.as_lines(told), *artifacts.as_markdown(told).splitlines()]
     return [line for line in lines if "not read" in line]
 
 

@@ -225,7 +225,7 @@ def test_the_emulator_says_where_it_listens_and_stops_when_told(front: Front) ->
         assert process.stdout is not None
         assert process.stdout.readline().startswith("org emulator on http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=20) == 130
 
 
 def test_the_emulator_names_the_port_it_cannot_have(front: Front) -> None:
@@ -595,8 +595,10 @@ def test_ctrl_c_loses_nobody_and_resume_goes_on(
     front.stage.set_org(SLOW, person_id_field=False)
     front.set(salesforce={"person_id_field": ""})
     answer = interrupt_under_way(front, *words)
-    assert answer.exit_code == 3
-    assert "interrupted: nothing is lost; person-sync run or person-sync resume" in answer.stderr
+    assert answer.exit_code == 130
+    assert (
+        "interrupted: nothing is lost; `person-sync run` or `person-sync resume`" in answer.stderr
+    )
     assert list(front.stage.outcomes()) == ["P2"]
     assert front.written()["person_claims"] == 1
     assert front("resume").exit_code == 0

@@ -41,9 +41,9 @@ def test_ctrl_c_ends_them_long_before_the_org_is_done(front_of_nobody: Front) ->
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 3, stderr
+    assert process.returncode == 130, stderr
     assert "Traceback" not in stdout + stderr
-    assert "interrupted: nothing is lost; person-sync run or person-sync resume" in stderr
+    assert "interrupted: nothing is lost; `person-sync run` or `person-sync resume`" in stderr
     assert (front.stage.unaccounted_but_new(), front.stage.miscounted_runs()) == ([], [])
     (run,) = front.stage.rows("select run_state, judged_position from sync_runs")
     assert (run["run_state"], run["judged_position"] > 0) == ("failed", True)
