@@ -199,6 +199,7 @@ IN_THE_CONTRACT = {
         "start_patience_seconds",
         "patience_seconds",
         "deadline_minutes",
+        "progress_seconds",
         "workers",
         "task_runner",
         "dask_address",
