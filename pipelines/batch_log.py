@@ -57,7 +57,7 @@ class BatchLog:
         self._followed: dict[str, _Followed] = {}
 
     def sent(self, batch: Batch, record_count: int, byte_count: int) -> None:
-        """Log that a job has its data and may start."""
+        """Log that a job has its data, and may start as soon as it is closed."""
         size = f"{byte_count / 1e6:,.1f} MB" if byte_count >= 1e6 else f"{byte_count / 1e3:,.0f} kB"
         log.info("%s: %s sent, %s", self.names.name(batch), _records(batch, record_count), size)
         self._of(batch, record_count)

@@ -175,10 +175,10 @@ def _open_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
         payload_bytes=len(data),
     )
     bulk.upload(org, job.job_id, data)
+    carrier.batch_log.sent(batch, len(payload.records), len(data))
     # The intent before the leap: only closing makes leads, and from here on we know to ask first.
     batch = ledger.record_closing(store, batch)
     bulk.close_job(org, job.job_id)
-    carrier.batch_log.sent(batch, len(payload.records), len(data))
     return batch
 
 

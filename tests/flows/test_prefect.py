@@ -44,6 +44,7 @@ def config(stage: Stage, tmp_path: Path) -> Path:
         emulator_url = "{stage.emulator.url}"
         [run]
         poll_seconds = 0.05
+        allowed_reject_share = 0.5
         """
     )
     stage.put("""
