@@ -204,7 +204,7 @@ def test_the_options_of_the_command_are_told():
     command = main.get_command(Context(main), "emulator")
     there = {one for option in command.params for one in option.opts}
     told = {code(row[0])[0] for row in rows("Starting it")}
-    assert told == there - {"--config", "--json", "--help"}
+    assert told == there - {"--config", "--json", "--debug", "--help"}
 
 
 def test_the_variables_that_name_your_org_are_told():
