@@ -32,6 +32,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import FailedRun
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
@@ -200,9 +201,10 @@ def log_to_prefect() -> None:
     ours = logging.getLogger(logs.OURS)
     if not any(isinstance(handler, APILogHandler) for handler in ours.handlers):
         ours.addHandler(_PageHandler(level=logging.INFO))
-    tasks = logging.getLogger("prefect.task_runs")
-    if not any(isinstance(one, _NoEmptyTraceback) for one in tasks.filters):
-        tasks.addFilter(_NoEmptyTraceback())
+    for name in ("prefect.task_runs", "prefect.flow_runs", "prefect.engine"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(one, _NoNeedlessTraceback) for one in logger.filters):
+            logger.addFilter(_NoNeedlessTraceback())
 
 
 class _PageHandler(APILogHandler):
@@ -213,11 +215,19 @@ class _PageHandler(APILogHandler):
             super().emit(record)
 
 
-class _NoEmptyTraceback(logging.Filter):
-    """Prefect logs a task that returned a failed state with the traceback of no exception."""
+class _NoNeedlessTraceback(logging.Filter):
+    """Keeps tracebacks of Prefect's own out of a log that has our sentence already.
+
+    A task that returned a failed state is logged with the traceback of no exception. A worker's
+    process then adds that its engine "exited with unexpected exception": FailedRun, of that state.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and record.exc_info[0] is None:
+        """Return False for the engine's line about a failed state."""
+        kind = record.exc_info[0] if record.exc_info else None
+        if kind is not None and issubclass(kind, FailedRun):
+            return False
+        if kind is None:
             record.exc_info = None
         return True
 

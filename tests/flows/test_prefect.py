@@ -134,7 +134,8 @@ def test_a_worker_runs_the_nightly_sync(server: Server, stage: Stage, config: Pa
     }
     assert stage.rows("select flow_run_id from sync_runs") == [{"flow_run_id": ended["id"]}]
     told = server.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [ended["id"]]}})
-    assert "2 read = 1 created + 0 updated + 0 duplicate + 1 rejected" in told[0]["data"]
+    shown = {one["key"]: one["data"] for one in told}
+    assert "2 read = 1 created + 0 updated + 0 duplicate + 1 rejected" in shown["person-sync-live"]
 
 
 def test_neither_secrets_nor_persons_reach_the_prefect_server(
@@ -168,6 +169,10 @@ def test_a_wrong_setting_fails_the_run_with_its_sentence(
     ended = server.run("nightly", config, owner="queue:Nowhere")
     assert ended["state_type"] == "FAILED"
     assert "--owner = queue:Nowhere" in ended["state"]["message"]
+    mine = {"flow_run_id": {"any_": [ended["id"]]}}
+    lines = [one["message"] for one in server.ask("logs/filter", logs=mine)]
+    assert any(line.startswith("permanent: --owner = queue:Nowhere") for line in lines), lines
+    assert not [line for line in lines if "Traceback" in line or "unexpected" in line], lines
     assert stage.rows("select run_state, error_code from sync_runs") == [
         {"run_state": "failed", "error_code": "SettingsWrong"}
     ]
