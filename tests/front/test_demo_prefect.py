@@ -156,7 +156,17 @@ def test_the_worker_of_the_demo_has_run_the_nightly_deployment(shown: Shown) -> 
     )
     assert deployment["name"] == "nightly"
     of_the_run = {"flow_run_id": {"any_": [run["id"]]}}
-    assert shown.ask("task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+
+    def task_names() -> set[str]:
+        found = shown.ask("task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+        return {one["name"] for one in found}
+
+    # Task runs are told by events, some time after they have ended.
+    wanted = {
+        *("resolve-held-persons", "take-over-stale-batches", "find-new-persons"),
+        *("decide-slice 1–212 of 212", "load-batches 1–212 of 212", "reconcile-batches"),
+    }
+    wait_for(lambda: task_names() >= wanted, f"the page lacks tasks of {wanted}")
     assert shown.ask("logs/filter", logs=of_the_run)
     assert shown.ask("artifacts/filter", artifacts=of_the_run)
 
