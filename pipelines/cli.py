@@ -23,14 +23,12 @@ from pipelines.errors import SyncError
 
 WRONG_ARGUMENTS = 2
 
-# Said before Prefect is imported: its banner and its telemetry are nobody's business here, and a
-# temporary server's log would drown the answer.
+# Said before Prefect is imported: its banner and its telemetry are nobody's business here.
 PREFECT_QUIET = {
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
-    # A server that went away in the middle of a run: 25 s of trying to tell it, not 200.
+    # A server that went away in the middle of a run: 30 s of trying to tell it, not 200.
     "PREFECT_CLIENT_MAX_RETRIES": "2",
-    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # No command starts a server of its own: it took 8 CPU seconds, died with Ctrl-C, and outlived
     # a killed command.

@@ -16,7 +16,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -58,8 +57,8 @@ class Carrier:
 
     ground: Ground
     run_id: str
+    progress: Progress
     clock: Clock = time
-    progress: Progress | None = None
     give_up_at: float | None = None
     names: BatchNames = field(default_factory=BatchNames)
     in_flight: list[ledger.Batch] = field(default_factory=list)
@@ -87,18 +86,13 @@ class Carrier:
         Raises Passing when the trouble outlasts the patience of the settings, DeadlineReached when
         the run's time is over: the batches stay open in the ledger, and nothing is lost.
         """
-        with self._telling():
+        with self.progress.during(lambda: self.batch_log.waiting(self.in_flight)):
             while True:
                 self._step_all()
                 if len(self.in_flight) <= until_at_most:
                     return
                 self.mind_the_deadline()
                 self.clock.sleep(self.ground.settings.run.poll_seconds)
-
-    def _telling(self) -> AbstractContextManager[None]:
-        if self.progress is None:
-            return nullcontext()
-        return self.progress.during(lambda: self.batch_log.waiting(self.in_flight))
 
     def _step_all(self) -> None:
         for batch in list(self.in_flight):

@@ -12,16 +12,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Annotated, Any, cast
-from uuid import UUID
 
 import httpx
 from prefect import Task, flow, task
 from prefect.blocks.system import Secret
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
-from prefect.states import Completed, Crashed, Failed
+from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
@@ -114,6 +112,8 @@ def _work(share: crew.Share, read_settings: Callable[[], Settings]) -> int | Sta
         return crew.work(share, read_settings)
     except SyncError as error:
         return Failed(message=str(error), data=error)
+    except Exception as error:  # noqa: BLE001 - Prefect would log its text, which may quote a row
+        return Failed(message=error_details.keep(error, "worker"))
 
 
 WORKER_TASK = prefect_task(_work).with_options(name=TASK_NAMES[crew.work])
@@ -215,15 +215,6 @@ def run_by_server(**parameters: Any) -> Summary:
     return ended[0]
 
 
-def _report_crash(flow_run_id: str | None) -> None:
-    """Set a flow run of this process to Crashed: it would stay Running when workers are joined."""
-    if flow_run_id is None:
-        return
-    with get_client(sync_client=True, httpx_settings={"timeout": 1.0}) as client:
-        state: State[Any] = Crashed(message="its process was interrupted")
-        client.set_flow_run_state(UUID(flow_run_id), state)
-
-
 def read_settings() -> Settings:
     """Return the settings of this machine, secrets from the environment or Secret blocks."""
     return load_settings(read_block=read_block)
@@ -243,11 +234,10 @@ def _run(page: RunPage, request: Request, steps: Callable[[Settings], Summary]) 
     log_to_prefect()
     settings: Settings | None = None
     ended = _ended.get()
-    page.begin(request)
-    crashed = partial(_report_crash, page.flow_run_id)
+    page.begin()
     try:
         settings = read_settings()
-        with page.progress(settings, request.run_id), interruption.reporting(crashed):
+        with page.progress(settings, request.run_id), interruption.reporting(page.crashed):
             summary = steps(settings)
     except Exception as error:  # noqa: BLE001 - told in one sentence, and raised by the command
         sentence = _sentence(error)

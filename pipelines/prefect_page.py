@@ -9,10 +9,12 @@ import contextvars
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 from prefect import runtime
@@ -30,19 +32,20 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import FailedRun
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Crashed
 
 from pipelines import artifacts, logs, summaries
 from pipelines.connections import open_store
 from pipelines.errors import SettingsWrong, SyncError
-from pipelines.judging import Request
 from pipelines.settings import Settings
 from pipelines.summaries import Summary
 from pipelines.warehouse import ledger
+from pipelines.warehouse.database import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +65,11 @@ class RunPage:
         self._person_count = 0
         self._is_away = False
 
-    def begin(self, request: Request) -> None:
+    def begin(self) -> None:
         """Name the flow run by its deployment and day, and tag it by its mode."""
         tags = {*runtime.flow_run.tags, self.run_mode}
         if (runtime.flow_run.run_count or 1) > 1:
             tags.add("retry")
-        if request.run_mode == "now" and request.person_ids is not None:
-            self._person_count = len(set(request.person_ids))
         self._update(name=self._name(None), tags=sorted(tags))
 
     def found(self, person_count: int) -> None:
@@ -89,6 +90,13 @@ class RunPage:
         finally:
             ended.set()
             watcher.join(timeout=PROGRESS_SECONDS)
+
+    def crashed(self) -> None:
+        """Set the flow run to Crashed: it would stay Running while its workers are joined."""
+        if self.flow_run_id is not None:
+            with get_client(sync_client=True, httpx_settings={"timeout": 1.0}) as client:
+                state: State[Any] = Crashed(message="its process was interrupted")
+                client.set_flow_run_state(UUID(self.flow_run_id), state)
 
     def finished(self, summary: Summary) -> None:
         """Show the summary and the chart of a finished run."""
@@ -147,19 +155,25 @@ class RunPage:
             self._try(lambda: create_image_artifact(chart, key=name, description=about))
 
     def _show_progress(self, settings: Settings, run_id: str, ended: threading.Event) -> None:
-        artifact_id: Any = None
-        key, shown = f"person-sync-{self.run_mode}-progress", -1.0
+        """Show the bar until the run has ended; there is none while the warehouse is away."""
         while not ended.wait(PROGRESS_SECONDS):
-            share = _decided_share(settings, run_id, self._person_count)
-            if share is None or share == shown:
-                continue
-            if artifact_id is None:
-                artifact_id = self._try(lambda: create_progress_artifact(0.0, key=key))
-            if artifact_id is None:
+            if self._person_count:
+                with suppress(SyncError), open_store(settings) as warehouse:
+                    self._follow(warehouse, run_id, ended)
+                    return
+
+    def _follow(self, warehouse: Warehouse, run_id: str, ended: threading.Event) -> None:
+        key, shown = f"person-sync-{self.run_mode}-progress", 0.0
+        artifact_id: Any = self._try(lambda: create_progress_artifact(shown, key=key))
+        while artifact_id is not None:
+            counts = ledger.run_counts(warehouse, run_id)
+            decided_count = counts.read_count - counts.open_count
+            percent = 100 * min(1.0, decided_count / self._person_count)
+            if percent != shown:
+                self._try(partial(update_progress_artifact, artifact_id, progress=percent))
+                shown = percent
+            if ended.wait(PROGRESS_SECONDS):
                 return
-            known, percent = artifact_id, 100 * share
-            self._try(lambda: update_progress_artifact(known, progress=percent))  # noqa: B023 - at once
-            shown = share
 
 
 def why_without_server() -> str | None:
@@ -266,14 +280,3 @@ def _summary_of(settings: Settings | None, run_id: str) -> Summary | None:
             return summaries.summarise(warehouse, run_id)
     except SyncError:
         return None
-
-
-def _decided_share(settings: Settings, run_id: str, person_count: int) -> float | None:
-    if not person_count:
-        return None
-    try:
-        with open_store(settings) as warehouse:
-            counts = ledger.run_counts(warehouse, run_id)
-    except SyncError:
-        return None
-    return min(1.0, (counts.read_count - counts.open_count) / person_count)

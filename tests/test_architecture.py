@@ -61,7 +61,7 @@ MAY_KNOW = {
         *("error_details", "interruption", "settings", "logs", "errors"),
     },
     "prefect_page": {
-        *("artifacts", "summaries", "judging", "connections", "warehouse"),
+        *("artifacts", "summaries", "connections", "warehouse"),
         *("settings", "logs", "errors"),
     },
     "prefect_hints": set(),
