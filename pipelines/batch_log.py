@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipelines.retry import Clock
 from pipelines.salesforce.bulk import JobInfo
 from pipelines.warehouse.batches import Batch
 
@@ -52,8 +52,9 @@ class _Followed:
 class BatchLog:
     """The log lines of the batches that one worker carries."""
 
-    def __init__(self, names: BatchNames | None = None) -> None:
-        self.names = names or BatchNames()
+    def __init__(self, names: BatchNames, clock: Clock) -> None:
+        self.names = names
+        self._clock = clock
         self._followed: dict[str, _Followed] = {}
 
     def sent(self, batch: Batch, record_count: int, byte_count: int) -> None:
@@ -68,7 +69,7 @@ class BatchLog:
 
     def seen(self, batch: Batch, job: JobInfo) -> None:
         """Note the state of a batch's job; log a job that does not end."""
-        now, one = time.monotonic(), self._of(batch, batch.person_count)
+        now, one = self._clock.monotonic(), self._of(batch, batch.person_count)
         one.state, one.processed_count = job.state, job.processed_count or 0
         if job.state not in ("Open", "UploadComplete") and one.left_queue_at is None:
             one.left_queue_at = now
@@ -85,7 +86,7 @@ class BatchLog:
 
     def ended(self, batch: Batch, after: Batch | None) -> None:
         """Log that a batch is done, or another run's now."""
-        name, now = self.names.name(batch), time.monotonic()
+        name, now = self.names.name(batch), self._clock.monotonic()
         one = self._followed.pop(batch.batch_id, None)
         if after is None or after.fence != batch.fence:
             log.info("%s: taken over by another run", name)
@@ -112,7 +113,7 @@ class BatchLog:
         return f"waiting for Salesforce: {self.names.name(first)}{state}{others}"
 
     def _of(self, batch: Batch, count: int) -> _Followed:
-        return self._followed.setdefault(batch.batch_id, _Followed(time.monotonic(), count))
+        return self._followed.setdefault(batch.batch_id, _Followed(self._clock.monotonic(), count))
 
 
 def _records(batch: Batch, count: int | None) -> str:

@@ -68,7 +68,7 @@ class Carrier:
 
     def __post_init__(self) -> None:
         options = self.ground.settings.run
-        self.batch_log = BatchLog(self.names)
+        self.batch_log = BatchLog(self.names, self.clock)
         self._retry = RetryTimeout(
             options.patience_seconds, self.clock, log, line_seconds=options.progress_seconds
         )

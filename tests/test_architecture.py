@@ -93,7 +93,7 @@ MAY_KNOW = {
     "matching": {"mirroring", "rules", "salesforce", "warehouse", "errors"},
     "mirroring": {"rules", "salesforce", "warehouse", "errors"},
     "stray_jobs": {"salesforce", "warehouse", "errors"},
-    "batch_log": {"salesforce", "warehouse"},
+    "batch_log": {"retry", "salesforce", "warehouse"},
     "connections": {"salesforce", "warehouse", "settings"},
     "settings": {"errors"},
     "rules": set(),

@@ -366,3 +366,8 @@ def test_no_secret_of_a_broken_file_is_told(tmp_path: Path) -> None:
     file = tmp_path / "person-sync.toml"
     file.write_text('[salesforce]\npassword = "canary-password\nx = 3', encoding="utf-8")
     assert "canary" not in wrong(file)
+
+
+def test_a_run_has_a_deadline_below_a_day(tmp_path: Path) -> None:
+    # One job that never ends would queue every later night behind it.
+    assert 0 < load_settings(write(tmp_path), {}).run.deadline_minutes < 24 * 60
