@@ -322,7 +322,7 @@ def test_the_emulator_says_that_it_has_stopped(busy: Front, number: signal.Signa
 @pytest.mark.parametrize("number", [INT, TERM])
 def test_the_demo_ends_and_only_its_emulator_goes_on(busy: Front, number: signal.Signals) -> None:
     with start(busy, "demo", "--persons", "20000") as command:
-        command.wait_for(lambda: "20000 new persons" in command.text)
+        command.wait_for(lambda: "persons: 20,000 new" in command.text)
         ended = command.end_by(number)
         assert command.left_after(but="pipelines.emulator.server") == {}
     require_ended(ended, number, ": `person-sync demo` starts it from the beginning")
@@ -359,7 +359,7 @@ def test_workers_of_a_dask_cluster_end_with_their_run(
         if seconds is None:
             command.wait_for(lambda: is_asked(busy, "batches"))
         else:
-            command.wait_for(lambda: "12 new persons" in command.text)
+            command.wait_for(lambda: "persons: 12 new" in command.text)
             time.sleep(seconds)
         ended = command.end_by(number)
         assert command.left_after(10) == {}
