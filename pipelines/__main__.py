@@ -16,7 +16,7 @@ def main() -> None:
         end_process(_command)
     except SystemExit:
         raise
-    except BaseException:
+    except BaseException:  # a signal in the middle of an import may come as any error
         if interruption.is_noticed():
             interruption.end()
         raise

@@ -74,7 +74,7 @@ def playing(
     """
     try:
         yield play(folder, person_count, server)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: nobody was told of the emulator yet
         stop_emulator(folder, waits=False)
         raise
 

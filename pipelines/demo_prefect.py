@@ -242,7 +242,7 @@ def demo_at_work(folder: Path, *, with_server: bool) -> Iterator[PrefectServer |
         try:
             server.begin(folder.resolve() / FILE_NAME)
             yield server
-        except BaseException:
+        except BaseException:  # Ctrl-C too: nobody was told of the server yet
             server.stop(waits=False)
             raise
         server.hand_over()
