@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -168,7 +169,7 @@ class PrefectServer:
             state = self._get(f"flow_runs/{run_id}")["state"]
             name = state["name"].lower()
             for line in self._new_lines(run_id, printed):
-                log.info("  %s", line)
+                log.info("%s", _fill(line))
             if state["type"] in OVER:
                 log.info("Prefect: the nightly run has ended: %s (%d s)", name, lines.seconds)
                 return FlowRun(run_id, url, state["type"], state["message"] or "")
@@ -225,6 +226,11 @@ class PrefectServer:
                 answer.raise_for_status()
                 return answer.json()
             time.sleep(POLL_SECONDS)
+
+
+def _fill(line: str) -> str:
+    """Return a log line of the run, indented and within 80 columns."""
+    return textwrap.fill(line, 80, initial_indent="  ", subsequent_indent="    ")
 
 
 @contextmanager

@@ -114,6 +114,5 @@ class OneLineFormatter(logging.Formatter):
 
 
 def _keep_tracebacks_out_of_logs() -> None:
-    logging.raiseExceptions = False  # a reader of stderr who leaves is no news
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(OneLineFormatter())
