@@ -59,9 +59,9 @@ coverage: .venv/development
 	@$(BIN)/coverage report
 
 reliability: .venv/development
-	@$(BIN)/python -m tests.reliability $(RELIABILITY)
-	@$(BIN)/python -m tests.reliability.crowd_killed --engine sqlite
-	@$(BIN)/python -m tests.reliability.crowd_killed --engine postgres
+	@$(BIN)/python -m tests.crash $(RELIABILITY)
+	@$(BIN)/python -m tests.crash.kill_many --engine sqlite
+	@$(BIN)/python -m tests.crash.kill_many --engine postgres
 
 # matplotlib draws the chart; what was measured stays in .bench/ for a later BENCH="--compare FILE".
 bench: .venv/development
@@ -72,10 +72,10 @@ bench-emulator: .venv/use
 	@$(BIN)/python -m tests.benchmarks.emulator_rate $(RATE)
 
 reference: .venv/development
-	@$(BIN)/python -m tests.reference $(REFERENCE)
+	@$(BIN)/python -m tests.oracle $(REFERENCE)
 
 model: .venv/development
-	@$(BIN)/python -m tests.reliability.model.long_run
+	@$(BIN)/python -m tests.crash.model.long_run
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from pipelines import interruption
+from pipelines.process import interruption
 
 
 def main() -> None:
     """Run `person-sync` and end the process."""
     try:
         interruption.install(sys.argv[1:])
-        from pipelines.ending import end_process
+        from pipelines.process.ending import end_process
 
         end_process(_command)
     except SystemExit:

@@ -18,8 +18,8 @@ from typing import Any
 
 import click
 
-from pipelines import ending, interruption
 from pipelines.errors import SyncError
+from pipelines.process import ending, interruption
 
 WRONG_ARGUMENTS = 2
 
@@ -113,7 +113,7 @@ def _as_text(name: str, value: Any) -> Any:
 @click.version_option(package_name="person-sync")
 def main() -> None:
     """New persons in a SQL warehouse become Salesforce Leads, each accounted for exactly once."""
-    from pipelines import logs
+    from pipelines.process import logs
 
     progress = logs.set_levels()
     handler = logging.StreamHandler(sys.stderr)
@@ -126,11 +126,11 @@ def main() -> None:
 @settings_options
 def migrate(config: Path | None, as_json: bool) -> None:
     """Create or upgrade the result tables and views."""
-    from pipelines import connections, runs
+    from pipelines.run import connections, lifecycle
 
     settings = _settings(config)
     with connections.open_store(settings, create=True) as warehouse:
-        applied = runs.migrate(settings, warehouse)
+        applied = lifecycle.migrate(settings, warehouse)
     words = [f"applied {name}" for name in applied] or ["already up to date"]
     _answer(as_json, {"applied": applied}, words)
 
@@ -139,7 +139,7 @@ def migrate(config: Path | None, as_json: bool) -> None:
 @settings_options
 def check(config: Path | None, as_json: bool) -> None:
     """Look whether a run could start; write nothing."""
-    from pipelines import preflight
+    from pipelines.run import preflight
 
     findings = preflight.check(_settings(config))
     lines = [f"{'ok  ' if one.is_good else 'WRONG'} {one.subject}: {one.words}" for one in findings]
@@ -177,9 +177,10 @@ def run(
             workers=workers,
         )
     else:
-        from pipelines import flows, runs
+        from pipelines import flows
+        from pipelines.run import lifecycle
 
-        request = runs.new_request(
+        request = lifecycle.new_request(
             "plan" if plan else "live",
             owner=owner,
             person_ids=person_ids or None,
@@ -195,7 +196,8 @@ def run(
 @settings_options
 def now(person_ids: tuple[str, ...], config: Path | None, as_json: bool) -> None:
     """Sync these persons at once; answer with each one's outcome."""
-    from pipelines import flows, summaries
+    from pipelines import flows
+    from pipelines.run import summaries
 
     settings = _settings(config)
     told = flows.sync_now(settings, person_ids)
@@ -233,11 +235,11 @@ def resolve(
     as_json: bool,
 ) -> None:
     """Say what became of a held person: the lead is there, send again, or no lead at all."""
-    from pipelines import resolving, runs
+    from pipelines.run import lifecycle, resolve
 
-    saying = resolving.parse(person_id, word, by=by, note=note)
-    told = runs.say(_settings(config), saying)
-    _answer(as_json, told, [resolving.as_line(told)])
+    saying = resolve.parse(person_id, word, by=by, note=note)
+    told = lifecycle.say(_settings(config), saying)
+    _answer(as_json, told, [resolve.as_line(told)])
 
 
 @main.command()
@@ -245,7 +247,7 @@ def resolve(
 @settings_options
 def status(run_id: str | None, config: Path | None, as_json: bool) -> None:
     """Tell what happened: the last run, or the one named, and what is still open."""
-    from pipelines import connections, summaries
+    from pipelines.run import connections, summaries
 
     with connections.open_store(_settings(config)) as warehouse:
         told = summaries.summarise(warehouse, run_id)
@@ -313,11 +315,11 @@ def demo(
     del config  # the demo writes its own
     takes = " (the first time Prefect takes half a minute)" if prefect else ""
     click.echo(f"Person Sync demo in {folder}/{takes}", err=True)
-    from pipelines import demo_prefect
+    from pipelines.demo import flow_run
 
-    with demo_prefect.demo_at_work(folder, with_server=prefect) as server:
+    with flow_run.demo_at_work(folder, with_server=prefect) as server:
         # Imported late: pandas takes a second, in which the server starts.
-        from pipelines import demo as stage
+        from pipelines.demo import local as stage
 
         with stage.playing(folder, persons, server) as told:
             _answer(as_json, told, stage.closing_words(folder, told))
@@ -328,7 +330,7 @@ def demo(
 
 
 def _tell(told: dict[str, Any], settings: Any, as_json: bool) -> None:
-    from pipelines import summaries
+    from pipelines.run import summaries
 
     _answer(as_json, told, summaries.as_lines(told))
     sys.exit(summaries.exit_code(told, settings.run.allowed_reject_share))
@@ -340,7 +342,7 @@ def _reachable_prefect(config: Path | None) -> Any:
     The flow reads the settings again by PERSON_SYNC_CONFIG: they are never flow parameters, which
     Prefect stores in plain text.
     """
-    from pipelines.prefect_hints import may_name_a_server
+    from pipelines.orchestration.server_address import may_name_a_server
 
     if not may_name_a_server(os.environ, Path.cwd()):
         click.echo("without Prefect: no server is named (PREFECT_API_URL or a profile)", err=True)
@@ -386,6 +388,6 @@ def _be_quiet_about_prefect() -> None:
 def _import_prefect_flows() -> Any:
     # Imported late: Prefect takes a second, and most commands work without it.
     _be_quiet_about_prefect()
-    from pipelines import prefect_flows
+    from pipelines.orchestration import prefect_flows
 
     return prefect_flows

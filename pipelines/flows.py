@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from pipelines import runs, worker_pools
-from pipelines import workers as crew
-from pipelines.judging import Request
+from pipelines.run import lifecycle, worker_pools
+from pipelines.run import workers as crew
+from pipelines.run.summaries import Summary
 from pipelines.settings import Settings
-from pipelines.summaries import Summary
+from pipelines.steps.transform import Request
 
 RunStep = Callable[..., int]
-StartWorkers = Callable[[runs.Run], AbstractContextManager[None]]
+StartWorkers = Callable[[lifecycle.Run], AbstractContextManager[None]]
 ReadSettings = Callable[[], Settings]
 
 
@@ -29,30 +29,30 @@ def sync(
     start_workers: StartWorkers | None = None,
 ) -> Summary:
     """Make every new person a lead, or record why not. `start_workers` starts several workers."""
-    with runs.open_run(settings, request) as run:
-        run_step(runs.settle_held, run)
+    with lifecycle.open_run(settings, request) as run:
+        run_step(lifecycle.settle_held, run)
         if request.run_mode == "live":
-            run_step(runs.take_abandoned, run)
-        run_step(runs.list_persons, run)
+            run_step(lifecycle.take_abandoned, run)
+        run_step(lifecycle.list_persons, run)
         if start_workers and run.worker_count > 1:
             with start_workers(run):  # meanwhile, what earlier runs left open
-                run_step(runs.settle, run)
+                run_step(lifecycle.settle, run)
             run_step(crew.take_left, run)
         else:
             for first, last in run.slices:
-                run_step(runs.judge, run, first, last)
-                run_step(runs.send, run)
-        run_step(runs.settle, run)
-        return runs.close_run(run)
+                run_step(lifecycle.judge, run, first, last)
+                run_step(lifecycle.send, run)
+        run_step(lifecycle.settle, run)
+        return lifecycle.close_run(run)
 
 
 def carry_on(settings: Settings, request: Request, run_step: RunStep) -> Summary:
     """Carry what earlier runs left open to its end; read nobody new."""
-    with runs.open_run(settings, request) as run:
-        run_step(runs.settle_held, run)
-        run_step(runs.take_abandoned, run)
-        run_step(runs.settle, run)
-        return runs.close_run(run)
+    with lifecycle.open_run(settings, request) as run:
+        run_step(lifecycle.settle_held, run)
+        run_step(lifecycle.take_abandoned, run)
+        run_step(lifecycle.settle, run)
+        return lifecycle.close_run(run)
 
 
 def plainly(step: RunStep, *arguments: Any) -> int:
@@ -69,17 +69,17 @@ def sync_without_prefect(
 
 def sync_now(settings: Settings, person_ids: Sequence[str]) -> Summary:
     """Sync these persons immediately, without Prefect."""
-    return sync(settings, runs.new_request("now", person_ids=tuple(person_ids)), plainly)
+    return sync(settings, lifecycle.new_request("now", person_ids=tuple(person_ids)), plainly)
 
 
 def resume(settings: Settings, *, adopts_jobs: bool = False) -> Summary:
     """Resume without Prefect; `adopts_jobs`: accept jobs that the ledger does not know."""
-    return carry_on(settings, runs.new_request("resume", adopts_jobs=adopts_jobs), plainly)
+    return carry_on(settings, lifecycle.new_request("resume", adopts_jobs=adopts_jobs), plainly)
 
 
 @contextmanager
 def _start_workers(
-    settings: Settings, read_settings: ReadSettings, run: runs.Run
+    settings: Settings, read_settings: ReadSettings, run: lifecycle.Run
 ) -> Iterator[None]:
     """Share the slices among workers of this machine or of a Dask cluster."""
     share = crew.share_of(run)

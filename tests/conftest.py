@@ -19,7 +19,7 @@ import pytest
 from psycopg import sql
 
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from pipelines.warehouse.dialects import run_script
+from pipelines.warehouse.engines.base import run_script
 from pipelines.warehouse.migrations import migrate
 from tests.prefect_server import Server, running_server
 from tests.together import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler

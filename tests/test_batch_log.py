@@ -6,9 +6,9 @@ from datetime import datetime
 
 import pytest
 
-from pipelines.batch_log import BatchLog, BatchNames
-from pipelines.salesforce.bulk import JobInfo
-from pipelines.warehouse.batches import Batch
+from pipelines.salesforce.ingest_jobs import JobInfo
+from pipelines.steps.batch_log import BatchLog, BatchNames
+from pipelines.warehouse.ledger.batches import Batch
 
 NOW = datetime(2026, 11, 30)  # noqa: DTZ001 - naive UTC, as the ledger has it
 

@@ -16,7 +16,7 @@ for name in ("urllib3.connectionpool", "sqlalchemy.engine.Engine", "zeep.transpo
              "simple_salesforce.login", "requests.sessions"):
     logging.getLogger(name).debug("GET ada@engines.example")
     logging.getLogger(name).info("GET ada@engines.example")
-logging.getLogger("pipelines.runs").info("persons: 3 new")
+logging.getLogger("pipelines.run.lifecycle").info("persons: 3 new")
 """
 
 
@@ -29,8 +29,8 @@ def test_no_library_logs_an_address_even_where_the_root_logger_is_at_debug() -> 
 
 
 def test_our_lines_are_seen_where_the_root_logger_is_at_warning() -> None:
-    from pipelines import logs
+    from pipelines.process import logs
 
     ours = logs.set_levels()
-    assert logging.getLogger("pipelines.runs").isEnabledFor(logging.INFO)
+    assert logging.getLogger("pipelines.run.lifecycle").isEnabledFor(logging.INFO)
     assert ours.name == "pipelines"

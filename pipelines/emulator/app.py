@@ -5,28 +5,28 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from pipelines.emulator.about import NEWEST, OLDEST, OLDEST_SUPPORTED, About, versions
-from pipelines.emulator.async_bulk import AsyncBulk
-from pipelines.emulator.bulk import Bulk
-from pipelines.emulator.calls import Answer, ApiError, Call, bearer, error_items
-from pipelines.emulator.composite import Composite
-from pipelines.emulator.door import Door
-from pipelines.emulator.faults import Faults
-from pipelines.emulator.identity import Identities
-from pipelines.emulator.jobs import Jobs
-from pipelines.emulator.login import Logins
-from pipelines.emulator.org import Org
-from pipelines.emulator.processing import Processor
-from pipelines.emulator.record_collections import Collections
-from pipelines.emulator.records import Saver
-from pipelines.emulator.representation import check_body, represented, without_ending
-from pipelines.emulator.rest import NOT_FOUND, STATUSES, Refused, Rest
+from pipelines.emulator.auth.identity import Identities
+from pipelines.emulator.auth.login import Logins
+from pipelines.emulator.auth.soap import Soap
+from pipelines.emulator.bulk.api import Bulk
+from pipelines.emulator.bulk.job_runner import Runner
+from pipelines.emulator.bulk.jobs import Jobs
+from pipelines.emulator.bulk.processing import Processor
+from pipelines.emulator.bulk_v1.api import AsyncBulk
+from pipelines.emulator.messages import Answer, ApiError, Call, bearer, error_items
+from pipelines.emulator.org.org import Org
+from pipelines.emulator.org.records import Saver
+from pipelines.emulator.org.values import WrongJsonType
+from pipelines.emulator.rest.composite import Composite
+from pipelines.emulator.rest.composite_tree import Trees
+from pipelines.emulator.rest.records_api import NOT_FOUND, STATUSES, Refused, Rest
+from pipelines.emulator.rest.resources import NEWEST, OLDEST, OLDEST_SUPPORTED, About, versions
+from pipelines.emulator.rest.sobject_collections import Collections
 from pipelines.emulator.routes import Handler, routes
-from pipelines.emulator.runner import Runner
-from pipelines.emulator.soap import Soap
-from pipelines.emulator.soql import SoqlError
-from pipelines.emulator.trees import Trees
-from pipelines.emulator.values import WrongJsonType
+from pipelines.emulator.soql.syntax import SoqlError
+from pipelines.emulator.transport.control_api import Door
+from pipelines.emulator.transport.faults import Faults
+from pipelines.emulator.xml_responses import check_body, represented, without_ending
 
 VERSIONED = re.compile(r"/services/data/v(\d{1,3}\.\d)(/.*)?")
 SOAP = re.compile(r"/services/Soap/([uc])/(\d{1,3}\.\d)(?:/\w+)?")

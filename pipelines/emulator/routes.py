@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from pipelines.emulator.about import About
-from pipelines.emulator.bulk import Bulk
-from pipelines.emulator.calls import Answer, ApiError, Call
-from pipelines.emulator.composite import Composite
-from pipelines.emulator.layouts import Layouts
-from pipelines.emulator.org import Org
-from pipelines.emulator.record_collections import Collections
-from pipelines.emulator.replication import Replication
-from pipelines.emulator.rest import NOT_FOUND, Rest
-from pipelines.emulator.searching import Searching
-from pipelines.emulator.trees import Trees
+from pipelines.emulator.bulk.api import Bulk
+from pipelines.emulator.messages import Answer, ApiError, Call
+from pipelines.emulator.org.org import Org
+from pipelines.emulator.rest.composite import Composite
+from pipelines.emulator.rest.composite_tree import Trees
+from pipelines.emulator.rest.layouts import Layouts
+from pipelines.emulator.rest.records_api import NOT_FOUND, Rest
+from pipelines.emulator.rest.replication import Replication
+from pipelines.emulator.rest.resources import About
+from pipelines.emulator.rest.search import Searching
+from pipelines.emulator.rest.sobject_collections import Collections
 
 Handler = Callable[..., Answer]
 Methods = dict[str, Handler]

@@ -18,21 +18,21 @@ import click
 import uvicorn
 
 from pipelines.emulator.app import Emulator
-from pipelines.emulator.connections import Connections, protocol_of
-from pipelines.emulator.faults import Faults
-from pipelines.emulator.org import Org
-from pipelines.emulator.org_file import DEFAULT_ORG, read_org_file
-from pipelines.emulator.org_sections import OrgFileError
-from pipelines.emulator.store import Store, StoreError
-from pipelines.emulator.web import web_app
-from pipelines.emulator.wire import Wire
+from pipelines.emulator.org.org import Org
+from pipelines.emulator.org.org_file import DEFAULT_ORG, read_org_file
+from pipelines.emulator.org.org_sections import OrgFileError
+from pipelines.emulator.org.store import Store, StoreError
+from pipelines.emulator.transport.connections import Connections, protocol_of
+from pipelines.emulator.transport.fault_injection import Wire
+from pipelines.emulator.transport.faults import Faults
+from pipelines.emulator.transport.web import web_app
 
 LOOPBACK = "127.0.0.1"
 USAGE = 2
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 if TYPE_CHECKING:
-    from pipelines.emulator.certificate import Certificate
+    from pipelines.emulator.transport.certificate import Certificate
 
 
 class CannotServe(Exception):
@@ -119,7 +119,7 @@ def _certified(tls: Tls | None) -> Iterator[Certificate | None]:
         yield None
         return
     # Imported late: most emulators speak plain http, and start the sooner for it.
-    from pipelines.emulator.certificate import make_certificate, write_certificate
+    from pipelines.emulator.transport.certificate import make_certificate, write_certificate
 
     certificate = make_certificate()
     try:

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from pipelines.rules.duplicates import match_key
-from pipelines.rules.fields import NUMBER_TYPES, LeadField
-from pipelines.rules.parts import Operation, SObject
+from pipelines.rules.lead_fields import NUMBER_TYPES, LeadField
+from pipelines.rules.match_decisions import match_key
+from pipelines.rules.partitions import Operation, SObject
 from pipelines.rules.text import as_text, from_arrow, to_arrow
 
 HASH_LENGTH = 32  # hex digits

@@ -9,10 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipelines.rules.parts import Part, partition
-from pipelines.rules.rejections import rejections
-from pipelines.rules.selection import keep
-from pipelines.rules.strategies import (
+from pipelines.rules.owner_strategies import (
     Choice,
     ChoiceMalformed,
     Strategy,
@@ -21,6 +18,9 @@ from pipelines.rules.strategies import (
     parse_choices,
     parse_strategy,
 )
+from pipelines.rules.partitions import Part, partition
+from pipelines.rules.rejections import rejections
+from pipelines.rules.selection import keep
 from pipelines.rules.text import OUTER_BLANKS, as_text
 
 __all__ = ["Choice", "ChoiceMalformed", "Strategy", "StrategyMalformed"]

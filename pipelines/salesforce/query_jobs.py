@@ -11,8 +11,8 @@ from typing import Any, Final
 import pandas as pd
 
 from pipelines.errors import OrgBusy, OrgRefused, OrgUnreachable
-from pipelines.salesforce.bulk import read_csv
 from pipelines.salesforce.errors import SENTENCES
+from pipelines.salesforce.ingest_jobs import read_csv
 from pipelines.salesforce.session import Org
 
 FIRST_PAUSE: Final = 0.1

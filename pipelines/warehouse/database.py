@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 
 from pipelines.errors import SettingsWrong
-from pipelines.warehouse import engines
-from pipelines.warehouse.dialects import Dialect, Query
+from pipelines.warehouse.engines import pool
+from pipelines.warehouse.engines.base import Dialect, Query
 from pipelines.warehouse.errors import translated
 from pipelines.warehouse.statements import statement
 
@@ -67,8 +67,8 @@ def open_warehouse(
     address = _address(url)
     dialect = _dialect(address)
     dialect.require_database(address, create=create)
-    place = engines.place_of(address, results_schema)
-    engine = engines.kept(place) or _new_engine(address, dialect, results_schema)
+    place = pool.place_of(address, results_schema)
+    engine = pool.kept(place) or _new_engine(address, dialect, results_schema)
     _connect_once(engine, dialect)
     return Warehouse(engine, dialect, persons, results_schema)
 
@@ -94,7 +94,7 @@ class Warehouse:
         self.dialect = dialect
         self.results_schema = results_schema
         self._persons = persons
-        self._place = engines.place_of(engine.url, results_schema)
+        self._place = pool.place_of(engine.url, results_schema)
         self._is_closed = False
 
     def __enter__(self) -> Self:
@@ -112,7 +112,7 @@ class Warehouse:
         """Gives all connections back. Repeatable; nothing else may follow."""
         if not self._is_closed:
             self._is_closed = True
-            engines.close(self._place, self.engine)
+            pool.close(self._place, self.engine)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -231,11 +231,11 @@ def _dialect(address: URL) -> Dialect:
     if driver.is_async:
         raise SettingsWrong(f"{address.drivername} is an asynchronous driver; take another one")
     if driver.name == "postgresql" and driver.driver == "psycopg":
-        from pipelines.warehouse.postgresql import PostgreSQL
+        from pipelines.warehouse.engines.postgresql import PostgreSQL
 
         return PostgreSQL()
     if driver.name == "sqlite":
-        from pipelines.warehouse.sqlite import SQLite
+        from pipelines.warehouse.engines.sqlite import SQLite
 
         return SQLite()
     return Dialect()

@@ -15,10 +15,10 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect
 
 from pipelines.errors import WarehouseRefused
+from pipelines.warehouse.catalog_comments import explained_tables, explained_view
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.dialects import run_script
+from pipelines.warehouse.engines.base import run_script
 from pipelines.warehouse.errors import translated
-from pipelines.warehouse.explanations import explained_tables, explained_view
 from pipelines.warehouse.statements import SQL_FOLDER, statements_in, without_comments
 
 Rule = Mapping[str, str | None]

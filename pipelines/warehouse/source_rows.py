@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.sqlite import SQLite
+from pipelines.warehouse.engines.sqlite import SQLite
 
 # Trimming by itself takes blanks only; a person whose id is a tab has none either.
 _WHITE_SPACE = " \t\n\r\v\f\u00a0\u200b"

@@ -16,7 +16,9 @@ from typing import Any
 
 import requests
 
-from pipelines import flows, prefect_flows, runs
+from pipelines import flows
+from pipelines.orchestration import prefect_flows
+from pipelines.run import lifecycle
 from pipelines.settings import Settings
 from tests.benchmarks.stopwatch import Stopwatch
 from tests.benchmarks.task import Task, task_of_this_process
@@ -61,7 +63,7 @@ def _tell_plainly(_task: Task, settings: Settings, watch: Stopwatch) -> None:
             return step(*arguments)
 
     wall, cpu = time.perf_counter(), time.process_time()
-    summary = flows.sync(settings, runs.new_request("live"), perform)
+    summary = flows.sync(settings, lifecycle.new_request("live"), perform)
     whole = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
     run = summary["run"]
     watch.tell(

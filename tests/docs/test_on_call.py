@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "pipelines" / "on-call.md").read_text(encoding="utf-8")
 AUTOMATIONS = {
     one["name"]: one
-    for one in yaml.safe_load((ROOT / "pipelines" / "automations.yaml").read_text("utf-8"))[
-        "automations"
-    ]
+    for one in yaml.safe_load(
+        (ROOT / "pipelines" / "orchestration" / "automations.yaml").read_text("utf-8")
+    )["automations"]
 }
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import demo, flows, runs
+from pipelines import flows
 from pipelines.cli import main
+from pipelines.demo import local
+from pipelines.run import lifecycle
 from pipelines.settings import Settings, load_settings
-from tests.front.conftest import COMMAND, Answer, as_toml, clean_environment, run_command
+from tests.cli.conftest import COMMAND, Answer, as_toml, clean_environment, run_command
 from tests.prefect_server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +33,8 @@ COVERED = {
     ".venv/bin/person-sync now P0001 --config .demo/person-sync.toml": "test_a_command_of_the_demo",
     "export PERSON_SYNC_SALESFORCE__CONSUMER_SECRET=...": "test_the_secret_comes_from_the_variable",
     "person-sync check": "test_the_secret_comes_from_the_variable",
-    "person-sync run --plan": "tests/front/test_cli.py",
-    "person-sync run": "tests/front/test_cli.py",
+    "person-sync run --plan": "tests/cli/test_cli.py",
+    "person-sync run": "tests/cli/test_cli.py",
     'person-sync resolve P0001 --as created:00Q5e00000AbCd1EAF --note "found by phone number"': (
         "test_a_word_of_the_readme_is_understood"
     ),
@@ -43,7 +45,7 @@ COVERED = {
     "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api": "tests/docs/test_schedule.py",
     "prefect work-pool create person-sync --type process": "tests/docs/test_schedule.py",
     SAVE_SECRET: "tests/docs/test_schedule.py",
-    "prefect automation create --from-file pipelines/automations.yaml": (
+    "prefect automation create --from-file pipelines/orchestration/automations.yaml": (
         "tests/docs/test_schedule.py"
     ),
     "prefect deploy --all": "tests/docs/test_schedule.py",
@@ -86,14 +88,14 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the demo in `.demo/`, played without Prefect."""
     home = tmp_path_factory.mktemp("readme")
     folder = home / ".demo"
-    demo.clean_start(folder)
-    demo.fill_warehouse(folder / "warehouse.db", demo._read_persons(demo.DATA / "persons.csv"))
-    org = ["emulator", "--port", "0", "--org", str(demo.DATA / "org.toml")]
+    local.clean_start(folder)
+    local.fill_warehouse(folder / "warehouse.db", local._read_persons(local.DATA / "persons.csv"))
+    org = ["emulator", "--port", "0", "--org", str(local.DATA / "org.toml")]
     with subprocess.Popen([COMMAND, *org], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            demo.write_config(folder, process.stdout.readline().split()[-1])
-            flows.sync(demo.settings_of(folder), runs.new_request("live"), flows.plainly)
+            local.write_config(folder, process.stdout.readline().split()[-1])
+            flows.sync(local.settings_of(folder), lifecycle.new_request("live"), flows.plainly)
             yield home
         finally:
             process.terminate()
@@ -162,7 +164,8 @@ def test_every_command_takes_config_and_json() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:
-    from pipelines import error_details, errors
+    from pipelines import errors
+    from pipelines.process import error_details
 
     (told,) = re.findall(r"Exit codes: (.*?)\. A traceback", README, re.DOTALL)
     codes = {int(one) for one in re.findall(r"(?:^|;\s)(\d+) ", told)}

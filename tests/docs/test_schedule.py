@@ -21,12 +21,11 @@ import requests
 import yaml
 from prefect.settings.models.server.api import ServerAPISettings
 
-from tests.flows.stage import Stage
-from tests.front.conftest import clean_environment, emulator_process
+from tests.cli.conftest import clean_environment, emulator_process
+from tests.docs.terminal import LONG_RUNNING, Terminal
 from tests.prefect_server import Server, await_health, free_port
 from tests.salesforce.servers import Emulator
-
-from .terminal import LONG_RUNNING, Terminal
+from tests.steps.scenario import Stage
 
 __all__ = ["emulator_process"]
 
@@ -257,7 +256,9 @@ def test_the_hours_of_the_readme_are_those_deployed(installation: Installation) 
 
 
 def test_the_automations_are_on(installation: Installation) -> None:
-    shipped = yaml.safe_load((ROOT / "pipelines" / "automations.yaml").read_text("utf-8"))
+    shipped = yaml.safe_load(
+        (ROOT / "pipelines" / "orchestration" / "automations.yaml").read_text("utf-8")
+    )
     there = installation.server.ask("automations/filter")
     assert {(one["name"], one["enabled"]) for one in there} == {
         (one["name"], True) for one in shipped["automations"]

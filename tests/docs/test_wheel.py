@@ -13,9 +13,9 @@ from zipfile import ZipFile
 import pytest
 import yaml
 
-from tests.flows.conftest import emulator_process, stage
-from tests.flows.stage import Stage
 from tests.prefect_server import Server
+from tests.steps.conftest import emulator_process, stage
+from tests.steps.scenario import Stage
 
 __all__ = ["emulator_process", "stage"]
 
@@ -84,7 +84,7 @@ def team(unpacked: Path, tmp_path: Path) -> Path:
 
 
 def test_a_wheel_carries_what_is_deployed(team: Path, unpacked: Path) -> None:
-    for name in ("prefect.yaml", "pipelines/automations.yaml"):
+    for name in ("prefect.yaml", "pipelines/orchestration/automations.yaml"):
         assert (team / Path(name).name).read_bytes() == (ROOT / name).read_bytes()
     for one in yaml.safe_load((team / "prefect.yaml").read_text("utf-8"))["deployments"]:
         code = LOAD.format(entrypoint=one["entrypoint"])

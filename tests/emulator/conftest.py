@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .plain_http import BASIC_ORG, Client
+from tests.emulator.plain_http import BASIC_ORG, Client
 
 ROOT = Path(__file__).resolve().parents[2]
 

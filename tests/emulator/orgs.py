@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from .plain_http import Client
+from tests.emulator.plain_http import Client
 
 OWNERS = """
 [[user]]

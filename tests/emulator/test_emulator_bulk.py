@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from .orgs import owner_name
+from tests.emulator.orgs import owner_name
 
 HEADER = "LastName,Company\n"
 

@@ -12,7 +12,7 @@ import requests
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.emulator.async_forms import AsyncError, read_batch, read_info
+from pipelines.emulator.bulk_v1.formats import AsyncError, read_batch, read_info
 
 SPACE = 'xmlns="http://www.force.com/2009/06/asyncapi/dataload"'
 TYPES = {"CSV": "text/csv", "XML": "application/xml", "JSON": "application/json"}

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.emulator.arrow_arrays import strings
-from pipelines.emulator.columns import clean_column
-from pipelines.emulator.csv_rows import csv_line, open_upload, read_windows, single_rows
-from pipelines.emulator.result_lines import quoted_lines
-from pipelines.emulator.schema import Field
-from pipelines.emulator.uploads import BrokenRow, JobRefused, Layout, check_lines
-from pipelines.emulator.values import ABSENT, Cell, Failure, cell_value
+from pipelines.emulator.bulk.csv_rows import csv_line, open_upload, read_windows, single_rows
+from pipelines.emulator.bulk.result_lines import quoted_lines
+from pipelines.emulator.bulk.uploads import BrokenRow, JobRefused, Layout, check_lines
+from pipelines.emulator.org.arrow_arrays import strings
+from pipelines.emulator.org.columns import clean_column
+from pipelines.emulator.org.schema import Field
+from pipelines.emulator.org.values import ABSENT, Cell, Failure, cell_value
 from tests.emulator.conftest import Client
 
 ANY_FILE = st.text(alphabet='a,"\n\r\té\x00\ufeff #', max_size=60)

@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from .orgs import error_of
+from tests.emulator.orgs import error_of
 
 CREATE = "POST /sobjects/Lead"
 TEXT = "LastName,Company\nL,C\n"

@@ -14,8 +14,8 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.emulator.calls import Answer, Call
-from pipelines.emulator.representation import represented
+from pipelines.emulator.messages import Answer, Call
+from pipelines.emulator.xml_responses import represented
 
 LEAD = {"LastName": "Hopper", "Company": "Navy"}
 JSON = {"Content-Type": "application/json"}

@@ -12,12 +12,11 @@ import pytest
 from click import Context
 
 from pipelines.cli import main
-from pipelines.emulator.faults import JOB_FAULT, WIRE_FAULT
-from pipelines.emulator.org_file import Behaviour
-
-from .conformance.real_org import PREFIX
-from .orgs import error_of
-from .plain_http import Client
+from pipelines.emulator.org.org_file import Behaviour
+from pipelines.emulator.transport.faults import JOB_FAULT, WIRE_FAULT
+from tests.emulator.conformance.real_org import PREFIX
+from tests.emulator.orgs import error_of
+from tests.emulator.plain_http import Client
 
 
 # Nothing here changes the org: one is enough for all.

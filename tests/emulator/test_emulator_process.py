@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from .orgs import error_of
+from tests.emulator.orgs import error_of
 
 
 def run_once(*arguments):

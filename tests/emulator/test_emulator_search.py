@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.emulator.soql import SoqlError
-from pipelines.emulator.sosl import read_search, read_terms
+from pipelines.emulator.rest.sosl import read_search, read_terms
+from pipelines.emulator.soql.syntax import SoqlError
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .orgs import error_of
+from tests.emulator.orgs import error_of
 
 LEADS = """
 [[user]]

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pipelines.emulator.soql_dates import NoSuchDays, named_days
-from pipelines.emulator.soql_text import is_like
+from pipelines.emulator.soql.dates import NoSuchDays, named_days
+from pipelines.emulator.soql.literals import is_like
 
 LEADS = """
 [[user]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .orgs import error_of
+from tests.emulator.orgs import error_of
 
 
 def lead_of(**fields):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from .orgs import error_of, id_of, user
+from tests.emulator.orgs import error_of, id_of, user
 
 
 def test_reading_single_records(org):

@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.rules.leads import encode_csv, row_hashes, to_records
-from pipelines.rules.persons import Screened, clean, screen
-
-from .drawing import LEAD_FIELDS, as_persons, frame, mapped, screened, shared_data, text
+from pipelines.rules.validation import Screened, clean, screen
+from tests.rules.tables import LEAD_FIELDS, as_persons, frame, mapped, screened, shared_data, text
 
 # Surrogates cannot be in a frame of Arrow text; the reader writes U+FFFF for what it cannot decode.
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)

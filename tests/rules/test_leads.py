@@ -18,8 +18,7 @@ from pipelines.rules.leads import (
     to_json_records,
     to_records,
 )
-
-from .drawing import COLUMNS, LEAD_FIELDS, as_persons, frame, mapped, table, text
+from tests.rules.tables import COLUMNS, LEAD_FIELDS, as_persons, frame, mapped, table, text
 
 NOBODY_GIVEN = {"owner_id": None, "assignment_rule_id": None, "lead_id": None, "contact_id": None}
 

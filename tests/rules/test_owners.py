@@ -16,8 +16,7 @@ from pipelines.rules.owners import (
     resolve,
 )
 from pipelines.rules.rejections import REJECTED_COLUMNS
-
-from .drawing import as_persons, frame, table, text
+from tests.rules.tables import as_persons, frame, table, text
 
 ADA, EDGAR, CHATTER = "0055e000001XyZ1AAK", "0055e000001XyZ2AAK", "0055e000001XyZ3AAK"
 DACH, CASES = "00G5e000002QuE1EAK", "00G5e000002QuE2EAK"

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rules.text import NOT_BLANK, OUTER_BLANKS, has, shown, trim
-
-from .drawing import text
+from tests.rules.tables import text
 
 
 @pytest.mark.parametrize("blank", list(OUTER_BLANKS), ids=lambda c: f"U+{ord(c):04X}")

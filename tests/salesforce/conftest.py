@@ -13,8 +13,15 @@ from pathlib import Path
 import pytest
 
 from pipelines.salesforce.session import Org, log_in
-
-from .servers import CREDENTIALS, ORG, VERSION, Emulator, Script, ScriptHandler, let_in
+from tests.salesforce.servers import (
+    CREDENTIALS,
+    ORG,
+    VERSION,
+    Emulator,
+    Script,
+    ScriptHandler,
+    let_in,
+)
 
 
 @pytest.fixture(scope="session")

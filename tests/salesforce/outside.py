@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from .servers import Script, ScriptHandler
+from tests.salesforce.servers import Script, ScriptHandler
 
 # One certificate for all of them: a client that reaches the wrong host finds it trustworthy.
 NAMES = (

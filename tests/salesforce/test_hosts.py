@@ -15,9 +15,8 @@ from pipelines.errors import OrgRefused, OrgUnreachable, SettingsWrong
 from pipelines.salesforce.hosts import Target, target_of
 from pipelines.salesforce.session import Credentials, log_in
 from pipelines.salesforce.transport import Relogin, Transport
-
-from .outside import Outside
-from .servers import ABOUT, CREDENTIALS, QUERY, TOKEN, VERSION, Script, let_in
+from tests.salesforce.outside import Outside
+from tests.salesforce.servers import ABOUT, CREDENTIALS, QUERY, TOKEN, VERSION, Script, let_in
 
 OWN = "acme.my.salesforce.com"
 SOAP_VERSION = "64.0"

@@ -14,8 +14,17 @@ from pydantic import SecretStr
 
 from pipelines.errors import OrgBusy, OrgUnreachable, SettingsWrong, SyncError
 from pipelines.salesforce.session import Credentials, Org, log_in
-
-from .servers import ABOUT, CREDENTIALS, ORG, QUERY, TOKEN, VERSION, Emulator, Script, let_in
+from tests.salesforce.servers import (
+    ABOUT,
+    CREDENTIALS,
+    ORG,
+    QUERY,
+    TOKEN,
+    VERSION,
+    Emulator,
+    Script,
+    let_in,
+)
 
 PASSWORD = Credentials(
     login="password",

@@ -11,13 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import OrgBusy, OrgRefused
-from pipelines.salesforce import bulk, lookups
-from pipelines.salesforce.collections import create_records
+from pipelines.salesforce import ingest_jobs, lookups
 from pipelines.salesforce.session import Org
+from pipelines.salesforce.sobject_collections import create_records
 from pipelines.salesforce.soql import MAX_URI_BYTES
-
-from .servers import ORG, QUERY, VERSION, Emulator, Script
-from .test_bulk import load
+from tests.salesforce.servers import ORG, QUERY, VERSION, Emulator, Script
+from tests.salesforce.test_ingest_jobs import load
 
 KNOWN = """
 [[lead]]
@@ -275,9 +274,9 @@ def test_no_leads_have_no_owners(org: Org) -> None:
 def load_many(org: Org) -> tuple[list[str], datetime]:
     """2,100 leads by one job: their ids, and when the job was made."""
     job_id = load(org, "LastName,Company\n" + "".join(f"L{n},C{n}\n" for n in range(2_100)))
-    job = bulk.job_status(org, job_id)
+    job = ingest_jobs.job_status(org, job_id)
     assert job is not None
-    return bulk.fetch_results(org, job_id).successful["sf__Id"].tolist(), job.created_date
+    return ingest_jobs.fetch_results(org, job_id).successful["sf__Id"].tolist(), job.created_date
 
 
 def test_owners_of_many_leads_are_read_by_one_bulk_query(org: Org, emulator: Emulator) -> None:

@@ -20,11 +20,10 @@ from pipelines.errors import (
     SettingsWrong,
     SyncError,
 )
-from pipelines.salesforce import bulk
+from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.session import Credentials, Org, log_in
 from pipelines.salesforce.transport import Relogin, Transport
-
-from .servers import CREDENTIALS, QUERY, TOKEN, VERSION, Emulator, Script, let_in
+from tests.salesforce.servers import CREDENTIALS, QUERY, TOKEN, VERSION, Emulator, Script, let_in
 
 ROOT = f"/services/data/v{VERSION}"
 EXPIRED = [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}]
@@ -42,14 +41,14 @@ def bearers(script: Script) -> list[str | None]:
 def test_an_upload_during_which_the_session_ends_arrives_whole(
     org: Org, emulator: Emulator
 ) -> None:
-    job = bulk.create_job(org, operation="insert", sobject="Lead")
+    job = ingest_jobs.create_job(org, operation="insert", sobject="Lead")
     emulator.go_wrong({"match": "PUT /jobs/ingest/*/batches", "fault": "expire_session"})
     data = b"LastName,Company\n" + b"Byron,Acme\n" * 1_000
-    bulk.upload(org, job.job_id, data)
-    bulk.close_job(org, job.job_id)
+    ingest_jobs.upload(org, job.job_id, data)
+    ingest_jobs.close_job(org, job.job_id)
     assert len(emulator.served("oauth2/token")) == 2
     assert [line[-3:] for line in emulator.served("^PUT")] == ["401", "201"]
-    while not (status := bulk.job_status(org, job.job_id)) or not status.has_ended:
+    while not (status := ingest_jobs.job_status(org, job.job_id)) or not status.has_ended:
         pass
     assert status.processed_count == 1_000
 
@@ -212,7 +211,7 @@ def test_a_lost_answer_to_a_change_is_passing_trouble(
 ) -> None:
     emulator.go_wrong({"match": "POST /jobs/ingest", "fault": fault})
     with pytest.raises(OrgUnreachable):
-        bulk.create_job(org, operation="insert", sobject="Lead")
+        ingest_jobs.create_job(org, operation="insert", sobject="Lead")
     assert len(emulator.served("^POST .*/jobs/ingest")) <= 1
 
 
@@ -222,7 +221,7 @@ def test_an_answer_too_slow_is_passing_trouble(emulator: Emulator) -> None:
     ) as org:
         emulator.go_wrong({"match": "POST /jobs/ingest", "fault": "slow:2"})
         with pytest.raises(OrgUnreachable, match="in time"):
-            bulk.create_job(org, operation="insert", sobject="Lead")
+            ingest_jobs.create_job(org, operation="insert", sobject="Lead")
 
 
 def test_words_of_a_proxy_are_not_taken_for_the_orgs(script: Script, scripted_org: Org) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.ledger.runs import move_counts
 from pipelines.warehouse.reports import ROWS_SHOWN, check_names, run_checks
-from pipelines.warehouse.runs import move_counts
-
-from ..filling import fill
+from tests.warehouse_rows import fill
 
 Rows = dict[str, str]
 

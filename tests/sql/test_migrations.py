@@ -14,9 +14,8 @@ from pipelines.errors import WarehouseRefused
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.migrations import migrate, pending, try_writing
 from pipelines.warehouse.statements import SQL_FOLDER
-
-from ..conftest import PostgresServer
-from ..filling import fill
+from tests.conftest import PostgresServer
+from tests.warehouse_rows import fill
 
 FILES = sorted(file.name for file in SQL_FOLDER.glob("migrations/*.sql"))
 ALL = [name for name in FILES if ".sqlite." not in name] + ["views"]

@@ -7,9 +7,8 @@ from sqlalchemy import inspect, text
 
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.statements import SQL_FOLDER
-
-from ..drawing import drawn, told
-from ..filling import fill
+from tests.tables import drawn, told
+from tests.warehouse_rows import fill
 
 VIEWS = sorted(file.stem for file in SQL_FOLDER.glob("views/*.sql"))
 

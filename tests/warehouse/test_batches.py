@@ -9,7 +9,7 @@ from pipelines.errors import FencedOff, LedgerDisagrees
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.reports import open_batches
-from tests.warehouse.moves import (
+from tests.warehouse.ledger_steps import (
     begin,
     cells,
     change,

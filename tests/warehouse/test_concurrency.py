@@ -14,7 +14,7 @@ import pytest
 from pipelines.errors import FencedOff, WrongOrg
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from tests.warehouse.moves import (
+from tests.warehouse.ledger_steps import (
     begin,
     cells,
     closing,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from pipelines.warehouse import engines
 from pipelines.warehouse.database import open_warehouse
+from pipelines.warehouse.engines import pool
 
 
 def test_a_closed_engine_serves_the_next_opening(warehouse_url: str) -> None:
@@ -61,10 +61,10 @@ def test_a_file_named_from_the_folder_is_the_one_of_that_folder(
 
 def test_no_more_are_kept_than_a_process_needs(tmp_path: Path) -> None:
     closed = []
-    for number in range(engines.MOST_KEPT + 1):
+    for number in range(pool.MOST_KEPT + 1):
         with open_warehouse(f"sqlite:///{tmp_path}/{number}.db", create=True) as store:
             closed.append(store.engine)
-    first, last = (f"sqlite:///{tmp_path}/{number}.db" for number in (0, engines.MOST_KEPT))
+    first, last = (f"sqlite:///{tmp_path}/{number}.db" for number in (0, pool.MOST_KEPT))
     with open_warehouse(last) as again:
         assert again.engine is closed[-1]
     with open_warehouse(first) as again:

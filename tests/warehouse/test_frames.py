@@ -16,8 +16,7 @@ from sqlalchemy import select, text
 from pipelines.errors import SettingsWrong
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.frames import from_csv, from_rows, to_csv, to_frame
-
-from ..drawing import drawn, drawn_rows, told
+from tests.tables import drawn, drawn_rows, told
 
 
 def kept(warehouse: Warehouse, *cells: str | None) -> list[str | None]:

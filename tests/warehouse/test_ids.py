@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from tests.warehouse.moves import begin, cells, change, judge, put_persons, remake_persons
+from tests.warehouse.ledger_steps import begin, cells, change, judge, put_persons, remake_persons
 
 # SQLite: the declared type and what is put there; the ids listed, and how many rows bear each.
 KEPT = [

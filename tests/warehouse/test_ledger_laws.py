@@ -22,10 +22,10 @@ from hypothesis.stateful import (
 
 from pipelines.errors import FencedOff
 from pipelines.warehouse import ledger, new_persons
-from pipelines.warehouse.batches import OUTCOMES
 from pipelines.warehouse.database import Warehouse, open_warehouse
+from pipelines.warehouse.ledger.batches import OUTCOMES
 from tests.conftest import PostgresServer
-from tests.warehouse.moves import (
+from tests.warehouse.ledger_steps import (
     begin,
     cells,
     change,

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from pipelines.warehouse import ledger, new_persons
-from pipelines.warehouse.batches import LEAVING_COLUMNS
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.findings import DUPLICATE_COLUMNS, REJECTED_COLUMNS
-from tests.warehouse.moves import begin, closing, filled, judgement, none_of
+from pipelines.warehouse.ledger.batches import LEAVING_COLUMNS
+from pipelines.warehouse.ledger.rejects_and_duplicates import DUPLICATE_COLUMNS, REJECTED_COLUMNS
+from tests.warehouse.ledger_steps import begin, closing, filled, judgement, none_of
 
 PERSONS, SLICE = 100_000, 10_000
 COLUMNS = ["first_name", "last_name", "company", "email", "phone", "street", "city", "country"]

@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from tests.warehouse.moves import (
+from tests.warehouse.ledger_steps import (
     begin,
     cells,
     change,

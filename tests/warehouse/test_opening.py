@@ -13,8 +13,7 @@ from sqlalchemy import inspect, make_url, text
 
 from pipelines.errors import SettingsWrong, WarehouseRefused, WarehouseUnavailable
 from pipelines.warehouse.database import Warehouse, open_warehouse
-
-from ..conftest import PostgresServer
+from tests.conftest import PostgresServer
 
 SECRET = "hunter2-canary"
 

@@ -9,11 +9,10 @@ import pytest
 from sqlalchemy import column, create_engine, make_url
 
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.dialects import Dialect
+from pipelines.warehouse.engines.base import Dialect
 from pipelines.warehouse.migrations import migrate, pending
-
-from ..drawing import told
-from ..filling import fill
+from tests.tables import told
+from tests.warehouse_rows import fill
 
 
 @pytest.fixture

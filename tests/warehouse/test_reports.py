@@ -17,9 +17,8 @@ from pipelines.warehouse.reports import (
     recent_runs,
     run_summary,
 )
-
-from ..drawing import drawn, told
-from ..filling import fill
+from tests.tables import drawn, told
+from tests.warehouse_rows import fill
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import pytest
 from pipelines.errors import FencedOff, SettingsWrong, SyncError
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from pipelines.warehouse.resolutions import FOUND_COLUMNS
-
-from .moves import begin, cells, closing, lawful, planned, settlement
+from pipelines.warehouse.ledger.resolutions import FOUND_COLUMNS
+from tests.warehouse.ledger_steps import begin, cells, closing, lawful, planned, settlement
 
 RUN = {
     "flow_run_id": None,

@@ -5,9 +5,9 @@ import pytest
 from pipelines.errors import LedgerDisagrees, WrongOrg
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.runs import move_counts
-from tests.drawing import drawn
-from tests.warehouse.moves import begin, cells, judge, put_persons
+from pipelines.warehouse.ledger.runs import move_counts
+from tests.tables import drawn
+from tests.warehouse.ledger_steps import begin, cells, judge, put_persons
 
 
 def state(warehouse: Warehouse, run_id: str = "R1") -> tuple[str, str | None]:

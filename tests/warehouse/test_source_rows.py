@@ -5,8 +5,15 @@ import pytest
 
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from tests.drawing import told
-from tests.warehouse.moves import begin, change, judgement, planned, put_persons, remake_persons
+from tests.tables import told
+from tests.warehouse.ledger_steps import (
+    begin,
+    change,
+    judgement,
+    planned,
+    put_persons,
+    remake_persons,
+)
 
 FIXED = [
     "person_id",

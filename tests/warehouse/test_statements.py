@@ -19,8 +19,7 @@ from pipelines.warehouse.statements import (
     tokens,
     without_comments,
 )
-
-from ..filling import fill
+from tests.warehouse_rows import fill
 
 
 def test_only_a_semicolon_between_statements_ends_one() -> None:

@@ -12,9 +12,8 @@ from sqlalchemy import Engine, event, text
 
 from pipelines.errors import SyncError, WarehouseRefused, WarehouseUnavailable
 from pipelines.warehouse.database import Warehouse, open_warehouse
-
-from ..conftest import PostgresServer
-from ..filling import fill
+from tests.conftest import PostgresServer
+from tests.warehouse_rows import fill
 
 CANARY = "canary@example.org"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from ..plain_http import BASIC_ORG, Client
-from .real_org import PREFIX, SECONDS, RealClient, named
+from tests.emulator.conformance.real_org import PREFIX, SECONDS, RealClient, named
+from tests.emulator.plain_http import BASIC_ORG, Client
 
 MARK = "also_real_org"
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from ..plain_http import RUN, Client
+from tests.emulator.plain_http import RUN, Client
 
 PREFIX = "PERSON_SYNC_REAL_ORG_"
 # A queue may wait for minutes in a real org, and a poll there is a request of its allowance.

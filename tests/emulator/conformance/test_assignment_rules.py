@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..orgs import RULES, error_of, id_of, owner_name, user
+from tests.emulator.orgs import RULES, error_of, id_of, owner_name, user
 
 
 @pytest.mark.parametrize(

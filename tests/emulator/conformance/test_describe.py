@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..orgs import error_of
+from tests.emulator.orgs import error_of
 
 # Section 3.1 of the fact sheet: a describe recorded from a real org.
 OBJECT_KEYS = """

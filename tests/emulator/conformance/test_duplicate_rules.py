@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..orgs import ALLOW, ASK, TWIN, duplicate_rule, error_of
+from tests.emulator.orgs import ALLOW, ASK, TWIN, duplicate_rule, error_of
 
 USE_ONE = "Use one of these records?"
 IN_BULK = f"DUPLICATES_DETECTED:{USE_ONE}:--"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ..orgs import error_of
+from tests.emulator.orgs import error_of
 
 HEADER = "LastName,Company\n"
 NOT_FOUND = {"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}

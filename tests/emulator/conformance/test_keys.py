@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..orgs import error_of, person_key
+from tests.emulator.orgs import error_of, person_key
 
 
 def upsert(org, key, **body):

@@ -8,7 +8,7 @@ import json
 import pytest
 import requests
 
-from ..orgs import error_of
+from tests.emulator.orgs import error_of
 
 LEAD = {"LastName": "L", "Company": "C"}
 UNAVAILABLE = "SERVER_UNAVAILABLE"

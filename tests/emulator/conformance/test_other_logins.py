@@ -10,7 +10,7 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ..orgs import OWNERS, user
+from tests.emulator.orgs import OWNERS, user
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..orgs import (
+from tests.emulator.orgs import (
     OWNERS,
     RULES,
     chatter_user,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import your_org
-from .real_org import PREFIX, RealClient, named
+from tests.emulator.conformance.conftest import your_org
+from tests.emulator.conformance.real_org import PREFIX, RealClient, named
 
 FOLDER = Path(__file__).parent
 THREE = "your_org and (test_07_a_created or test_17_successful or test_43_an_open)"

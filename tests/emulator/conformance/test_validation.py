@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..orgs import TWIN, duplicate_rule, error_of
+from tests.emulator.orgs import TWIN, duplicate_rule, error_of
 
 
 @pytest.mark.also_real_org

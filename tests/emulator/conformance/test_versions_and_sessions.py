@@ -11,9 +11,9 @@ import time
 import pytest
 import requests
 
-from ..orgs import OWNERS, error_of
-from ..plain_http import Client
-from .real_org import RealClient
+from tests.emulator.conformance.real_org import RealClient
+from tests.emulator.orgs import OWNERS, error_of
+from tests.emulator.plain_http import Client
 
 
 @pytest.mark.also_real_org

@@ -1,0 +1,149 @@
+"""Query answers a page at a time; what a cursor will give is settled when it is opened."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from pipelines.emulator.org import ids
+from pipelines.emulator.org.org import Org
+from pipelines.emulator.org.store import Parameters, Row
+from pipelines.emulator.soql.query import Asker, Plan, plan
+from pipelines.emulator.soql.syntax import SoqlError
+
+MAX_PAGE, MIN_PAGE = 2_000, 200
+CURSOR_PREFIX = "01g"
+
+
+def first_page(
+    org: Org, text: str, version: str, page_size: int, asker: Asker
+) -> dict[str, object]:
+    """The answer to a query, its first page."""
+    made = plan(org, text, asker)
+    with org.store.transaction():
+        if made.query.count_all:
+            found = org.store.row(*made.select_count())
+            return {"totalSize": found[0] if found else 0, "done": True, "records": []}
+        if made.is_aggregate:
+            return _answer(made, _groups(org, made), version, None)
+        rows = org.store.rows(*made.select_rows(page_size + 1))
+        if len(rows) <= page_size:
+            return _answer(made, rows, version, None)
+        locator = open_cursor(org, made, page_size, include_deleted=asker.include_deleted)
+        return _page(org, made, locator, 0, version)
+
+
+def _groups(org: Org, made: Plan) -> list[Row]:
+    rows = org.store.rows(*made.select_rows(MAX_PAGE + 1))
+    if len(rows) > MAX_PAGE:
+        message = (
+            "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a "
+            "single batch"
+        )
+        raise SoqlError("EXCEEDED_ID_LIMIT", message)
+    return rows
+
+
+def next_page(org: Org, reference: str, version: str) -> dict[str, object]:
+    """A further page, by the last part of its `nextRecordsUrl`."""
+    locator, _, offset = reference.rpartition("-")
+    with org.store.transaction():
+        found = org.store.row(
+            "select query, include_deleted from emulator_cursors where locator = ?",
+            (ids.normalised(locator) or "",),
+        )
+        if found is None or not offset.isdecimal() or len(offset) > 12:
+            raise SoqlError("INVALID_QUERY_LOCATOR", "invalid query locator")
+        made = plan(org, str(found[0]), Asker(include_deleted=bool(found[1])))
+        return _page(org, made, locator, int(offset), version)
+
+
+def open_cursor(org: Org, made: Plan, page_size: int, *, include_deleted: bool) -> str:
+    """Remember which records an answer has, so that later changes do not move its pages."""
+    locator = org.store.take_id(CURSOR_PREFIX)
+    select, parameters = made.select_places()
+    total = org.store.run(
+        "insert into emulator_cursor_rows"  # noqa: S608 - SQL made from looked-up names
+        f" select '{locator}', row_number() over () - 1, place from ({select})",
+        parameters,
+    )
+    org.store.run(
+        "insert into emulator_cursors values (?, ?, ?, ?, ?)",
+        (locator, made.query.text, int(include_deleted), total, page_size),
+    )
+    return locator
+
+
+def cursor_rows(org: Org, made: Plan, locator: str, start: int, count: int) -> list[Row]:
+    """Some rows of a remembered answer."""
+    asked: Parameters = {"locator": locator, "start": start, "before": start + count}
+    return org.store.rows(made.select_page(), asked)
+
+
+def forget_cursor(org: Org, locator: str) -> None:
+    """Forget an answer that has been read."""
+    org.store.run("delete from emulator_cursor_rows where locator = ?", (locator,))
+    org.store.run("delete from emulator_cursors where locator = ?", (locator,))
+
+
+def cursor_total(org: Org, locator: str) -> int:
+    """How many rows a remembered answer has."""
+    found = org.store.row("select total from emulator_cursors where locator = ?", (locator,))
+    return int(found[0] or 0) if found else 0
+
+
+def _page(org: Org, made: Plan, locator: str, start: int, version: str) -> dict[str, object]:
+    found = org.store.row(
+        "select total, page_size from emulator_cursors where locator = ?", (locator,)
+    )
+    total, size = (int(x or 0) for x in found) if found else (0, 0)
+    if org.behaviour.short_pages:
+        # The org may always give fewer rows than asked for (§7.3).
+        size = random.Random(f"{org.behaviour.seed}{locator}{start}").randint(1, size)  # noqa: S311
+    rows = cursor_rows(org, made, locator, start, size)
+    following = start + len(rows)
+    more = f"/services/data/v{version}/query/{locator}-{following}"
+    return _answer(made, rows, version, more if following < total else None, total)
+
+
+def _answer(
+    made: Plan, rows: list[Row], version: str, more: str | None, total: int | None = None
+) -> dict[str, object]:
+    size = len(rows) if total is None else total
+    answer: dict[str, object] = {"totalSize": size, "done": more is None}
+    if more is not None:
+        answer["nextRecordsUrl"] = more
+    answer["records"] = [made.record(row, version) for row in rows]
+    return answer
+
+
+def column_metadata(made: Plan) -> dict[str, object]:
+    """The answer to `columns=true`: what a query would give, without giving it."""
+    return {
+        "columnMetadata": list(_column_descriptions(made)),
+        "entityName": made.sobject.name,
+        "groupBy": bool(made.query.group),
+        "idSelected": any(c.keys == ("Id",) for c in made.columns),
+        "keyPrefix": made.sobject.prefix,
+    }
+
+
+def _column_descriptions(made: Plan) -> Iterator[dict[str, object]]:
+    apex = {"boolean": "Boolean", "int": "Integer", "id": "Id", "reference": "Id"}
+    for column in made.columns:
+        field = column.field
+        numeric = field.type in {"int", "double", "currency", "percent"}
+        yield {
+            "aggregate": column.aggregate,
+            "apexType": apex.get(field.type, "Decimal" if numeric else "String"),
+            "booleanType": field.type == "boolean",
+            "columnName": ".".join(column.keys),
+            "custom": field.custom,
+            "displayName": ".".join(column.keys),
+            "foreignKeyName": field.relationship,
+            "insertable": field.createable,
+            "joinColumns": [],
+            "numberType": numeric,
+            "textType": field.length > 0,
+            "updatable": field.updateable,
+        }

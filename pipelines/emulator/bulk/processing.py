@@ -1,0 +1,144 @@
+"""Carrying closed jobs to their end, a stretch of rows at a time, in a thread of its own.
+
+Each stretch of whole chunks, its results and the job's counters are one transaction, so a killed
+emulator goes on with the next chunk. Between stretches the lock is free and jobs take turns.
+"""
+
+from __future__ import annotations
+
+import time
+
+from pipelines.emulator.bulk import query_jobs
+from pipelines.emulator.bulk.chunk_grouping import Stretches
+from pipelines.emulator.bulk.csv_rows import open_upload, read_windows
+from pipelines.emulator.bulk.job_chunks import Stretch, StretchSaver, Upload
+from pipelines.emulator.bulk.job_info import Job
+from pipelines.emulator.bulk.job_runner import Work
+from pipelines.emulator.bulk.jobs import Jobs
+from pipelines.emulator.bulk.uploads import JobRefused, check_lines, header_columns, header_names
+from pipelines.emulator.org.chunks import CHUNK_ROWS
+from pipelines.emulator.org.org import Org
+from pipelines.emulator.org.records import Saver
+
+
+class Processor:
+    """Carries single jobs; each yield is a moment when others may act."""
+
+    def __init__(self, org: Org, saver: Saver) -> None:
+        self._org = org
+        self._store = org.store
+        self._saver = saver
+        self._jobs = Jobs(org, lambda _job_id: None)
+
+    def carry(self, job_id: str) -> Work:
+        """Carry a job from wherever it stands to its end."""
+        generation = self._org.generation
+        job = self._jobs.peek(job_id)
+        if job is None:
+            return
+        if job.state == "UploadComplete":
+            yield self._org.behaviour.queue_seconds + (job.fault("stall") or 0.0)
+        with self._store.transaction():
+            job = self._alive(job_id, generation)
+            if job is None:
+                return
+            job = self._jobs.change(job.id, state="InProgress")
+        yield 0.0
+        steps = (
+            self._query(job, generation) if job.kind == "V2Query" else self._ingest(job, generation)
+        )
+        yield from steps
+
+    def _alive(self, job_id: str, generation: int) -> Job | None:
+        """The job, unless a reset, a delete or an abort has taken it away."""
+        job = self._jobs.peek(job_id) if generation == self._org.generation else None
+        return job if job is not None and job.state in {"UploadComplete", "InProgress"} else None
+
+    def _query(self, job: Job, generation: int) -> Work:
+        state = "InProgress"
+        while state == "InProgress":
+            with self._store.transaction():
+                current = self._alive(job.id, generation)
+                if current is None:
+                    return
+                if current.locator is None:
+                    self._jobs.change(job.id, locator=query_jobs.settle(self._org, current))
+                else:
+                    written, done = query_jobs.write_slice(self._org, current)
+                    state = "JobComplete" if done else state
+                    self._jobs.change(job.id, rows_done=written, state=state)
+            yield 0.0
+
+    def _ingest(self, job: Job, generation: int) -> Work:
+        try:
+            upload = self._open(job)
+        except JobRefused as refused:
+            with self._store.transaction():
+                if self._alive(job.id, generation) is not None:
+                    self._end(job, "Failed", str(refused))
+            return
+        if job.fault("fail_after_chunk") == 0 or job.fault("abort_after_chunk") == 0:
+            self._stop_by_fault(job)
+        for stretch in upload.stretches(Stretches(self._org, job, upload.columns)):
+            started = time.monotonic()
+            with self._store.transaction():
+                current = self._alive(job.id, generation)
+                if current is not None:
+                    self._save(current, upload, stretch, started)
+                    self._stop_by_fault(current)
+            if current is None:
+                yield from self._late_chunk(job, upload, stretch, generation)
+                return
+            yield self._pause(stretch.rows.count, started)
+        with self._store.transaction():
+            if self._alive(job.id, generation) is not None:
+                self._end(job, "JobComplete")
+
+    def _late_chunk(self, job: Job, upload: Upload, stretch: Stretch, generation: int) -> Work:
+        """A chunk under way when the job was aborted may still land (delivery W13)."""
+        if not self._org.behaviour.late_chunk_after_abort:
+            return
+        yield 0.3
+        with self._store.transaction():
+            current = self._jobs.peek(job.id) if generation == self._org.generation else None
+            if current is not None and current.state == "Aborted":
+                self._save(current, upload, stretch, time.monotonic())
+
+    def _open(self, job: Job) -> Upload:
+        layout = job.layout(self._org.behaviour.newline_in_cell)
+        if job.rows_done == 0:
+            check_lines(lambda: self._jobs.pieces(job.id), layout)
+        header, blocks = open_upload(self._jobs.pieces(job.id), layout)
+        if header is None:
+            return Upload([], iter(()))
+        names = header_names(header, layout.delimiter)
+        columns = header_columns(self._org.schema, self._org.schema[job.object], names)
+        return Upload(columns, read_windows(blocks, layout, len(names), job.rows_done))
+
+    def _pause(self, count: int, started: float) -> float:
+        pace = self._org.behaviour.rows_per_second
+        return max(0.0, count / pace - (time.monotonic() - started)) if pace else 0.0
+
+    def _stop_by_fault(self, before: Job) -> None:
+        job = self._jobs.find(before.id)
+        for name, state in (("fail_after_chunk", "Failed"), ("abort_after_chunk", "Aborted")):
+            after = job.fault(name)
+            if after is not None and job.chunks_done >= after and job.state == "InProgress":
+                message = "InternalServerError : Batch failed: retried too many times"
+                self._end(job, state, message if state == "Failed" else "")
+
+    def _end(self, job: Job, state: str, message: str = "") -> None:
+        forgotten = int(job.fault("forget") is not None)
+        self._jobs.change(job.id, state=state, error_message=message, forgotten=forgotten)
+
+    def _save(self, job: Job, upload: Upload, stretch: Stretch, started: float) -> None:
+        bodies, failed = StretchSaver(self._org, self._saver, job, upload.columns).save(stretch)
+        self._jobs.add_results(job.id, bodies)
+        count = stretch.rows.count
+        self._jobs.change(
+            job.id,
+            rows_done=job.rows_done + count,
+            chunks_done=job.chunks_done + -(-count // CHUNK_ROWS),
+            failed=job.failed + failed,
+            milliseconds=job.milliseconds + int((time.monotonic() - started) * 1000),
+        )

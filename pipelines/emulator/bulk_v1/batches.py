@@ -1,0 +1,117 @@
+"""Carrying out one batch of Bulk API 1.0: its records saved in order, or its query answered."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.emulator.bulk import query_jobs
+from pipelines.emulator.bulk.uploads import HeaderColumn, JobRefused, header_columns
+from pipelines.emulator.bulk_v1.formats import AsyncError, query_text, read_batch
+from pipelines.emulator.org.arrow_arrays import strings
+from pipelines.emulator.org.chunks import CHUNK_ROWS, Chunk
+from pipelines.emulator.org.columns import clean_column
+from pipelines.emulator.org.operations import Operations, refuse_unwritable
+from pipelines.emulator.org.org import Org
+from pipelines.emulator.org.records import Results, Saved, SaveOptions, Saver
+from pipelines.emulator.org.schema import SObject
+from pipelines.emulator.org.values import Cell, Failure
+from pipelines.emulator.soql.syntax import SoqlError
+
+MAX_RECORDS = 10_000
+MAX_BYTES = 10_000_000
+
+Job = Mapping[str, Any]
+
+
+class Batches:
+    """Saves and answers batches; refusals of a whole batch are AsyncErrors."""
+
+    def __init__(self, org: Org, saver: Saver) -> None:
+        self._org = org
+        self._operations = Operations(saver)
+
+    def query(self, job: Job, text: str) -> tuple[str, int]:
+        """The file of a query's answer, and how many records are in it."""
+        try:
+            deleted = job["operation"] == "queryAll"
+            plan = query_jobs.bulk_plan(self._org, text, deleted, job["createdById"])
+        except SoqlError as error:
+            sentence = f"Failed to process query: {error.code}: {error}"
+            raise AsyncError("InvalidBatch", sentence) from None
+        rows = self._org.store.rows(*plan.select_rows())
+        names = [".".join(column.keys) for column in plan.columns]
+        records = [plan.record(row, job["apiVersion"]) for row in rows]
+        cells = [plan.csv_cells(row) for row in rows]
+        return query_text(names, records, cells, job["contentType"]), len(rows)
+
+    def save(self, job: Job, body: bytes) -> list[dict[str, Any]]:
+        """What became of each record, in the order they came."""
+        records = read_batch(body, job["contentType"])
+        if len(records) > MAX_RECORDS:
+            sentence = f"Records ({len(records)}) exceed the limit of {MAX_RECORDS} in a batch"
+            raise AsyncError("InvalidBatch", sentence)
+        names = list(dict.fromkeys(itertools.chain.from_iterable(records)))
+        sobject = self._org.schema[job["object"]]
+        try:
+            columns = header_columns(self._org.schema, sobject, names)
+        except JobRefused as refused:
+            raise AsyncError("InvalidBatch", str(refused).removeprefix("InvalidBatch : ")) from None
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(records), CHUNK_ROWS):
+            rows = records[start : start + CHUNK_ROWS]
+            texts = [[row.get(name, "") for row in rows] for name in names]
+            answers += self._chunk(job, sobject, columns, texts, len(rows))
+        return answers
+
+    def _chunk(
+        self,
+        job: Job,
+        sobject: SObject,
+        columns: Sequence[HeaderColumn],
+        texts: Sequence[Sequence[str]],
+        size: int,
+    ) -> list[dict[str, Any]]:
+        chunk = Chunk(sobject, size)
+        with self._org.store.transaction():
+            for column, cells in zip(columns, texts, strict=True):
+                values, failures = self._values(column, cells)
+                chunk.columns[column.field.name] = values
+                for row, failure in failures.items():
+                    chunk.fail(row, failure)
+            results = self._run(job, chunk)
+        return [_answer(results.get(row), chunk.failures.get(row, [])) for row in range(size)]
+
+    def _values(
+        self, column: HeaderColumn, texts: Sequence[str]
+    ) -> tuple[list[Cell], dict[int, Failure]]:
+        if column.through is None:
+            return clean_column(column.field, strings(texts))
+        return self._operations.look_up(*column.through, texts)
+
+    def _run(self, job: Job, chunk: Chunk) -> Results:
+        rule = self._org.owners.rules.get(job.get("assignmentRuleId") or "")
+        options = SaveOptions(job["createdById"], rule)
+        key = job.get("externalIdFieldName")
+        refuse_unwritable(chunk, job["operation"], key)
+        results, _ = self._operations.run(chunk, job["operation"], key, options)
+        return results
+
+
+def _answer(saved: Saved | None, failures: Sequence[Failure]) -> dict[str, Any]:
+    errors = [
+        {
+            "statusCode": failure.code,
+            "message": failure.message,
+            "fields": list(failure.fields),
+            "extendedErrorDetails": None,
+        }
+        for failure in failures
+    ]
+    return {
+        "success": saved is not None,
+        "created": saved is not None and saved.created,
+        "id": saved.id if saved is not None else None,
+        "errors": errors,
+    }

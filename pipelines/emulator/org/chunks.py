@@ -1,0 +1,95 @@
+"""A chunk: up to 200 records of one object saved together, a column for each field named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipelines.emulator.org.schema import Field, SObject
+from pipelines.emulator.org.values import ABSENT, Cell, Failure, from_json
+
+CHUNK_ROWS = 200
+
+
+@dataclass
+class Chunk:
+    """Records of one object saved together, a column for each field that any of them names."""
+
+    sobject: SObject
+    size: int
+    columns: dict[str, list[Cell]] = field(default_factory=dict)
+    failures: dict[int, list[Failure]] = field(default_factory=dict)
+
+    def fail(self, row: int, failure: Failure) -> None:
+        """Refuse a row; it takes no further step."""
+        self.failures.setdefault(row, []).append(failure)
+
+    @property
+    def alive(self) -> list[int]:
+        """The rows that nothing has refused yet."""
+        rows = range(self.size)
+        return [row for row in rows if row not in self.failures] if self.failures else list(rows)
+
+    def cell(self, name: str, row: int) -> Cell:
+        """What a row says of a field."""
+        column = self.columns.get(name)
+        return ABSENT if column is None else column[row]
+
+    def record(self, row: int) -> dict[str, Cell]:
+        """What a row says, without the fields it does not speak of."""
+        return {
+            name: column[row] for name, column in self.columns.items() if column[row] is not ABSENT
+        }
+
+    def part(self, rows: Sequence[int], without: str) -> Chunk:
+        """Some of the rows as a chunk of their own, without one column."""
+        columns = {
+            name: [column[row] for row in rows]
+            for name, column in self.columns.items()
+            if name != without
+        }
+        return Chunk(self.sobject, len(rows), columns)
+
+
+def chunk_of_json(
+    sobject: SObject, records: Sequence[Mapping[str, object]], *, creating: bool
+) -> Chunk:
+    """A chunk from JSON objects; `attributes` is the client's own and says nothing here."""
+    chunk = Chunk(sobject, len(records))
+    for row, record in enumerate(records):
+        members = {k: v for k, v in record.items() if k != "attributes"}
+        refused = refused_fields(sobject, members, creating=creating)
+        if refused is not None:
+            chunk.fail(row, refused)
+            continue
+        for name, value in members.items():
+            _put_json(chunk, sobject[name], row, value)
+    return chunk
+
+
+def _put_json(chunk: Chunk, field_: Field, row: int, value: object) -> None:
+    column = chunk.columns.setdefault(field_.name, [ABSENT] * chunk.size)
+    try:
+        column[row] = from_json(field_, value)
+    except Failure as failure:
+        chunk.fail(row, failure)
+
+
+def refused_fields(sobject: SObject, names: Iterable[str], *, creating: bool) -> Failure | None:
+    """Unknown (or hidden) fields first, then those that may not be written (§7.1)."""
+    unwritable = []
+    for name in names:
+        found = sobject.find(name)
+        if found is None:
+            message = f"No such column '{name}' on sobject of type {sobject.name}"
+            return Failure("INVALID_FIELD", message)
+        if not (found.createable if creating else found.updateable):
+            unwritable.append(found.name)
+    if not unwritable:
+        return None
+    message = (
+        f"Unable to create/update fields: {', '.join(unwritable)}. Please check the security "
+        "settings of this field and verify that it is read/write for your profile or permission "
+        "set."
+    )
+    return Failure("INVALID_FIELD_FOR_INSERT_UPDATE", message, tuple(unwritable))

@@ -1,0 +1,94 @@
+"""Uploaded cells by column: what they stand for, and how the result files give them back.
+
+A cell that plainly is what it says is taken as it came. Every other one is judged by the rules of
+`values.py`, each distinct text once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.emulator.org.arrow_arrays import (
+    Bytes,
+    Flags,
+    Ints,
+    as_flags,
+    strings,
+    taken,
+    text_bytes,
+)
+from pipelines.emulator.org.schema import TEXT_TYPES, Field
+from pipelines.emulator.org.values import ABSENT, Cell, Failure, cell_value, echoed, email_pattern
+
+Judged = TypeVar("Judged")
+
+
+def clean_column(field: Field, texts: pa.StringArray) -> tuple[list[Cell], dict[int, Failure]]:
+    """What each cell of a column stands for, ABSENT where it was refused; and which were."""
+    email = field.type == "email"
+    cells: list[Cell] = (pc.ascii_lower(texts) if email else texts).to_pylist()
+    odd = np.flatnonzero(~_plain(field, texts))
+    failures: dict[int, Failure] = {}
+    for row, (cell, failure) in _each_distinct(texts, odd, lambda text: _judged(field, text)):
+        cells[row] = cell
+        if failure is not None:
+            failures[row] = failure
+    return cells, failures
+
+
+def echoed_column(field: Field, texts: pa.StringArray) -> pa.StringArray:
+    """A column re-rendered by its type, as the result files show it."""
+    if field.type in TEXT_TYPES:
+        return texts
+    every = np.arange(len(texts))
+    shown = [text for _, text in _each_distinct(texts, every, lambda text: echoed(field, text))]
+    return strings(shown)
+
+
+def _judged(field: Field, text: str) -> tuple[Cell, Failure | None]:
+    try:
+        return cell_value(field, text), None
+    except Failure as failure:
+        return ABSENT, failure
+
+
+def _each_distinct(
+    texts: pa.StringArray, rows: Ints, judge: Callable[[str], Judged]
+) -> list[tuple[int, Judged]]:
+    """The judgement on each of these rows; equal texts are judged once."""
+    known: dict[str, Judged] = {}
+    judged: list[tuple[int, Judged]] = []
+    for row, text in zip(rows.tolist(), taken(texts, rows).to_pylist(), strict=True):
+        if text not in known:
+            known[text] = judge(text)
+        judged.append((row, known[text]))
+    return judged
+
+
+def _plain(field: Field, texts: pa.StringArray) -> Flags:
+    """Cells that mean their own text (an e-mail in lower case): nothing to trim, convert, refuse.
+
+    Bytes are counted, for whatever else the org counts is never more.
+    """
+    if field.type not in TEXT_TYPES or field.restricted:
+        return np.zeros(len(texts), np.bool_)
+    lengths, first, last = _edges(texts)
+    fits = (lengths > 0) & (lengths <= (field.length or np.iinfo(np.int32).max))
+    if field.type == "email":
+        whole = rf"\A(?:{email_pattern(field).pattern})\z"
+        return fits & as_flags(pc.match_substring_regex(texts, whole))
+    return np.asarray(fits & (first > ord(" ")) & (first != ord("#")) & (last > ord(" ")))
+
+
+def _edges(texts: pa.StringArray) -> tuple[Ints, Bytes, Bytes]:
+    """The length of each text in bytes, and its first and last byte (of an empty one, any)."""
+    ends, text = text_bytes(texts)
+    if not len(text):
+        none = np.zeros(len(texts), np.uint8)
+        return np.diff(ends), none, none
+    return np.diff(ends), text.take(ends[:-1], mode="clip"), text[ends[1:] - 1]

@@ -1,0 +1,225 @@
+"""Duplicate rules: does a new record look like one that is there already (§9)?
+
+The matching is a simplification of the standard rules, stricter where they are fuzzy: the same
+e-mail and last name with a first name that agrees, or the same full name and phone digits.
+Only committed records are compared, so twins inside one chunk never see each other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pipelines.emulator.org.match_keys import digits_of, email_key, folded, phone_key
+from pipelines.emulator.org.org_file import DuplicateRule
+from pipelines.emulator.org.schema import Schema, SObject
+from pipelines.emulator.org.store import Store
+from pipelines.emulator.org.values import Cell, Failure
+
+MESSAGE = "Use one of these records?"
+LOOKED_AT = ("Email", "FirstName", "LastName", "Phone")
+NICKNAMES = tuple(
+    frozenset(group.split())
+    for group in (
+        "robert rob bob bobby",
+        "william will bill billy liam",
+        "richard rick dick",
+        "elizabeth liz beth betty eliza",
+        "margaret maggie peggy meg",
+        "james jim jimmy",
+        "john jack johnny",
+        "michael mike mick",
+        "thomas tom tommy",
+        "katherine kate kathy katie",
+        "alexander alex sasha",
+        "edward ed ted ned",
+    )
+)
+
+
+class Face(NamedTuple):
+    """What the matching looks at."""
+
+    email: str
+    first: str
+    last: str
+    phone: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A rule that fired, and the records it found."""
+
+    rule: DuplicateRule
+    ids: tuple[str, ...]
+
+
+def face(email: object, first: object, last: object, phone: object) -> Face:
+    """The comparable face of a record."""
+    return Face(
+        folded(email),
+        folded(first),
+        folded(last),
+        digits_of(phone if isinstance(phone, str) else ""),
+    )
+
+
+def first_names_agree(one: str, other: str) -> bool:
+    """Equal, blank, an initial of the other, or a known nickname."""
+    if not one or not other or one == other:
+        return True
+    short, long = sorted((one.rstrip("."), other.rstrip(".")), key=len)
+    if len(short) == 1:
+        return long.startswith(short)
+    return any(one in group and other in group for group in NICKNAMES)
+
+
+def looks_like(one: Face, other: Face) -> bool:
+    """True where the standard rules would call the two the same person."""
+    if not one.last or one.last != other.last or not first_names_agree(one.first, other.first):
+        return False
+    same_email = bool(one.email) and one.email == other.email
+    same_phone = bool(one.phone) and one.phone == other.phone
+    return same_email or (same_phone and bool(one.first) and bool(other.first))
+
+
+def refusing_rules(
+    rules: Iterable[DuplicateRule], object_name: str, operation: str, allow_save: bool = False
+) -> list[DuplicateRule]:
+    """The rules that can keep an `insert` or `update` of this object out."""
+    return [
+        rule
+        for rule in rules
+        if rule.object == object_name
+        and operation in rule.operations
+        and _refuses(rule, allow_save)
+    ]
+
+
+def _refuses(rule: DuplicateRule, allow_save: bool) -> bool:
+    """Only a Block cannot be overridden."""
+    return rule.action == "block" or (rule.action == "alert" and not allow_save)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The records that a rule compares with, as SQL names what it looks at."""
+
+    sobject: SObject
+
+    @property
+    def looks(self) -> list[str]:
+        """What the matching looks at; a field hidden from this org holds nothing."""
+        return [name if self.sobject.find(name) else "null" for name in LOOKED_AT]
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Two records can match only where one of these agrees: the store keeps them indexed."""
+        email, first, last, phone = self.looks
+        return f"email_key({email}, {last})", f"phone_key({phone}, {first}, {last})"
+
+
+def index_matches(store: Store, rules: Iterable[DuplicateRule], schema: Schema) -> None:
+    """Make what these rules look for quick to find."""
+    for rule in rules:
+        for number, key in enumerate(Known(schema[rule.matches]).keys):
+            index = f"{rule.matches}_match_key_{number}"
+            store.run(f'create index if not exists "{index}" on "{rule.matches}" ({key})')
+
+
+def find_hits(
+    store: Store,
+    known: Known,
+    columns: Mapping[str, Sequence[Cell]],
+    own_ids: Mapping[int, str],
+    rows: Sequence[int],
+) -> dict[int, tuple[str, ...]]:
+    """For each of these rows, the records it looks like; none is its own duplicate."""
+    keys = list(_keys(columns, rows))
+    by_email = _found(store, known, known.keys[0], {email for _, email, _ in keys})
+    by_phone = _found(store, known, known.keys[1], {phone for _, _, phone in keys})
+    hits: dict[int, tuple[str, ...]] = {}
+    for row, email, phone in keys:
+        if email not in by_email and phone not in by_phone:
+            continue
+        near = by_email.get(email, {}) | by_phone.get(phone, {})
+        near.pop(own_ids.get(row, ""), None)
+        if alike := _alike(_face_of(columns, row), near):
+            hits[row] = alike
+    return hits
+
+
+def _keys(
+    columns: Mapping[str, Sequence[Cell]], rows: Sequence[int]
+) -> Iterator[tuple[int, str | None, str | None]]:
+    nothing = [None] * (rows[-1] + 1 if rows else 0)
+    emails, firsts, lasts, phones = (columns.get(name, nothing) for name in LOOKED_AT)
+    for row in rows:
+        last = lasts[row]
+        yield row, email_key(emails[row], last), phone_key(phones[row], firsts[row], last)
+
+
+def _face_of(columns: Mapping[str, Sequence[Cell]], row: int) -> Face:
+    return face(*(columns[name][row] if name in columns else None for name in LOOKED_AT))
+
+
+def _alike(new: Face, known: Mapping[str, Face]) -> tuple[str, ...]:
+    return tuple(id_ for id_, old in sorted(known.items()) if looks_like(new, old))
+
+
+def _found(
+    store: Store, known: Known, key: str, wanted: Iterable[str | None]
+) -> dict[str | None, dict[str, Face]]:
+    """The living records with one of these keys: key → id → face."""
+    values = [value for value in wanted if value is not None]
+    # A converted lead lives on as a contact, which the rule against contacts finds.
+    living = "IsDeleted = 0" + (" and IsConverted = 0" if known.sobject.name == "Lead" else "")
+    found: dict[str | None, dict[str, Face]] = defaultdict(dict)
+    for shared, id_, *looks in store.rows(
+        f'select {key}, Id, {", ".join(known.looks)} from "{known.sobject.name}"'  # noqa: S608 - names of ours
+        f" where {living} and {key} in ({','.join('?' * len(values))})",
+        values,
+    ):
+        found[str(shared)][str(id_)] = face(*looks)
+    return found
+
+
+def refusal(hit: Hit, object_name: str) -> Failure:
+    """The refusal of a row for which a refusing rule fired."""
+    return Failure("DUPLICATES_DETECTED", MESSAGE, (), _details(hit, object_name))
+
+
+MATCHING_RULES = {
+    "Lead": "Standard_Lead_Match_Rule_v1_0",
+    "Contact": "Standard_Contact_Match_Rule_v1_1",
+}
+
+
+def _details(hit: Hit, object_name: str) -> dict[str, object]:
+    found = [
+        {
+            "additionalInformation": [],
+            "fieldDiffs": [],
+            "matchConfidence": 100.0,
+            "record": {"attributes": {"type": hit.rule.matches, "url": id_}, "Id": id_},
+        }
+        for id_ in hit.ids
+    ]
+    match = {
+        "entityType": hit.rule.matches,
+        "errors": [],
+        "matchEngine": "FuzzyMatchEngine",
+        "matchRecords": found,
+        "rule": MATCHING_RULES[hit.rule.matches],
+        "size": len(found),
+        "success": True,
+    }
+    return {
+        "allowSave": hit.rule.action != "block",
+        "duplicateRule": hit.rule.name.replace(" ", "_"),
+        "duplicateRuleEntityType": object_name,
+        "errorMessage": MESSAGE,
+        "matchResults": [match],
+    }

@@ -1,0 +1,98 @@
+"""What a bulk job does with a chunk, by the operation it asks for; the same in both bulk APIs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipelines.emulator.org.chunks import Chunk, refused_fields
+from pipelines.emulator.org.records import Results, Saved, SaveOptions, Saver
+from pipelines.emulator.org.schema import Field, SObject
+from pipelines.emulator.org.values import ABSENT, Absent, Cell, Failure
+
+DELETES = frozenset({"delete", "hardDelete"})
+
+
+class Operations:
+    """Looks up, refuses and saves chunks of bulk jobs."""
+
+    def __init__(self, saver: Saver) -> None:
+        self._saver = saver
+
+    def look_up(
+        self, target: SObject, key: Field, texts: Sequence[str]
+    ) -> tuple[list[Cell], dict[int, Failure]]:
+        """A column such as `User:Owner.Username`: a text names a record by another key (§5.3)."""
+        found: dict[str, list[str]] = {
+            text: self._saver.find_by_key(target, key, text) for text in set(texts) if text
+        }
+        values: list[Cell] = []
+        failures: dict[int, Failure] = {}
+        for row, text in enumerate(texts):
+            known = found.get(text, [])
+            values.append(known[0] if len(known) == 1 else ABSENT)
+            if text and len(known) != 1:
+                message = (
+                    f"Foreign key external ID: {text} not found for field {key.name} "
+                    f"in entity {target.name}"
+                )
+                failures[row] = Failure("INVALID_FIELD", message)
+        return values, failures
+
+    def run(
+        self, chunk: Chunk, operation: str, key: str | None, options: SaveOptions
+    ) -> tuple[Results, list[str]]:
+        """Carry the operation out; what was saved, and the record each row names (updates and
+        deletes only). `key` is the external id of an upsert."""
+        if operation == "insert":
+            return self._saver.insert(chunk, options), []
+        if operation == "upsert":
+            return self._saver.upsert(chunk, chunk.sobject[str(key)], options), []
+        targets = _targets(chunk, operation)
+        if operation == "update":
+            return self._saver.update(chunk, targets, options), targets
+        return self._delete(chunk, targets, for_good=operation == "hardDelete"), targets
+
+    def _delete(self, chunk: Chunk, targets: Sequence[str], *, for_good: bool) -> Results:
+        rows = chunk.alive
+        named = [targets[row] for row in rows]
+        refused = self._saver.delete(chunk.sobject, named, for_good=for_good)
+        for position, failure in refused.items():
+            chunk.fail(rows[position], failure)
+        return {row: Saved(targets[row], False) for row in chunk.alive}
+
+
+def refuse_unwritable(chunk: Chunk, operation: str, key: str | None) -> None:
+    """Refuse every row where the columns are not to be written, and those with a second target."""
+    if operation in DELETES:
+        return
+    # An Id column names the record to change.
+    names = [name for name in chunk.columns if name not in {key, "Id"}]
+    creating = operation in {"insert", "upsert"}
+    refused = refused_fields(chunk.sobject, names, creating=creating)
+    for row in chunk.alive if refused is not None else ():
+        chunk.fail(row, refused)  # type: ignore[arg-type]  # not None, or there is no row
+    if creating and key != "Id":
+        _refuse_ids(chunk, operation)
+
+
+def _refuse_ids(chunk: Chunk, operation: str) -> None:
+    """An Id beside another key would be a second target; jsforce sends the column, but empty."""
+    cells = chunk.columns.pop("Id", [])
+    for row in chunk.alive if cells else ():
+        if not isinstance(cells[row], Absent) and cells[row] is not None:
+            chunk.fail(row, misplaced_id(operation))
+
+
+def misplaced_id(operation: str) -> Failure:
+    """The refusal of an Id where a record is made."""
+    message = f"cannot specify Id in an {operation} call"
+    return Failure("INVALID_FIELD_FOR_INSERT_UPDATE", message, ("Id",))
+
+
+def _targets(chunk: Chunk, operation: str) -> list[str]:
+    ids_ = chunk.columns.pop("Id", None) or [ABSENT] * chunk.size
+    for row in chunk.alive:
+        if isinstance(ids_[row], Absent) or ids_[row] is None:
+            message = f"Id not specified in an {operation} call"
+            chunk.fail(row, Failure("MISSING_ARGUMENT", message, ("Id",)))
+    return ["" if isinstance(i, Absent) or i is None else str(i) for i in ids_]

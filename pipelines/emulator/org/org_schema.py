@@ -1,0 +1,86 @@
+"""The objects and fields of one org: the standard ones, and what its file adds, hides or limits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+from pipelines.emulator.org import standard_objects
+from pipelines.emulator.org.org_file import CustomField, OrgFile
+from pipelines.emulator.org.org_sections import OrgFileError
+from pipelines.emulator.org.schema import AS_USUAL, Field, Reading, Schema, SObject
+
+
+def schema_of(file: OrgFile) -> Schema:
+    """The schema that an org file describes."""
+    custom: dict[str, list[Field]] = defaultdict(list)
+    for declared in file.fields:
+        if declared.name.endswith("__c"):
+            custom[declared.object].append(_custom(declared))
+    objects = [
+        *standard_objects.business_objects(custom),
+        *standard_objects.setup_objects(),
+        *standard_objects.policy_objects(),
+    ]
+    return Schema(
+        _as_read(_without_hidden(_restrict_picklists(sobject, file), file), file.behaviour.reading)
+        for sobject in objects
+    )
+
+
+def _as_read(sobject: SObject, reading: Reading) -> SObject:
+    if reading == AS_USUAL:
+        return sobject
+    return replace(sobject, fields=tuple(replace(one, reading=reading) for one in sobject.fields))
+
+
+def _restrict_picklists(sobject: SObject, file: OrgFile) -> SObject:
+    """Standard picklists take any value (§3.2); an admin may restrict one to values of his own."""
+    declared = [one for one in file.fields if one.object == sobject.name]
+    own = {one.name: one.picklist for one in declared if not one.name.endswith("__c")}
+    wrong = own.keys() - {one.name for one in sobject.fields if one.type == "picklist"}
+    if wrong:
+        raise OrgFileError(f"field names {wrong.pop()!r}, no standard picklist of {sobject.name}")
+    return replace(
+        sobject,
+        fields=tuple(
+            replace(one, picklist=own[one.name], restricted=True) if one.name in own else one
+            for one in sobject.fields
+        ),
+    )
+
+
+def _custom(declared: CustomField) -> Field:
+    return Field(
+        name=declared.name,
+        label=declared.label,
+        type=declared.type,
+        length=declared.length,
+        precision=declared.precision,
+        scale=declared.scale,
+        nillable=not declared.required and declared.type != "boolean",
+        defaulted=declared.type == "boolean",
+        default=0 if declared.type == "boolean" else None,
+        createable=not declared.read_only,
+        updateable=not declared.read_only,
+        picklist=declared.picklist,
+        restricted=declared.restricted,
+        reference_to=declared.reference_to,
+        relationship=declared.name.replace("__c", "__r") if declared.reference_to else None,
+        external_id=declared.external_id,
+        id_lookup=declared.external_id,
+        unique=declared.unique,
+        case_sensitive=declared.case_sensitive,
+        custom=True,
+    )
+
+
+def _without_hidden(sobject: SObject, file: OrgFile) -> SObject:
+    """Field-level security leaves no trace of a hidden field (§3.1)."""
+    hidden = {name.lower() for owner, name in file.hidden_fields if owner == sobject.name}
+    unknown = hidden - {f.name.lower() for f in sobject.fields}
+    if unknown:
+        raise OrgFileError(
+            f"hidden_field names {unknown.pop()!r}, which {sobject.name} does not have"
+        )
+    return replace(sobject, fields=tuple(f for f in sobject.fields if f.name.lower() not in hidden))

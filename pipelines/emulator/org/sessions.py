@@ -1,0 +1,67 @@
+"""Sessions: who has logged in, through which app, and when each was last heard of (§1.1, §1.4)."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+
+from pipelines.emulator.org.store import Store
+
+# How much of its time a session may be used before the store is told: not every call is a write.
+UNTOLD_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open session. `used_at` may lag a little behind; instants are seconds since 1970."""
+
+    token: str
+    user_id: str
+    consumer_key: str
+    opened_at: float
+    used_at: float
+
+
+class Sessions:
+    """The sessions of one org; one that nobody has used for `minutes` is over."""
+
+    def __init__(self, store: Store, org_id: str, minutes: float) -> None:
+        self._store = store
+        self._org_id = org_id
+        self.seconds = minutes * 60
+
+    def open(self, user_id: str, consumer_key: str = "") -> str:
+        """A bearer token for this user."""
+        token, now = f"{self._org_id[:15]}!AQ{secrets.token_hex(24)}", time.time()
+        self._store.run(
+            "insert into emulator_logins values (?, ?, ?, ?, ?)",
+            (token, user_id, consumer_key, now, now),
+        )
+        return token
+
+    def find(self, token: str) -> Session | None:
+        """The session a token opens; None where it is unknown or over. Asking is no use of it."""
+        found = self._store.row(
+            "select token, user_id, consumer_key, opened_at, used_at"
+            " from emulator_logins where token = ?",
+            (token,),
+        )
+        if found is None:
+            return None
+        token, user_id, key = map(str, found[:3])
+        opened_at, used_at = (float(instant or 0) for instant in found[3:])
+        session = Session(token, user_id, key, opened_at, used_at)
+        return session if time.time() - session.used_at <= self.seconds else None
+
+    def use(self, token: str) -> Session | None:
+        """As `find`, and any call puts the end off."""
+        session = self.find(token)
+        now = time.time()
+        if session is not None and now - session.used_at > self.seconds * UNTOLD_SHARE:
+            self._store.run("update emulator_logins set used_at = ? where token = ?", (now, token))
+        return session
+
+    def end(self, token: str) -> bool:
+        """End one session; False where there was none."""
+        return self._store.run("delete from emulator_logins where token = ?", (token,)) > 0

@@ -1,0 +1,78 @@
+"""Page layouts: this org has one for each object, every field of it in a section of one column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.emulator.messages import Answer, ApiError, Call
+from pipelines.emulator.org import ids
+from pipelines.emulator.org.describe import MASTER_RECORD_TYPE
+from pipelines.emulator.org.schema import Field, SObject
+from pipelines.emulator.rest.records_api import NOT_FOUND, Rest
+
+
+class Layouts:
+    """`describe/layouts`, with and without the id of a record type."""
+
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+
+    def all(self, _call: Call, object_name: str) -> Answer:
+        """`GET /sobjects/X/describe/layouts`."""
+        sobject = self._rest.sobject(object_name)
+        mapping = {
+            "active": True,
+            "available": True,
+            "defaultRecordTypeMapping": True,
+            "developerName": "Master",
+            "layoutId": None,
+            "master": True,
+            "name": "Master",
+            "recordTypeId": MASTER_RECORD_TYPE,
+        }
+        value = {
+            "layouts": [_layout(sobject)],
+            "recordTypeMappings": [mapping],
+            "recordTypeSelectorRequired": [False],
+        }
+        return Answer(200, value)
+
+    def of_record_type(self, _call: Call, object_name: str, record_type: str) -> Answer:
+        """`GET /sobjects/X/describe/layouts/ID`: there is the master record type, and no other."""
+        sobject = self._rest.sobject(object_name)
+        if ids.normalised(record_type) != MASTER_RECORD_TYPE:
+            raise ApiError(404, "NOT_FOUND", NOT_FOUND)
+        return Answer(200, _layout(sobject))
+
+
+def _layout(sobject: SObject) -> dict[str, Any]:
+    return {
+        "id": None,
+        "detailLayoutSections": [_section(sobject, list(sobject.fields))],
+        "editLayoutSections": [_section(sobject, [f for f in sobject.fields if f.createable])],
+        "relatedLists": [],
+        "buttonLayoutSection": None,
+    }
+
+
+def _section(sobject: SObject, fields: list[Field]) -> dict[str, Any]:
+    return {
+        "columns": 1,
+        "heading": f"{sobject.label} Information",
+        "layoutRows": [{"layoutItems": [_item(field)], "numItems": 1} for field in fields],
+        "rows": len(fields),
+        "useCollapsibleSection": False,
+        "useHeading": True,
+    }
+
+
+def _item(field: Field) -> dict[str, Any]:
+    component = {"displayLines": 1, "tabOrder": 1, "type": "Field", "value": field.name}
+    return {
+        "editableForNew": field.createable,
+        "editableForUpdate": field.updateable,
+        "label": field.label,
+        "layoutComponents": [component],
+        "placeholder": False,
+        "required": field.createable and not field.nillable and not field.defaulted,
+    }

@@ -1,0 +1,221 @@
+"""Searching: SOSL as far as `FIND {…} IN … FIELDS RETURNING … LIMIT …` goes.
+
+A text is cut into words; a term is a word, a "phrase" of words in a row, or either with `*` and
+`?`; terms are joined by AND, OR and AND NOT, and words side by side must all be found, be it in
+different fields of a record. Nothing is stemmed, and no nickname or synonym is known.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from lark import Lark, Token, Transformer
+from lark.exceptions import LarkError, VisitError
+
+from pipelines.emulator.soql.syntax import SoqlError
+
+SCOPES = {
+    "ALL": ("string", "textarea", "email", "phone", "url", "picklist"),
+    "NAME": ("name",),
+    "EMAIL": ("email",),
+    "PHONE": ("phone",),
+    "SIDEBAR": ("name", "email", "phone"),
+}
+MAX_ROWS = 2_000
+MIN_TERM = 2
+# Outside a quoted phrase these mean something; SOSL wants them escaped with a backslash.
+SEARCH_GRAMMAR = r"""
+start: either
+either: both (_OR both)*
+both: one (_and one)*
+_and: _AND?
+one: _NOT one -> without
+   | _AND_NOT one -> without
+   | "(" either ")" -> group
+   | PHRASE -> phrase
+   | WORD -> word
+_OR.3: /OR\b/i
+_AND_NOT.4: /AND\s+NOT\b/i
+_AND.3: /AND\b/i
+_NOT.3: /NOT\b/i
+PHRASE: /"(?:[^"\\]|\\.)*"/
+WORD: /(?:[^\s"(){}\\]|\\.)+/
+%ignore /\s+/
+"""
+
+
+@functools.cache
+def _search_parser() -> Lark:
+    """Made when first needed: the emulator starts often, and is seldom searched."""
+    return Lark(SEARCH_GRAMMAR, parser="lalr")
+
+
+Found = Callable[[Sequence[str]], bool]
+CLAUSES = re.compile(
+    r"\s*FIND\s*\{(?P<terms>(?:[^{}\\]|\\.)*)\}"
+    r"(?:\s*IN\s+(?P<scope>\w+)\s+FIELDS)?"
+    r"(?:\s*RETURNING\s+(?P<returning>.*?))?"
+    r"(?:\s*LIMIT\s+(?P<limit>\d{1,6}))?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Returned:
+    """One object of RETURNING: its fields, and what SOQL would have after FROM."""
+
+    object: str
+    fields: str
+    rest: str
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search read."""
+
+    found: Found
+    scope: str
+    returned: tuple[Returned, ...]
+    limit: int
+
+
+def read_search(text: str) -> Search:
+    """SOSL, or the org's MALFORMED_SEARCH."""
+    clauses = CLAUSES.fullmatch(text)
+    if clauses is None:
+        raise malformed(f"unexpected token in {text!r}; a search is FIND {{terms}} …")
+    scope = (clauses["scope"] or "ALL").upper()
+    if scope not in SCOPES:
+        raise malformed(f"IN {clauses['scope']} FIELDS: there are {', '.join(SCOPES)}")
+    returned = tuple(_returned(clauses["returning"] or ""))
+    limit = int(clauses["limit"] or MAX_ROWS)
+    return Search(read_terms(clauses["terms"]), scope, returned, min(limit, MAX_ROWS))
+
+
+def read_terms(text: str) -> Found:
+    """The terms alone, as FIND has them between braces."""
+    if len(re.sub(r"\W", "", text)) < MIN_TERM:
+        raise malformed(f"search term must be longer than one character: {text}")
+    try:
+        made: Found = Terms().transform(_search_parser().parse(text))
+    except VisitError as error:
+        raise malformed(str(error.orig_exc)) from error
+    except LarkError as error:
+        raise malformed(f"the search terms cannot be read: {text!r}") from error
+    return made
+
+
+def malformed(sentence: str) -> SoqlError:
+    """The refusal of a search."""
+    return SoqlError("MALFORMED_SEARCH", sentence)
+
+
+def _returned(text: str) -> Iterator[Returned]:
+    for part in _split(text):
+        found = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", part, re.DOTALL)
+        if found is None:
+            raise malformed(f"RETURNING {part.strip()!r} is not an object with its fields")
+        inside = (found[2] or "Id").strip()
+        fields, rest = _fields_and_rest(inside)
+        yield Returned(found[1], fields, rest)
+
+
+def _split(text: str) -> Iterator[str]:
+    """At the commas between objects: not those in brackets or quotes."""
+    depth, quoted, start = 0, False, 0
+    for place, character in enumerate(text):
+        if character == "'" and text[place - 1 : place] != "\\":
+            quoted = not quoted
+        depth += 0 if quoted else {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and not quoted and not depth:
+            yield text[start:place]
+            start = place + 1
+    if text[start:].strip():
+        yield text[start:]
+
+
+def _fields_and_rest(inside: str) -> tuple[str, str]:
+    word = re.search(r"\b(WHERE|ORDER\s+BY|LIMIT|OFFSET)\b", inside, re.IGNORECASE)
+    if word is None:
+        return inside, ""
+    return inside[: word.start()].strip() or "Id", inside[word.start() :]
+
+
+class Terms(Transformer[Token, Found]):
+    """Terms become a question asked of a record's texts."""
+
+    def start(self, parts: Sequence[Found]) -> Found:
+        """The whole."""
+        return parts[0]
+
+    group = start
+
+    def either(self, parts: Sequence[Found]) -> Found:
+        """One at least."""
+        return lambda texts: any(part(texts) for part in parts)
+
+    def both(self, parts: Sequence[Found]) -> Found:
+        """Every one."""
+        return lambda texts: all(part(texts) for part in parts)
+
+    def without(self, parts: Sequence[Found]) -> Found:
+        """Not this one."""
+        return lambda texts: not parts[0](texts)
+
+    def word(self, parts: Sequence[Token]) -> Found:
+        """A word, which may hold signs and so be several in a row."""
+        return _in_a_row(str(parts[0]))
+
+    def phrase(self, parts: Sequence[Token]) -> Found:
+        """Words in a row."""
+        return _in_a_row(str(parts[0])[1:-1])
+
+
+def _in_a_row(text: str) -> Found:
+    plain = re.sub(r"\\(.)", r"\1", text)
+    pieces = re.findall(r"[\w*?]+", plain)
+    if not pieces:
+        raise malformed(f"there is no word in {text!r}")
+    pattern = r"\W+".join(_piece(piece) for piece in pieces)
+    wanted = re.compile(rf"(?<!\w){pattern}(?!\w)", re.IGNORECASE)
+    return lambda texts: any(wanted.search(one) for one in texts)
+
+
+def _piece(piece: str) -> str:
+    return "".join({"*": r"\w*", "?": r"\w"}.get(c, re.escape(c)) for c in piece)
+
+
+def parameterized(asked: Mapping[str, object]) -> Search:
+    """What `/parameterizedSearch` asks: terms, a scope, and objects with their fields."""
+    terms = asked.get("q")
+    if not isinstance(terms, str):
+        raise malformed("q, the terms to search for, is missing")
+    scope = str(asked.get("in", "ALL")).upper()
+    if scope not in SCOPES:
+        raise malformed(f"in={scope}: there are {', '.join(SCOPES)}")
+    common = _listed(asked.get("fields")) or "Id"
+    objects = asked.get("sobjects", asked.get("sobject", []))
+    if isinstance(objects, str):
+        objects = [{"name": name} for name in objects.split(",")]
+    if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
+        raise malformed("sobjects is a list of objects with a name")
+    returned = tuple(_asked_object(one, common, asked.get("defaultLimit")) for one in objects)
+    limit = str(asked.get("overallLimit", MAX_ROWS))
+    if not limit.isdecimal() or len(limit) > 6:
+        raise malformed(f"overallLimit={limit} is not a number of records")
+    return Search(read_terms(terms), scope, returned, min(int(limit), MAX_ROWS))
+
+
+def _asked_object(one: Mapping[str, object], common: str, limit: object) -> Returned:
+    where, limit = one.get("where"), one.get("limit", limit)
+    rest = f" WHERE {where}" if where else ""
+    rest += f" ORDER BY {one['orderBy']}" if one.get("orderBy") else ""
+    rest += f" LIMIT {limit}" if limit is not None else ""
+    return Returned(str(one.get("name", "")), _listed(one.get("fields")) or common, rest)
+
+
+def _listed(fields: object) -> str:
+    return ", ".join(map(str, fields)) if isinstance(fields, list) else str(fields or "")

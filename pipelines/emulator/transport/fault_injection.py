@@ -1,0 +1,173 @@
+"""The wire: what a network and a bad day do to requests that were right.
+
+This stands around the whole application, so a fault can fall before or after the effect of a
+request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipelines.emulator.transport.faults import Faults
+
+MAX_URI = 16_384
+WORDS = {503: "SERVER_UNAVAILABLE", 500: "UNKNOWN_EXCEPTION", 403: "REQUEST_LIMIT_EXCEEDED"}
+# What stands before the org answers these (§6.6), as a page and never as JSON.
+OF_THE_EDGE = frozenset({420, 502, 504})
+
+
+class Wire:
+    """The application as the network shows it.
+
+    `cut` drops the TCP connection of a client, given by address and port; the flag says whether
+    what was already written may still arrive. `noticed` is told of every request.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        faults: Faults,
+        *,
+        expire: Callable[[str], None],
+        cut: Callable[[tuple[str, int], bool], None],
+        noticed: Callable[[], None],
+    ) -> None:
+        self._app = app
+        self._faults = faults
+        self._expire = expire
+        self._cut = cut
+        self._noticed = noticed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._noticed()
+        # Routed as it was sent: a slash inside an external id arrives as %2F and stays one.
+        path = _path(scope)
+        scope = {**scope, "path": path}
+        if path.startswith("/emulator/"):
+            await self._app(scope, receive, send)
+            return
+        query = scope["query_string"].decode("ascii")
+        entry = self._faults.log(scope["method"], f"{path}?{query}" if query else path)
+
+        async def logged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                entry["status"] = message["status"]
+            await send(message)
+
+        too_long = _too_long(scope)
+        if too_long is not None:
+            await _error(too_long, "URI_TOO_LONG", "the request line and headers are too long")(
+                scope, receive, logged
+            )
+            return
+        fault = self._faults.of_request(scope["method"], path)
+        if fault is None:
+            await self._app(scope, receive, logged)
+        else:
+            await self._strike(fault, scope, receive, logged)
+
+    async def _strike(self, fault: str, scope: Scope, receive: Receive, send: Send) -> None:
+        word, _, number = fault.partition(":")
+        status, _, after = number.partition("_")
+        if word == "expire_session":
+            self._expire(_token(scope))
+        elif word == "drop_before":
+            await _read_all(receive)
+            await self._drop(scope, receive, flush=False)
+            return
+        elif word == "status" and not after:
+            await _read_all(receive)
+            await _bad_day(int(status), f"fault injected: {status}")(scope, receive, send)
+            return
+        messages = await self._effect(scope, receive)
+        if word == "drop_after":
+            await self._drop(scope, receive, flush=False)
+        elif word == "truncate":
+            await self._truncate(messages, scope, receive, send)
+        elif word == "status":
+            answer = _bad_day(int(status), "An unexpected error occurred")
+            await answer(scope, receive, send)
+        else:
+            await asyncio.sleep(float(number) if word == "slow" else 0.0)
+            for message in messages:
+                await send(message)
+
+    async def _effect(self, scope: Scope, receive: Receive) -> list[Message]:
+        """Let the org act, and keep what it would have said."""
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, keep)
+        return messages
+
+    async def _truncate(
+        self, messages: list[Message], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Promise the whole body, send half of it, hang up; of nothing, not even the status."""
+        start, *rest = messages
+        body = b"".join(message.get("body", b"") for message in rest)
+        if not body:
+            await self._drop(scope, receive, flush=False)
+            return
+        framing = {b"content-length", b"transfer-encoding"}
+        headers = [(k, v) for k, v in start["headers"] if k.lower() not in framing]
+        headers.append((b"content-length", str(len(body)).encode()))
+        await send({**start, "headers": headers})
+        half = body[: len(body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        await self._drop(scope, receive, flush=True)
+
+    async def _drop(self, scope: Scope, receive: Receive, *, flush: bool) -> None:
+        self._cut(tuple(scope["client"]), flush)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def _path(scope: Scope) -> str:
+    """The path, where the target may be a whole URL (as proxies get it) or begin `//services`."""
+    target: str = scope["raw_path"].decode("ascii")
+    scheme, found, rest = target.partition("://")
+    if found and scheme.lower() in {"http", "https"}:
+        target = "/" + rest.partition("/")[2]
+    # An instance URL written with its slash makes two of them; clients are used to that passing.
+    return "/" + target.lstrip("/")
+
+
+def _too_long(scope: Scope) -> int | None:
+    uri = len(scope["raw_path"]) + len(scope["query_string"]) + 1
+    if uri > MAX_URI:
+        return 414
+    headers = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    return 431 if uri + headers > MAX_URI else None
+
+
+def _token(scope: Scope) -> str:
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    # Bulk API 1.0 has a header of its own for it.
+    bare = headers.get(b"x-sfdc-session", "")
+    return str(bare or headers.get(b"authorization", "").partition(" ")[2]).strip()
+
+
+async def _read_all(receive: Receive) -> None:
+    while (await receive()).get("more_body", False):
+        pass
+
+
+def _bad_day(status: int, message: str) -> Response:
+    if status in OF_THE_EDGE:
+        return HTMLResponse(f"<html><body><h1>{status}</h1>{message}</body></html>", status)
+    return _error(status, WORDS.get(status, "UNKNOWN_EXCEPTION"), message)
+
+
+def _error(status: int, code: str, message: str) -> JSONResponse:
+    return JSONResponse([{"errorCode": code, "message": message}], status)

@@ -1,0 +1,32 @@
+"""PostgreSQL on a disk that is really full: it says so, and once there is room nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.crash import small_disk
+from tests.crash.directed import Boundary
+from tests.crash.environments import Workshop
+from tests.crash.techniques import Clean
+from tests.crash.variants import Kind
+from tests.crash.warehouse_trouble import disk_full
+
+Find = Callable[[Kind], Clean]
+WORDS = "the warehouse's disk is full (SQLSTATE 53100)"
+
+
+@pytest.mark.skipif(not small_disk.is_possible(), reason="no disk can be mounted here")
+@pytest.mark.parametrize(("disk", "kilobytes"), [("tables", 200), ("log", 100)])
+@pytest.mark.parametrize("has_field", [True, False])
+def test_postgresql_on_a_full_disk(
+    shop: Workshop, clean: Find, disk: str, kilobytes: int, has_field: bool
+) -> None:
+    kind = Kind("postgres", has_field)
+    expected = clean(kind)
+    with shop.world(kind) as world:
+        assert disk_full(world, expected, Boundary(disk, kilobytes, "")) == []
+        first, second = world.runs
+    assert (first.told.code, second.told.code) == (3, 0)
+    assert WORDS in first.told.words

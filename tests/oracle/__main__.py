@@ -1,0 +1,117 @@
+"""`make reference`: a million persons, and everybody held against the reference.
+
+    python -m tests.oracle [--persons N] [--engine E] [--way WORD] [--seed N] [--odd-share S]
+
+Three in a hundred are invalid, and four known: two to the persons, two to the org, which runs its
+assignment rules (the emulator does). Exits with 1 when somebody became something else than the
+reference says; the first twenty are told, by their ids only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+import sqlalchemy
+
+from pipelines import flows
+from pipelines.run import lifecycle
+from pipelines.settings import Settings
+from tests.conftest import _prepare
+from tests.crash.environments import Databases, serving
+from tests.oracle.compare import differences, engine_of, fill
+from tests.oracle.methods import WAYS, Way
+from tests.oracle.org import Org, draw_org
+from tests.oracle.persons import Crowd
+
+SHOWN = 20
+COUNTS = "select outcome, count(*) as persons from person_outcomes group by outcome order by 1"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Fill, run, compare, and say how long each took."""
+    logging.disable(logging.WARNING)
+    asked = _parser().parse_args(arguments)
+    (way,) = (one for one in WAYS if one.name == asked.way)
+    crowd = Crowd(asked.seed, asked.persons, asked.odd_share, twin_share=0.025, known_every=40)
+    org = draw_org(random.Random(asked.seed), crowd.known(), has_field=way.has_field)  # noqa: S311
+    with _stage(asked.engine, org) as (warehouse_url, org_url):
+        engine = engine_of(warehouse_url)
+        with _timed("filling the warehouse"):
+            fill(engine, crowd.rows())
+        with _timed("the run"):
+            _sync(warehouse_url, org_url, way)
+        with engine.connect() as connection:
+            for outcome, count in connection.execute(sqlalchemy.text(COUNTS)):
+                _say(f"  {outcome}: {count:,} ({count / asked.persons:.1%})")
+        with _timed("the reference"), engine.connect() as connection:
+            count = 0
+            for count, line in enumerate(differences(connection, org, way.reference), start=1):
+                if count <= SHOWN:
+                    _say(line)
+        engine.dispose()
+    _say(f"{asked.persons:,} persons on {asked.engine}, {way.name}: {count} differences")
+    return 1 if count else 0
+
+
+@contextmanager
+def _stage(engine: str, org: Org) -> Iterator[tuple[str, str]]:
+    """The addresses of a migrated warehouse without persons, and of the org."""
+    with serving() as emulator, tempfile.TemporaryDirectory() as folder:
+        with _timed("filling the org"):
+            given = org.as_file().encode()
+            answer = requests.post(f"{emulator.url}/emulator/reset", data=given, timeout=900)
+            answer.raise_for_status()
+        databases = Databases()
+        try:
+            url = f"sqlite:///{Path(folder) / 'warehouse.db'}"
+            if engine == "postgres":
+                url = databases.server().address(databases.server().fresh())
+            _prepare(url)
+            yield url, emulator.url
+        finally:
+            databases.close()
+
+
+def _sync(warehouse_url: str, org_url: str, way: Way) -> None:
+    org = {"domain": "acme.my", "consumer_key": "test-key", "consumer_secret": "test-secret"}
+    values = {**way.settings, "warehouse": {"url": warehouse_url}, "run": {"poll_seconds": 0.2}}
+    values["matching"] = way.matching  # and lists or a mirror, whatever is cheaper for so many
+    values["salesforce"] = {**way.settings["salesforce"], **org, "emulator_url": org_url}
+    flows.sync(Settings.model_validate(values), lifecycle.new_request("live"), flows.plainly)
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    wall, cpu = time.monotonic(), time.process_time()
+    yield
+    spent = time.process_time() - cpu
+    _say(f"{what}: {time.monotonic() - wall:.1f} s (CPU of this process {spent:.1f} s)")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.oracle")
+    parser.add_argument("--persons", type=int, default=1_000_000)
+    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
+    names = [one.name for one in WAYS if one.workers == 1]
+    parser.add_argument("--way", choices=names, default=names[0])
+    parser.add_argument("--seed", type=int, default=20260731)
+    parser.add_argument("--odd-share", type=float, default=0.05, help="three in five are invalid")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

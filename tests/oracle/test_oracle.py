@@ -1,0 +1,86 @@
+"""What the product says of every person, held against a slow and obvious reference."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from tests.conftest import ENGINES
+from tests.oracle.compare import differences, fill
+from tests.oracle.methods import WAYS, Way
+from tests.oracle.org import Org, draw_org
+from tests.oracle.persons import Crowd
+from tests.steps.scenario import Stage
+from tests.steps.worker_runs import sync_together
+
+SEED = int(os.environ.get("PERSON_SYNC_TEST_SEED", "20260731"))
+COUNT = 1200
+
+
+# What the rules say does not depend on the engine; how persons are looked up and shared out does.
+ON_BOTH = ("as it comes", "by a mirror, without the field", "three workers")
+CASES = [
+    pytest.param(
+        engine,
+        way,
+        id=f"{engine}-{way.name}",
+        marks=[] if engine == "sqlite" or way.name in ON_BOTH else pytest.mark.long,
+    )
+    for engine in ENGINES
+    for way in WAYS
+]
+
+
+@pytest.mark.parametrize(("warehouse_url", "way"), CASES, indirect=["warehouse_url"])
+def test_everybody_becomes_what_the_reference_says(any_stage: Stage, way: Way) -> None:
+    seed = SEED + WAYS.index(way)
+    org = set_up(any_stage, way, seed)
+    if way.workers == 1:
+        any_stage.sync(**way.settings)
+    else:
+        sync_together(any_stage, way.workers, **way.settings)
+    with any_stage.engine.connect() as connection:
+        found = list(differences(connection, org, way.reference))
+    assert not found, "\n".join([f"seed {seed}: {len(found)} differences", *found[:20]])
+
+
+def set_up(stage: Stage, way: Way, seed: int, count: int = COUNT) -> Org:
+    """A crowd of which half is odd, and an org that knows every fifth of them."""
+    crowd = Crowd(seed, count, odd_share=0.5, twin_share=0.15, known_every=5)
+    org = draw_org(random.Random(seed), crowd.known(), has_field=way.has_field)  # noqa: S311
+    stage.emulator.reset(org.as_file())
+    fill(stage.engine, crowd.rows())
+    return org
+
+
+WRONG = [
+    "update person_outcomes set outcome = 'updated' where outcome = 'created'",
+    "update person_outcomes set reason_code = null where reason_code = 'LEAD_EXISTS'",
+    "update person_outcomes set owner_name = 'Bo' where owner_name = 'Inbound'",
+    "update person_outcomes set owner_type = 'user' where owner_type = 'queue'",
+    "update person_outcomes set owner_strategy = 'rules' where owner_strategy = 'rule:Fair'",
+    "update person_outcomes set lead_id = contact_id where outcome = 'duplicate'",
+    "update person_outcomes set contact_id = null where reason_code = 'CONTACT_EXISTS'",
+    "delete from person_outcomes where outcome = 'created' and reason_code is null",
+    "delete from rejected_persons where rule_name = 'number_malformed'",
+    "update rejected_persons set stage = 'owner' where rule_name = 'company_missing'",
+    "delete from duplicate_persons where matched_in = 'persons'",
+    "update duplicate_persons set matched_id = matched_id || 'x' where matched_in = 'contact'",
+    "update duplicate_persons set is_ambiguous = false where is_ambiguous",
+    "update duplicate_persons set action_taken = 'updated' where action_taken = 'recreated'",
+]
+
+
+def test_every_wrong_word_is_noticed(stage: Stage) -> None:
+    way = WAYS[0]
+    org = set_up(stage, way, SEED, 800)
+    stage.sync(**way.settings)
+    for statement in WRONG:
+        with stage.engine.connect() as connection:
+            changed = connection.exec_driver_sql(statement)
+            assert changed.rowcount > 0, statement
+            assert list(differences(connection, org, way.reference)), statement
+            connection.rollback()
+            assert list(differences(connection, org, way.reference)) == []

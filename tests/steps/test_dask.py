@@ -1,0 +1,246 @@
+"""Workers as processes of a real Dask cluster, by the real command, beside a Prefect server."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.cli.conftest import COMMAND, clean_environment
+from tests.prefect_server import Server
+from tests.steps.scenario import Stage, crowd
+from tests.steps.worker_runs import KNOWN, SMALL, everything_said, mixed_crowd
+
+DASK = Path(sys.executable).with_name("dask")
+BY_DASK = {"task_runner": "dask", "workers": 2}
+
+
+@contextmanager
+def started(
+    stage: Stage, server: Server, folder: Path, *words: str, **run: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """The command, at work; killed with all its processes when the block ends."""
+    folder.mkdir(exist_ok=True)
+    config = stage.write_settings(folder / "person-sync.toml", run={**SMALL, **run})
+    process = subprocess.Popen(
+        [COMMAND, *words, "--config", config],
+        env=clean_environment(**server.own),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    whole = psutil.Process(process.pid)
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                for one in (*whole.children(recursive=True), whole):
+                    one.kill()
+
+
+def run_to_end(stage: Stage, server: Server, folder: Path, **run: Any) -> str:
+    with started(stage, server, folder, "run", **run) as process:
+        said, _ = process.communicate(timeout=150)
+    assert process.returncode in (0, 1), said
+    assert "Traceback" not in said
+    return said
+
+
+def wait_for(happens: Callable[[], Any]) -> None:
+    give_up_at = time.monotonic() + 90
+    while not happens():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)
+
+
+def sound(stage: Stage) -> bool:
+    assert (stage.unaccounted(), stage.miscounted_runs()) == ([], [])
+    return True
+
+
+WRITTEN = (
+    *("person_outcomes", "person_emails", "rejected_persons", "duplicate_persons"),
+    *("lead_batches", "salesforce_jobs"),
+)
+
+
+# On SQLite it takes as long and shows no more: the processes wait for the file instead of for rows.
+@pytest.mark.parametrize(
+    "warehouse_url", ["postgres", pytest.param("sqlite", marks=pytest.mark.long)], indirect=True
+)
+def test_two_processes_end_as_one_worker_person_by_person(
+    any_stage: Stage, prefect_server: Server, tmp_path: Path
+) -> None:
+    stage = any_stage
+    stage.set_org(KNOWN)
+    stage.put_frame(mixed_crowd(11, 60))
+    stage.sync(run=SMALL)
+    alone = everything_said(stage)
+    for table in WRITTEN:
+        stage.run(f"delete from {table}")
+    stage.set_org(KNOWN)
+    run_to_end(stage, prefect_server, tmp_path, **BY_DASK)
+    assert sound(stage)
+    assert everything_said(stage) == alone
+    (run,) = stage.rows("select judged_position from sync_runs where taken_position > 0")
+    assert run["judged_position"] == 60
+
+
+SLOW = "\n[behaviour]\nqueue_seconds = 3.0\n"
+
+
+def worker_processes(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Those of the cluster, which Dask has started anew for each worker."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+
+
+def under_way(stage: Stage) -> bool:
+    return bool(stage.emulator.served("PATCH .*/jobs/ingest/.* 200"))
+
+
+on_postgres = pytest.mark.parametrize("warehouse_url", ["postgres"], indirect=True)
+
+
+@pytest.mark.long
+@on_postgres
+def test_a_killed_worker_process_costs_nobody(
+    any_stage: Stage, prefect_server: Server, tmp_path: Path
+) -> None:
+    stage = any_stage
+    stage.set_org(SLOW)
+    stage.put_frame(crowd(36))
+    choices = {**BY_DASK, "patience_seconds": 3, "open_batches": 1}
+    with started(stage, prefect_server, tmp_path, "run", **choices) as process:
+        wait_for(lambda: under_way(stage))
+        worker_processes(process)[0].kill()
+        said, _ = process.communicate(timeout=150)
+    assert process.returncode == 0, said
+    assert stage.told() == {"created": 36}
+    assert sound(stage)
+
+
+@pytest.mark.long
+@on_postgres
+def test_when_the_run_is_killed_resume_and_the_next_run_lose_nobody(
+    any_stage: Stage, prefect_server: Server, tmp_path: Path
+) -> None:
+    stage = any_stage
+    stage.set_org(SLOW)
+    stage.put_frame(crowd(36))
+    with started(stage, prefect_server, tmp_path, "run", **BY_DASK) as process:
+        wait_for(lambda: under_way(stage))
+        process.kill()
+        process.wait()
+        assert stage.unaccounted_but_new() == []
+        stage.sync("resume", run=SMALL)
+        assert stage.under_way() == []
+        stage.sync(run=SMALL)
+    assert stage.told() == {"created": 36}
+    assert sound(stage)
+
+
+# --- A cluster that is there already: its scheduler hears ids and numbers
+
+
+class Tee:
+    """A relay of TCP before a server, which keeps all that passes."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.heard = bytearray()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take nobody new."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self._port))
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with one, other:
+            try:
+                while block := one.recv(65536):
+                    self.heard += block
+                    other.sendall(block)
+            except OSError:
+                return
+
+
+@contextmanager
+def cluster(environment: dict[str, str], folder: Path) -> Iterator[Tee]:
+    """A scheduler and two workers as processes of their own, met through the tee."""
+    own: dict[str, Any] = {"cwd": folder, "env": environment, "stdout": subprocess.DEVNULL}
+    where = ["--dashboard-address", "127.0.0.1:0"]
+    words = [DASK, "scheduler", "--host", "127.0.0.1", "--port", "0", *where]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, **own) as scheduler:
+        assert scheduler.stderr is not None
+        address = None
+        while not address:
+            address = re.search(r"Scheduler at:\s+tcp://\S+:(\d+)", scheduler.stderr.readline())
+        threading.Thread(target=scheduler.stderr.read, daemon=True).start()
+        tee = Tee(int(address[1]))
+        words = [DASK, "worker", f"tcp://127.0.0.1:{tee.port}", *where]
+        words += ["--nworkers", "2", "--nthreads", "1"]
+        with subprocess.Popen(words, stderr=subprocess.DEVNULL, **own) as workers:
+            try:
+                yield tee
+            finally:
+                workers.terminate()
+                workers.wait(60)
+                scheduler.terminate()
+                tee.close()
+
+
+def test_no_secret_and_no_person_reaches_the_scheduler(
+    stage: Stage, prefect_server: Server, tmp_path: Path
+) -> None:
+    stage.put_frame(crowd(30).assign(last_name="Canaryname", company="Canary Works"))
+    config = stage.write_settings(tmp_path / "theirs.toml", run=SMALL)
+    config.write_text(config.read_text().replace('consumer_secret = "test-secret"', ""))
+    secret = {"PERSON_SYNC_SALESFORCE__CONSUMER_SECRET": "test-secret"}
+    theirs = clean_environment(**prefect_server.own, **secret, PERSON_SYNC_CONFIG=str(config))
+    with cluster(theirs, tmp_path) as tee:
+        there = {"dask_address": f"tcp://127.0.0.1:{tee.port}", **BY_DASK}
+        run_to_end(stage, prefect_server, tmp_path / "ours", **there)
+    assert stage.told() == {"created": 30}
+    (run,) = stage.rows("select run_id, judged_position from sync_runs")
+    assert (run["judged_position"], run["run_id"].encode() in tee.heard) == (30, True)
+    heard = bytes(tee.heard).lower()
+    for canary in (b"test-secret", b"@crowd.example", b"canary", b"warehouse.db"):
+        assert canary not in heard
+
+
+@pytest.mark.long
+def test_a_scheduler_that_does_not_answer_ends_the_run_as_passing_trouble(
+    stage: Stage, prefect_server: Server, tmp_path: Path
+) -> None:
+    stage.put_frame(crowd(30))
+    nowhere = {**BY_DASK, "dask_address": "tcp://127.0.0.1:1"}
+    with started(stage, prefect_server, tmp_path, "run", **nowhere) as process:
+        said, _ = process.communicate(timeout=150)
+    assert process.returncode == 3, said
+    assert "no Dask scheduler answers at run.dask_address" in said
+    assert (stage.outcomes(), stage.leads()) == ({}, [])

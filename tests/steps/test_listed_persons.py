@@ -1,0 +1,244 @@
+"""Whoever is listed is read, or counted and told: nobody is lost without a word."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from pipelines import flows
+from pipelines.errors import SettingsWrong
+from pipelines.orchestration import artifacts
+from pipelines.run import lifecycle, preflight, summaries
+from tests.steps.scenario import Stage
+from tests.steps.worker_runs import in_threads
+
+SENTENCE = "not read: their rows changed or vanished"
+FOUR = """
+    person_id | last_name | company | email           | updated_at
+    P1        | Byron     | Engines | p1@here.example | 2026-01-01
+    P2        | Noel      | Engines | p2@here.example | 2026-01-01
+    P3        | King      | Engines | p3@here.example | 2026-01-01
+    P4        |           | Engines | p4@here.example | 2026-01-01
+"""
+
+
+def remake(stage: Stage, type_: str, *ids: str) -> None:
+    """A persons table of SQLite whose ids are of this type, with these ids."""
+    stage.run("drop table persons")
+    stage.run(f"create table persons (person_id {type_}, last_name, company, updated_at)")
+    for number, one in enumerate(ids):
+        stage.run(f"insert into persons values ({one}, 'Name {number}', 'Engines', '2026')")
+
+
+def sync_with(
+    stage: Stage, after_listing: Callable[[], object], mode: str = "live", **groups: Any
+) -> dict[str, Any]:
+    """A run in which something happens between the list and the first slice."""
+
+    def perform(step: Callable[..., int], *arguments: Any) -> int:
+        count = step(*arguments)
+        if step is lifecycle.list_persons:
+            after_listing()
+        return count
+
+    return flows.sync(stage.settings(**groups), lifecycle.new_request(mode), perform)
+
+
+def counts(told: dict[str, Any]) -> tuple[int, ...]:
+    names = ("listed_count", "read_count", "taken_count", "unread_count")
+    return tuple(told["run"][name] for name in names)
+
+
+def lines_about_it(told: dict[str, Any]) -> list[str]:
+    lines = [*summaries.as_lines(told), *artifacts.as_markdown(told).splitlines()]
+    return [line for line in lines if "not read" in line]
+
+
+# --- Ids of any kind in SQLite
+
+
+@pytest.mark.parametrize("type_", ["", "integer", "text"])
+@pytest.mark.parametrize("field", ["Person_Id__c", ""])
+def test_words_and_numbers_in_one_column_all_become_leads(
+    stage: Stage, type_: str, field: str
+) -> None:
+    remake(stage, type_, "1", "2", "'x'")
+    told = stage.sync(salesforce={"person_id_field": field})
+    assert (counts(told), stage.told()) == ((3, 3, 0, 0), {"created": 3})
+    assert sorted(stage.outcomes()) == ["1", "2", "x"]
+    assert sorted(lead["LastName"] for lead in stage.leads()) == ["Name 0", "Name 1", "Name 2"]
+    assert stage.sync(salesforce={"person_id_field": field})["run"]["read_count"] == 0
+    assert lines_about_it(told) == []
+
+
+def test_a_number_beside_the_same_word_is_one_person_and_never_a_lead_twice(stage: Stage) -> None:
+    remake(stage, "", "1", "'1'", "2")
+    told = stage.sync()
+    assert counts(told) == (2, 2, 0, 0)
+    assert stage.rejections() == {("1", "person_id_repeated")}
+    assert stage.told() == {"rejected": 1, "created": 1}
+    stage.run("delete from persons where typeof(person_id) = 'text'")
+    stage.sync()
+    assert stage.told() == {"created": 2}
+    assert sorted(lead["Person_Id__c"] for lead in stage.leads()) == ["1", "2"]
+
+
+@pytest.mark.parametrize("type_", ["", "integer", "text"])
+def test_bytes_for_an_id_are_rejected_and_told(stage: Stage, type_: str) -> None:
+    remake(stage, type_, "x'5031'", "'P1'")
+    told = stage.sync(run={"allowed_reject_share": 1})
+    assert counts(told) == (2, 2, 0, 0)
+    assert stage.rejections() == {("X'5031'", "person_id_malformed")}
+    assert stage.outcomes()["P1"]["outcome"] == "created"
+    assert stage.sync()["run"]["read_count"] == 0
+
+
+def test_a_column_of_bytes_is_refused_before_anybody_is_read(stage: Stage) -> None:
+    remake(stage, "blob", "x'5031'")
+    with pytest.raises(SettingsWrong, match=r"person_id of persons holds bytes \(BLOB\)") as caught:
+        stage.sync()
+    assert caught.value.exit_code == 2
+    found = {one.subject: one for one in preflight.check(stage.settings())}
+    assert "holds bytes" in found["persons table"].words
+    assert stage.outcomes() == {}
+
+
+@pytest.mark.parametrize("type_", ["", "integer", "text"])
+def test_now_takes_ids_of_any_kind(stage: Stage, type_: str) -> None:
+    remake(stage, type_, "1", "'x'", "3")
+    told = stage.sync("now", person_ids=("1", "x"))
+    assert [one["outcome"] for one in told["persons"]] == ["created", "created"]
+    assert sorted(stage.outcomes()) == ["1", "x"]
+
+
+@pytest.mark.parametrize("type_", ["", "integer", "text"])
+def test_a_run_cut_off_finds_ids_of_any_kind_again(stage: Stage, type_: str) -> None:
+    class CutOff(BaseException):
+        pass
+
+    def perform(step: Callable[..., int], *arguments: Any) -> int:
+        count = step(*arguments)
+        if step is lifecycle.judge:
+            raise CutOff
+        return count
+
+    remake(stage, type_, "1", "2", "'x'")
+    with pytest.raises(CutOff):
+        flows.sync(stage.settings(), lifecycle.new_request("live"), perform)
+    assert len(stage.under_way()) == 3
+    stage.sync("resume")
+    assert (stage.told(), stage.under_way()) == ({"created": 3}, [])
+
+
+# --- Rows that change or vanish between the list and the reading
+
+
+def test_whose_id_has_changed_is_told_and_found_by_the_next_run(
+    any_stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    any_stage.put(FOUR)
+    renamed = "update persons set person_id = 'N' || person_id where person_id in ('P1', 'P2')"
+    with caplog.at_level(logging.WARNING, "pipelines"):
+        told = sync_with(any_stage, lambda: any_stage.run(renamed))
+    assert counts(told) == (4, 2, 0, 2)
+    expected = f"2 listed persons were {SENTENCE}; whoever is still there stays new, and the next"
+    assert [line.startswith(expected) for line in lines_about_it(told)] == [True, True]
+    assert expected in caplog.text
+    assert sorted(any_stage.outcomes()) == ["P3", "P4"]
+    again = any_stage.sync()
+    assert (counts(again), lines_about_it(again)) == ((2, 2, 0, 0), [])
+    assert any_stage.told() == {"created": 3, "rejected": 1}
+    assert any_stage.miscounted_runs() == []
+
+
+def test_a_view_whose_ids_move_loses_nobody_without_a_word(any_stage: Stage) -> None:
+    schema = "public." if any_stage.engine.dialect.name == "postgresql" else ""
+    any_stage.put(FOUR)
+    any_stage.run(f"create table {schema}moved (by_many integer)")
+    any_stage.run(f"insert into {schema}moved values (0)")
+    columns = "last_name, company, email, updated_at"
+    any_stage.run(
+        f"create view {schema}moving as select person_id || '-' || moved.by_many as person_id, "
+        f"{columns} from {schema}persons cross join {schema}moved"
+    )
+    groups = {"warehouse": {"persons": f"{schema}moving"}}
+    told = sync_with(any_stage, lambda: any_stage.run("update moved set by_many = 1"), **groups)
+    assert counts(told) == (4, 0, 0, 4)
+    assert len(lines_about_it(told)) == 2
+    again = any_stage.sync(**groups)
+    assert (counts(again), any_stage.told()) == ((4, 4, 0, 0), {"created": 3, "rejected": 1})
+
+
+def test_whose_row_is_gone_is_told_and_not_looked_for_again(any_stage: Stage) -> None:
+    any_stage.put(FOUR)
+    gone = "delete from persons where person_id = 'P3'"
+    told = sync_with(any_stage, lambda: any_stage.run(gone))
+    assert counts(told) == (4, 3, 0, 1)
+    assert [line[:23] for line in lines_about_it(told)] == ["1 listed person was not"] * 2
+    assert counts(any_stage.sync()) == (0, 0, 0, 0)
+
+
+def test_a_row_that_changes_before_it_is_sent_is_told_too(any_stage: Stage) -> None:
+    any_stage.put(FOUR)
+
+    def perform(step: Callable[..., int], *arguments: Any) -> int:
+        if step is lifecycle.send:  # as if the process had been another: the payload is made again
+            arguments[0].carrier.payloads.clear()
+            any_stage.run("update persons set company = 'Looms' where person_id = 'P2'")
+        return step(*arguments)
+
+    told = flows.sync(any_stage.settings(), lifecycle.new_request("live"), perform)
+    assert counts(told) == (4, 3, 0, 1)
+    any_stage.sync()
+    assert any_stage.told() == {"created": 3, "rejected": 1}
+    assert any_stage.unaccounted() == []
+
+
+def test_whom_another_run_has_taken_is_not_missing(any_stage: Stage) -> None:
+    any_stage.put(FOUR)
+    asked = ("P1", "P4")
+    told = sync_with(any_stage, lambda: any_stage.sync("now", person_ids=asked))
+    assert counts(told) == (4, 2, 2, 0)
+    assert lines_about_it(told) == []
+    assert any_stage.told() == {"created": 3, "rejected": 1}
+    assert any_stage.unaccounted() == []
+
+
+def test_a_plan_tells_it_as_well(any_stage: Stage) -> None:
+    any_stage.put(FOUR)
+    gone = "delete from persons where person_id = 'P3'"
+    told = sync_with(any_stage, lambda: any_stage.run(gone), "plan")
+    assert counts(told) == (4, 3, 0, 1)
+    assert len(lines_about_it(told)) == 2
+
+
+def test_workers_of_one_run_count_together(any_stage: Stage) -> None:
+    any_stage.put(FOUR)
+    settings = any_stage.settings(run={"slice_size": 1, "poll_seconds": 0.02})
+    gone = "delete from persons where person_id in ('P1', 'P3')"
+
+    def perform(step: Callable[..., int], *arguments: Any) -> int:
+        count = step(*arguments)
+        if step is lifecycle.list_persons:
+            any_stage.run(gone)
+        return count
+
+    request = lifecycle.new_request("live", workers=2)
+    told = flows.sync(settings, request, perform, partial(in_threads, settings))
+    assert counts(told) == (4, 2, 0, 2)
+
+
+def test_a_run_that_ends_badly_has_counted_nothing(any_stage: Stage) -> None:
+    any_stage.put(FOUR)
+
+    def stop() -> None:
+        raise SettingsWrong("stopped here")
+
+    with pytest.raises(SettingsWrong):
+        sync_with(any_stage, stop)
+    (run,) = any_stage.rows("select listed_count, unread_count from sync_runs")
+    assert tuple(run.values()) == (None, 0)

@@ -1,0 +1,239 @@
+"""Several workers share one run: everybody ends as by one alone, and nobody twice."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import flows
+from pipelines.errors import DeadlineReached, OrgRefused, RunEnded, SettingsWrong
+from pipelines.run import connections, lifecycle, workers
+from pipelines.warehouse import ledger
+from tests.salesforce.servers import Emulator
+from tests.steps.scenario import Stage, crowd
+from tests.steps.worker_runs import (
+    KNOWN,
+    SMALL,
+    everything_said,
+    in_threads,
+    mixed_crowd,
+    sync_together,
+)
+
+
+def settled_by(stage: Stage, seed: int, count: int) -> dict[str, Any]:
+    """What is said of a mixed crowd after so many workers have synced it."""
+    stage.set_org(KNOWN)
+    stage.put_frame(mixed_crowd(seed, 70))
+    sync_together(stage, count, run=SMALL, matching={"existing_contact": "update"})
+    assert (stage.unaccounted(), stage.under_way(), stage.miscounted_runs()) == ([], [], [])
+    return everything_said(stage)
+
+
+def differences(*said: dict[str, list[dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """What only one of the two has said."""
+    one, other = said
+    return [
+        (which, row)
+        for which in one
+        for these, those in ((one, other), (other, one))
+        for row in these[which]
+        if row not in those[which]
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_four_threads_end_as_one_worker_person_by_person(
+    seed: int, migrated_sqlite: Path, emulator_process: Emulator, tmp_path: Path
+) -> None:
+    said = []
+    for count in (1, 4):
+        file = shutil.copy(migrated_sqlite, tmp_path / f"{count}.db")
+        stage = Stage(f"sqlite:///{file}", emulator_process)
+        said.append(settled_by(stage, seed, count))
+        stage.engine.dispose()
+    assert differences(*said) == []
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_workers_make_each_person_one_lead_on_each_engine(any_stage: Stage, count: int) -> None:
+    any_stage.put_frame(crowd(30))
+    told = sync_together(any_stage, count, run=SMALL)
+    assert (told["run"]["created_count"], told["run"]["run_state"]) == (30, "finished")
+    assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
+
+
+def test_without_the_person_id_field_too(any_stage: Stage) -> None:
+    any_stage.set_org(KNOWN, person_id_field=False)
+    any_stage.put_frame(mixed_crowd(9, 40))
+    sync_together(any_stage, 3, run=SMALL, salesforce={"person_id_field": ""})
+    assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
+
+
+def test_there_are_no_more_workers_than_slices(stage: Stage) -> None:
+    stage.put_frame(crowd(3))
+    sync_together(stage, 4, run=SMALL)
+    # Alone, nobody takes turns.
+    assert stage.rows("select taken_position, judged_position from sync_runs") == [
+        {"taken_position": 0, "judged_position": 0}
+    ]
+
+
+def test_all_workers_are_counted_at_the_org(stage: Stage) -> None:
+    stage.put_frame(crowd(30))
+    told = sync_together(stage, 3, run=SMALL)
+    asked = stage.emulator.served(r"/services/data|oauth2/token")
+    assert told["run"]["api_call_count"] == len(asked)
+
+
+# --- Trouble
+
+SLOW = "\n[behaviour]\nqueue_seconds = 2.0\n"
+
+
+def test_when_one_worker_fails_the_others_stop_and_the_next_run_carries_on(
+    any_stage: Stage,
+) -> None:
+    any_stage.set_org(SLOW)
+    any_stage.put_frame(crowd(40))
+    any_stage.emulator.go_wrong({"match": "POST /jobs/ingest", "nth": 3, "fault": "status:400"})
+    with pytest.raises(OrgRefused):
+        sync_together(any_stage, 3, run=SMALL)
+    (ended,) = any_stage.rows("select run_state, error_code, judged_position from sync_runs")
+    assert (ended["run_state"], ended["error_code"]) == ("failed", "OrgRefused")
+    assert any_stage.under_way()
+    assert any_stage.unaccounted_but_new() == []
+    any_stage.sync(run=SMALL)
+    assert any_stage.told() == {"created": 40}
+    assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
+
+
+def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(any_stage: Stage) -> None:
+    any_stage.put_frame(crowd(30))
+    gone = take_slices_before(2)
+    settings = any_stage.settings(run={**SMALL, "patience_seconds": 0.3})
+    request = lifecycle.new_request("live", workers=3)
+    told = flows.sync(settings, request, gone, partial(in_threads, settings))
+    assert told["run"]["created_count"] == 30
+    assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
+
+
+def test_the_run_itself_does_what_none_of_its_workers_has_done(any_stage: Stage) -> None:
+    any_stage.put_frame(crowd(30))
+    settings = any_stage.settings(run=SMALL)
+    request = lifecycle.new_request("live", workers=2)
+    told = flows.sync(settings, request, take_slices_before(99), partial(in_threads, settings))
+    assert told["run"]["created_count"] == 30
+    assert any_stage.unaccounted() == []
+
+
+def take_slices_before(count: int) -> Callable[..., int]:
+    """Performs a run's steps; so many slices are taken by somebody who dies at once."""
+
+    def perform(step: Callable[..., int], run: lifecycle.Run, *more: Any) -> int:
+        answer = step(run, *more)
+        if step is lifecycle.list_persons:
+            store, size = run.ground.warehouse, run.slice_size
+            for _ in range(count):
+                ledger.take_slice(store, run.request.run_id, size=size, count=run.person_count)
+        return answer
+
+    return perform
+
+
+def test_a_worker_with_other_settings_is_told_so(stage: Stage) -> None:
+    stage.put_frame(crowd(20))
+    settings = stage.settings(run=SMALL)
+    other = stage.settings(run=SMALL, matching={"deleted": "report"})
+    request = lifecycle.new_request("live", workers=2)
+    with pytest.raises(SettingsWrong, match="give every machine the same settings file"):
+        flows.sync(settings, request, flows.plainly, partial(in_threads, other))
+    assert stage.leads() == []
+
+
+def test_a_worker_stops_at_the_deadline_of_its_run(stage: Stage) -> None:
+    stage.set_org("\n[behaviour]\nqueue_seconds = 600.0\n")
+    stage.put_frame(crowd(30))
+    with pytest.raises(DeadlineReached):
+        sync_together(stage, 3, run={**SMALL, "deadline_minutes": 0.05})
+    assert stage.rows("select run_state from sync_runs") == [{"run_state": "deadline"}]
+
+
+# --- The run dies over its workers
+
+
+@pytest.mark.long
+def test_workers_whose_run_is_declared_dead_stop_and_are_fenced_off(
+    any_stage: Stage, tmp_path: Path
+) -> None:
+    any_stage.set_org(SLOW)
+    any_stage.put_frame(crowd(40))
+    config = any_stage.write_settings(tmp_path / "settings.toml", run=SMALL)
+    settings = any_stage.settings(run=SMALL)
+    with open_crewless(config) as (process, share), ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(workers.work, share, lambda: settings) for _ in range(2)]
+        wait_for(lambda: any_stage.emulator.served("PATCH .*/jobs/ingest/.* 200"))
+        process.kill()
+        process.wait()
+        any_stage.sync("resume", run=SMALL)
+        for future in futures:
+            with pytest.raises(RunEnded):
+                future.result(60)
+    states = any_stage.rows("select run_mode, error_code from sync_runs order by started_at")
+    assert [tuple(row.values()) for row in states] == [("live", "PROCESS_DIED"), ("resume", None)]
+    any_stage.sync(run=SMALL)
+    assert any_stage.told() == {"created": 40}
+    assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
+
+
+@contextmanager
+def open_crewless(config: Path) -> Iterator[tuple[subprocess.Popen[str], workers.Share]]:
+    """A run in a process of its own that lists persons and then waits; and its share."""
+    command = [sys.executable, "-m", "tests.steps.run_without_workers", str(config)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], **pipes) as process:
+        try:
+            assert process.stdout is not None
+            yield process, workers.Share(**json.loads(process.stdout.readline()))
+        finally:
+            process.kill()
+
+
+def wait_for(happens: Callable[[], Any]) -> None:
+    give_up_at = time.monotonic() + 60
+    while not happens():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("persons", "asked", "sizes"),
+    [
+        (250_000, 1, [100_000, 100_000, 50_000]),
+        (250_000, 4, [62_500] * 4),
+        (900_000, 4, [100_000] * 9),
+        (6_000, 4, [5_000, 1_000]),
+        (0, 4, []),
+    ],
+)
+def test_every_worker_gets_a_slice_where_persons_are_enough(
+    stage: Stage, persons: int, asked: int, sizes: list[int]
+) -> None:
+    settings = stage.settings(run={"workers": asked})
+    with connections.open_store(settings, create=True) as warehouse:
+        run = lifecycle.Run(settings, lifecycle.new_request("live"), warehouse)
+        run.share_out(persons)
+        slices = list(run.slices)
+    assert [last - first + 1 for first, last in slices] == sizes
+    assert run.worker_count == max(1, min(asked, len(slices)))

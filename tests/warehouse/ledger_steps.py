@@ -1,0 +1,173 @@
+"""The ledger's moves, drawn: persons put in, judged and settled, in the words a test needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import text
+
+from pipelines.warehouse import ledger
+from pipelines.warehouse.database import Warehouse
+from pipelines.warehouse.engines.base import run_script
+from pipelines.warehouse.ledger.batches import LEAVING_COLUMNS
+from pipelines.warehouse.ledger.claims import OUTCOME_COLUMNS, PERSON_COLUMNS
+from pipelines.warehouse.ledger.rejects_and_duplicates import DUPLICATE_COLUMNS, REJECTED_COLUMNS
+from tests.tables import drawn, drawn_rows
+
+ALWAYS = {
+    "rule_name": "company_missing",
+    "stage": "validation",
+    "message": "The company is missing.",
+    "is_retryable": False,
+    "match_key": "email",
+    "matched_count": 1,
+    "is_ambiguous": False,
+    "action_taken": "reported",
+    "owner_strategy": "rules",
+    "row_hash": "hash",
+    "attempt_count": 0,
+}
+
+
+def put_persons(warehouse: Warehouse, table: str) -> None:
+    with warehouse.transaction() as connection:
+        warehouse.insert_frame(connection, "persons", drawn_rows(table))
+
+
+def remake_persons(warehouse: Warehouse, *statements: str) -> None:
+    """Another persons table in place of the contract's; before anybody has looked at the first."""
+    with warehouse.transaction() as connection:
+        for statement in ("drop table persons", *statements):
+            run_script(connection, statement)
+
+
+def change(warehouse: Warehouse, statement: str) -> None:
+    with warehouse.transaction() as connection:
+        connection.execute(text(statement))
+
+
+def cells(warehouse: Warehouse, query: str) -> list[tuple[Any, ...]]:
+    with warehouse.reading() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def begin(warehouse: Warehouse, run_id: str = "R1", run_mode: str = "live", pid: int = 1) -> str:
+    ledger.begin_run(
+        warehouse,
+        run_id=run_id,
+        run_mode=run_mode,
+        owner_default="rules",
+        flow_run_id=None,
+        code_version="1",
+        settings_hash="0",
+        holder_host="here",
+        holder_pid=pid,
+    )
+    return run_id
+
+
+def none_of(columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(columns=columns, dtype="str")
+
+
+def filled(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """The frame with all of the columns: what always stands there where nothing is drawn."""
+    missing = {name: ALWAYS.get(name) for name in columns if name not in frame}
+    return frame.assign(**missing)[columns]
+
+
+def judgement(table: str | pd.DataFrame, carrier: str = "bulk") -> ledger.Judgement:
+    """Who `becomes` what: `rejected`, `duplicate of PERSON`, `duplicate in lead`, or a batch."""
+    judged = drawn_rows(table) if isinstance(table, str) else table
+    judged = judged.assign(batch_id=judged["becomes"], source_changed_at=pd.NaT)
+    is_rejected = judged["becomes"] == "rejected"
+    is_known = judged["becomes"].str.startswith("duplicate")
+    judged["outcome"] = is_known.map({True: "duplicate", False: "rejected"})
+    sent = judged[~is_rejected & ~is_known]
+    decided = judged[is_rejected | is_known]
+    return ledger.Judgement(
+        persons=filled(judged.astype({"source_changed_at": "datetime64[us]"}), PERSON_COLUMNS),
+        rejected=filled(judged[is_rejected], REJECTED_COLUMNS),
+        duplicates=_matches(judged[is_known]),
+        outcomes=filled(decided, OUTCOME_COLUMNS),
+        claims=filled(sent, ledger.CLAIM_COLUMNS),
+        batches=[new_batch(batch_id, carrier) for batch_id in sent["batch_id"].unique()],
+    )
+
+
+def new_batch(batch_id: str, carrier: str = "bulk") -> ledger.NewBatch:
+    return ledger.NewBatch(batch_id, "rules", "insert", "Lead", carrier)
+
+
+def _matches(known: pd.DataFrame) -> pd.DataFrame:
+    last_word = known["becomes"].str.split().str[-1]
+    is_person = known["becomes"].str.contains(" of ")
+    matched_in = last_word.mask(is_person, "persons")
+    matched = known.assign(matched_in=matched_in, matched_id=last_word.where(is_person, "00Q1"))
+    return filled(matched, DUPLICATE_COLUMNS)
+
+
+def judge(
+    warehouse: Warehouse, table: str, run_id: str = "R1", carrier: str = "bulk"
+) -> ledger.Recorded:
+    found = judgement(table, carrier)
+    return ledger.record_judgement(warehouse, run_id, found, lease_seconds=60)
+
+
+def planned(warehouse: Warehouse, *person_ids: str, run_id: str = "R1") -> ledger.Batch:
+    """A planned batch B1 of these persons."""
+    rows = "\n".join(f"{person_id} | B1 | e-{person_id}" for person_id in person_ids)
+    recorded = judge(warehouse, f"person_id | becomes | email_key\n{rows}", run_id)
+    return recorded.batches[0]
+
+
+def opened(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
+    job_id = f"750-{batch.batch_id}-{batch.fence}-{batch.attempt_count}"
+    return ledger.record_job(warehouse, batch, job_id, payload_sha256="0", payload_bytes=1)
+
+
+def closing(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
+    return ledger.record_closing(warehouse, opened(warehouse, batch))
+
+
+def settlement(table: str, **facts: Any) -> ledger.Settlement:
+    """Who ends how; a rejected person with Salesforce's word, a duplicate with its rule's match."""
+    ended = drawn(table)
+    rejected = ended[ended["outcome"] == "rejected"].assign(
+        stage="salesforce", rule_name="STRING_TOO_LONG"
+    )
+    known = ended[ended["outcome"] == "duplicate"].assign(
+        matched_in="salesforce_rule", matched_id="00Q9"
+    )
+    return ledger.Settlement(
+        outcomes=filled(ended, LEAVING_COLUMNS),
+        rejected=filled(rejected, REJECTED_COLUMNS),
+        duplicates=filled(known, DUPLICATE_COLUMNS),
+        **facts,
+    )
+
+
+def lawful(warehouse: Warehouse) -> bool:
+    """The conservation law of every run, and claims and batches that agree with it."""
+    for run_id, *counts in cells(warehouse, RUNS):
+        read, *parts, claimed = counts
+        assert read == sum(parts), run_id
+        assert parts[-1] == claimed, run_id
+    for batch_id, state, person_count, claimed in cells(warehouse, BATCHES):
+        assert person_count == claimed, batch_id
+        assert (state == "settled") == (claimed == 0), batch_id
+    assert not cells(warehouse, "select batch_id from person_claims where row_hash = ''")
+    return True
+
+
+RUNS = """
+select run_id, read_count, created_count, updated_count, duplicate_count, rejected_count,
+    held_count, open_count, (select count(*) from person_claims
+    inner join lead_batches on person_claims.batch_id = lead_batches.batch_id
+    where lead_batches.run_id = sync_runs.run_id) from sync_runs
+"""
+BATCHES = """
+select batch_id, batch_state, person_count, (select count(*) from person_claims
+    where person_claims.batch_id = lead_batches.batch_id) from lead_batches
+"""
