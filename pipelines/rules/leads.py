@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from pipelines.rules.deduplication import match_key
 from pipelines.rules.lead_fields import NUMBER_TYPES, LeadField
-from pipelines.rules.match_decisions import match_key
 from pipelines.rules.partitions import Operation, SObject
 from pipelines.rules.text import as_text, from_arrow, to_arrow
 
@@ -272,3 +273,28 @@ def _reader(name: str, lead_fields: Mapping[str, LeadField]) -> Callable[[str], 
     if field is not None and field.type in NUMBER_TYPES | {"boolean"}:
         return json.loads  # 12, 7.5, true: plain forms are JSON already
     return str
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What a batch sends: `records` are the rows, `person_ids` whose they are, in one order."""
+
+    person_ids: pd.Series[str]
+    records: pd.DataFrame
+    row_hashes: pd.Series[str]
+
+    def stretch(self, first: int, last: int) -> Payload:
+        """The same from row `first` to the row before `last`."""
+        return Payload(
+            self.person_ids.iloc[first:last].reset_index(drop=True),
+            self.records.iloc[first:last].reset_index(drop=True),
+            self.row_hashes.iloc[first:last].reset_index(drop=True),
+        )
+
+    def keep(self, is_kept: pd.Series[bool]) -> Payload:
+        """The same with these persons only."""
+        return Payload(
+            self.person_ids[is_kept].reset_index(drop=True),
+            self.records[is_kept].reset_index(drop=True),
+            self.row_hashes[is_kept].reset_index(drop=True),
+        )

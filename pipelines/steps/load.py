@@ -32,10 +32,11 @@ from pipelines.errors import (
 from pipelines.progress import Progress
 from pipelines.retry import Clock, RetryTimeout
 from pipelines.rules import leads
+from pipelines.rules.leads import Payload
 from pipelines.run.preflight import Ground
 from pipelines.salesforce import ingest_jobs, sobject_collections
 from pipelines.steps.batch_log import BatchLog, BatchNames
-from pipelines.steps.partition import Payload, rebuild_payload
+from pipelines.steps.partition import rebuild_payload
 from pipelines.steps.reconcile import settle_bulk, settle_collection, settle_without_job
 from pipelines.warehouse import ledger
 

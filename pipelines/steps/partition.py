@@ -11,35 +11,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipelines.rules import leads, owners, validation
+from pipelines.rules.leads import Payload
 from pipelines.run.preflight import Ground
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.sobject_collections import MAX_RECORDS
 from pipelines.warehouse import ledger, new_persons
-
-
-@dataclass(frozen=True)
-class Payload:
-    """What a batch sends: `records` are the rows, `person_ids` whose they are, in one order."""
-
-    person_ids: pd.Series[str]
-    records: pd.DataFrame
-    row_hashes: pd.Series[str]
-
-    def stretch(self, first: int, last: int) -> Payload:
-        """The same from row `first` to the row before `last`."""
-        return Payload(
-            self.person_ids.iloc[first:last].reset_index(drop=True),
-            self.records.iloc[first:last].reset_index(drop=True),
-            self.row_hashes.iloc[first:last].reset_index(drop=True),
-        )
-
-    def keep(self, is_kept: pd.Series[bool]) -> Payload:
-        """The same with these persons only."""
-        return Payload(
-            self.person_ids[is_kept].reset_index(drop=True),
-            self.records[is_kept].reset_index(drop=True),
-            self.row_hashes[is_kept].reset_index(drop=True),
-        )
 
 
 @dataclass(frozen=True)

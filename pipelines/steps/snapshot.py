@@ -19,7 +19,7 @@ from typing import Final
 import pandas as pd
 
 from pipelines.errors import FencedOff, OrgBusy, SyncError
-from pipelines.rules import lookup_costs, match_decisions
+from pipelines.rules import deduplication, lookup_costs
 from pipelines.salesforce import query_jobs
 from pipelines.salesforce import records as org_records
 from pipelines.salesforce.records import SOBJECTS, Made, Wanted
@@ -275,7 +275,7 @@ class Mirror:
     def _keyed(self, records: pd.DataFrame) -> pd.DataFrame:
         """With the hash of the e-mail in its place: the mirror holds no address."""
         self.record_count += len(records)
-        return records.assign(email_key=match_decisions.email_key(records["email"])).drop(
+        return records.assign(email_key=deduplication.email_key(records["email"])).drop(
             columns="email"
         )
 

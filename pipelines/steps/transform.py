@@ -16,10 +16,11 @@ import pandas as pd
 
 from pipelines.errors import WarehouseUnavailable
 from pipelines.retry import RetryTimeout
-from pipelines.rules import match_decisions, owners, validation
+from pipelines.rules import deduplication, match_decisions, owners, validation
+from pipelines.rules.leads import Payload
 from pipelines.rules.selection import keep
 from pipelines.run.preflight import Ground
-from pipelines.steps.partition import Parcel, Payload, columns_to_read, pack
+from pipelines.steps.partition import Parcel, columns_to_read, pack
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.ledger.claims import (
     CLAIM_COLUMNS,
@@ -184,7 +185,7 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | 
         return None
     cleaned, columns = validation.fill_defaults(cleaned, ground.columns, ground.settings.defaults)
     email = columns.get("Email", "")
-    cleaned["email_key"] = match_decisions.email_key(
+    cleaned["email_key"] = deduplication.email_key(
         cleaned[email] if email else pd.Series(None, index=cleaned.index, dtype="str")
     )
     # A slice is in memory once, not once for every rule that sets somebody apart: each frame is let
@@ -196,9 +197,9 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | 
     del cleaned
     accepted, unowned = _assign_owners(ground, accepted)
     notes = accepted[_NOTED]
-    accepted, twins = match_decisions.duplicates_among(accepted, email)
+    accepted, twins = deduplication.duplicates_among(accepted, email)
     holders = ledger.known_holders(ground.warehouse, request.run_id, accepted["email_key"])
-    accepted, known_here, of_ledger = match_decisions.duplicates_in_ledger(accepted, holders, email)
+    accepted, known_here, of_ledger = deduplication.duplicates_in_ledger(accepted, holders, email)
     known = _look_up(ground, accepted, email)
     decided, known_there = match_decisions.decide(accepted, known, ground.matching, email)
     rejected = pd.concat([invalid, unowned], ignore_index=True)
@@ -214,7 +215,7 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | 
         persons=everybody[PERSON_COLUMNS],
         rejected=rejected,
         duplicates=pd.concat(
-            [match_decisions.of_the_kept(twins, known_here), known_here, known_there],
+            [deduplication.of_the_kept(twins, known_here), known_here, known_there],
             ignore_index=True,
         ),
         decided=pd.concat([one.reindex(columns=OUTCOME_COLUMNS) for one in outcomes]),
@@ -237,7 +238,7 @@ def _assign_owners(ground: Ground, accepted: pd.DataFrame) -> owners.Assigned:
 
 
 def _look_up(ground: Ground, fresh: pd.DataFrame, email: str) -> pd.DataFrame:
-    emails = match_decisions.match_key(fresh[email]) if email else fresh["email_key"]
+    emails = deduplication.match_key(fresh[email]) if email else fresh["email_key"]
     return ground.matcher.find_known(
         emails=emails, email_keys=fresh["email_key"], person_ids=fresh["person_id"]
     )

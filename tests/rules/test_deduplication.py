@@ -6,7 +6,7 @@ import hashlib
 
 import pandas as pd
 
-from pipelines.rules.match_decisions import (
+from pipelines.rules.deduplication import (
     DUPLICATE_COLUMNS,
     duplicates_among,
     duplicates_in_ledger,

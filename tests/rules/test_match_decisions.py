@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rules.match_decisions import DUPLICATE_COLUMNS, Decided, MatchingOptions, decide
+from pipelines.rules.deduplication import DUPLICATE_COLUMNS
+from pipelines.rules.match_decisions import Decided, MatchingOptions, decide
 from tests.rules.tables import as_persons, table
 
 HEADER = """

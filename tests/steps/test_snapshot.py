@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.rules import match_decisions
+from pipelines.rules import deduplication
 from pipelines.run.connections import log_in_to
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.session import Org
@@ -77,8 +77,8 @@ class Lookout:
         assert matcher.choose(len(emails) + len(ids)) == way
         keys = text([*emails, *[None] * len(ids)])
         found = matcher.find_known(
-            emails=match_decisions.match_key(keys),
-            email_keys=match_decisions.email_key(keys),
+            emails=deduplication.match_key(keys),
+            email_keys=deduplication.email_key(keys),
             person_ids=text([*[""] * len(emails), *ids]),
         )
         order = ["match_key", "match_value", "record_id"]
@@ -418,7 +418,7 @@ def test_who_loses_the_mirror_to_another_run_goes_by_its_reading(lookout: Lookou
     other.choose(5)  # which forgets every other reading
     keys = text(["bo@x.example"])
     found = matcher.find_known(
-        emails=keys, email_keys=match_decisions.email_key(keys), person_ids=text(["P1"])
+        emails=keys, email_keys=deduplication.email_key(keys), person_ids=text(["P1"])
     )
     assert sorted(found["match_value"]) == ["P1", "bo@x.example"]
 
@@ -430,7 +430,7 @@ def test_a_worker_follows_the_way_of_its_run(lookout: Lookout) -> None:
     worker.follow()
     keys = text(["bo@x.example"])
     found = worker.find_known(
-        emails=keys, email_keys=match_decisions.email_key(keys), person_ids=keys
+        emails=keys, email_keys=deduplication.email_key(keys), person_ids=keys
     )
     assert found["match_value"].tolist() == ["bo@x.example"]
     assert lookout.fill_count() == before
