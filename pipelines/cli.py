@@ -53,12 +53,14 @@ class Front(click.Group):
         try:
             returned = run(*arguments, standalone_mode=False, **extra)
         except SyncError as error:
-            ending.print_json_error(type(error).__name__, str(error), passes=error.passes)
+            ending.print_json_error(
+                type(error).__name__, str(error), is_transient=error.is_transient
+            )
             ending.print_problem(str(error))
             ending.print_debug(error)
             return error.exit_code
         except click.ClickException as error:
-            ending.print_json_error("UsageError", error.format_message(), passes=False)
+            ending.print_json_error("UsageError", error.format_message(), is_transient=False)
             error.show()
             return WRONG_ARGUMENTS
         return returned if isinstance(returned, int) else 0
@@ -180,7 +182,7 @@ def run(
         from pipelines import flows
         from pipelines.run import lifecycle
 
-        request = lifecycle.new_request(
+        request = lifecycle.new_run_request(
             "plan" if plan else "live",
             owner=owner,
             person_ids=person_ids or None,
@@ -212,12 +214,12 @@ def now(person_ids: tuple[str, ...], config: Path | None, as_json: bool) -> None
     help="Take the jobs that the ledger does not know as known: they stop no run any more.",
 )
 @settings_options
-def resume(adopt_jobs: bool, config: Path | None, as_json: bool) -> None:
+def resume(accept_unknown_jobs: bool, config: Path | None, as_json: bool) -> None:
     """Carry open batches to their end; claim no new person."""
     from pipelines import flows
 
     settings = _settings(config)
-    _tell(flows.resume(settings, adopts_jobs=adopt_jobs), settings, as_json)
+    _tell(flows.resume(settings, accept_unknown_jobs=accept_unknown_jobs), settings, as_json)
 
 
 @main.command()

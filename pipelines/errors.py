@@ -2,21 +2,21 @@
 
     SyncError
     ├── Passing                      run again later: exit code 3
-    │   ├── OrgUnreachable           no answer, or a 5xx: the org's or the network's
-    │   ├── OrgBusy                  a limit is reached or the org asks for patience
-    │   ├── SessionExpired           the login ended and a new one was not taken
-    │   ├── WarehouseUnavailable     the database is away, locked or full
-    │   ├── FencedOff                another run has taken the batch over
-    │   ├── RunEnded                 a worker's run was ended, or another worker of it failed
-    │   ├── WorkersLost              a worker, or the scheduler it came by, went away
-    │   ├── PrefectUnavailable       the Prefect server did not start, or went away
-    │   └── DeadlineReached          the time given is over; batches stay open, nothing is lost
-    └── Final                        trying again unchanged will not help
-        ├── SettingsWrong            a setting or an argument: exit code 2
-        ├── WarehouseRefused         the database said no (rights, read-only): exit code 2
-        ├── OrgRefused               the org said no, with its code: exit code 4
-        ├── WrongOrg                 the ledger belongs to another org: exit code 4
-        └── LedgerDisagrees          the answers do not add up: exit code 4
+    │   ├── OrgUnavailableError           no answer, or a 5xx: the org's or the network's
+    │   ├── OrgLimitError                  a limit is reached or the org asks for patience
+    │   ├── SessionExpiredError           the login ended and a new one was not taken
+    │   ├── WarehouseUnavailableError     the database is away, locked or full
+    │   ├── LeaseLostError                another run has taken the batch over
+    │   ├── RunEndedError                 a worker's run was ended, or another worker of it failed
+    │   ├── WorkersLostError              a worker, or the scheduler it came by, went away
+    │   ├── PrefectUnavailableError       the Prefect server did not start, or went away
+    │   └── DeadlineReachedError          the time given is over; batches stay open, nothing is lost
+    └── PermanentError                        trying again unchanged will not help
+        ├── ConfigurationError            a setting or an argument: exit code 2
+        ├── WarehousePermissionError         the database said no (rights, read-only): exit code 2
+        ├── OrgRejectedError               the org said no, with its code: exit code 4
+        ├── OrgMismatchError                 the ledger belongs to another org: exit code 4
+        └── LedgerInconsistentError          the answers do not add up: exit code 4
 
     Interrupted                      a signal asked the process to end: exit code 128 + its number
 
@@ -28,20 +28,20 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-Party = Literal["settings", "org", "warehouse", "ledger", "run"]
+ErrorSource = Literal["settings", "org", "warehouse", "ledger", "run"]
 
 
 class SyncError(Exception):
-    """The root: `passes` answers whether waiting helps, `whose` names the party that has to act.
+    """The root: `is_transient` answers whether waiting helps, `source` names the party that has to act.
 
-    `made_nothing`: the org has said no to the request before it did anything, or the database has
+    `had_no_effect`: the org has said no to the request before it did anything, or the database has
     undone the transaction because of somebody else's lock.
     """
 
-    passes: ClassVar[bool]
-    whose: ClassVar[Party]
+    is_transient: ClassVar[bool]
+    source: ClassVar[ErrorSource]
     exit_code: ClassVar[int]
-    made_nothing: bool = False
+    had_no_effect: bool = False
 
 
 class Interrupted(KeyboardInterrupt):
@@ -56,85 +56,85 @@ class Interrupted(KeyboardInterrupt):
         self.signal_number = signal_number
 
 
-class Passing(SyncError):
+class TransientError(SyncError):
     """Try again later; the ledger knows where to go on."""
 
-    passes = True
+    is_transient = True
     exit_code = 3
 
 
-class OrgUnreachable(Passing):
+class OrgUnavailableError(TransientError):
     """Salesforce did not answer, or answered with a fault of its own."""
 
-    whose = "org"
+    source = "org"
 
 
-class OrgBusy(Passing):
+class OrgLimitError(TransientError):
     """Salesforce asks for patience: a limit is reached."""
 
-    whose = "org"
+    source = "org"
 
 
-class SessionExpired(Passing):
+class SessionExpiredError(TransientError):
     """The session ended and a fresh login was refused once."""
 
-    whose = "org"
+    source = "org"
 
 
-class WarehouseUnavailable(Passing):
+class WarehouseUnavailableError(TransientError):
     """The database is away, locked or too slow to answer, or its disk is full."""
 
-    whose = "warehouse"
+    source = "warehouse"
 
 
-class FencedOff(Passing):
+class LeaseLostError(TransientError):
     """Another run has taken the batch over; this one must not touch it any more."""
 
-    whose = "run"
+    source = "run"
 
 
-class RunEnded(Passing):
+class RunEndedError(TransientError):
     """The run that this worker works for is over: it stops, and what is open stays open."""
 
-    whose = "run"
+    source = "run"
 
 
-class WorkersLost(Passing):
+class WorkersLostError(TransientError):
     """A worker went away without a word, or there is no scheduler to get one from."""
 
-    whose = "run"
+    source = "run"
 
 
-class PrefectUnavailable(Passing):
+class PrefectUnavailableError(TransientError):
     """A Prefect server that was to run or show this run does not answer, or not any more."""
 
-    whose = "run"
+    source = "run"
 
 
-class DeadlineReached(Passing):
+class DeadlineReachedError(TransientError):
     """The time given to this run is over."""
 
-    whose = "run"
+    source = "run"
 
 
-class Final(SyncError):
+class PermanentError(SyncError):
     """Somebody must change something first."""
 
-    passes = False
+    is_transient = False
     exit_code = 4
 
 
-class SettingsWrong(Final):
+class ConfigurationError(PermanentError):
     """A setting or an argument is wrong; the message names it and the way to mend it."""
 
-    whose = "settings"
+    source = "settings"
     exit_code = 2
 
 
-class OrgRefused(Final):
+class OrgRejectedError(PermanentError):
     """Salesforce said no. `code` is its status code, such as INSUFFICIENT_ACCESS."""
 
-    whose = "org"
+    source = "org"
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
@@ -144,20 +144,20 @@ class OrgRefused(Final):
         return ": ".join(map(str, self.args))
 
 
-class WarehouseRefused(Final):
+class WarehousePermissionError(PermanentError):
     """The database said no: rights, a read-only file."""
 
-    whose = "warehouse"
+    source = "warehouse"
     exit_code = 2
 
 
-class WrongOrg(Final):
+class OrgMismatchError(PermanentError):
     """The ledger was written for another org."""
 
-    whose = "ledger"
+    source = "ledger"
 
 
-class LedgerDisagrees(Final):
+class LedgerInconsistentError(PermanentError):
     """The ledger and the org do not add up; nothing is guessed."""
 
-    whose = "ledger"
+    source = "ledger"

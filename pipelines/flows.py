@@ -30,14 +30,14 @@ def sync(
 ) -> Summary:
     """Make every new person a lead, or record why not. `start_workers` starts several workers."""
     with lifecycle.open_run(settings, request) as run:
-        run_step(lifecycle.settle_held, run)
+        run_step(lifecycle.resolve_held_persons, run)
         if request.run_mode == "live":
-            run_step(lifecycle.take_abandoned, run)
-        run_step(lifecycle.list_persons, run)
+            run_step(lifecycle.take_over_stale_batches, run)
+        run_step(lifecycle.find_new_persons, run)
         if start_workers and run.worker_count > 1:
             with start_workers(run):  # meanwhile, what earlier runs left open
                 run_step(lifecycle.settle, run)
-            run_step(crew.take_left, run)
+            run_step(crew.recover_lost_workers, run)
         else:
             for first, last in run.slices:
                 run_step(lifecycle.judge, run, first, last)
@@ -49,8 +49,8 @@ def sync(
 def carry_on(settings: Settings, request: Request, run_step: RunStep) -> Summary:
     """Carry what earlier runs left open to its end; read nobody new."""
     with lifecycle.open_run(settings, request) as run:
-        run_step(lifecycle.settle_held, run)
-        run_step(lifecycle.take_abandoned, run)
+        run_step(lifecycle.resolve_held_persons, run)
+        run_step(lifecycle.take_over_stale_batches, run)
         run_step(lifecycle.settle, run)
         return lifecycle.close_run(run)
 
@@ -69,12 +69,16 @@ def sync_without_prefect(
 
 def sync_now(settings: Settings, person_ids: Sequence[str]) -> Summary:
     """Sync these persons immediately, without Prefect."""
-    return sync(settings, lifecycle.new_request("now", person_ids=tuple(person_ids)), plainly)
+    return sync(settings, lifecycle.new_run_request("now", person_ids=tuple(person_ids)), plainly)
 
 
-def resume(settings: Settings, *, adopts_jobs: bool = False) -> Summary:
-    """Resume without Prefect; `adopts_jobs`: accept jobs that the ledger does not know."""
-    return carry_on(settings, lifecycle.new_request("resume", adopts_jobs=adopts_jobs), plainly)
+def resume(settings: Settings, *, accept_unknown_jobs: bool = False) -> Summary:
+    """Resume without Prefect; `accept_unknown_jobs`: accept jobs that the ledger does not know."""
+    return carry_on(
+        settings,
+        lifecycle.new_run_request("resume", accept_unknown_jobs=accept_unknown_jobs),
+        plainly,
+    )
 
 
 @contextmanager
@@ -82,8 +86,8 @@ def _start_workers(
     settings: Settings, read_settings: ReadSettings, run: lifecycle.Run
 ) -> Iterator[None]:
     """Share the slices among workers of this machine or of a Dask cluster."""
-    share = crew.share_of(run)
-    with worker_pools.open_pool(settings, run.worker_count) as pool, crew.directed(run):
+    share = crew.worker_spec(run)
+    with worker_pools.open_pool(settings, run.worker_count) as pool, crew.stop_on_error(run):
         futures = [pool.submit(crew.work, share, read_settings) for _ in range(run.worker_count)]
         yield
-        crew.hear(run, [future.result for future in futures])
+        crew.collect_results(run, [future.result for future in futures])

@@ -12,7 +12,7 @@ _M_MMAP_THRESHOLD = -3
 _MAPPED_FROM_BYTES = 1 << 20
 
 
-def keep_flat() -> None:
+def limit_heap_growth() -> None:
     """Have large blocks come from the system one by one and go back as soon as they are free, so
     that the tenth slice takes no more than the first. For the whole process; may be repeated.
 
@@ -29,7 +29,7 @@ def keep_flat() -> None:
             mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES)
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Give the system what small objects have left of the heap. Some milliseconds; between slices,
     because what stays behind each of fifty adds up to as much as a tenth of a slice."""
     pa.default_memory_pool().release_unused()

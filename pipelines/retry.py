@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final, Protocol
 
-from pipelines.errors import Passing
+from pipelines.errors import TransientError
 
 _PARTIES: Final = {
     "org": "Salesforce",
@@ -42,7 +42,7 @@ class RetryTimeout:
         """Forget the trouble: a call has succeeded."""
         self._since = None
 
-    def failed(self, trouble: Passing) -> None:
+    def failed(self, trouble: TransientError) -> None:
         """Note one more failure. Raise `trouble` when it has lasted for the whole timeout."""
         now = self._clock.monotonic()
         if self._since is None:
@@ -52,7 +52,7 @@ class RetryTimeout:
         if str(trouble) != self._logged:
             self._log.warning("%s; trying again for up to %.0f s", trouble, self.seconds)
         elif now - self._logged_at >= self._line_seconds:
-            party, lasted = _PARTIES[trouble.whose], now - self._since
+            party, lasted = _PARTIES[trouble.source], now - self._since
             self._log.warning("waiting for %s, %.0f of %.0f s", party, lasted, self.seconds)
         else:
             return

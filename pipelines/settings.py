@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from pipelines.errors import SettingsWrong
+from pipelines.errors import ConfigurationError
 
 PREFIX = "PERSON_SYNC_"
 FILE_NAME = "person-sync.toml"
@@ -124,8 +124,8 @@ class RunSettings(Group):
     open_batches: int = Field(default=8, ge=1, le=50)
     lease_seconds: float = Field(default=900, gt=0)
     poll_seconds: float = Field(default=5, gt=0)
-    start_patience_seconds: float = Field(default=0, ge=0)
-    patience_seconds: float = Field(default=120, ge=0)
+    start_timeout_seconds: float = Field(default=0, ge=0)
+    retry_timeout_seconds: float = Field(default=120, ge=0)
     # Below a day: the next night must not wait behind one job that never ends. 0 = no deadline.
     deadline_minutes: float = Field(default=1200, ge=0)
     # While a run waits, a line in its log at least so often.
@@ -197,7 +197,7 @@ def load_settings(
     environment: Mapping[str, str] | None = None,
     read_block: Callable[[str], str] | None = None,
 ) -> Settings:
-    """Read the settings. Raises SettingsWrong naming each wrong one by its path, and the remedy.
+    """Read the settings. Raises ConfigurationError naming each wrong one by its path, and the remedy.
 
     A text `block:NAME` is replaced by what `read_block` answers for NAME (a Prefect Secret block).
     """
@@ -209,7 +209,7 @@ def load_settings(
     _resolve(values, folder, read_block)
     warehouse = values.get("warehouse", {})
     if isinstance(warehouse, dict) and "url" not in warehouse:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"warehouse.url is not set: name a settings file with --config or {PREFIX}CONFIG, "
             f"write {FILE_NAME} here, or set {PREFIX}WAREHOUSE__URL"
         )
@@ -218,7 +218,7 @@ def load_settings(
     except ValidationError as error:
         where = str(path) if path else "the environment"
         problems = "\n".join(f"  {_explain(detail)}" for detail in error.errors())
-        raise SettingsWrong(f"settings in {where} are wrong:\n{problems}") from None
+        raise ConfigurationError(f"settings in {where} are wrong:\n{problems}") from None
 
 
 def _find_file(config: Path | None, environment: Mapping[str, str]) -> Path | None:
@@ -229,7 +229,9 @@ def _find_file(config: Path | None, environment: Mapping[str, str]) -> Path | No
         # Path.is_file raises in a folder that this user may not look into.
         return Path(FILE_NAME).resolve() if os.path.isfile(FILE_NAME) else None
     if not os.path.isfile(named):
-        raise SettingsWrong(f"settings file {named} is not there: check --config or {PREFIX}CONFIG")
+        raise ConfigurationError(
+            f"settings file {named} is not there: check --config or {PREFIX}CONFIG"
+        )
     return named.resolve()
 
 
@@ -237,9 +239,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsWrong(f"settings file {path} is not valid TOML: {error}") from None
+        raise ConfigurationError(f"settings file {path} is not valid TOML: {error}") from None
     except OSError as error:
-        raise SettingsWrong(f"settings file {path} cannot be read: {error.strerror}") from None
+        raise ConfigurationError(f"settings file {path} cannot be read: {error.strerror}") from None
 
 
 def _overlay(values: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -261,7 +263,7 @@ def _read_json(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f'{name} must be JSON, such as [{{"when": {{}}, "assign_to": "rules"}}]'
         ) from None
 
@@ -280,7 +282,7 @@ def _resolve(values: dict[str, Any], folder: Path, read_block: Callable[[str], s
 
 def _from_block(key: str, name: str, read_block: Callable[[str], str] | None) -> str:
     if read_block is None:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"{key} = block:{name} needs Prefect: set it in the environment instead"
         )
     return read_block(name)

@@ -75,7 +75,7 @@ MAY_KNOW = {
     "summaries": {"warehouse", "errors"},
     "runs": {
         *("connections", "preflight", "judging", "matching", "mirroring", "delivery"),
-        *("resolving", "stray_jobs", "summaries", "memory", "progress", "retry", "error_details"),
+        *("resolving", "unknown_jobs", "summaries", "memory", "progress", "retry", "error_details"),
         *("rules", "settings", "warehouse", "errors"),
     },
     "resolving": {"preflight", "rules", "salesforce", "settings", "warehouse", "errors"},
@@ -87,12 +87,12 @@ MAY_KNOW = {
     "judging": {"payloads", "preflight", "retry", "rules", "warehouse", "errors"},
     "payloads": {"preflight", "rules", "salesforce", "warehouse"},
     "preflight": {
-        *("connections", "matching", "stray_jobs"),
+        *("connections", "matching", "unknown_jobs"),
         *("rules", "salesforce", "warehouse", "settings", "errors"),
     },
     "matching": {"mirroring", "rules", "salesforce", "warehouse", "errors"},
     "mirroring": {"rules", "salesforce", "warehouse", "errors"},
-    "stray_jobs": {"salesforce", "warehouse", "errors"},
+    "unknown_jobs": {"salesforce", "warehouse", "errors"},
     "batch_log": {"retry", "salesforce", "warehouse"},
     "connections": {"salesforce", "warehouse", "settings"},
     "settings": {"errors"},

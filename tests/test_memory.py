@@ -33,7 +33,9 @@ print(resident_mb() - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process holds")
 def test_what_a_slice_took_is_given_back() -> None:
-    preparation = "from pipelines import memory; memory.keep_flat(); memory.keep_flat()\n"
+    preparation = (
+        "from pipelines import memory; memory.limit_heap_growth(); memory.limit_heap_growth()\n"
+    )
     command = [sys.executable, "-c", preparation + SLICES]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     left_mb = float(done.stdout)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from pipelines.errors import OrgBusy, OrgUnreachable, WarehouseUnavailable
+from pipelines.errors import OrgLimitError, OrgUnavailableError, WarehouseUnavailableError
 from pipelines.retry import RetryTimeout
 
 log = logging.getLogger("pipelines.test_retry")
@@ -31,7 +31,7 @@ def clock() -> ByHand:
 
 
 def fail_every(
-    timeout: RetryTimeout, clock: ByHand, seconds: float, times: int, trouble: OrgUnreachable
+    timeout: RetryTimeout, clock: ByHand, seconds: float, times: int, trouble: OrgUnavailableError
 ) -> None:
     for _ in range(times):
         timeout.failed(trouble)
@@ -39,19 +39,19 @@ def fail_every(
 
 
 def test_a_trouble_is_raised_when_it_has_lasted_for_the_whole_timeout(clock: ByHand) -> None:
-    timeout, trouble = RetryTimeout(120, clock, log), OrgUnreachable("no answer")
+    timeout, trouble = RetryTimeout(120, clock, log), OrgUnavailableError("no answer")
     fail_every(timeout, clock, 5, 24, trouble)
-    with pytest.raises(OrgUnreachable, match="no answer"):
+    with pytest.raises(OrgUnavailableError, match="no answer"):
         timeout.failed(trouble)
 
 
 def test_a_timeout_of_zero_never_retries(clock: ByHand) -> None:
-    with pytest.raises(OrgBusy):
-        RetryTimeout(0, clock, log).failed(OrgBusy("a limit is reached"))
+    with pytest.raises(OrgLimitError):
+        RetryTimeout(0, clock, log).failed(OrgLimitError("a limit is reached"))
 
 
 def test_a_success_starts_the_timeout_afresh(clock: ByHand) -> None:
-    timeout, trouble = RetryTimeout(10, clock, log), OrgUnreachable("no answer")
+    timeout, trouble = RetryTimeout(10, clock, log), OrgUnavailableError("no answer")
     for _ in range(5):
         fail_every(timeout, clock, 4, 2, trouble)
         timeout.reset()
@@ -61,8 +61,8 @@ def test_the_log_tells_the_trouble_once_and_then_how_long_it_lasts(
     clock: ByHand, caplog: pytest.LogCaptureFixture
 ) -> None:
     timeout = RetryTimeout(120, clock, log, line_seconds=30)
-    fail_every(timeout, clock, 5, 14, OrgUnreachable("no answer"))
-    timeout.failed(WarehouseUnavailable("the warehouse is away"))
+    fail_every(timeout, clock, 5, 14, OrgUnavailableError("no answer"))
+    timeout.failed(WarehouseUnavailableError("the warehouse is away"))
     assert caplog.messages == [
         "no answer; trying again for up to 120 s",
         "waiting for Salesforce, 30 of 120 s",

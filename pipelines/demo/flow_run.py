@@ -35,7 +35,7 @@ from pipelines.demo.prefect_server import (
     read_state,
     signature,
 )
-from pipelines.errors import PrefectUnavailable, SettingsWrong
+from pipelines.errors import ConfigurationError, PrefectUnavailableError
 from pipelines.settings import FILE_NAME
 
 HOME = "prefect"  # in the demo's folder: Prefect's own files and the logs
@@ -130,14 +130,14 @@ class PrefectServer:
         return True
 
     def await_ready(self) -> None:
-        """Wait until runs can be started. Raise PrefectUnavailable if that fails."""
+        """Wait until runs can be started. Raise PrefectUnavailableError if that fails."""
         lines = _Pace()
         give_up_at = time.monotonic() + self.start_seconds + START_SECONDS  # and to deploy
         while not (state := self.state).is_ready:
             if state.error or not self._is_alive():
-                raise PrefectUnavailable(self.state.error or self._ended())
+                raise PrefectUnavailableError(self.state.error or self._ended())
             if time.monotonic() > give_up_at:
-                raise PrefectUnavailable(f"the Prefect server is not ready: see {self.home}")
+                raise PrefectUnavailableError(f"the Prefect server is not ready: see {self.home}")
             step = STEPS[state.step]
             if lines.is_due(step):
                 log.info("Prefect: a server %s (%d s)", step, lines.seconds)
@@ -160,7 +160,7 @@ class PrefectServer:
             started = self._post(f"deployments/{deployment}/create_flow_run")
             return self._await_end(started["id"])
         except requests.RequestException:
-            raise PrefectUnavailable(self.state.error or self._ended()) from None
+            raise PrefectUnavailableError(self.state.error or self._ended()) from None
 
     def _await_end(self, run_id: str) -> FlowRun:
         url = f"{self.state.url}/v2/runs/flow-run/{run_id}"
@@ -176,7 +176,9 @@ class PrefectServer:
             if lines.is_due(name):
                 log.info("Prefect: the nightly run is %s (%d s)", name, lines.seconds)
             if state["type"] in WAITING and lines.seconds > PICK_UP_SECONDS:
-                raise PrefectUnavailable(f"no worker took the run: see {self.home / 'worker.log'}")
+                raise PrefectUnavailableError(
+                    f"no worker took the run: see {self.home / 'worker.log'}"
+                )
             time.sleep(POLL_SECONDS)
 
     def _new_lines(self, run_id: str, printed: set[str]) -> Iterator[str]:
@@ -205,7 +207,9 @@ class PrefectServer:
             if not waits:
                 return
             if time.monotonic() > give_up_at:
-                raise PrefectUnavailable(f"an earlier demo's server does not stop: see {self.home}")
+                raise PrefectUnavailableError(
+                    f"an earlier demo's server does not stop: see {self.home}"
+                )
             time.sleep(POLL_SECONDS / 2)
         if self._process is not None and waits:
             self._process.wait(STOP_SECONDS)
@@ -261,11 +265,11 @@ def _locked(folder: Path) -> Iterator[None]:
         lock = locked(folder / DEMO_LOCK_FILE)
         lock.__enter__()
     except BlockingIOError:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"another demo is at work in {folder}/: wait for its end, or name another --dir"
         ) from None
     except OSError as error:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"the demo cannot write to {folder}/ ({error.strerror}): name another --dir"
         ) from None
     try:

@@ -29,7 +29,7 @@ import sqlalchemy
 
 from pipelines import flows
 from pipelines.demo.flow_run import HOME, FlowRun, PrefectServer
-from pipelines.errors import Final, OrgUnreachable, Passing, SettingsWrong
+from pipelines.errors import ConfigurationError, OrgUnavailableError, PermanentError, TransientError
 from pipelines.run import lifecycle
 from pipelines.run.connections import log_in_to, open_store
 from pipelines.run.summaries import Summary, as_lines, summarise
@@ -101,7 +101,9 @@ def play(folder: Path, person_count: int | None, server: PrefectServer | None = 
         flow_run = server.run_nightly()
         return {**summary_of(folder, flow_run.id), "prefect": _as_document(server, flow_run)}
     read_settings = partial(settings_of, folder)
-    return flows.sync_without_prefect(read_settings(), lifecycle.new_request("live"), read_settings)
+    return flows.sync_without_prefect(
+        read_settings(), lifecycle.new_run_request("live"), read_settings
+    )
 
 
 def summary_of(folder: Path, flow_run_id: str) -> Summary:
@@ -208,10 +210,10 @@ def _await_address(process: subprocess.Popen[bytes], log: Path) -> str:
             if line.startswith("org emulator on "):
                 return line.removeprefix("org emulator on ").strip()
         if process.poll() is not None:
-            raise SettingsWrong(f"the org emulator did not start: {words.strip()[-500:]}")
+            raise ConfigurationError(f"the org emulator did not start: {words.strip()[-500:]}")
         time.sleep(0.05)
     process.terminate()
-    raise OrgUnreachable(
+    raise OrgUnavailableError(
         f"the org emulator did not start within {START_SECONDS} seconds: see {log}"
     )
 
@@ -298,4 +300,4 @@ def failure_of(told: Summary) -> tuple[str, int] | None:
     run = told["prefect"]
     sentence = f"the run in Prefect has {run['flow_run_state'].lower()}: see {run['flow_run_url']}"
     is_lost = run["flow_run_state"] in ("CRASHED", "CANCELLED")
-    return sentence, Passing.exit_code if is_lost else Final.exit_code
+    return sentence, TransientError.exit_code if is_lost else PermanentError.exit_code

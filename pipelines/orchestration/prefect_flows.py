@@ -24,7 +24,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
 from pipelines import flows
-from pipelines.errors import PrefectUnavailable, SettingsWrong, SyncError
+from pipelines.errors import ConfigurationError, PrefectUnavailableError, SyncError
 from pipelines.orchestration.run_page import RunPage, log_to_prefect, why_without_server
 from pipelines.process import error_details, interruption, logs
 from pipelines.run import lifecycle, summaries, worker_pools
@@ -39,14 +39,14 @@ __all__ += ["why_without_server"]
 log = logging.getLogger(__name__)
 
 TASK_NAMES: dict[Callable[..., int], str] = {
-    lifecycle.settle_held: "resolve-held-persons",
-    lifecycle.take_abandoned: "take-over-stale-batches",
-    lifecycle.list_persons: "find-new-persons",
+    lifecycle.resolve_held_persons: "resolve-held-persons",
+    lifecycle.take_over_stale_batches: "take-over-stale-batches",
+    lifecycle.find_new_persons: "find-new-persons",
     lifecycle.judge: "decide-slice",
     lifecycle.send: "load-batches",
     lifecycle.settle: "reconcile-batches",
     crew.work: "process-slices",
-    crew.take_left: "recover-lost-workers",
+    crew.recover_lost_workers: "recover-lost-workers",
 }
 
 # What ended the flow run of this process, for the command that called it: Prefect keeps no results.
@@ -74,7 +74,7 @@ class Steps:
         state = cast(State[int], run_task(raised, *arguments, return_state=True))
         if raised:
             raise raised[0]
-        if step is lifecycle.list_persons:
+        if step is lifecycle.find_new_persons:
             self._page.found(arguments[0].person_count)
         return state.result()
 
@@ -101,14 +101,14 @@ TASKS = {step: _as_task(step) for step in TASK_NAMES if step is not crew.work}
 @contextmanager
 def start_workers(runner: TaskRunner[Any], run: lifecycle.Run) -> Iterator[None]:
     """Share the slices among workers, each a task that reads its own settings."""
-    told = {"share": crew.share_of(run), "read_settings": read_settings}
-    with runner, crew.directed(run):
+    told = {"share": crew.worker_spec(run), "read_settings": read_settings}
+    with runner, crew.stop_on_error(run):
         futures = [runner.submit(WORKER_TASK, told) for _ in range(run.worker_count)]
         yield
-        crew.hear(run, [future.result for future in futures])
+        crew.collect_results(run, [future.result for future in futures])
 
 
-def _work(share: crew.Share, read_settings: Callable[[], Settings]) -> int | State[Any]:
+def _work(share: crew.WorkerSpec, read_settings: Callable[[], Settings]) -> int | State[Any]:
     log_to_prefect()
     try:
         return crew.work(share, read_settings)
@@ -154,7 +154,7 @@ def sync_persons(
         workers: So many share the run between them. None: as the settings say.
     """
     page = RunPage("plan" if plan else "live")
-    request = lifecycle.new_request(
+    request = lifecycle.new_run_request(
         page.run_mode,
         owner=owner,
         person_ids=None if person_ids is None else tuple(person_ids),
@@ -179,7 +179,7 @@ def sync_persons_now(person_ids: Annotated[list[str], Field(min_length=1)]) -> S
     """
     page = RunPage("now")
     ids = tuple(person_ids)
-    request = lifecycle.new_request("now", person_ids=ids, flow_run_id=page.flow_run_id)
+    request = lifecycle.new_run_request("now", person_ids=ids, flow_run_id=page.flow_run_id)
     return _run(page, request, lambda settings: flows.sync(settings, request, Steps(page)))
 
 
@@ -187,14 +187,14 @@ def sync_persons_now(person_ids: Annotated[list[str], Field(min_length=1)]) -> S
 def resume() -> State[Any]:
     """Carry open batches of earlier runs to their end; claim no new person."""
     page = RunPage("resume")
-    request = lifecycle.new_request("resume", flow_run_id=page.flow_run_id)
+    request = lifecycle.new_run_request("resume", flow_run_id=page.flow_run_id)
     return _run(page, request, lambda settings: flows.carry_on(settings, request, Steps(page)))
 
 
 def run_by_server(**parameters: Any) -> Summary:
     """Run `sync-persons` as a flow run of the Prefect server that is named; return its summary.
 
-    Raise what the run raised, and PrefectUnavailable when the server went away before the run
+    Raise what the run raised, and PrefectUnavailableError when the server went away before the run
     began. When it goes away later the run ends all the same, and its summary is returned.
     """
     ended: list[Summary | BaseException] = []
@@ -203,7 +203,7 @@ def run_by_server(**parameters: Any) -> Summary:
         sync_persons(**parameters, return_state=True)
     except (httpx.HTTPError, PrefectException, RuntimeError):
         if not ended:
-            raise PrefectUnavailable(
+            raise PrefectUnavailableError(
                 "the Prefect server went away before the run began: run again, or leave "
                 "PREFECT_API_URL empty to run without it"
             ) from None
@@ -211,7 +211,7 @@ def run_by_server(**parameters: Any) -> Summary:
     finally:
         _ended.reset(token)
     if not ended:
-        raise PrefectUnavailable("Prefect did not let the run begin: see its page")
+        raise PrefectUnavailableError("Prefect did not let the run begin: see its page")
     if isinstance(ended[0], BaseException):
         raise ended[0]
     return ended[0]
@@ -223,11 +223,11 @@ def read_settings() -> Settings:
 
 
 def read_block(name: str) -> str:
-    """Return the value of a Prefect Secret block. Raise SettingsWrong if there is none."""
+    """Return the value of a Prefect Secret block. Raise ConfigurationError if there is none."""
     try:
         return cast(Secret[str], Secret.load(name)).get()
     except ValueError:
-        raise SettingsWrong(f"there is no Prefect Secret block {name}: create it") from None
+        raise ConfigurationError(f"there is no Prefect Secret block {name}: create it") from None
 
 
 def _run(page: RunPage, request: Request, steps: Callable[[Settings], Summary]) -> State[Any]:

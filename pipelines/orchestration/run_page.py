@@ -39,7 +39,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Crashed
 
-from pipelines.errors import SettingsWrong, SyncError
+from pipelines.errors import ConfigurationError, SyncError
 from pipelines.orchestration import artifacts
 from pipelines.process import logs
 from pipelines.run import summaries
@@ -181,14 +181,14 @@ class RunPage:
 def why_without_server() -> str | None:
     """Return why no flow can run by a Prefect server, in words; None where one answers.
 
-    Raise SettingsWrong where it answers and does not let us in.
+    Raise ConfigurationError where it answers and does not let us in.
     """
     url = PREFECT_API_URL.value()
     if not url:
         return "no server is named (PREFECT_API_URL or a profile)"
     where = urlsplit(url)
     if where.scheme not in ("http", "https") or not where.hostname:
-        raise SettingsWrong(
+        raise ConfigurationError(
             "PREFECT_API_URL is no address: write http://HOST:4200/api, or leave it empty to run "
             "without Prefect"
         )
@@ -200,7 +200,7 @@ def why_without_server() -> str | None:
     if trouble is None:
         return None
     if response is not None and response.status_code in (401, 403):
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"the Prefect server at {where.hostname} does not let us in: set PREFECT_API_KEY or "
             "PREFECT_API_AUTH_STRING, or leave PREFECT_API_URL empty"
         )

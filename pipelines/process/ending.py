@@ -46,11 +46,11 @@ def print_problem(sentence: str) -> None:
         sys.stderr.flush()
 
 
-def print_json_error(kind: str, message: str, *, passes: bool) -> None:
+def print_json_error(kind: str, message: str, *, is_transient: bool) -> None:
     """Write the one JSON document of a command that failed, if JSON was asked for."""
     # Asked of the words themselves: options that could not be read are among what goes wrong.
     if is_asked("--json") and sys.stdout is not None:
-        told = {"error": kind, "message": message, "passes": passes}
+        told = {"error": kind, "message": message, "passes": is_transient}
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
 
@@ -88,7 +88,7 @@ def _run(command: Callable[[], int]) -> int:
 
 def _fail(error: BaseException) -> int:
     sentence = error_details.keep(error, command_name())
-    print_json_error("UnexpectedError", sentence, passes=False)
+    print_json_error("UnexpectedError", sentence, is_transient=False)
     print_problem(sentence)
     print_debug(error)
     return error_details.EXIT_CODE

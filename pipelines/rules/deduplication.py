@@ -23,14 +23,14 @@ DUPLICATE_COLUMNS = (
 )
 
 
-class Among(NamedTuple):
+class DuplicatesInSlice(NamedTuple):
     """`kept`: the persons to go on with, index fresh. `duplicates`: rows of DUPLICATE_COLUMNS."""
 
     kept: pd.DataFrame
     duplicates: pd.DataFrame
 
 
-class InLedger(NamedTuple):
+class DuplicatesInLedger(NamedTuple):
     """As Among, and `outcomes`: person_id, outcome, lead_id, contact_id, reason_code."""
 
     kept: pd.DataFrame
@@ -43,14 +43,14 @@ def match_key(emails: pd.Series) -> pd.Series:
     return trim(emails).str.lower()
 
 
-def email_key(emails: pd.Series) -> pd.Series:
+def email_hash(emails: pd.Series) -> pd.Series:
     """sha256 of the match key in hex, so that the ledger holds no address; null stays null."""
     keys = to_arrow(match_key(emails)).cast(pa.large_binary())
     hashed = [key and hashlib.sha256(key).hexdigest() for key in keys.to_pylist()]
     return from_arrow(pa.array(hashed, pa.large_string()), emails.index)
 
 
-def duplicates_among(persons: pd.DataFrame, email_column: str = "email") -> Among:
+def deduplicate_slice(persons: pd.DataFrame, email_column: str = "email") -> DuplicatesInSlice:
     """Keep the first person of each e-mail address; the others are duplicates of that one.
 
     Expects the order of the contract: earliest created_at, then smallest person_id. Persons without
@@ -61,27 +61,27 @@ def duplicates_among(persons: pd.DataFrame, email_column: str = "email") -> Amon
     again = keys.notna() & keys.duplicated()
     kept_id = persons["person_id"].take(positions(keys[again], keys)).reset_index(drop=True)
     duplicates = _reported(persons.loc[again, "person_id"], "persons", kept_id)
-    return Among(keep(persons, ~again), duplicates)
+    return DuplicatesInSlice(keep(persons, ~again), duplicates)
 
 
-def duplicates_in_ledger(
+def deduplicate_against_ledger(
     persons: pd.DataFrame, holders: pd.DataFrame, email_column: str = "email"
-) -> InLedger:
+) -> DuplicatesInLedger:
     """Set apart the persons whose e-mail address another person holds in the ledger.
 
-    `holders`: email_key (unique), person_id, lead_id, contact_id, is_this_run. A holder of this
+    `holders`: email_hash (unique), person_id, lead_id, contact_id, is_this_run. A holder of this
     run, or one with neither lead nor contact yet, is matched in `persons` by person_id; any other
-    in `ledger` by the record's id, the lead's first. Takes the persons' own email_key column where
+    in `ledger` by the record's id, the lead's first. Takes the persons' own email_hash column where
     they have one.
     """
     persons = persons.reset_index(drop=True)
     keys = (
-        persons["email_key"]
-        if "email_key" in persons
-        else email_key(_emails(persons, email_column))
+        persons["email_hash"]
+        if "email_hash" in persons
+        else email_hash(_emails(persons, email_column))
     )
-    texts = dict.fromkeys(("email_key", "person_id", "lead_id", "contact_id"), "str")
-    held = holders.astype(texts).set_index("email_key").reindex(keys).reset_index(drop=True)
+    texts = dict.fromkeys(("email_hash", "person_id", "lead_id", "contact_id"), "str")
+    held = holders.astype(texts).set_index("email_hash").reindex(keys).reset_index(drop=True)
     known = held["person_id"].notna() & keys.notna() & (held["person_id"] != persons["person_id"])
     persons_known, held = persons.loc[known, "person_id"], held[known].reset_index(drop=True)
     record = held["lead_id"].fillna(held["contact_id"])
@@ -92,10 +92,10 @@ def duplicates_in_ledger(
         record.mask(by_person, held["person_id"]),
     )
     outcomes = _duplicate_outcomes(duplicates["person_id"], held, by_person)
-    return InLedger(keep(persons, ~known), duplicates, outcomes)
+    return DuplicatesInLedger(keep(persons, ~known), duplicates, outcomes)
 
 
-def of_the_kept(among: pd.DataFrame, in_ledger: pd.DataFrame) -> pd.DataFrame:
+def follow_duplicate_chains(among: pd.DataFrame, in_ledger: pd.DataFrame) -> pd.DataFrame:
     """The duplicates among the persons of a slice, each naming who was kept in the end: whom the
     slice kept may be the duplicate of a person of an earlier one. Both are DUPLICATE_COLUMNS."""
     elders = in_ledger[in_ledger["matched_in"] == "persons"].reset_index(drop=True)
@@ -117,7 +117,7 @@ def _duplicate_outcomes(
             "outcome": as_text("duplicate", person_id.index),
             "lead_id": held["lead_id"],
             "contact_id": held["contact_id"],
-            "reason_code": as_text(np.where(by_person, "SAME_EMAIL", "KNOWN_TO_LEDGER")),
+            "reason_code": as_text(np.where(by_person, "SAME_EMAIL", "ALREADY_SYNCED")),
         }
     )
 

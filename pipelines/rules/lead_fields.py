@@ -71,7 +71,7 @@ def length_limit(field: LeadField) -> int | None:
     return field.length or (EMAIL_LENGTH if field.type == "email" else None)
 
 
-class Demand(NamedTuple):
+class FieldCheck(NamedTuple):
     """What a rule demands of the cells of a column; a null passes unless `also_null`."""
 
     judge: Judge
@@ -91,30 +91,30 @@ class Demand(NamedTuple):
         return pandera.Check(self.judge, error=self.rule_name, ignore_na=not self.also_null)
 
 
-def field_demands(field: LeadField, column: str) -> list[Demand]:
+def field_demands(field: LeadField, column: str) -> list[FieldCheck]:
     """Every demand of the Lead field on the persons column that feeds it."""
-    demands = [Demand(_is_sendable, "text_not_encodable")]
+    demands = [FieldCheck(_is_sendable, "text_not_encodable")]
     if field.name in NAMED_AFTER_LEAD:
         missing = f"{NAMED_AFTER_LEAD[field.name]}_missing"
-        demands.append(Demand(is_given, missing, also_null=True))
+        demands.append(FieldCheck(is_given, missing, also_null=True))
     limit = length_limit(field)
     if limit is not None:
-        demands.append(Demand(is_within(limit), too_long_rule(field.name, column)))
+        demands.append(FieldCheck(is_within(limit), too_long_rule(field.name, column)))
     return demands + _type_demands(field)
 
 
-def _type_demands(field: LeadField) -> list[Demand]:
+def _type_demands(field: LeadField) -> list[FieldCheck]:
     if field.type in NUMBER_TYPES:
-        return [Demand(_fits(number_pattern(field)), "number_malformed")]
+        return [FieldCheck(_fits(number_pattern(field)), "number_malformed")]
     if field.type in DATE_TYPES:
-        return [Demand(_is_instant if field.type == "datetime" else _is_day, "date_malformed")]
+        return [FieldCheck(_is_instant if field.type == "datetime" else _is_day, "date_malformed")]
     if field.type == "email":
-        return [Demand(_fits(EMAIL), "email_malformed")]
+        return [FieldCheck(_fits(EMAIL), "email_malformed")]
     if field.type == "boolean":
-        return [Demand(_fits("(?i:true|false)|0|1"), "picklist_value_unknown")]
+        return [FieldCheck(_fits("(?i:true|false)|0|1"), "picklist_value_unknown")]
     if field.restricted_values is not None:
         judge = _has_known_parts if field.type == "multipicklist" else _is_known
-        return [Demand(judge(field.restricted_values), "picklist_value_unknown")]
+        return [FieldCheck(judge(field.restricted_values), "picklist_value_unknown")]
     return []
 
 

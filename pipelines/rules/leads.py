@@ -134,7 +134,7 @@ def _plain_numbers(cells: pd.Series) -> pd.Series:
     nothing = pc.and_(pc.equal(whole, "0"), pc.equal(fraction, ""))
     negative = pc.and_(pc.equal(parts.field("sign"), "-"), pc.invert(nothing))
     sign = pc.if_else(negative, "-", "")
-    return _beside(_join(sign, whole, point, fraction), cells)
+    return _left_join(_join(sign, whole, point, fraction), cells)
 
 
 def _truths(cells: pd.Series) -> pd.Series:
@@ -150,7 +150,7 @@ def _instants(cells: pd.Series) -> pd.Series:
     zone = pc.if_else(pc.equal(hours, ""), "Z", offset)
     day, minute = parts.field("day"), parts.field("minute")
     joined = _join(day, "T", minute, ":", second, ".", fraction, zone)
-    return _beside(joined, cells)
+    return _left_join(joined, cells)
 
 
 def _or_zeros(part: pa.Array) -> pa.Array:
@@ -162,7 +162,7 @@ def _join(*parts: pa.Array | str) -> pa.Array:
     return pc.binary_join_element_wise(*(text.cast(pa.large_string()) for text in texts))
 
 
-def _beside(joined: pa.Array, cells: pd.Series) -> pd.Series:
+def _left_join(joined: pa.Array, cells: pd.Series) -> pd.Series:
     # The parts of a null are empty texts, not nulls: a blank number would be sent as 0.
     return from_arrow(joined, cells.index).where(cells.notna())
 

@@ -44,7 +44,7 @@ class Cost:
         return self.seconds + SECONDS_FOR_A_CALL * self.call_count
 
 
-def cost_of_lists(person_count: int, *, has_person_id_field: bool) -> Cost:
+def soql_cost(person_count: int, *, has_person_id_field: bool) -> Cost:
     """Looking so many persons up by lists: each e-mail among leads and contacts, each id among
     leads."""
     calls = 2 * math.ceil(person_count / EMAILS_A_CALL)
@@ -95,6 +95,6 @@ def is_worth_asking(lists: Cost) -> bool:
     return lists.price > LEAST_OF_A_MIRROR.price
 
 
-def cheaper_way(lists: Cost, mirror: Cost) -> Way:
+def cheaper_method(lists: Cost, mirror: Cost) -> Way:
     """The way of the lower price."""
     return "bulk_query" if mirror.price < lists.price else "soql"

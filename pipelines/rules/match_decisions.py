@@ -148,14 +148,14 @@ def _judge(
     lead_action = "update_lead" if options.existing_lead == "update" else "duplicate"
     contact_word = np.where(found["is_contact_itself"], "CONTACT_EXISTS", "CONVERTED_LEAD_EXISTS")
     lines: Sequence[tuple[pd.Series, str, str | np.ndarray]] = [
-        (several, "duplicate", "AMBIGUOUS"),
+        (several, "duplicate", "SEVERAL_MATCHES"),
         (lead, lead_action, "LEAD_EXISTS"),
         (beside, "create_duplicate_lead", "DUPLICATE_LEAD_ON_PURPOSE"),
         (updatable & kept, "update_contact", "CONTACT_OWNER_KEPT"),
         (updatable, "update_contact", contact_word),
         (contact, "duplicate", contact_word),
         (deleted & (options.deleted == "recreate"), "create", "RECREATED"),
-        (deleted, "duplicate", "DELETED_EXISTS"),
+        (deleted, "duplicate", "DELETED_RECORD_EXISTS"),
     ]
     when = [line[0].to_numpy(bool) for line in lines]
     action = np.select(when, [line[1] for line in lines], "create")

@@ -18,13 +18,13 @@ from pipelines.rules.owner_strategies import (
     parse_choices,
     parse_strategy,
 )
-from pipelines.rules.partitions import Part, partition
+from pipelines.rules.partitions import Partition, partition
 from pipelines.rules.rejections import rejections
 from pipelines.rules.selection import keep
 from pipelines.rules.text import OUTER_BLANKS, as_text
 
 __all__ = ["Choice", "ChoiceMalformed", "Strategy", "StrategyMalformed"]
-__all__ += ["Assigned", "Owner", "OwnerDirectory", "Part", "Refusal", "Resolved"]
+__all__ += ["Assigned", "Owner", "OwnerDirectory", "Partition", "Refusal", "Resolved"]
 __all__ += ["StrategyUnresolved", "assign_owners", "choose_strategies", "parse_choices"]
 __all__ += ["parse_strategy", "partition", "resolve"]
 

@@ -16,19 +16,19 @@ OWNER_GIVEN = "owner_given"
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Partition:
     """Persons who may travel in one batch; `persons` is their part of the frame's index."""
 
     operation: Operation
     sobject: SObject
     carrier: Carrier
     assignment_rule_id: str | None
-    is_duplicate_wanted: bool
+    allow_duplicates: bool
     owner_strategy: str
     persons: pd.Index
 
 
-# action → operation, sobject, carrier, is_duplicate_wanted. Bulk API 2.0 has no allowSave header,
+# action → operation, sobject, carrier, allow_duplicates. Bulk API 2.0 has no allowSave header,
 # so a duplicate rule would refuse there the lead that is made beside a contact on purpose.
 _ROADS: Mapping[str, tuple[Operation, SObject, Carrier, bool]] = {
     "create": ("insert", "Lead", "bulk", False),
@@ -38,7 +38,7 @@ _ROADS: Mapping[str, tuple[Operation, SObject, Carrier, bool]] = {
 }
 
 
-def partition(decided: pd.DataFrame) -> list[Part]:
+def partition(decided: pd.DataFrame) -> list[Partition]:
     """Part the persons to be sent by what may travel together.
 
     Expects the persons of duplicates.decide (action beside the owner columns); those who are
@@ -56,9 +56,9 @@ def partition(decided: pd.DataFrame) -> list[Part]:
     return [_part(key, strategies) for key, strategies in groups]
 
 
-def _part(key: Any, strategies: pd.Series) -> Part:
+def _part(key: Any, strategies: pd.Series) -> Partition:
     action, family, rule = key
     labels = strategies.unique()
     label = labels[0] if len(labels) == 1 else family
     operation, sobject, carrier, wanted = _ROADS[action]
-    return Part(operation, sobject, carrier, rule or None, wanted, label, strategies.index)
+    return Partition(operation, sobject, carrier, rule or None, wanted, label, strategies.index)

@@ -47,7 +47,7 @@ def rule_for_column(column: str) -> Rule:
     )
 
 
-def sentence_of(rule_name: str) -> str:
+def description_of(rule_name: str) -> str:
     """The sentence of one of our own rules."""
     return _SENTENCES[rule_name]
 
@@ -132,7 +132,7 @@ _OURS = [
         "Keep one row for each id, or read the persons through a view that does.",
     ),
     _validation(
-        "rejected_by_hand",
+        "rejected_manually",
         None,
         "Somebody who looked at this held person decided that they become no lead.",
         "See why in the message; the person is read again once their row has changed.",
@@ -309,7 +309,7 @@ RULES: list[Rule] = [
 ]
 
 
-def rules_for(columns: Iterable[str]) -> list[Rule]:
+def rejection_rules_for(columns: Iterable[str]) -> list[Rule]:
     """All rules, those of these persons columns among them; the contract's own are always there."""
     more = sorted(set(columns) - {*TEXT_COLUMNS, "person_id"})
     return [*RULES, *map(rule_for_column, more)]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipelines.rules.lead_fields import (
     NAMED_AFTER_LEAD,
-    Demand,
+    FieldCheck,
     LeadField,
     field_demands,
     is_given,
@@ -19,7 +19,7 @@ from pipelines.rules.lead_fields import (
     length_limit,
     too_long_rule,
 )
-from pipelines.rules.rejection_rules import sentence_of, too_long_sentence
+from pipelines.rules.rejection_rules import description_of, too_long_sentence
 from pipelines.rules.rejections import rejections
 from pipelines.rules.selection import keep
 from pipelines.rules.text import (
@@ -36,8 +36,8 @@ from pipelines.rules.text import (
 if TYPE_CHECKING:
     import pandera.pandas as pandera
 
-__all__ = ["FrameMalformed", "LeadField", "MappingMalformed", "Screened"]
-__all__ += ["clean", "fill_defaults", "screen", "without_defaults"]
+__all__ = ["FrameMalformed", "LeadField", "MappingMalformed", "ValidationResult"]
+__all__ += ["clean", "fill_defaults", "validate", "without_defaults"]
 
 # Compared with the warehouse later on, so they stay exactly as it spells them.
 UNTOUCHED = frozenset({"person_id", "created_at", "source_version"})
@@ -51,7 +51,7 @@ class FrameMalformed(ValueError):
     """A persons column is of the wrong type: a fault of the reader, not of a person."""
 
 
-class Screened(NamedTuple):
+class ValidationResult(NamedTuple):
     """`accepted`: persons without any breach. `rejected`: one row a person and rule broken."""
 
     accepted: pd.DataFrame
@@ -80,7 +80,7 @@ def fill_defaults(
     """Fill blanks with the agreed defaults (Lead field → value), and say where.
 
     `columns` maps Lead fields to persons columns. A default for an unmapped Lead field adds a
-    column of that name. Returns the persons with the column `filled_fields` (Lead fields,
+    column of that name. Returns the persons with the column `defaulted_fields` (Lead fields,
     comma-separated; null for none) and the mapping with the added columns. Expects cleaned persons.
     Raises MappingMalformed for a mapped column that is not there.
     """
@@ -95,22 +95,22 @@ def fill_defaults(
         blank = filled[column].isna()
         filled[column] = filled[column].fillna(value)
         labels = labels + as_text(np.where(blank, f",{field}", ""), filled.index)
-    filled["filled_fields"] = labels.str.slice(1).where(labels != "")
+    filled["defaulted_fields"] = labels.str.slice(1).where(labels != "")
     return filled, mapping
 
 
 def without_defaults(persons: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Return the same persons with every filled cell blank again, and `filled_fields` null.
+    """Return the same persons with every filled cell blank again, and `defaulted_fields` null.
 
     For updates: a default stands for what nobody knows, and the org may know better. Expects what
     `fill_defaults` returned; repeatable.
     """
-    filled = persons["filled_fields"]
+    filled = persons["defaulted_fields"]
     bare = persons.copy(deep=False)
     for field in sorted({name for names in filled.dropna().unique() for name in names.split(",")}):
         is_filled = has(filled, rf"(?:^|,){re.escape(field)}(?:,|$)")
         bare[columns[field]] = persons[columns[field]].mask(is_filled)
-    return bare.assign(filled_fields=blank_text(len(bare)).set_axis(bare.index))
+    return bare.assign(defaulted_fields=blank_text(len(bare)).set_axis(bare.index))
 
 
 def _free_name(field: str, persons: pd.DataFrame) -> str:
@@ -119,12 +119,12 @@ def _free_name(field: str, persons: pd.DataFrame) -> str:
     return field if field not in persons else _free_name(f"{field}_default", persons)
 
 
-def screen(
+def validate(
     persons: pd.DataFrame,
     columns: Mapping[str, str],
     lead_fields: Mapping[str, LeadField],
     person_id_length: int | None,
-) -> Screened:
+) -> ValidationResult:
     """Set apart who breaks a rule, with every rule broken and not only the first.
 
     `columns` maps Lead fields to persons columns, `lead_fields` holds what describe says of them,
@@ -138,12 +138,12 @@ def screen(
     _demand_columns(persons, columns)
     _demand_fields(columns, lead_fields)
     persons = persons.reset_index(drop=True)
-    breaches = _breaches(persons, _demands(columns, lead_fields, person_id_length))
+    violations = _breaches(persons, _demands(columns, lead_fields, person_id_length))
     good = np.ones(len(persons), dtype=bool)
-    good[breaches["row"]] = False
+    good[violations["row"]] = False
     accepted = keep(persons, good)
     lengths = _limits(columns, lead_fields) | {"person_id_too_long": person_id_length or 0}
-    return Screened(accepted, _rejected(persons, breaches, lengths))
+    return ValidationResult(accepted, _rejected(persons, violations, lengths))
 
 
 def _demand_columns(persons: pd.DataFrame, columns: Mapping[str, str]) -> None:
@@ -165,17 +165,17 @@ def _demand_fields(columns: Mapping[str, str], lead_fields: Mapping[str, LeadFie
 
 def _demands(
     columns: Mapping[str, str], lead_fields: Mapping[str, LeadField], person_id_length: int | None
-) -> dict[str, list[Demand]]:
+) -> dict[str, list[FieldCheck]]:
     demands = {
         "person_id": [
-            Demand(is_given, "person_id_missing", also_null=True),
-            Demand(_is_plain_id, "text_not_encodable"),
-            Demand(_is_no_literal, "person_id_malformed"),
+            FieldCheck(is_given, "person_id_missing", also_null=True),
+            FieldCheck(_is_plain_id, "text_not_encodable"),
+            FieldCheck(_is_no_literal, "person_id_malformed"),
         ],
-        "row_count": [Demand(lambda counts: counts <= 1, "person_id_repeated")],
+        "row_count": [FieldCheck(lambda counts: counts <= 1, "person_id_repeated")],
     }
     if person_id_length is not None:
-        demands["person_id"].append(Demand(is_within(person_id_length), "person_id_too_long"))
+        demands["person_id"].append(FieldCheck(is_within(person_id_length), "person_id_too_long"))
     for field, column in columns.items():
         demands.setdefault(column, []).extend(field_demands(lead_fields[field], column))
     return demands
@@ -193,7 +193,7 @@ def _is_no_literal(ids: pd.Series) -> pd.Series:
     return ~matches(ids, "X'(?:[0-9A-F]{2})*'")
 
 
-def _breaches(persons: pd.DataFrame, demands: Mapping[str, list[Demand]]) -> pd.DataFrame:
+def _breaches(persons: pd.DataFrame, demands: Mapping[str, list[FieldCheck]]) -> pd.DataFrame:
     """Every breach, as row (number in `persons`), rule_name and column; sorted by row.
 
     Masks find the rows and the demands first, and pandera reports on these alone: of one good
@@ -205,7 +205,7 @@ def _breaches(persons: pd.DataFrame, demands: Mapping[str, list[Demand]]) -> pd.
     frame["row_count"] = persons["row_count"].where(persons["person_id"] != "", 1)
     _demand_types(frame)
     suspect = np.zeros(len(frame), dtype=bool)
-    broken: dict[str, list[Demand]] = {}
+    broken: dict[str, list[FieldCheck]] = {}
     for column, wanted in demands.items():
         for demand in wanted:
             breaks = demand.broken(frame[column]).to_numpy(bool)
@@ -224,7 +224,7 @@ def _demand_types(frame: pd.DataFrame) -> None:
 
 
 def _reported(
-    suspects: pd.DataFrame, rows: np.ndarray, demands: Mapping[str, list[Demand]]
+    suspects: pd.DataFrame, rows: np.ndarray, demands: Mapping[str, list[FieldCheck]]
 ) -> pd.DataFrame:
     import pandera.pandas as pandera
 
@@ -237,7 +237,7 @@ def _reported(
     return _as_breaches(cases.assign(index=rows[cases["index"].to_numpy("int64")]))
 
 
-def _schema(demands: Mapping[str, list[Demand]]) -> pandera.DataFrameSchema:
+def _schema(demands: Mapping[str, list[FieldCheck]]) -> pandera.DataFrameSchema:
     import pandera.pandas as pandera
 
     return pandera.DataFrameSchema(
@@ -251,7 +251,7 @@ def _schema(demands: Mapping[str, list[Demand]]) -> pandera.DataFrameSchema:
 
 
 def _as_breaches(cases: pd.DataFrame) -> pd.DataFrame:
-    breaches = pd.DataFrame(
+    violations = pd.DataFrame(
         {
             "row": cases["index"].to_numpy("int64"),
             "rule_name": cases["check"].to_numpy(dtype=object),
@@ -259,7 +259,7 @@ def _as_breaches(cases: pd.DataFrame) -> pd.DataFrame:
         }
     )
     # Two Lead fields fed by one column may find the same fault in it.
-    return breaches.drop_duplicates().sort_values(["row", "rule_name"], kind="stable")
+    return violations.drop_duplicates().sort_values(["row", "rule_name"], kind="stable")
 
 
 def _limits(columns: Mapping[str, str], lead_fields: Mapping[str, LeadField]) -> dict[str, int]:
@@ -272,10 +272,10 @@ def _limits(columns: Mapping[str, str], lead_fields: Mapping[str, LeadField]) ->
 
 
 def _rejected(
-    persons: pd.DataFrame, breaches: pd.DataFrame, limits: Mapping[str, int]
+    persons: pd.DataFrame, violations: pd.DataFrame, limits: Mapping[str, int]
 ) -> pd.DataFrame:
-    rows, rules = breaches["row"].to_numpy(), breaches["rule_name"].to_numpy(dtype=object)
-    columns = breaches["column"].to_numpy(dtype=object)
+    rows, rules = violations["row"].to_numpy(), violations["rule_name"].to_numpy(dtype=object)
+    columns = violations["column"].to_numpy(dtype=object)
     first = np.ones(len(rows), dtype=bool)
     first[1:] = (rows[1:] != rows[:-1]) | (rules[1:] != rules[:-1])
     rule_name = as_text(rules[first])
@@ -293,7 +293,7 @@ def _rejected(
 def _sentence(rule_name: str, limits: Mapping[str, int]) -> str:
     if rule_name in limits:
         return too_long_sentence(rule_name, limits[rule_name])
-    return sentence_of(rule_name)
+    return description_of(rule_name)
 
 
 def _joined(columns: np.ndarray, first: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def open_store(settings: Settings, *, create: bool = False) -> Iterator[Warehouse]:
     """Open the warehouse of the settings, and close it at the end.
 
-    Raise SettingsWrong, WarehouseUnavailable or WarehouseRefused.
+    Raise ConfigurationError, WarehouseUnavailableError or WarehousePermissionError.
     """
     with open_warehouse(
         settings.warehouse.url.get_secret_value(),
@@ -29,7 +29,7 @@ def open_store(settings: Settings, *, create: bool = False) -> Iterator[Warehous
 
 
 def log_in_to(settings: SalesforceSettings) -> Org:
-    """Return a session with the org of the settings. Raise SettingsWrong, Passing or OrgRefused."""
+    """Return a session with the org of the settings. Raise ConfigurationError, Passing or OrgRejectedError."""
     # Imported here: the client library takes a quarter of a second, and status needs no org.
     from pipelines.salesforce.session import Credentials, log_in
 

@@ -15,11 +15,17 @@ from importlib.metadata import version
 from typing import Any
 
 from pipelines import memory
-from pipelines.errors import DeadlineReached, Interrupted, LedgerDisagrees, Passing, SyncError
+from pipelines.errors import (
+    DeadlineReachedError,
+    Interrupted,
+    LedgerInconsistentError,
+    SyncError,
+    TransientError,
+)
 from pipelines.process import error_details
 from pipelines.progress import Progress
 from pipelines.retry import RetryTimeout
-from pipelines.rules.rejection_rules import rules_for
+from pipelines.rules.rejection_rules import rejection_rules_for
 from pipelines.run import connections, preflight, resolve, summaries
 from pipelines.settings import Settings
 from pipelines.steps import match, snapshot, transform, unknown_jobs
@@ -40,7 +46,7 @@ class Run:
         self.settings = settings
         self.request = request
         self.ground = preflight.new_ground(
-            settings, warehouse, request.owner, adopts_jobs=request.adopts_jobs
+            settings, warehouse, request.owner, accept_unknown_jobs=request.accept_unknown_jobs
         )
         self.progress = Progress(settings.run.progress_seconds)
         self.carrier = Carrier(
@@ -76,7 +82,7 @@ class Run:
         return asked if self.request.run_mode == "live" else 1
 
 
-def new_request(run_mode: str, **choices: object) -> Request:
+def new_run_request(run_mode: str, **choices: object) -> Request:
     """A request with an id of its own."""
     return Request(run_id=uuid.uuid4().hex, run_mode=run_mode, **choices)  # type: ignore[arg-type]
 
@@ -86,9 +92,9 @@ def open_run(settings: Settings, request: Request) -> Iterator[Run]:
     """A run on firm ground, recorded from its first moment.
 
     Whatever ends it, its row says how: failed with the kind of error, or deadline. Raises
-    SettingsWrong, Passing, WrongOrg before anyone is read.
+    ConfigurationError, Passing, OrgMismatchError before anyone is read.
     """
-    memory.keep_flat()
+    memory.limit_heap_growth()
     with connections.open_store(settings) as warehouse:
         migrate(settings, warehouse)
         run = Run(settings, request, warehouse)
@@ -101,15 +107,15 @@ def open_run(settings: Settings, request: Request) -> Iterator[Run]:
             flow_run_id=request.flow_run_id,
             code_version=version("person-sync"),
             settings_hash=settings.fingerprint(),
-            holder_host=socket.gethostname(),
-            holder_pid=os.getpid(),
+            process_host=socket.gethostname(),
+            process_id=os.getpid(),
         )
         try:
             with run.progress:
                 _find_firm_ground(run)
                 yield run
         except BaseException as error:
-            _end_badly(run, error)
+            _record_failure(run, error)
             raise
         finally:
             if hasattr(run.ground, "org"):
@@ -119,12 +125,12 @@ def open_run(settings: Settings, request: Request) -> Iterator[Run]:
 def migrate(settings: Settings, warehouse: Warehouse) -> list[str]:
     """Create or upgrade the result tables and views; answers what was applied. May be repeated."""
     # A default for a field that no column feeds is judged as a column of the field's name.
-    rules = rules_for([*filter(None, settings.fields.values()), *settings.defaults])
+    rules = rejection_rules_for([*filter(None, settings.fields.values()), *settings.defaults])
     return migrations.migrate(warehouse, rules=[rule._asdict() for rule in rules])
 
 
 def _find_firm_ground(run: Run) -> None:
-    for probe in preflight.RUN_PROBES:
+    for probe in preflight.RUN_CHECKS:
         subject = preflight.subject_of(probe)
         with run.progress.during(f"{subject}: waiting for an answer"):
             log.info("%s: %s", subject, _patiently(run, probe))
@@ -146,7 +152,7 @@ def new_matcher(run: Run) -> match.Matcher:
         person_id_field=ground.person_id_field,
         way=settings.matching.way,
         refresh_minutes=settings.matching.refresh_minutes,
-        habits=snapshot.Habits(poll_seconds=settings.run.poll_seconds),
+        options=snapshot.SnapshotOptions(poll_seconds=settings.run.poll_seconds),
     )
 
 
@@ -154,30 +160,30 @@ def _tidy_jobs(run: Run) -> None:
     """What was found of jobs that the ledger does not know: taken as known if a human says so, and
     aborted if they were left open by a login that is ours alone."""
     ground = run.ground
-    if run.request.adopts_jobs:
-        count = unknown_jobs.adopt(ground.warehouse, ground.stray_jobs)
+    if run.request.accept_unknown_jobs:
+        count = unknown_jobs.accept(ground.warehouse, ground.unknown_jobs)
         log.info("jobs: %d are known to the ledger from now on", count)
     if run.settings.salesforce.dedicated_user and run.request.run_mode != "plan":
         now = datetime.now(UTC).replace(tzinfo=None)
-        unknown_jobs.abort_orphans(ground.org, ground.warehouse, ground.stray_jobs, now=now)
+        unknown_jobs.abort_orphans(ground.org, ground.warehouse, ground.unknown_jobs, now=now)
 
 
-def _patiently(run: Run, probe: preflight.Probe) -> str:
+def _patiently(run: Run, probe: preflight.PreflightCheck) -> str:
     """A scheduled run may wait for an org that is away; a person waiting is told at once."""
     options = run.settings.run
     timeout = RetryTimeout(
-        options.start_patience_seconds, time, log, line_seconds=options.progress_seconds
+        options.start_timeout_seconds, time, log, line_seconds=options.progress_seconds
     )
     while True:
         try:
             return probe(run.ground)
-        except Passing as trouble:
+        except TransientError as trouble:
             timeout.failed(trouble)
             time.sleep(options.poll_seconds)
 
 
-def _end_badly(run: Run, error: BaseException) -> None:
-    state = "deadline" if isinstance(error, DeadlineReached) else "failed"
+def _record_failure(run: Run, error: BaseException) -> None:
+    state = "deadline" if isinstance(error, DeadlineReachedError) else "failed"
     is_told = isinstance(error, SyncError | Interrupted)
     words = str(error) if is_told else "interrupted or broken off"
     error_details.name_run(error, run.request.run_id)
@@ -195,7 +201,7 @@ def _end_badly(run: Run, error: BaseException) -> None:
         )
 
 
-def settle_held(run: Run) -> int:
+def resolve_held_persons(run: Run) -> int:
     """Settle the held persons whose lead the person-id field finds; answers how many."""
     if run.request.run_mode == "plan":
         return 0
@@ -205,9 +211,9 @@ def settle_held(run: Run) -> int:
     return count
 
 
-def take_abandoned(run: Run) -> int:
+def take_over_stale_batches(run: Run) -> int:
     """Take over the open batches that nobody carries any more; answers how many."""
-    batches = ledger.take_abandoned(
+    batches = ledger.take_over_stale_batches(
         run.ground.warehouse,
         run.request.run_id,
         lease_seconds=run.settings.run.lease_seconds,
@@ -221,7 +227,7 @@ def take_abandoned(run: Run) -> int:
     return len(batches)
 
 
-def list_persons(run: Run) -> int:
+def find_new_persons(run: Run) -> int:
     """Set down who is to be read, earliest first; answers how many."""
     with run.progress.during("persons: looking for new ones"):
         count = new_persons.list_new_persons(
@@ -241,14 +247,14 @@ def judge(run: Run, first: int, last: int) -> int:
     """Judge one slice, record it, hand its batches to the carrier; answers how many batches."""
     run.carrier.mind_the_deadline()
     with run.progress.during(f"{slice_name(run, first, last)}: reading, checking, matching"):
-        run.ground.matcher.keep_fresh()
+        run.ground.matcher.refresh_if_stale()
         if first > 1:  # whoever waits for one person has no slice behind them
-            memory.give_back()
+            memory.trim_heap()
         if run.request.run_mode == "plan":
             decided = transform.plan_slice(run.ground, run.request, first, last)
             log.info("%s: %s", slice_name(run, first, last), decided)
             return 0
-        decided = transform.judge_slice(run.ground, run.request, first, last, run.order)
+        decided = transform.transform_slice(run.ground, run.request, first, last, run.order)
     for batch, payload in decided.batches:
         run.carrier.take(batch, payload)
     log.info("%s: %s", slice_name(run, first, last), decided)
@@ -273,12 +279,12 @@ def settle(run: Run) -> int:
 
 
 def close_run(run: Run) -> dict[str, Any]:
-    """Count, check that everything adds up, and tell. Raises LedgerDisagrees when it does not."""
+    """Count, check that everything adds up, and tell. Raises LedgerInconsistentError when it does not."""
     run_id, warehouse = run.request.run_id, run.ground.warehouse
     with run.progress.during("checks: looking whether everything adds up"):
         if unread_count := ledger.count_listed(warehouse, run_id):
             log.warning("persons: %s", summaries.unread_sentence(unread_count))
-        require_sound(warehouse, run_id)
+        require_checks_pass(warehouse, run_id)
         run.ground.matcher.note()
         ledger.end_run(warehouse, run_id, "finished", api_call_count=_api_calls(run))
         summary = summaries.summarise(warehouse, run_id, run.request.person_ids)
@@ -286,28 +292,28 @@ def close_run(run: Run) -> dict[str, Any]:
     return summary
 
 
-def say(settings: Settings, saying: resolve.Saying) -> dict[str, Any]:
+def say(settings: Settings, saying: resolve.ResolutionRequest) -> dict[str, Any]:
     """Record a human's word on a held person; answers what was recorded.
 
-    Raises SettingsWrong when it cannot be, with nothing written; may be repeated.
+    Raises ConfigurationError when it cannot be, with nothing written; may be repeated.
     """
     with connections.open_store(settings) as warehouse:
         migrate(settings, warehouse)
         ground = preflight.new_ground(settings, warehouse)
         try:
-            for probe in preflight.WORD_PROBES:
+            for probe in preflight.RESOLVE_CHECKS:
                 probe(ground)
             told = resolve.resolve(ground, saying)
         finally:
             if hasattr(ground, "org"):
                 ground.org.close()
         if told["is_new"]:
-            require_sound(warehouse, told["run_id"])
+            require_checks_pass(warehouse, told["run_id"])
         return told
 
 
-def require_sound(warehouse: Warehouse, run_id: str) -> None:
-    """Raise LedgerDisagrees when a check of `sql/checks` finds that something does not add up; one
+def require_checks_pass(warehouse: Warehouse, run_id: str) -> None:
+    """Raise LedgerInconsistentError when a check of `sql/checks` finds that something does not add up; one
     that only warns is heard."""
     found = reports.run_checks(warehouse, run_id)
     for one in found:
@@ -315,7 +321,7 @@ def require_sound(warehouse: Warehouse, run_id: str) -> None:
     failures = [one for one in found if one.is_failure]
     if failures:
         names = ", ".join(one.name for one in failures)
-        raise LedgerDisagrees(
+        raise LedgerInconsistentError(
             f"after run {run_id} the ledger does not add up ({names}): sql/checks"
         )
 

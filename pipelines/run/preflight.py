@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from pipelines.errors import OrgRefused, SettingsWrong, SyncError
+from pipelines.errors import ConfigurationError, OrgRejectedError, SyncError
 from pipelines.rules import match_decisions, owners
 from pipelines.rules.validation import LeadField
 from pipelines.run.connections import log_in_to, open_store
@@ -26,7 +26,7 @@ REQUIRED_FIELDS = ("LastName", "Company")
 LOW_API_CALLS = 500
 
 
-class OwnerBook:
+class OwnerLookup:
     """The org's users, queues and assignment rules, looked up once and only as far as asked."""
 
     def __init__(self, org: Org, without_active_rule: str) -> None:
@@ -72,15 +72,15 @@ class Ground:
     columns: dict[str, str]
     lead_fields: dict[str, LeadField]
     person_id_length: int | None
-    owner_book: OwnerBook
+    owner_lookup: OwnerLookup
     default_strategy: owners.Strategy
     choices: tuple[owners.Choice, ...]
     default_lead_owner_id: str | None
     described: dict[str, lookups.DescribedField]
     person_id_field: str  # the unique external id on Lead, or "" for an org without one
     matcher: Matcher  # how known records are looked up; runs alone have one
-    stray_jobs: unknown_jobs.StrayJobs  # of our login, and unknown to the ledger
-    adopts_jobs: bool  # whether a human has said that stray jobs be taken as known
+    unknown_jobs: unknown_jobs.UnknownJobs  # of our login, and unknown to the ledger
+    accept_unknown_jobs: bool  # whether a human has said that stray jobs be taken as known
 
     @property
     def matching(self) -> match_decisions.MatchingOptions:
@@ -89,7 +89,7 @@ class Ground:
         return match_decisions.MatchingOptions(**self.settings.matching.model_dump(exclude=how))
 
 
-Probe = Callable[[Ground], str]
+PreflightCheck = Callable[[Ground], str]
 
 
 def new_ground(
@@ -97,12 +97,15 @@ def new_ground(
     warehouse: Warehouse,
     owner: str | None = None,
     *,
-    adopts_jobs: bool = False,
+    accept_unknown_jobs: bool = False,
 ) -> Ground:
     """A ground on which nothing has been looked at yet."""
     ground = Ground.__new__(Ground)
     ground.settings, ground.warehouse, ground.owner = settings, warehouse, owner
-    ground.stray_jobs, ground.adopts_jobs = unknown_jobs.StrayJobs(), adopts_jobs
+    ground.unknown_jobs, ground.accept_unknown_jobs = (
+        unknown_jobs.UnknownJobs(),
+        accept_unknown_jobs,
+    )
     return ground
 
 
@@ -121,15 +124,17 @@ def find_columns(ground: Ground) -> str:
     ]
     if wrong:
         names = ", ".join(sorted(there))
-        raise SettingsWrong(f"{'; '.join(wrong)}: mend [fields] or the table, which has {names}")
+        raise ConfigurationError(
+            f"{'; '.join(wrong)}: mend [fields] or the table, which has {names}"
+        )
     if binary := binary_id_type(ground.warehouse):
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"person_id of {table} holds bytes ({binary}), and an id must be text or a number: "
             "name a view that casts it in warehouse.persons"
         )
     for field in REQUIRED_FIELDS:
         if field not in settings.columns:
-            raise SettingsWrong(f"fields.{field} is switched off, but Salesforce requires it")
+            raise ConfigurationError(f"fields.{field} is switched off, but Salesforce requires it")
     ground.columns = {
         field: column for field, column in settings.columns.items() if column in there
     }
@@ -157,7 +162,7 @@ def find_lead_fields(ground: Ground) -> str:
     for name, column in ground.columns.items():
         field = by_lower.get(name.lower())
         if field is None or not field.createable:
-            raise SettingsWrong(
+            raise ConfigurationError(
                 f"Lead field {name} cannot be written by this login: grant it in its permission "
                 f'set, or leave the field out with fields.{name} = ""'
             )
@@ -187,7 +192,7 @@ def _require_nothing_more(
     for field in described.values():
         must = field.createable and not field.nillable and not field.defaulted_on_create
         if must and field.type != "boolean" and field.name not in columns:
-            raise SettingsWrong(
+            raise ConfigurationError(
                 f"the org requires Lead field {field.name}: map a column to it in [fields]"
             )
 
@@ -205,9 +210,9 @@ def find_person_id_field(ground: Ground) -> str:
         'or set salesforce.person_id_field = "" to run without'
     )
     if field is None or not field.createable:
-        raise SettingsWrong(f"Lead field {name} is not there for this login: {remedy}")
+        raise ConfigurationError(f"Lead field {name} is not there for this login: {remedy}")
     if not (field.unique and field.external_id):
-        raise SettingsWrong(f"Lead field {name} is not a unique external id: {remedy}")
+        raise ConfigurationError(f"Lead field {name} is not a unique external id: {remedy}")
     ground.person_id_field, ground.person_id_length = field.name, field.length
     return f"{field.name} is a unique external id"
 
@@ -220,14 +225,14 @@ def recognise_org(ground: Ground) -> str:
     return "belongs to this org or to none yet"
 
 
-def find_stray_jobs(ground: Ground) -> str:
+def find_unknown_jobs(ground: Ground) -> str:
     """jobs: none has made leads that the ledger does not know of"""
     is_shared = ground.settings.salesforce.dedicated_user is False
     if is_shared:
         return "not looked at: other tools use this login"
-    ground.stray_jobs = found = unknown_jobs.find(ground.org, ground.warehouse)
+    ground.unknown_jobs = found = unknown_jobs.find(ground.org, ground.warehouse)
     # With the field a person who was made is refused by Salesforce itself, and then asked for.
-    if not ground.person_id_field and not ground.adopts_jobs:
+    if not ground.person_id_field and not ground.accept_unknown_jobs:
         unknown_jobs.require_none(found)
     return f"{len(found.effective)} that the ledger does not know, {len(found.open)} left open"
 
@@ -240,22 +245,22 @@ def find_owners(ground: Ground) -> str:
     try:
         ground.choices = owners.parse_choices(list(settings.choice))
     except (owners.ChoiceMalformed, owners.StrategyMalformed) as error:
-        raise SettingsWrong(f"owners.choice: {error}") from None
-    ground.owner_book = OwnerBook(ground.org, settings.without_active_rule)
+        raise ConfigurationError(f"owners.choice: {error}") from None
+    ground.owner_lookup = OwnerLookup(ground.org, settings.without_active_rule)
     named = {place: str(ground.default_strategy)}
     for number, choice in enumerate(ground.choices, start=1):
         named[f"owners.choice {number}"] = str(choice.assign_to)
     if settings.default_lead_owner:
         place = "owners.default_lead_owner"
         named[place] = str(_parse_strategy(place, settings.default_lead_owner))
-    found = ground.owner_book.resolve(named.values())
+    found = ground.owner_lookup.resolve(named.values())
     wrong = [
         f"{place} = {text}: {answer.message}"
         for place, text in named.items()
         if isinstance(answer := found[text], owners.Refusal)
     ]
     if wrong:
-        raise SettingsWrong("; ".join(wrong))
+        raise ConfigurationError("; ".join(wrong))
     ground.default_lead_owner_id = _default_lead_owner_id(
         found.get(named.get("owners.default_lead_owner", ""))
     )
@@ -266,7 +271,7 @@ def _default_lead_owner_id(answer: owners.Resolved | owners.Refusal | None) -> s
     if answer is None:
         return None
     if isinstance(answer, owners.Refusal) or answer.owner is None:
-        raise SettingsWrong("owners.default_lead_owner must be a user: or a queue:")
+        raise ConfigurationError("owners.default_lead_owner must be a user: or a queue:")
     return answer.owner.owner_id
 
 
@@ -276,7 +281,7 @@ def find_choice_columns(ground: Ground) -> str:
     for number, choice in enumerate(ground.choices, start=1):
         for column in choice.when:
             if column not in there:
-                raise SettingsWrong(
+                raise ConfigurationError(
                     f"owners.choice {number} asks for column {column}, which "
                     f"{ground.settings.warehouse.persons} does not have: mend its `when`"
                 )
@@ -287,7 +292,7 @@ def _parse_strategy(place: str, text: str) -> owners.Strategy:
     try:
         return owners.parse_strategy(text)
     except owners.StrategyMalformed as error:
-        raise SettingsWrong(f"{place}: {error}") from None
+        raise ConfigurationError(f"{place}: {error}") from None
 
 
 def find_matching(ground: Ground) -> str:
@@ -302,53 +307,55 @@ def find_limits(ground: Ground) -> str:
     """limits: API calls left today"""
     try:
         limits = lookups.limits(ground.org)
-    except OrgRefused:
+    except OrgRejectedError:
         # GET /limits needs View Setup and Configuration, which a loading login need not have.
         return "not told to this login"
     most, left = limits["DailyApiRequests"]
     if left < LOW_API_CALLS:
-        raise SettingsWrong(f"only {left} of {most} API calls are left today: run tomorrow")
+        raise ConfigurationError(f"only {left} of {most} API calls are left today: run tomorrow")
     return f"{left} of {most} API calls left today"
 
 
 # What a run needs, in order; what only `check` looks at comes after.
-RUN_PROBES: tuple[Probe, ...] = (
+RUN_CHECKS: tuple[PreflightCheck, ...] = (
     find_columns,
     reach_org,
     recognise_org,
     find_lead_fields,
     find_person_id_field,
-    find_stray_jobs,
+    find_unknown_jobs,
     find_owners,
     find_choice_columns,
 )
 # What one more worker of a run needs: the same ground, and strays are the run's own business.
-WORKER_PROBES: tuple[Probe, ...] = tuple(
-    probe for probe in RUN_PROBES if probe is not find_stray_jobs
+WORKER_CHECKS: tuple[PreflightCheck, ...] = tuple(
+    probe for probe in RUN_CHECKS if probe is not find_unknown_jobs
 )
 # What a human's word on a held person needs.
-WORD_PROBES: tuple[Probe, ...] = RUN_PROBES[: RUN_PROBES.index(find_person_id_field) + 1]
-CHECK_PROBES: tuple[Probe, ...] = (
-    *RUN_PROBES,
+RESOLVE_CHECKS: tuple[PreflightCheck, ...] = RUN_CHECKS[
+    : RUN_CHECKS.index(find_person_id_field) + 1
+]
+ALL_CHECKS: tuple[PreflightCheck, ...] = (
+    *RUN_CHECKS,
     find_right_to_write,
     find_matching,
     find_limits,
 )
-NEEDS: Mapping[Probe, frozenset[Probe]] = {
+NEEDS: Mapping[PreflightCheck, frozenset[PreflightCheck]] = {
     find_lead_fields: frozenset({find_columns, reach_org}),
     find_person_id_field: frozenset({find_lead_fields}),
     find_owners: frozenset({reach_org}),
     find_choice_columns: frozenset({find_columns, find_owners}),
     recognise_org: frozenset({reach_org}),
-    find_stray_jobs: frozenset({recognise_org, find_person_id_field}),
+    find_unknown_jobs: frozenset({recognise_org, find_person_id_field}),
     find_matching: frozenset({reach_org}),
     find_limits: frozenset({reach_org}),
 }
-OF_WAREHOUSE = frozenset({find_columns, find_right_to_write, recognise_org, find_stray_jobs})
+OF_WAREHOUSE = frozenset({find_columns, find_right_to_write, recognise_org, find_unknown_jobs})
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One line of `check`: what was looked at, what was seen, and whether a run could start."""
 
     subject: str
@@ -357,24 +364,24 @@ class Finding:
     exit_code: int
 
 
-def check(settings: Settings) -> list[Finding]:
+def check(settings: Settings) -> list[CheckResult]:
     """Look at everything, write nothing, and tell all that is wrong at once."""
     try:
         with open_store(settings) as warehouse:
-            good = Finding("warehouse", is_good=True, words="answers", exit_code=0)
+            good = CheckResult("warehouse", is_good=True, words="answers", exit_code=0)
             return [good, *_probe_all(new_ground(settings, warehouse), frozenset())]
     except SyncError as error:
-        bad = Finding("warehouse", is_good=False, words=str(error), exit_code=error.exit_code)
+        bad = CheckResult("warehouse", is_good=False, words=str(error), exit_code=error.exit_code)
         ground = Ground.__new__(Ground)
         ground.settings, ground.owner = settings, None
         return [bad, *_probe_all(ground, OF_WAREHOUSE)]
 
 
-def _probe_all(ground: Ground, blocked: frozenset[Probe]) -> list[Finding]:
+def _probe_all(ground: Ground, blocked: frozenset[PreflightCheck]) -> list[CheckResult]:
     """Every probe but the blocked ones and those that stand on one that failed."""
-    found: list[Finding] = []
+    found: list[CheckResult] = []
     failed = set(blocked)
-    for probe in CHECK_PROBES:
+    for probe in ALL_CHECKS:
         if probe in failed or NEEDS.get(probe, frozenset()) & failed:
             failed.add(probe)
             continue
@@ -385,14 +392,14 @@ def _probe_all(ground: Ground, blocked: frozenset[Probe]) -> list[Finding]:
     return found
 
 
-def subject_of(probe: Probe) -> str:
+def subject_of(probe: PreflightCheck) -> str:
     """Return what a probe looks at, as its line begins."""
     return (probe.__doc__ or "").partition(":")[0]
 
 
-def _probe(probe: Probe, ground: Ground) -> Finding:
+def _probe(probe: PreflightCheck, ground: Ground) -> CheckResult:
     subject = subject_of(probe)
     try:
-        return Finding(subject, is_good=True, words=probe(ground), exit_code=0)
+        return CheckResult(subject, is_good=True, words=probe(ground), exit_code=0)
     except SyncError as error:
-        return Finding(subject, is_good=False, words=str(error), exit_code=error.exit_code)
+        return CheckResult(subject, is_good=False, words=str(error), exit_code=error.exit_code)

@@ -21,8 +21,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.errors import SettingsWrong
-from pipelines.rules.rejection_rules import sentence_of
+from pipelines.errors import ConfigurationError
+from pipelines.rules.rejection_rules import description_of
 from pipelines.run.preflight import Ground
 from pipelines.salesforce import ids, lookups
 from pipelines.settings import Settings
@@ -32,7 +32,7 @@ FORMS = "created:LEAD_ID, resend or rejected"
 
 
 @dataclass(frozen=True)
-class Saying:
+class ResolutionRequest:
     """What somebody says of a held person, as they typed it."""
 
     person_id: str
@@ -47,40 +47,42 @@ class Saying:
         return f"{self.resolved_as}:{self.lead_id}" if self.lead_id else self.resolved_as
 
 
-def parse(person_id: str, text: str, *, by: str | None = None, note: str | None = None) -> Saying:
-    """The saying that was typed. Raises SettingsWrong for one that cannot be meant."""
+def parse(
+    person_id: str, text: str, *, by: str | None = None, note: str | None = None
+) -> ResolutionRequest:
+    """The saying that was typed. Raises ConfigurationError for one that cannot be meant."""
     resolved_as, has_lead, lead_id = text.partition(":")
     if resolved_as not in ("created", "resend", "rejected") or bool(has_lead) != (
         resolved_as == "created"
     ):
-        raise SettingsWrong(f"--as takes {FORMS}, not {text!r}")
+        raise ConfigurationError(f"--as takes {FORMS}, not {text!r}")
     whole = ids.whole_id(lead_id.strip(), ids.LEAD) if has_lead else None
     if has_lead and whole is None:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"{lead_id!r} is not the id of a lead: those have 15 or 18 letters and digits, begin "
             f"with {ids.LEAD}, and upper and lower case matter"
         )
-    return Saying(person_id, resolved_as, whole, by or _user(), note or None)
+    return ResolutionRequest(person_id, resolved_as, whole, by or _user(), note or None)
 
 
 def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # by Python's version; a container's user has no name
-        raise SettingsWrong("nobody knows who you are here: name yourself with --by") from None
+        raise ConfigurationError("nobody knows who you are here: name yourself with --by") from None
 
 
-def resolve(ground: Ground, saying: Saying) -> dict[str, Any]:
+def resolve(ground: Ground, saying: ResolutionRequest) -> dict[str, Any]:
     """Record the word and answer what was recorded: the person, the word, who said it, and
     `is_new`, which is false when the same had been said before and nothing was changed.
 
-    Raises SettingsWrong, with the reason, when the person is not held or the lead cannot be theirs.
+    Raises ConfigurationError, with the reason, when the person is not held or the lead cannot be theirs.
     """
     standing = _require_held(ground, saying)
     said = standing.said if standing.is_said else None
     if said and (said.resolved_as, said.lead_id) == (saying.resolved_as, saying.lead_id):
         return _told(saying.person_id, said, is_new=False)
-    said = ledger.record_word(
+    said = ledger.record_resolution(
         ground.warehouse,
         standing,
         _word(ground, saying),
@@ -91,14 +93,14 @@ def resolve(ground: Ground, saying: Saying) -> dict[str, Any]:
     return _told(saying.person_id, said, is_new=True)
 
 
-def _require_held(ground: Ground, saying: Saying) -> ledger.Standing:
-    standing = ledger.read_standing(ground.warehouse, saying.person_id)
+def _require_held(ground: Ground, saying: ResolutionRequest) -> ledger.Standing:
+    standing = ledger.read_person_state(ground.warehouse, saying.person_id)
     if standing is None:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"no run has ever decided on person {saying.person_id!r}: look at its spelling"
         )
     if standing.claimed_by is not None:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"person {saying.person_id} is under way in batch {standing.claimed_by}, not held: "
             "wait for person-sync resume"
         )
@@ -108,11 +110,11 @@ def _require_held(ground: Ground, saying: Saying) -> ledger.Standing:
     if standing.is_held or is_same:
         return standing
     if standing.is_said and standing.said is not None:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"person {saying.person_id} was resolved as {_words(standing.said)} "
             f"{_origin(standing.said)}: that has been acted upon and stands"
         )
-    raise SettingsWrong(
+    raise ConfigurationError(
         f"person {saying.person_id} is {standing.outcome}, not held: nothing to say"
     )
 
@@ -126,7 +128,7 @@ def _origin(said: ledger.Said) -> str:
     return f"{who} at {said.resolved_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _word(ground: Ground, saying: Saying) -> ledger.Word:
+def _word(ground: Ground, saying: ResolutionRequest) -> ledger.Word:
     word = ledger.Word(saying.resolved_as, saying.by, saying.note)
     if saying.lead_id is not None:
         return _created(ground, saying, saying.lead_id, word)
@@ -136,23 +138,25 @@ def _word(ground: Ground, saying: Saying) -> ledger.Word:
         return word
     return replace(
         word,
-        reason_code="REJECTED_BY_HAND",
-        message=saying.note or sentence_of("rejected_by_hand"),
+        reason_code="REJECTED_MANUALLY",
+        message=saying.note or description_of("rejected_manually"),
         # As it is today: a change from before this word must not undo it.
         source_version=new_persons.source_version(ground.warehouse, saying.person_id),
     )
 
 
-def _created(ground: Ground, saying: Saying, lead_id: str, word: ledger.Word) -> ledger.Word:
+def _created(
+    ground: Ground, saying: ResolutionRequest, lead_id: str, word: ledger.Word
+) -> ledger.Word:
     found = lookups.find_leads(ground.org, [lead_id], ground.person_id_field)
     if found.empty:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"this login finds no lead {lead_id} in {ground.org.org_name}, not even a deleted one"
         )
     lead = found.iloc[0]
     bears = lead["person_id"]
     if ground.person_id_field and pd.notna(bears) and bears != saying.person_id:
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"lead {lead_id} bears another person's id in {ground.person_id_field} ({bears})"
         )
     read = lookups.read_owners(ground.org, [lead_id], created_since=None)
@@ -161,7 +165,7 @@ def _created(ground: Ground, saying: Saying, lead_id: str, word: ledger.Word) ->
         for name in word.owner
         for value in read[name]
     }
-    code = "LEAD_DELETED" if lead["is_deleted"] else "RESOLVED_BY_HAND"
+    code = "LEAD_DELETED" if lead["is_deleted"] else "RESOLVED_MANUALLY"
     return replace(word, lead_id=lead_id, reason_code=code, owner={**word.owner, **owner})
 
 
@@ -173,15 +177,15 @@ def _require_no_lead(ground: Ground, person_id: str) -> None:
     there = found[~found["is_deleted"]]
     if len(there):
         lead_id = there.iloc[0]["lead_id"]
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"lead {lead_id} bears the id of person {person_id}: the next run settles that by "
             f"itself, or say --as created:{lead_id}"
         )
 
 
 def _require_row(ground: Ground, person_id: str) -> None:
-    if new_persons.unknown_ids(ground.warehouse, [person_id]):
-        raise SettingsWrong(f"the persons table has no row {person_id!r} that could be sent")
+    if new_persons.unknown_person_ids(ground.warehouse, [person_id]):
+        raise ConfigurationError(f"the persons table has no row {person_id!r} that could be sent")
 
 
 def _run(settings: Settings) -> dict[str, Any]:
@@ -190,8 +194,8 @@ def _run(settings: Settings) -> dict[str, Any]:
         "flow_run_id": None,
         "run_mode": "resolve",
         "owner_default": None,
-        "holder_host": socket.gethostname(),
-        "holder_pid": os.getpid(),
+        "process_host": socket.gethostname(),
+        "process_id": os.getpid(),
         "code_version": version("person-sync"),
         "settings_hash": settings.fingerprint(),
     }

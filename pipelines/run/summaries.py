@@ -24,7 +24,7 @@ def summarise(
 ) -> Summary:
     """The run, its tables, and what became of `person_ids`; the last run where none is named.
 
-    JSON types only. Raises SettingsWrong for a run that is not there.
+    JSON types only. Raises ConfigurationError for a run that is not there.
     """
     run_id = run_id or reports.last_run_id(warehouse)
     if run_id is None:
@@ -118,7 +118,7 @@ def _matching(run: Mapping[str, Any]) -> Iterator[str]:
     if not run.get("matching_call_count"):
         return
     yield (
-        f"known records looked up by {run['matching_way']}: {run['matching_record_count']} read in "
+        f"known records looked up by {run['lookup_method']}: {run['matching_record_count']} read in "
         f"{run['matching_call_count']} of these calls, {run['matching_seconds']} s"
     )
 
@@ -152,7 +152,7 @@ def failure(
     `summary` is the failed run's, None where the warehouse is away. `resumes_at` is when the next
     `resume` is scheduled, naive UTC.
     """
-    kind = "transient" if error.passes else "permanent"
+    kind = "transient" if error.is_transient else "permanent"
     parts = [f"{kind}: {error}"]
     run = summary["run"] if summary else None
     if run is not None:
@@ -167,7 +167,7 @@ def _carried_on(open_count: int, error: SyncError, resumes_at: datetime | None) 
     who = f"{open_count:,} {'person stays' if open_count == 1 else 'persons stay'} open"
     when = f" at {resumes_at:%H:%M} UTC" if resumes_at else ""
     which = "resume" if resumes_at else "person-sync resume, or the next run,"
-    first = "" if error.passes else "once this is mended, "
+    first = "" if error.is_transient else "once this is mended, "
     return f"{who}; {first}{which} takes them on{when}"
 
 

@@ -12,7 +12,7 @@ from importlib import import_module
 from multiprocessing import resource_tracker
 from typing import Any
 
-from pipelines.errors import SettingsWrong
+from pipelines.errors import ConfigurationError
 from pipelines.settings import Settings
 
 
@@ -20,7 +20,7 @@ from pipelines.settings import Settings
 def open_pool(settings: Settings, count: int) -> Iterator[Executor]:
     """Open a pool for `count` workers, as `run.task_runner` says.
 
-    Raises SettingsWrong without the extra, OSError when no scheduler answers at `run.dask_address`.
+    Raises ConfigurationError without the extra, OSError when no scheduler answers at `run.dask_address`.
     """
     if settings.run.task_runner == "threads":
         with ThreadPoolExecutor(count, thread_name_prefix="worker") as pool:
@@ -56,7 +56,7 @@ def _import_dask() -> Any:
     try:
         return import_module("distributed")
     except ModuleNotFoundError:
-        raise SettingsWrong(
+        raise ConfigurationError(
             'run.task_runner = "dask" needs more packages: pip install "person-sync[dask]", or '
             'write "threads"'
         ) from None

@@ -19,14 +19,14 @@ from typing import TypeVar
 
 from pipelines import memory
 from pipelines.errors import (
-    DeadlineReached,
-    FencedOff,
-    Passing,
-    RunEnded,
-    SettingsWrong,
+    ConfigurationError,
+    DeadlineReachedError,
+    LeaseLostError,
+    RunEndedError,
     SyncError,
-    WarehouseUnavailable,
-    WorkersLost,
+    TransientError,
+    WarehouseUnavailableError,
+    WorkersLostError,
 )
 from pipelines.retry import Clock, RetryTimeout
 from pipelines.run import connections, lifecycle, preflight
@@ -46,7 +46,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5  # between two looks whether it is a slic
 
 
 @dataclass(frozen=True)
-class Share:
+class WorkerSpec:
     """What a worker is told of its run. `decisions`: see `Settings.decisions`."""
 
     run_id: str
@@ -57,7 +57,7 @@ class Share:
     seconds_left: float | None
 
 
-class Overdue(Exception):
+class SliceStalledError(Exception):
     """The slice from `first` on has not been judged for longer than we are patient."""
 
     def __init__(self, first: int) -> None:
@@ -65,7 +65,7 @@ class Overdue(Exception):
         self.first = first
 
 
-class Watch:
+class StoppableClock:
     """The clock of a worker: while it sleeps it looks whether its run still goes on."""
 
     def __init__(self, warehouse: Warehouse, run_id: str, clock: Clock = time) -> None:
@@ -76,41 +76,41 @@ class Watch:
         return self._clock.monotonic()
 
     def sleep(self, seconds: float, /) -> None:
-        """So long, or until the run is over. Raises RunEnded."""
+        """So long, or until the run is over. Raises RunEndedError."""
         until = self.monotonic() + seconds
         while (left := until - self.monotonic()) > 0:
             self._clock.sleep(min(left, LOOK_SECONDS))
             # A warehouse that is away is for the next step to find, with its own patience.
-            with suppress(WarehouseUnavailable):
-                ledger.read_turn(self._warehouse, self._run_id)
+            with suppress(WarehouseUnavailableError):
+                ledger.committed_position(self._warehouse, self._run_id)
 
 
-class InTurn:
+class CommitOrder:
     """The order in which slices are recorded; a slice that is not, for too long, is overdue."""
 
-    def __init__(self, warehouse: Warehouse, clock: Clock, patience_seconds: float) -> None:
-        self._warehouse, self._clock, self._patience = warehouse, clock, patience_seconds
+    def __init__(self, warehouse: Warehouse, clock: Clock, retry_timeout_seconds: float) -> None:
+        self._warehouse, self._clock, self._patience = warehouse, clock, retry_timeout_seconds
 
-    def wait(self, turn: ledger.Turn) -> None:
-        """Until all slices before this one are recorded. Raises RunEnded, Overdue, and FencedOff
+    def wait(self, turn: ledger.Slice) -> None:
+        """Until all slices before this one are recorded. Raises RunEndedError, Overdue, and LeaseLostError
         when another worker has judged the slice meanwhile."""
         seen, since, pause = -1, 0.0, FIRST_PAUSE
-        while (judged := ledger.read_turn(self._warehouse, turn.run_id)) != turn.first - 1:
+        while (judged := ledger.committed_position(self._warehouse, turn.run_id)) != turn.first - 1:
             if judged >= turn.first:
-                raise FencedOff(f"another worker has judged positions from {turn.first} on")
+                raise LeaseLostError(f"another worker has judged positions from {turn.first} on")
             now = self._clock.monotonic()
             if judged != seen:
                 seen, since = judged, now
             elif now - since >= self._patience:
-                raise Overdue(judged + 1)
+                raise SliceStalledError(judged + 1)
             self._clock.sleep(pause)
             pause = min(1.5 * pause, LONGEST_PAUSE)
 
 
-def share_of(run: Run) -> Share:
+def worker_spec(run: Run) -> WorkerSpec:
     """What a worker has to be told of the run."""
     give_up_at = run.carrier.give_up_at
-    return Share(
+    return WorkerSpec(
         run_id=run.request.run_id,
         owner=run.request.owner,
         person_count=run.person_count,
@@ -120,16 +120,16 @@ def share_of(run: Run) -> Share:
     )
 
 
-def work(share: Share, read_settings: Callable[[], Settings]) -> int:
+def work(share: WorkerSpec, read_settings: Callable[[], Settings]) -> int:
     """Judge and send slices until none is left, then settle what is in flight; answers the API
-    calls it took. Raises RunEnded when the run is over or another worker has failed."""
+    calls it took. Raises RunEndedError when the run is over or another worker has failed."""
     with _join(read_settings(), share) as run:
         try:
             while (turn := _patiently(run, _take_slice, run)) is not None:
                 _judge(run, turn.first, turn.last)
                 lifecycle.send(run)
             lifecycle.settle(run)
-        except RunEnded:
+        except RunEndedError:
             raise
         except BaseException:
             stop(run)
@@ -144,24 +144,24 @@ def stop(run: Run) -> None:
 
 
 @contextmanager
-def directed(run: Run) -> Iterator[None]:
-    """A block with workers under way: whatever ends it has them stop too. Raises WorkersLost when
+def stop_on_error(run: Run) -> Iterator[None]:
+    """A block with workers under way: whatever ends it has them stop too. Raises WorkersLostError when
     the place where they should work does not answer."""
     try:
         yield
     except OSError:
         stop(run)
-        raise WorkersLost("no Dask scheduler answers at run.dask_address: start it") from None
+        raise WorkersLostError("no Dask scheduler answers at run.dask_address: start it") from None
     except BaseException:
         stop(run)
         raise
 
 
-def hear(run: Run, answers: Iterable[Callable[[], int]]) -> None:
+def collect_results(run: Run, answers: Iterable[Callable[[], int]]) -> None:
     """Wait for every worker, then raise the first failure.
 
     A worker who stopped because another failed is only the echo of that one. One that was lost
-    without a word is no failure: `take_left` does what it has not done.
+    without a word is no failure: `recover_lost_workers` does what it has not done.
     """
     failures: list[Exception] = []
     for answer in answers:
@@ -174,25 +174,25 @@ def hear(run: Run, answers: Iterable[Callable[[], int]]) -> None:
             else:
                 failures.append(error)
     if failures:
-        raise min(failures, key=lambda one: isinstance(one, RunEnded))
+        raise min(failures, key=lambda one: isinstance(one, RunEndedError))
 
 
-def take_left(run: Run) -> int:
+def recover_lost_workers(run: Run) -> int:
     """Judge the slices and take over the batches that workers who died have left; answers how many
     batches. Only when all workers have ended."""
     here = _among_workers(run)
     warehouse, run_id = run.ground.warehouse, run.request.run_id
-    while (judged := ledger.read_turn(warehouse, run_id)) < run.person_count:
+    while (judged := ledger.committed_position(warehouse, run_id)) < run.person_count:
         _judge_left(here, judged + 1)
     seconds = run.settings.run.lease_seconds
-    batches = ledger.take_left_batches(warehouse, run_id, lease_seconds=seconds)
+    batches = ledger.claim_left_batches(warehouse, run_id, lease_seconds=seconds)
     for batch in batches:
         run.carrier.take(batch)
     return len(batches)
 
 
-def _take_slice(run: Run) -> ledger.Turn | None:
-    return ledger.take_slice(
+def _take_slice(run: Run) -> ledger.Slice | None:
+    return ledger.claim_slice(
         run.ground.warehouse, run.request.run_id, size=run.slice_size, count=run.person_count
     )
 
@@ -202,10 +202,10 @@ def _judge(run: Run, first: int, last: int) -> None:
     while True:
         try:
             _patiently(run, lifecycle.judge, run, first, last)
-        except Overdue as overdue:
+        except SliceStalledError as overdue:
             log.warning("slice from position %s made no progress: taking it over", overdue.first)
             _judge_left(run, overdue.first)
-        except FencedOff:
+        except LeaseLostError:
             return
         else:
             return
@@ -219,14 +219,14 @@ def _patiently(run: Run, step: Callable[..., Answer], *arguments: object) -> Ans
     """The step, again when trouble passes: with several at work a lock is waited for more often."""
     options, clock = run.settings.run, run.carrier.clock
     timeout = RetryTimeout(
-        options.patience_seconds, clock, log, line_seconds=options.progress_seconds
+        options.retry_timeout_seconds, clock, log, line_seconds=options.progress_seconds
     )
     while True:
         try:
             return step(*arguments)
-        except (RunEnded, DeadlineReached, FencedOff):
+        except (RunEndedError, DeadlineReachedError, LeaseLostError):
             raise
-        except Passing as trouble:
+        except TransientError as trouble:
             timeout.failed(trouble)
             clock.sleep(options.poll_seconds)
 
@@ -235,7 +235,7 @@ def _among_workers(run: Run) -> Run:
     """The same run as one of several workers sees it, with what it carries by itself."""
     one = copy.copy(run)
     warehouse, run_id = run.ground.warehouse, run.request.run_id
-    watch = Watch(warehouse, run_id)
+    watch = StoppableClock(warehouse, run_id)
     one.carrier = Carrier(
         run.ground,
         run_id,
@@ -244,28 +244,28 @@ def _among_workers(run: Run) -> Run:
         give_up_at=run.carrier.give_up_at,
         names=run.carrier.names,
     )
-    one.order = InTurn(warehouse, time, run.settings.run.patience_seconds)
+    one.order = CommitOrder(warehouse, time, run.settings.run.retry_timeout_seconds)
     return one
 
 
 @contextmanager
-def _join(settings: Settings, share: Share) -> Iterator[Run]:
+def _join(settings: Settings, share: WorkerSpec) -> Iterator[Run]:
     """The run seen from another process, which finds the ground by itself."""
     if settings.decisions() != share.decisions:
-        raise SettingsWrong(
+        raise ConfigurationError(
             "this worker has other fields, defaults, owners or matching than its run: give every "
             "machine the same settings file"
         )
-    memory.keep_flat()
+    memory.limit_heap_growth()
     with connections.open_store(settings) as warehouse:
         run = Run(settings, Request(share.run_id, owner=share.owner), warehouse)
         run.person_count, run.slice_size = share.person_count, share.slice_size
         if share.seconds_left is not None:
             run.carrier.give_up_at = time.monotonic() + share.seconds_left
         # Asked first: another warehouse than the run's does not know it.
-        ledger.read_turn(warehouse, share.run_id)
+        ledger.committed_position(warehouse, share.run_id)
         try:
-            for probe in preflight.WORKER_PROBES:
+            for probe in preflight.WORKER_CHECKS:
                 probe(run.ground)
             run.ground.matcher = lifecycle.new_matcher(run)
             run.ground.matcher.follow()

@@ -16,11 +16,11 @@ import simple_salesforce.exceptions as sf_errors
 from requests import exceptions as wire
 
 from pipelines.errors import (
-    OrgBusy,
-    OrgRefused,
-    OrgUnreachable,
-    SessionExpired,
-    SettingsWrong,
+    ConfigurationError,
+    OrgLimitError,
+    OrgRejectedError,
+    OrgUnavailableError,
+    SessionExpiredError,
     SyncError,
 )
 
@@ -98,7 +98,7 @@ def judge_answer(status: int, content: object) -> SyncError:
     """What an answer of 300 or more means. `content` is the parsed JSON, or a text."""
     trouble = _judge(status, content)
     # A fault of the server's own may come half way; so may the end of a patience on the way.
-    trouble.made_nothing = 400 <= status < 500 and status != _PATIENCE_OVER
+    trouble.had_no_effect = 400 <= status < 500 and status != _PATIENCE_OVER
     return trouble
 
 
@@ -107,12 +107,14 @@ def _judge(status: int, content: object) -> SyncError:
     code = _clean(first.get("errorCode"))
     message = str(first.get("message", ""))
     if status in BUSY_STATUSES or code in BUSY_CODES:
-        return OrgBusy(f"the org asks for patience ({code or status}): run again later")
+        return OrgLimitError(f"the org asks for patience ({code or status}): run again later")
     if status >= 500:
-        return OrgUnreachable(f"the org answered with a fault of its own ({code or status})")
+        return OrgUnavailableError(f"the org answered with a fault of its own ({code or status})")
     if status == 401 and not message.startswith(HOPELESS_SESSIONS):
-        return SessionExpired("the session ended and the org did not take a fresh one: run again")
-    return OrgRefused(code or f"HTTP_{status}", _sentence(code, message, first.get("fields")))
+        return SessionExpiredError(
+            "the session ended and the org did not take a fresh one: run again"
+        )
+    return OrgRejectedError(code or f"HTTP_{status}", _sentence(code, message, first.get("fields")))
 
 
 def is_expiry(response: requests.Response) -> bool:
@@ -201,22 +203,24 @@ def judge_login(response: requests.Response, login: str) -> SyncError | None:
     if is_in or response.is_redirect:
         return None
     if code in BUSY_CODES or response.status_code in BUSY_STATUSES:
-        return OrgBusy(f"the org asks for patience at login ({code or response.status_code})")
+        return OrgLimitError(f"the org asks for patience at login ({code or response.status_code})")
     is_fault = response.status_code >= 500 and code not in LOGIN_REMEDIES
     if is_fault or code == "unknown_error":
-        return OrgUnreachable(f"the org's login answered with a fault ({response.status_code})")
+        return OrgUnavailableError(
+            f"the org's login answered with a fault ({response.status_code})"
+        )
     return _refused(login, code, description)
 
 
-def _refused(login: str, code: str, description: str) -> SettingsWrong:
+def _refused(login: str, code: str, description: str) -> ConfigurationError:
     if not code:
-        return SettingsWrong(
+        return ConfigurationError(
             "salesforce.domain: what answers there is no login host of Salesforce; name the part "
             "before .salesforce.com"
         )
     remedy = GRANT_REMEDIES.get(description.lower()) or LOGIN_REMEDIES.get(code)
     check = remedy or f"check {LOGIN_SETTINGS[login]}"
-    return SettingsWrong(f"the org refused the login ({code}): {check}")
+    return ConfigurationError(f"the org refused the login ({code}): {check}")
 
 
 def _read_token(response: requests.Response) -> tuple[bool, str, str]:
@@ -247,11 +251,11 @@ _Translation = Callable[[Any], SyncError]
 
 
 def _unreachable(sentence: str) -> _Translation:
-    return lambda _error: OrgUnreachable(sentence)
+    return lambda _error: OrgUnavailableError(sentence)
 
 
 def _settings(sentence: str) -> _Translation:
-    return lambda _error: SettingsWrong(sentence)
+    return lambda _error: ConfigurationError(sentence)
 
 
 def _answered(error: sf_errors.SalesforceError) -> SyncError:
@@ -284,7 +288,7 @@ TRANSLATIONS: Final[Mapping[type[BaseException], _Translation]] = {
     wire.StreamConsumedError: _CUT,
     wire.UnrewindableBodyError: _CUT,
     wire.JSONDecodeError: _ODD,
-    wire.InvalidJSONError: lambda _: OrgRefused("INVALID_JSON", SENTENCES["INVALID_JSON"]),
+    wire.InvalidJSONError: lambda _: OrgRejectedError("INVALID_JSON", SENTENCES["INVALID_JSON"]),
     wire.TooManyRedirects: _settings(
         "salesforce.domain: the host answered with a redirect, which is never followed with a "
         "token; name the org's own My Domain"

@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from pipelines.errors import OrgRefused, OrgUnreachable
+from pipelines.errors import OrgRejectedError, OrgUnavailableError
 from pipelines.salesforce.errors import NOT_FOUND
 from pipelines.salesforce.session import Org
 
@@ -122,7 +122,7 @@ def upload(org: Org, job_id: str, data: bytes) -> None:
         raise ValueError(f"{len(data)} bytes are more than one job may take")
     status = org.put_bytes(f"{_path(job_id)}/batches", data, "text/csv; charset=UTF-8")
     if status != 201:
-        raise OrgUnreachable(f"the org did not confirm the upload (status {status})")
+        raise OrgUnavailableError(f"the org did not confirm the upload (status {status})")
 
 
 def close_job(org: Org, job_id: str) -> JobAnswer:
@@ -139,7 +139,7 @@ def job_status(org: Org, job_id: str) -> JobInfo | None:
     """The job as it stands; None when it is gone. Repeatable."""
     try:
         return _job(org.get_json(_path(job_id)))
-    except OrgRefused as error:
+    except OrgRejectedError as error:
         if error.code == NOT_FOUND:
             return None
         raise
@@ -163,7 +163,7 @@ def fetch_results(org: Org, job_id: str, key: str = "") -> JobResults:
     """The three result files of a job that has ended. Repeatable.
 
     With `key`, of the columns uploaded only that one is parsed, where the files have it in any
-    case; it tells whose a row is. Raises OrgUnreachable when a file breaks off or cannot be read.
+    case; it tells whose a row is. Raises OrgUnavailableError when a file breaks off or cannot be read.
     Whether the rows add up to what was sent is the caller's to check: over the daily allocation the
     org records no results.
     """
@@ -197,7 +197,7 @@ def split_error(sf_error: pd.Series) -> pd.DataFrame:
 def read_csv(data: bytes, key: str = "", wanted: Sequence[str] = ()) -> pd.DataFrame:
     """A CSV of the org as a frame: all columns `str`, empty cells null.
 
-    Where there is a column `key`, in any case, only it and those `wanted`. Raises OrgUnreachable
+    Where there is a column `key`, in any case, only it and those `wanted`. Raises OrgUnavailableError
     when it cannot be read.
     """
     if not data:
@@ -220,7 +220,7 @@ def read_csv(data: bytes, key: str = "", wanted: Sequence[str] = ()) -> pd.DataF
     except (pa.ArrowInvalid, csv.Error, StopIteration):
         table = None  # the library's words quote rows: they must not ride along
     if table is None:
-        raise OrgUnreachable("a CSV of the org cannot be read: fetch it again")
+        raise OrgUnavailableError("a CSV of the org cannot be read: fetch it again")
     return _to_frame(table)
 
 
@@ -239,7 +239,7 @@ def _to_frame(table: pa.Table) -> pd.DataFrame:
 def _change_state(org: Org, job_id: str, state: str) -> JobAnswer:
     try:
         return _job(org.patch_json(_path(job_id), {"state": state}))
-    except OrgRefused as error:
+    except OrgRejectedError as error:
         return Gone() if error.code == NOT_FOUND else Refused(error.code)
 
 

@@ -22,7 +22,7 @@ from jwt.algorithms import RSAAlgorithm
 from pydantic import SecretStr
 from simple_salesforce.login import SalesforceLogin
 
-from pipelines.errors import OrgRefused, OrgUnreachable, SettingsWrong, SyncError
+from pipelines.errors import ConfigurationError, OrgRejectedError, OrgUnavailableError, SyncError
 from pipelines.salesforce.errors import judge_login, translate
 from pipelines.salesforce.hosts import LABEL, is_instance
 from pipelines.salesforce.transport import FOREIGN_HOST, Transport
@@ -65,27 +65,27 @@ class Credentials:
 
 
 def check_settings(credentials: Credentials, api_version: str) -> None:
-    """Raise SettingsWrong for what can be seen to be wrong before anything is sent."""
+    """Raise ConfigurationError for what can be seen to be wrong before anything is sent."""
     for name in _NEEDED[credentials.login]:
         value = getattr(credentials, name)
         if not (value.get_secret_value() if isinstance(value, SecretStr) else value):
-            raise SettingsWrong(
+            raise ConfigurationError(
                 f"salesforce.{name} is needed for salesforce.login = {credentials.login}"
             )
     _require_plain_secrets(credentials)
     if not _VERSION.fullmatch(api_version):
-        raise SettingsWrong("salesforce.api_version must look like 67.0")
+        raise ConfigurationError("salesforce.api_version must look like 67.0")
     if not _DOMAIN.fullmatch(credentials.domain) or ".salesforce.com" in credentials.domain.lower():
-        raise SettingsWrong(
+        raise ConfigurationError(
             "salesforce.domain is the part before .salesforce.com, such as acme.my or login"
         )
     if credentials.login == "client_credentials" and credentials.domain in ("login", "test"):
-        raise SettingsWrong(
+        raise ConfigurationError(
             "salesforce.domain must be the org's own My Domain, such as acme.my: login and test "
             "take no client credentials"
         )
     if credentials.login == "password" and float(api_version) > LAST_SOAP_VERSION:
-        raise SettingsWrong(
+        raise ConfigurationError(
             "salesforce.login: password needs salesforce.api_version 64.0 or below and ends with "
             "Summer '27; use client_credentials or jwt"
         )
@@ -96,7 +96,7 @@ def _require_plain_secrets(credentials: Credentials) -> None:
     for name, value in vars(credentials).items():
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         if text != text.strip() or not text.isprintable():
-            raise SettingsWrong(
+            raise ConfigurationError(
                 f"salesforce.{name} begins or ends with a blank, or holds a line break: mend it"
             )
 
@@ -104,11 +104,11 @@ def _require_plain_secrets(credentials: Credentials) -> None:
 def given_instance(credentials: Credentials, *, emulator_url: str) -> str:
     """Return the host of the org for an access token: the setting's, else the emulator's.
 
-    Raises SettingsWrong unless the token may be sent there.
+    Raises ConfigurationError unless the token may be sent there.
     """
     given = credentials.instance_url or emulator_url
     if not given.startswith(("https://", "http://")):
-        raise SettingsWrong(
+        raise ConfigurationError(
             "salesforce.instance_url is needed for salesforce.login = access_token, such as "
             "https://acme.my.salesforce.com"
         )
@@ -116,7 +116,7 @@ def given_instance(credentials: Credentials, *, emulator_url: str) -> str:
     is_local = bool(emulator_url)
     is_secure = given.startswith("https://") or is_local
     if not there or not is_secure or not is_instance(there["netloc"], may_be_local=is_local):
-        raise SettingsWrong(
+        raise ConfigurationError(
             "salesforce.instance_url must be https:// and a host that ends in .salesforce.com or "
             ".force.com, with nothing before or behind it; no token is sent anywhere else"
         )
@@ -124,9 +124,9 @@ def given_instance(credentials: Credentials, *, emulator_url: str) -> str:
 
 
 def require_header_safe(token: SecretStr) -> None:
-    """Raise SettingsWrong for an access token that no request can carry."""
+    """Raise ConfigurationError for an access token that no request can carry."""
     if not _TOKEN.fullmatch(token.get_secret_value()):
-        raise SettingsWrong(
+        raise ConfigurationError(
             "salesforce.access_token holds a blank, a line break or a letter that no token has: "
             "copy it again, whole and alone"
         )
@@ -137,8 +137,8 @@ def enter(
 ) -> tuple[SecretStr, str]:
     """Log in: the session's token, and the host it is for.
 
-    Raises SettingsWrong naming the setting and the remedy, OrgUnreachable or OrgBusy. Raises
-    OrgRefused when the answer cannot be followed without losing the token.
+    Raises ConfigurationError naming the setting and the remedy, OrgUnavailableError or OrgLimitError. Raises
+    OrgRejectedError when the answer cannot be followed without losing the token.
     """
     arguments = _login_arguments(credentials)
     session = transport.new_session()
@@ -151,7 +151,7 @@ def enter(
     except requests.RequestException as error:
         trouble = translate(error)
     except ExpatError:
-        trouble = OrgUnreachable("the org's login answered with half an XML: run again later")
+        trouble = OrgUnavailableError("the org's login answered with half an XML: run again later")
     else:
         return _checked_answer(token, instance, is_local=transport.is_local)
     raise trouble
@@ -159,7 +159,7 @@ def enter(
 
 def _checked_answer(token: str, instance: str, *, is_local: bool) -> tuple[SecretStr, str]:
     if not _TOKEN.fullmatch(token):
-        raise OrgRefused(
+        raise OrgRejectedError(
             "TOKEN_MALFORMED",
             "the login's answer holds a token that no request can carry: look at what answers at "
             "salesforce.domain",
@@ -167,7 +167,7 @@ def _checked_answer(token: str, instance: str, *, is_local: bool) -> tuple[Secre
     # A slash at the end changes nothing; whatever else follows a host does not belong there.
     host = instance.removesuffix("/")
     if not is_instance(host, may_be_local=is_local):
-        raise OrgRefused(
+        raise OrgRejectedError(
             FOREIGN_HOST,
             "the login's answer names a host that does not end in .salesforce.com or .force.com; "
             "no token is sent there: look at what answers at salesforce.domain",
@@ -221,7 +221,7 @@ def _jwt_arguments(credentials: Credentials) -> dict[str, Any]:
 def _read_private_key(file: Path) -> str:
     try:
         if stat.S_IMODE(file.stat().st_mode) & 0o077:
-            raise SettingsWrong(
+            raise ConfigurationError(
                 f"salesforce.private_key_file {file} can be read by others: chmod 600 it"
             )
         text = file.read_text(encoding="ascii")
@@ -232,4 +232,4 @@ def _read_private_key(file: Path) -> str:
         trouble = "holds no RSA private key in PEM without a passphrase"
     else:
         return text
-    raise SettingsWrong(f"salesforce.private_key_file {file} {trouble}")
+    raise ConfigurationError(f"salesforce.private_key_file {file} {trouble}")

@@ -58,7 +58,7 @@ def describe(org: Org, sobject: str) -> dict[str, DescribedField]:
 def limits(org: Org) -> dict[str, tuple[int, int]]:
     """(maximum, remaining) of each limit of the org.
 
-    Raises OrgRefused where the login lacks 'View Setup and Configuration'.
+    Raises OrgRejectedError where the login lacks 'View Setup and Configuration'.
     """
     raw = org.get_json("limits")
     return {name: (value["Max"], value["Remaining"]) for name, value in raw.items()}
@@ -113,7 +113,7 @@ def find_known(
     Deleted ones too. One row a record and key: match_key (email, person_id), match_value (the
     e-mail in lower case, or the person id), record_id, sobject, is_converted, is_deleted,
     converted_contact_id, created_at, owner_id. A record found by both keys has two rows.
-    Raises OrgRefused when Leads or Contacts are hidden from the login: not to find them would
+    Raises OrgRejectedError when Leads or Contacts are hidden from the login: not to find them would
     make duplicates.
     """
     lowered = pd.Series(emails, dtype=STR).dropna().str.strip().str.lower().tolist()
@@ -196,7 +196,7 @@ def read_owners(
 
     A lead that is not there any more has no row. More than 2,000 that we ourselves created at or
     after `created_since` (naive UTC, by the org's clock) are read by one bulk query, others by one
-    call per 2,000. Raises OrgBusy when the org has not answered a bulk query in `wait_seconds`.
+    call per 2,000. Raises OrgLimitError when the org has not answered a bulk query in `wait_seconds`.
     """
     wanted = pd.Series(lead_ids, dtype=STR).drop_duplicates()
     if created_since is None or len(wanted) <= COLLECTION_READ:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from pipelines.errors import OrgBusy, OrgRefused, OrgUnreachable
+from pipelines.errors import OrgLimitError, OrgRejectedError, OrgUnavailableError
 from pipelines.salesforce.errors import SENTENCES
 from pipelines.salesforce.ingest_jobs import read_csv
 from pipelines.salesforce.session import Org
@@ -42,17 +42,17 @@ def await_end(
     """Wait until the answer is there, asking less and less often; how many records it has, where
     the org says so. `meanwhile` is called before every pause.
 
-    Raises OrgRefused when the org gives the job up, and OrgBusy, with the job stopped, when it is
+    Raises OrgRejectedError when the org gives the job up, and OrgLimitError, with the job stopped, when it is
     not ready in time.
     """
     deadline = time.monotonic() + wait_seconds
     pause = FIRST_PAUSE
     while (told := org.get_json(f"jobs/query/{job.job_id}"))["state"] != "JobComplete":
         if told["state"] in _ENDED_BADLY:
-            raise OrgRefused("QUERY_FAILED", SENTENCES["QUERY_FAILED"])
+            raise OrgRejectedError("QUERY_FAILED", SENTENCES["QUERY_FAILED"])
         if time.monotonic() + pause > deadline:
             org.patch_json(f"jobs/query/{job.job_id}", {"state": "Aborted"})
-            raise OrgBusy("the org has not answered a bulk query in time: run again later")
+            raise OrgLimitError("the org has not answered a bulk query in time: run again later")
         if meanwhile:
             meanwhile()
         time.sleep(pause)
@@ -77,13 +77,13 @@ def pages(org: Org, job: QueryJob, page_rows: int) -> Iterator[pd.DataFrame]:
 def whole_pages(
     org: Org, job: QueryJob, page_rows: int, record_count: int | None
 ) -> Iterator[pd.DataFrame]:
-    """As `pages`; raises OrgUnreachable at the end when not as many came as the org had told of."""
+    """As `pages`; raises OrgUnavailableError at the end when not as many came as the org had told of."""
     count = 0
     for page in pages(org, job, page_rows):
         count += len(page)
         yield page
     if record_count is not None and count != record_count:
-        raise OrgUnreachable(f"a bulk query told of {record_count} records and gave {count}")
+        raise OrgUnavailableError(f"a bulk query told of {record_count} records and gave {count}")
 
 
 def _instant(raw: dict[str, Any]) -> datetime:

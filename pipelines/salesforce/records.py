@@ -39,7 +39,7 @@ PAGE_ROWS: Final = 100_000
 _DELETED: Final = "IsDeleted = true"
 
 
-class Made(NamedTuple):
+class RecordCounts(NamedTuple):
     """How many records there are, living and in the recycle bin."""
 
     living_count: int
@@ -47,7 +47,7 @@ class Made(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RecordQuery:
     """Which records to read: of one kind, all or those changed since (naive UTC) or deleted."""
 
     sobject: str
@@ -85,15 +85,15 @@ def count_deleted(org: Org, sobject: str) -> int:
     return _count(org, select(["COUNT()"], checked(sobject), _DELETED))
 
 
-def count_made(org: Org, sobject: str, until: datetime) -> Made:
+def count_made(org: Org, sobject: str, until: datetime) -> RecordCounts:
     """How many records there are of those made until then (naive UTC). One call."""
     text = _written(["IsDeleted", "COUNT(Id) made"], sobject, "CreatedDate <= {}", until)
     groups = query(org, f"{text} GROUP BY IsDeleted", deleted_too=True)
     counts = {bool(group["IsDeleted"]): int(group["made"]) for group in groups}
-    return Made(counts.get(False, 0), counts.get(True, 0))
+    return RecordCounts(counts.get(False, 0), counts.get(True, 0))
 
 
-def read_by_pages(org: Org, wanted: Wanted) -> tuple[pd.DataFrame, datetime | None]:
+def read_by_pages(org: Org, wanted: RecordQuery) -> tuple[pd.DataFrame, datetime | None]:
     """The records, 2,000 a call, and the latest SystemModstamp among them; None without any."""
     records = query(org, wanted.soql("SystemModstamp"), deleted_too=True)
     frame = as_frame(
@@ -113,29 +113,29 @@ def read_by_pages(org: Org, wanted: Wanted) -> tuple[pd.DataFrame, datetime | No
     return _tidy(frame, wanted.sobject), until
 
 
-def ask(org: Org, wanted: Wanted) -> query_jobs.QueryJob:
+def ask(org: Org, wanted: RecordQuery) -> query_jobs.QueryJob:
     """Ask for the records by a bulk query."""
     return query_jobs.ask(org, wanted.soql(), deleted_too=True)
 
 
 def read_by_job(
     org: Org,
-    wanted: Wanted,
+    wanted: RecordQuery,
     job: query_jobs.QueryJob,
     *,
     wait_seconds: float,
     meanwhile: Callable[[], None],
     page_rows: int = PAGE_ROWS,
 ) -> Iterator[pd.DataFrame]:
-    """The records of the bulk query, a frame a page. Raises as `query_jobs`: OrgRefused, OrgBusy,
-    OrgUnreachable when fewer came than there are."""
+    """The records of the bulk query, a frame a page. Raises as `query_jobs`: OrgRejectedError, OrgLimitError,
+    OrgUnavailableError when fewer came than there are."""
     count = query_jobs.await_end(org, job, wait_seconds, meanwhile)
     for page in query_jobs.whole_pages(org, job, page_rows, count):
         if len(page):
             yield _of_csv(page, wanted)
 
 
-def _of_csv(page: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
+def _of_csv(page: pd.DataFrame, wanted: RecordQuery) -> pd.DataFrame:
     # Columns come in the query's order; the org spells a field its own way, the settings another.
     page = page.set_axis(wanted.fields, axis="columns")
     blank = pd.Series(None, index=page.index, dtype=STR)

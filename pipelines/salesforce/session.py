@@ -17,7 +17,7 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError
 from simple_salesforce.util import call_salesforce
 
-from pipelines.errors import OrgRefused, SessionExpired, SettingsWrong, SyncError
+from pipelines.errors import ConfigurationError, OrgRejectedError, SessionExpiredError, SyncError
 from pipelines.salesforce.errors import NOT_FOUND, translate
 from pipelines.salesforce.login import (
     Credentials,
@@ -35,7 +35,7 @@ class Org:
     """A session with one org, counted and kept alive; a context manager. Safe to share by threads.
 
     Every method sends one request (a GET up to four times) and raises the errors of our tree:
-    OrgUnreachable, OrgBusy, SessionExpired, OrgRefused. A `path` is relative to the API's root
+    OrgUnavailableError, OrgLimitError, SessionExpiredError, OrgRejectedError. A `path` is relative to the API's root
     of the version, or absolute when it starts with a slash.
     """
 
@@ -94,19 +94,19 @@ class Org:
         return _parsed(self.get(path, params))
 
     def get_bytes(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
-        """The body of the answer to a GET: whole, or OrgUnreachable."""
+        """The body of the answer to a GET: whole, or OrgUnavailableError."""
         return self.get(path, params).content
 
     def post_json(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Any:
-        """The parsed answer to a POST. Not repeated: OrgUnreachable leaves open what it did."""
+        """The parsed answer to a POST. Not repeated: OrgUnavailableError leaves open what it did."""
         return _parsed(self._call("POST", path, headers, json=body))
 
     def patch_json(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Any:
-        """The parsed answer to a PATCH. Not repeated: OrgUnreachable leaves open what it did."""
+        """The parsed answer to a PATCH. Not repeated: OrgUnavailableError leaves open what it did."""
         return _parsed(self._call("PATCH", path, headers, json=body))
 
     def put_bytes(self, path: str, data: bytes, content_type: str) -> int:
-        """The status of the answer to a PUT. Not repeated: OrgUnreachable leaves open what it did.
+        """The status of the answer to a PUT. Not repeated: OrgUnavailableError leaves open what it did.
 
         A session that ended is the exception: the 401 says that nothing was taken, so the whole
         body is sent again after one fresh login.
@@ -148,8 +148,8 @@ def log_in(
     """Log in and look at which org this is. `timeout` is (connect, read) in seconds.
 
     `emulator_url` sends every request to the org emulator there instead; only loopback is taken.
-    Raises SettingsWrong naming the setting and the remedy, OrgUnreachable or OrgBusy. Raises
-    OrgRefused when the login's answer names a host that is not Salesforce's.
+    Raises ConfigurationError naming the setting and the remedy, OrgUnavailableError or OrgLimitError. Raises
+    OrgRejectedError when the login's answer names a host that is not Salesforce's.
     """
     check_settings(credentials, api_version)
     transport = Transport(timeout, emulator_url)
@@ -184,15 +184,15 @@ def _introduce(
 ) -> Org:
     try:
         return Org(sf, transport)
-    except SessionExpired:
-        trouble = SettingsWrong(
+    except SessionExpiredError:
+        trouble = ConfigurationError(
             f"the org does not take the session of this login ({credentials.login}): "
             "salesforce.access_token has ended or belongs to another org; get a new one"
         )
-    except OrgRefused as error:
+    except OrgRejectedError as error:
         if error.code not in (NOT_FOUND, "GONE", "HTTP_410", "UNSUPPORTED_API_VERSION"):
             raise
-        trouble = SettingsWrong(
+        trouble = ConfigurationError(
             f"salesforce.api_version: the org does not serve {api_version}; name one that it lists "
             "under /services/data/"
         )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from pipelines.errors import OrgUnreachable
+from pipelines.errors import OrgUnavailableError
 from pipelines.salesforce.session import Org
 
 MAX_RECORDS: Final = 200
@@ -41,7 +41,7 @@ def create_records(
 
     `assignment` is the id of the assignment rule, or FALSE: left out, Salesforce would run the
     active rule over the owners given. `allow_duplicates` passes rules that only alert.
-    OrgUnreachable leaves open whether any were made.
+    OrgUnavailableError leaves open whether any were made.
     """
     headers = _headers(assignment, allow_duplicates)
     answer = org.post_json("composite/sobjects", _body(sobject, records), headers)
@@ -81,7 +81,7 @@ def _body(sobject: str, records: Sequence[Record]) -> dict[str, Any]:
 
 def _read(answer: object, sent: int, *, is_insert: bool) -> list[RecordAnswer]:
     if not isinstance(answer, list) or len(answer) != sent:
-        raise OrgUnreachable("the org did not answer for every record sent: ask what it holds")
+        raise OrgUnavailableError("the org did not answer for every record sent: ask what it holds")
     return [_record_answer(one, is_insert=is_insert) for one in answer]
 
 

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
-from pipelines.errors import OrgRefused, SettingsWrong
+from pipelines.errors import ConfigurationError, OrgRejectedError
 from pipelines.salesforce.errors import is_expiry
 from pipelines.salesforce.hosts import is_loopback, is_org_target, target_of
 
@@ -102,7 +102,7 @@ class Transport(HTTPAdapter):
         return response
 
     def _require_own_host(self, request: requests.PreparedRequest) -> None:
-        """Raise OrgRefused if the request, as it is about to be sent, leaves Salesforce.
+        """Raise OrgRejectedError if the request, as it is about to be sent, leaves Salesforce.
 
         Looked at last of all: settings and answers are checked before, but only the prepared
         request says where its token goes.
@@ -113,7 +113,7 @@ class Transport(HTTPAdapter):
         else:
             is_own = target is not None and target == target_of(self._emulator.geturl())
         if not is_own:
-            raise OrgRefused(
+            raise OrgRejectedError(
                 FOREIGN_HOST,
                 "an address outside .salesforce.com and .force.com was to be called, and nothing "
                 "was sent there: a human must look at what the org answers",
@@ -182,7 +182,7 @@ def _checked_emulator(emulator_url: str) -> SplitResult:
     there = urlsplit(emulator_url)
     is_plain = target_of(emulator_url) is not None
     if there.scheme != "http" or not is_loopback(there.hostname or "") or not is_plain:
-        raise SettingsWrong(
+        raise ConfigurationError(
             "salesforce.emulator_url must be http:// on this machine, such as "
             "http://127.0.0.1:8642; leave it empty to talk to Salesforce"
         )

@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from pipelines.errors import (
-    DeadlineReached,
-    FencedOff,
-    LedgerDisagrees,
-    OrgRefused,
-    OrgUnreachable,
-    Passing,
+    DeadlineReachedError,
+    LeaseLostError,
+    LedgerInconsistentError,
+    OrgRejectedError,
+    OrgUnavailableError,
     SyncError,
+    TransientError,
 )
 from pipelines.progress import Progress
 from pipelines.retry import Clock, RetryTimeout
@@ -37,7 +37,7 @@ from pipelines.run.preflight import Ground
 from pipelines.salesforce import ingest_jobs, sobject_collections
 from pipelines.steps.batch_log import BatchLog, BatchNames
 from pipelines.steps.partition import rebuild_payload
-from pipelines.steps.reconcile import settle_bulk, settle_collection, settle_without_job
+from pipelines.steps.reconcile import reconcile_collection, reconcile_job, reconcile_without_job
 from pipelines.warehouse import ledger
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Carrier:
         options = self.ground.settings.run
         self.batch_log = BatchLog(self.names, self.clock)
         self._retry = RetryTimeout(
-            options.patience_seconds, self.clock, log, line_seconds=options.progress_seconds
+            options.retry_timeout_seconds, self.clock, log, line_seconds=options.progress_seconds
         )
 
     def take(self, batch: ledger.Batch, payload: Payload | None = None) -> None:
@@ -84,7 +84,7 @@ class Carrier:
     def carry(self, *, until_at_most: int) -> None:
         """Take every batch as far as it goes, and wait until at most so many are in flight.
 
-        Raises Passing when the trouble outlasts the patience of the settings, DeadlineReached when
+        Raises Passing when the trouble outlasts the patience of the settings, DeadlineReachedError when
         the run's time is over: the batches stay open in the ledger, and nothing is lost.
         """
         with self.progress.during(lambda: self.batch_log.waiting(self.in_flight)):
@@ -100,12 +100,12 @@ class Carrier:
             try:
                 after = self._carry_one(batch)
                 self._retry.reset()
-            except FencedOff:
+            except LeaseLostError:
                 after = None
-            except Passing as trouble:
+            except TransientError as trouble:
                 self._retry.failed(trouble)
                 after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
-            except (OrgRefused, LedgerDisagrees):
+            except (OrgRejectedError, LedgerInconsistentError):
                 # A run frozen for long finds its job aborted by the one that took over, or rows of
                 # persons whom that one has settled.
                 after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
@@ -130,9 +130,9 @@ class Carrier:
             self.in_flight[place] = after
 
     def mind_the_deadline(self) -> None:
-        """Raise DeadlineReached when the run's time is over."""
+        """Raise DeadlineReachedError when the run's time is over."""
         if self.give_up_at is not None and self.clock.monotonic() >= self.give_up_at:
-            raise DeadlineReached(
+            raise DeadlineReachedError(
                 f"the run's deadline is over with {len(self.in_flight)} batches open "
                 f"({self.batch_log.waiting(self.in_flight)}): "
                 "person-sync resume carries them to their end"
@@ -143,7 +143,7 @@ def advance(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     """Take the one step that the batch's state asks for, and record it.
 
     Safe to repeat after a crash at any line. The same batch back means: the org is still busy.
-    Raises FencedOff when another run has it, Passing when the org or the warehouse is away.
+    Raises LeaseLostError when another run has it, Passing when the org or the warehouse is away.
     """
     return STEPS[batch.carrier, batch.batch_state](carrier, batch)
 
@@ -172,7 +172,7 @@ def _open_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     ingest_jobs.upload(org, job.job_id, data)
     carrier.batch_log.sent(batch, len(payload.records), len(data))
     # The intent before the leap: only closing makes leads, and from here on we know to ask first.
-    batch = ledger.record_closing(store, batch)
+    batch = ledger.record_submitted(store, batch)
     ingest_jobs.close_job(org, job.job_id)
     return batch
 
@@ -185,7 +185,7 @@ def _throw_away_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     """
     job_id = _job_id(batch)
     ingest_jobs.abort_job(carrier.ground.org, job_id)
-    return ledger.detach_job(carrier.ground.warehouse, batch, "Aborted")
+    return ledger.discard_job(carrier.ground.warehouse, batch, "Aborted")
 
 
 def _follow_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
@@ -194,13 +194,13 @@ def _follow_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     ledger.renew_lease(store, batch, carrier.ground.settings.run.lease_seconds)
     job = ingest_jobs.job_status(org, _job_id(batch))
     if job is None:
-        return settle_without_job(carrier.ground, batch)
+        return reconcile_without_job(carrier.ground, batch)
     carrier.batch_log.seen(batch, job)
     if job.state == "Open":
         return _close_again(carrier, batch)
     if not job.has_ended or not _is_still(carrier, job):
         return batch
-    return settle_bulk(carrier.ground, batch, job)
+    return reconcile_job(carrier.ground, batch, job)
 
 
 def _close_again(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
@@ -214,12 +214,14 @@ def _close_again(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     # Refused and yet open: the one job past the close intent that may be aborted.
     ended = ingest_jobs.abort_job(org, job_id)
     if isinstance(ended, ingest_jobs.Refused) and ended.code != ingest_jobs.ALREADY_CLOSED:
-        raise OrgRefused(ended.code, f"job {job_id} can be neither started nor aborted")
+        raise OrgRejectedError(ended.code, f"job {job_id} can be neither started nor aborted")
     if not isinstance(ended, ingest_jobs.JobInfo) or answer.code != ingest_jobs.SPOILED:
         return batch  # a close on its way may have come first after all: the job will tell
     # Spoiled, as by a proxy that repeated the upload, it can never have started.
-    ledger.detach_job(carrier.ground.warehouse, batch, "Aborted")
-    raise OrgUnreachable(f"job {job_id} would not start ({answer.code}): there will be another")
+    ledger.discard_job(carrier.ground.warehouse, batch, "Aborted")
+    raise OrgUnavailableError(
+        f"job {job_id} would not start ({answer.code}): there will be another"
+    )
 
 
 def _is_still(carrier: Carrier, job: ingest_jobs.JobInfo) -> bool:
@@ -237,7 +239,7 @@ def _send_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     batch, payload = _payload_of(carrier, batch)
     if batch.batch_state == "settled":
         return batch
-    batch = ledger.record_closing(carrier.ground.warehouse, batch)
+    batch = ledger.record_submitted(carrier.ground.warehouse, batch)
     return _call_collection(carrier, batch, payload)
 
 
@@ -253,12 +255,12 @@ def _call_collection(carrier: Carrier, batch: ledger.Batch, payload: Payload) ->
                 batch.sobject,
                 records,
                 assignment=batch.assignment_rule_id or "FALSE",
-                allow_duplicates=batch.is_duplicate_wanted,
+                allow_duplicates=batch.allow_duplicates,
             )
     except SyncError as refusal:
-        if refusal.made_nothing:
+        if refusal.had_no_effect:
             # As if it had not been called: nobody is in doubt, and no attempt is used up.
-            ledger.detach_job(carrier.ground.warehouse, batch, None, is_attempt=False)
+            ledger.discard_job(carrier.ground.warehouse, batch, None, is_attempt=False)
         raise
     carrier.answers[batch.batch_id, batch.attempt_count] = (payload.person_ids, answers)
     carrier.batch_log.called(batch, len(records))
@@ -270,7 +272,7 @@ def _settle_answers(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     could not be read back."""
     key = batch.batch_id, batch.attempt_count
     person_ids, answers = carrier.answers[key]
-    after = settle_collection(carrier.ground, batch, person_ids, answers)
+    after = reconcile_collection(carrier.ground, batch, person_ids, answers)
     del carrier.answers[key]
     return after
 
@@ -281,8 +283,8 @@ def _recover_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     if (batch.batch_id, batch.attempt_count) in carrier.answers:
         return _settle_answers(carrier, batch)
     if batch.operation == "update":
-        return ledger.detach_job(carrier.ground.warehouse, batch, None)
-    return settle_without_job(carrier.ground, batch)
+        return ledger.discard_job(carrier.ground.warehouse, batch, None)
+    return reconcile_without_job(carrier.ground, batch)
 
 
 def _payload_of(carrier: Carrier, batch: ledger.Batch) -> tuple[ledger.Batch, Payload]:
@@ -296,7 +298,9 @@ def _payload_of(carrier: Carrier, batch: ledger.Batch) -> tuple[ledger.Batch, Pa
 
 def _job_id(batch: ledger.Batch) -> str:
     if batch.salesforce_job_id is None:
-        raise LedgerDisagrees(f"batch {batch.batch_id} is {batch.batch_state} without a job")
+        raise LedgerInconsistentError(
+            f"batch {batch.batch_id} is {batch.batch_state} without a job"
+        )
     return batch.salesforce_job_id
 
 

@@ -22,7 +22,7 @@ from pipelines.rules import lookup_costs
 from pipelines.rules.lookup_costs import Way
 from pipelines.salesforce import lookups
 from pipelines.salesforce.session import Org
-from pipelines.steps.snapshot import Habits, Mirror
+from pipelines.steps.snapshot import OrgSnapshot, SnapshotOptions
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.ledger import runs
 
@@ -64,12 +64,12 @@ class Matcher:
         person_id_field: str,
         way: Literal["auto", "soql", "bulk_query"],
         refresh_minutes: float,
-        habits: Habits,
+        options: SnapshotOptions,
     ) -> None:
         self._warehouse, self._run_id = warehouse, run_id
         self._org, self._field = org, person_id_field
         self._wanted_way, self._refresh_seconds = way, 60 * refresh_minutes
-        self._mirror = Mirror(warehouse, org, run_id, person_id_field, habits)
+        self._mirror = OrgSnapshot(warehouse, org, run_id, person_id_field, options)
         self._way: Way = "soql"
         self._is_chosen = False
         self._fresh_until = 0.0
@@ -84,35 +84,35 @@ class Matcher:
         with self._counting():
             self._way = self._cheaper_way(person_count)
             if self._way == "bulk_query":
-                self._mind(lambda: self._freshen(0.0))
+                self._mind(lambda: self._refresh(0.0))
         self._is_chosen = True
         self.note()
         return self._way
 
     def follow(self) -> None:
         """Go the way that the run has chosen, as one of its workers in another process."""
-        way = runs.matching_way(self._warehouse, self._run_id)
+        way = runs.lookup_method(self._warehouse, self._run_id)
         self._way, self._is_chosen = "soql" if way == "soql" else "bulk_query", True
 
-    def keep_fresh(self) -> None:
+    def refresh_if_stale(self) -> None:
         """Refresh a mirror that has become too old. Before a slice is read, so that the slice and
         a page of the mirror are not in memory together; `find_known` does it where nobody has."""
         if self._way == "bulk_query":
             with self._counting():
-                self._mind(self._freshen_if_old)
+                self._mind(self._refresh_if_old)
 
     def find_known(
-        self, *, emails: pd.Series, email_keys: pd.Series, person_ids: pd.Series
+        self, *, emails: pd.Series, email_hashes: pd.Series, person_ids: pd.Series
     ) -> pd.DataFrame:
         """What Salesforce has with one of these keys, as `lookups.find_known` tells it.
 
-        `emails` as `duplicates.match_key` makes them, `email_keys` their hashes in the same order.
+        `emails` as `duplicates.match_key` makes them, `email_hashes` their hashes in the same order.
         A mirror that has become too old is refreshed first.
         """
         with self._counting():
             found = None
             if self._way == "bulk_query":
-                found = self._mind(lambda: self._by_mirror(emails, email_keys, person_ids))
+                found = self._mind(lambda: self._by_mirror(emails, email_hashes, person_ids))
             return self._by_lists(emails, person_ids) if found is None else found
 
     def note(self) -> None:
@@ -121,7 +121,7 @@ class Matcher:
         with self._lock:
             told, self._told = self._told, Told()
         if self._is_chosen:
-            runs.note_matching(
+            runs.record_lookup_stats(
                 self._warehouse,
                 self._run_id,
                 self._way,
@@ -133,13 +133,13 @@ class Matcher:
     def _cheaper_way(self, person_count: int) -> Way:
         if self._wanted_way != "auto" or not person_count:
             return "bulk_query" if self._wanted_way == "bulk_query" and person_count else "soql"
-        lists = lookup_costs.cost_of_lists(person_count, has_person_id_field=bool(self._field))
+        lists = lookup_costs.soql_cost(person_count, has_person_id_field=bool(self._field))
         if not lookup_costs.is_worth_asking(lists):
             return "soql"
         standing = self._mind(self._mirror.standing)
         if standing is None:
             return "soql"
-        way = lookup_costs.cheaper_way(lists, standing.cost)
+        way = lookup_costs.cheaper_method(lists, standing.cost)
         log.info(
             "matching: known records are looked up by %s (about %d calls by lists, %d by a mirror)",
             *(way, lists.call_count, standing.cost.call_count),
@@ -151,7 +151,7 @@ class Matcher:
         try:
             return step()
         except SyncError as error:
-            if error.whose != "org":
+            if error.source != "org":
                 raise
             log.warning("matching: known records are looked up by lists from now on (%s)", error)
             self._way = "soql"
@@ -169,26 +169,26 @@ class Matcher:
         return found
 
     def _by_mirror(
-        self, emails: pd.Series, email_keys: pd.Series, person_ids: pd.Series
+        self, emails: pd.Series, email_hashes: pd.Series, person_ids: pd.Series
     ) -> pd.DataFrame:
         ids = person_ids if self._field else person_ids[:0]
         found = None
         while found is None:
-            self._freshen_if_old()
-            found = self._mirror.find(email_keys, ids)
+            self._refresh_if_old()
+            found = self._mirror.find(email_hashes, ids)
             if found is None:  # another run has read everything anew
                 self._fresh_until = 0.0
-        return _as_known(found, emails, email_keys)
+        return _as_known(found, emails, email_hashes)
 
-    def _freshen_if_old(self) -> Literal[True]:
+    def _refresh_if_old(self) -> Literal[True]:
         with self._lock:
             if time.monotonic() > self._fresh_until:
-                self._freshen(self._refresh_seconds)
+                self._refresh(self._refresh_seconds)
         return True
 
-    def _freshen(self, most_seconds: float) -> Literal[True]:
+    def _refresh(self, most_seconds: float) -> Literal[True]:
         before = self._mirror.record_count
-        age = self._mirror.freshen(most_seconds)
+        age = self._mirror.refresh(most_seconds)
         self._fresh_until = time.monotonic() + self._refresh_seconds - age
         self._told.record_count += self._mirror.record_count - before
         return True
@@ -204,12 +204,12 @@ class Matcher:
                 self._told.seconds += time.monotonic() - begun
 
 
-def _as_known(found: pd.DataFrame, emails: pd.Series, email_keys: pd.Series) -> pd.DataFrame:
+def _as_known(found: pd.DataFrame, emails: pd.Series, email_hashes: pd.Series) -> pd.DataFrame:
     """Rows of the mirror as `lookups.find_known` tells them: by the e-mail itself, not its hash."""
-    spelt = pd.Series(emails.to_numpy(), index=email_keys.to_numpy(), dtype="str")
+    spelt = pd.Series(emails.to_numpy(), index=email_hashes.to_numpy(), dtype="str")
     spelt = spelt[~spelt.index.duplicated()]
-    is_email = found["email_key"].notna()
-    by_email = found["email_key"].map(spelt)
+    is_email = found["email_hash"].notna()
+    by_email = found["email_hash"].map(spelt)
     known = found.assign(
         match_key=pd.Series("email", index=found.index, dtype="str").where(is_email, "person_id"),
         match_value=by_email.where(is_email, found["person_id"]).astype("str"),

@@ -19,7 +19,7 @@ from pipelines.warehouse import ledger, new_persons
 
 
 @dataclass(frozen=True)
-class Parcel:
+class PreparedBatch:
     """A batch to be, with its persons and what it sends."""
 
     batch: ledger.NewBatch
@@ -29,7 +29,7 @@ class Parcel:
 
 def pack(
     ground: Ground, sent: pd.DataFrame, columns: dict[str, str], *, somebody_waits: bool
-) -> Iterator[Parcel]:
+) -> Iterator[PreparedBatch]:
     """Part the persons to be sent into batches of what may travel together, each of one job.
 
     `sent`: persons with their action, owner and match. `columns`: Lead field → column of `sent`.
@@ -54,10 +54,10 @@ def pack(
                 sobject=part.sobject,
                 carrier=carrier,
                 assignment_rule_id=part.assignment_rule_id,
-                is_duplicate_wanted=part.is_duplicate_wanted,
+                allow_duplicates=part.allow_duplicates,
             )
             claimed = these.iloc[first:last].reset_index(drop=True)
-            yield Parcel(batch, claimed, whole.stretch(first, last))
+            yield PreparedBatch(batch, claimed, whole.stretch(first, last))
 
 
 def rebuild_payload(ground: Ground, batch: ledger.Batch) -> tuple[ledger.Batch, Payload]:
@@ -71,7 +71,7 @@ def rebuild_payload(ground: Ground, batch: ledger.Batch) -> tuple[ledger.Batch, 
     claimed = new_persons.read_claimed(ground.warehouse, batch.batch_id, wanted)
     claims = claimed[["person_id", "owner_id", "lead_id", "contact_id", "row_hash"]]
     # Filling defaults again names the same fields as the claim does; the claim's word stays.
-    found = claimed.drop(columns="filled_fields")
+    found = claimed.drop(columns="defaulted_fields")
     cleaned, columns = validation.fill_defaults(
         validation.clean(found), ground.columns, ground.settings.defaults
     )
@@ -91,7 +91,7 @@ def columns_to_read(ground: Ground) -> list[str]:
 
 
 def _as_sent(
-    these: pd.DataFrame, columns: dict[str, str], load: owners.Part | ledger.Batch
+    these: pd.DataFrame, columns: dict[str, str], load: owners.Partition | ledger.Batch
 ) -> pd.DataFrame:
     # A default made it past the rules, and that is all it is for where the record is there: sent
     # with an update, "[not provided]" took the place of the org's real company.
@@ -102,7 +102,7 @@ def _payload(
     ground: Ground,
     these: pd.DataFrame,
     columns: dict[str, str],
-    load: owners.Part | ledger.Batch,
+    load: owners.Partition | ledger.Batch,
 ) -> Payload:
     if "assignment_rule_id" in these:
         # A part without a rule may hold persons who came by one: an update never runs a rule.

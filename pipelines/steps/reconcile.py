@@ -13,24 +13,24 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from pipelines.errors import LedgerDisagrees
+from pipelines.errors import LedgerInconsistentError
 from pipelines.rules import leads
 from pipelines.rules.text import positions
 from pipelines.run.preflight import Ground
 from pipelines.salesforce import ingest_jobs, lookups, sobject_collections
 from pipelines.warehouse import ledger
 
-MOST_ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 READS = 3  # of result files that do not add up, before what is missing counts as unknown
 
 # The row certainly failed and the cause passes: the person takes part in the next attempt.
-PASSING_CODES = ("UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+TRANSIENT_CODES = ("UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 
 ANSWER_COLUMNS = ["person_id", "file", "record_id", "code", "message", "fields"]
 
 
 @dataclass(frozen=True)
-class Case:
+class ReconciledBatch:
     """A batch, the persons it holds, and the job that carried them, if there still is one."""
 
     ground: Ground
@@ -47,27 +47,29 @@ class Case:
     def reason_to_hold(self) -> str:
         """Why nobody can know what became of a person."""
         if self.job is not None:
-            return "UNACCOUNTED"
-        return "JOB_GONE" if self.batch.carrier == "bulk" else "ANSWER_LOST"
+            return "RESULT_MISSING"
+        return "JOB_GONE" if self.batch.carrier == "bulk" else "RESPONSE_LOST"
 
     @cached_property
     def is_last_attempt(self) -> bool:
         """Whether persons left over are decided now, so that no batch goes on for ever. A job that
         was thrown away before it could make anything was none of their attempts."""
-        if self.batch.attempt_count < MOST_ATTEMPTS:
+        if self.batch.attempt_count < MAX_ATTEMPTS:
             return False
         store, batch = self.ground.warehouse, self.batch
-        lost = ledger.count_jobs_thrown_away(store, batch.batch_id)
-        return batch.attempt_count - lost >= MOST_ATTEMPTS
+        lost = ledger.count_discarded_jobs(store, batch.batch_id)
+        return batch.attempt_count - lost >= MAX_ATTEMPTS
 
 
-def settle_bulk(ground: Ground, batch: ledger.Batch, job: ingest_jobs.JobInfo) -> ledger.Batch:
+def reconcile_job(ground: Ground, batch: ledger.Batch, job: ingest_jobs.JobInfo) -> ledger.Batch:
     """Read the three result files and record the outcomes. closing → settled | planned.
 
-    May be repeated: nothing is recorded before everything is known. Raises LedgerDisagrees when
+    May be repeated: nothing is recorded before everything is known. Raises LedgerInconsistentError when
     the files name somebody who was not sent.
     """
-    case = Case(ground, batch, ledger.batch_claims(ground.warehouse, batch.batch_id), job)
+    case = ReconciledBatch(
+        ground, batch, ledger.batch_claims(ground.warehouse, batch.batch_id), job
+    )
     for _ in range(READS):
         results = ingest_jobs.fetch_results(ground.org, job.job_id, _key_column(case))
         answers = _read_answers(case, results)
@@ -76,7 +78,7 @@ def settle_bulk(ground: Ground, batch: ledger.Batch, job: ingest_jobs.JobInfo) -
     return _settle(case, answers)
 
 
-def settle_collection(
+def reconcile_collection(
     ground: Ground,
     batch: ledger.Batch,
     person_ids: pd.Series[str],
@@ -95,17 +97,17 @@ def settle_collection(
         dtype="str",
     )
     claims = ledger.batch_claims(ground.warehouse, batch.batch_id)
-    return _settle(Case(ground, batch, claims, None), answers)
+    return _settle(ReconciledBatch(ground, batch, claims, None), answers)
 
 
-def settle_without_job(ground: Ground, batch: ledger.Batch) -> ledger.Batch:
+def reconcile_without_job(ground: Ground, batch: ledger.Batch) -> ledger.Batch:
     """A job that is gone, or a call whose answer nobody has: settle what the org can still tell."""
     claims = ledger.batch_claims(ground.warehouse, batch.batch_id)
     nothing = pd.DataFrame(columns=ANSWER_COLUMNS, dtype="str")
-    return _settle(Case(ground, batch, claims, None), nothing)
+    return _settle(ReconciledBatch(ground, batch, claims, None), nothing)
 
 
-def _adds_up(case: Case, answers: pd.DataFrame, job: ingest_jobs.JobInfo) -> bool:
+def _adds_up(case: ReconciledBatch, answers: pd.DataFrame, job: ingest_jobs.JobInfo) -> bool:
     """Whether the counts are the job's, and everybody who was sent is named: the job does not count
     those it has not come to."""
     failed = int((answers["file"] == "failed").sum())
@@ -114,7 +116,7 @@ def _adds_up(case: Case, answers: pd.DataFrame, job: ingest_jobs.JobInfo) -> boo
     return counts == (job.processed_count, job.failed_count, len(case.claims))
 
 
-def _read_answers(case: Case, results: ingest_jobs.JobResults) -> pd.DataFrame:
+def _read_answers(case: ReconciledBatch, results: ingest_jobs.JobResults) -> pd.DataFrame:
     errors = ingest_jobs.split_error(results.failed["sf__Error"])
     done = pd.DataFrame({"file": "done", "record_id": results.successful["sf__Id"]})
     rows = pd.concat(
@@ -129,7 +131,7 @@ def _read_answers(case: Case, results: ingest_jobs.JobResults) -> pd.DataFrame:
     return named.reindex(columns=ANSWER_COLUMNS)
 
 
-def _row_keys(case: Case, rows: pd.DataFrame) -> pd.Series[str]:
+def _row_keys(case: ReconciledBatch, rows: pd.DataFrame) -> pd.Series[str]:
     """What tells whose a result row is: their id, the record updated, or the hash of the row."""
     wanted = _key_column(case)
     column = next((name for name in rows.columns if name.lower() == wanted.lower()), None)
@@ -141,30 +143,30 @@ def _row_keys(case: Case, rows: pd.DataFrame) -> pd.Series[str]:
     return hashes.where(sent.notna().any(axis=1))
 
 
-def _key_column(case: Case) -> str:
+def _key_column(case: ReconciledBatch) -> str:
     return case.ground.person_id_field if case.is_insert else "Id"
 
 
-def _claim_keys(case: Case) -> pd.Series[str]:
+def _claim_keys(case: ReconciledBatch) -> pd.Series[str]:
     if not case.is_insert:
         return case.claims["contact_id" if case.batch.sobject == "Contact" else "lead_id"]
     return case.claims["person_id" if case.ground.person_id_field else "row_hash"]
 
 
-def _name_persons(case: Case, rows: pd.DataFrame) -> pd.DataFrame:
+def _name_persons(case: ReconciledBatch, rows: pd.DataFrame) -> pd.DataFrame:
     """Give every row its person. Rows alike to the letter are interchangeable: the first of them
     is the first person's, the second the second's."""
-    places = positions(_told_apart(rows["key"]), _told_apart(_claim_keys(case)))
+    places = positions(_numbered_keys(rows["key"]), _numbered_keys(_claim_keys(case)))
     strangers = int((places < 0).sum())
     if strangers:
-        raise LedgerDisagrees(
+        raise LedgerInconsistentError(
             f"job {case.batch.salesforce_job_id} answers for {strangers} rows that batch "
             f"{case.batch.batch_id} did not send: nothing was recorded, a human must look"
         )
     return rows.assign(person_id=case.claims["person_id"].take(places).array)
 
 
-def _told_apart(keys: pd.Series[str]) -> pd.Series[str]:
+def _numbered_keys(keys: pd.Series[str]) -> pd.Series[str]:
     """The keys, the second of two equal ones made another."""
     again = keys.duplicated()
     if not again.any():
@@ -173,14 +175,14 @@ def _told_apart(keys: pd.Series[str]) -> pd.Series[str]:
     return keys.mask(again, keys + "\x1f" + turn)
 
 
-def _settle(case: Case, answers: pd.DataFrame) -> ledger.Batch:
-    fates = _decide_fates(case, answers)
-    decided = fates[fates["outcome"].notna()]
+def _settle(case: ReconciledBatch, answers: pd.DataFrame) -> ledger.Batch:
+    outcomes = _decide_outcomes(case, answers)
+    decided = outcomes[outcomes["outcome"].notna()]
     job = case.job
     return ledger.settle(
         case.ground.warehouse,
         case.batch,
-        ledger.Settlement(
+        ledger.BatchResults(
             outcomes=_with_owners(case, decided),
             rejected=_rejections(decided[decided["outcome"] == "rejected"]),
             duplicates=_known_by_rule(decided[decided["outcome"] == "duplicate"]),
@@ -191,30 +193,30 @@ def _settle(case: Case, answers: pd.DataFrame) -> ledger.Batch:
     )
 
 
-def _decide_fates(case: Case, answers: pd.DataFrame) -> pd.DataFrame:
+def _decide_outcomes(case: ReconciledBatch, answers: pd.DataFrame) -> pd.DataFrame:
     """One row a claimed person; `outcome` is null for those who take part in the next attempt."""
-    fates = _beside(case.claims, answers, "person_id")
-    found = _ask_for(case, fates)
-    lead_id = _beside(fates[["person_id"]], found, "person_id")["lead_id"]
+    outcomes = _left_join(case.claims, answers, "person_id")
+    found = _ask_for(case, outcomes)
+    lead_id = _left_join(outcomes[["person_id"]], found, "person_id")["lead_id"]
     is_found = lead_id.notna()
-    is_known = (fates["code"] == "DUPLICATES_DETECTED") & (not case.batch.is_duplicate_wanted)
-    is_failed = fates["file"] == "failed"
-    passes = is_failed & fates["code"].isin(PASSING_CODES) | (fates["file"] == "left")
-    is_unknown = fates["file"].isna()
+    is_known = (outcomes["code"] == "DUPLICATES_DETECTED") & (not case.batch.allow_duplicates)
+    is_failed = outcomes["file"] == "failed"
+    is_transient = is_failed & outcomes["code"].isin(TRANSIENT_CODES) | (outcomes["file"] == "left")
+    is_unknown = outcomes["file"].isna()
     may_repeat = bool(case.ground.person_id_field) or not case.is_insert
-    goes_on = (passes | is_unknown & may_repeat) & (not case.is_last_attempt)
-    fates["outcome"] = np.select(
-        [fates["file"] == "done", is_found, goes_on, is_known, is_unknown],
+    goes_on = (is_transient | is_unknown & may_repeat) & (not case.is_last_attempt)
+    outcomes["outcome"] = np.select(
+        [outcomes["file"] == "done", is_found, goes_on, is_known, is_unknown],
         ["created" if case.is_insert else "updated", "created", "", "duplicate", "held"],
         default="rejected",
     )
-    fates["outcome"] = fates["outcome"].astype("str").replace("", None)
-    fates["record_id"] = fates["record_id"].fillna(lead_id)
-    fates["is_passing"] = passes
-    return fates
+    outcomes["outcome"] = outcomes["outcome"].astype("str").replace("", None)
+    outcomes["record_id"] = outcomes["record_id"].fillna(lead_id)
+    outcomes["is_passing"] = is_transient
+    return outcomes
 
 
-def _beside(rows: pd.DataFrame, known: pd.DataFrame, key: str) -> pd.DataFrame:
+def _left_join(rows: pd.DataFrame, known: pd.DataFrame, key: str) -> pd.DataFrame:
     """The rows with the columns of `known` beside them, whose keys stand there once; null where
     there is none. What a left join does, at a fifth of its time."""
     places = positions(rows[key], known[key])
@@ -224,14 +226,14 @@ def _beside(rows: pd.DataFrame, known: pd.DataFrame, key: str) -> pd.DataFrame:
     return pd.concat([rows, beside], axis=1)
 
 
-def _ask_for(case: Case, fates: pd.DataFrame) -> pd.DataFrame:
+def _ask_for(case: ReconciledBatch, outcomes: pd.DataFrame) -> pd.DataFrame:
     """The leads that are there although no answer says so, by the person-id field.
 
     DUPLICATE_VALUE says that a lead with the value exists; only a query says whose, since another
     unique field may be meant and the message may read `<unknown>`.
     """
     field = case.ground.person_id_field
-    doubtful = fates[fates["file"].isna() | (fates["code"] == "DUPLICATE_VALUE")]
+    doubtful = outcomes[outcomes["file"].isna() | (outcomes["code"] == "DUPLICATE_VALUE")]
     if not field or not case.is_insert or doubtful.empty:
         return pd.DataFrame({"person_id": [], "lead_id": []}, dtype="str")
     found = lookups.find_leads_by_person_id(case.ground.org, field, list(doubtful["person_id"]))
@@ -239,7 +241,7 @@ def _ask_for(case: Case, fates: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("is_deleted").drop_duplicates("person_id")[["person_id", "lead_id"]]
 
 
-def _with_owners(case: Case, decided: pd.DataFrame) -> pd.DataFrame:
+def _with_owners(case: ReconciledBatch, decided: pd.DataFrame) -> pd.DataFrame:
     is_created = decided["outcome"] == "created"
     is_made = is_created | (decided["outcome"] == "updated")
     outcomes = pd.DataFrame(
@@ -256,10 +258,10 @@ def _with_owners(case: Case, decided: pd.DataFrame) -> pd.DataFrame:
     made = outcomes.loc[is_made, "lead_id"].dropna()
     since = case.job.created_date if case.job and case.is_insert else None
     read = lookups.read_owners(case.ground.org, made, created_since=since)
-    return _flag_default_owner(case, _beside(outcomes, read, "lead_id"))
+    return _flag_default_owner(case, _left_join(outcomes, read, "lead_id"))
 
 
-def _flag_default_owner(case: Case, outcomes: pd.DataFrame) -> pd.DataFrame:
+def _flag_default_owner(case: ReconciledBatch, outcomes: pd.DataFrame) -> pd.DataFrame:
     """Say so when a rule sent a lead to nobody in particular: no entry of it matched."""
     default = case.ground.default_lead_owner_id
     if case.batch.assignment_rule_id and default:
@@ -279,7 +281,7 @@ def _rejections(decided: pd.DataFrame) -> pd.DataFrame:
             "field_name": decided["fields"],
             "observed_value": pd.Series(None, index=decided.index, dtype="str"),
             "message": decided["message"].where(
-                ~left, f"Salesforce did not get to this row in {MOST_ATTEMPTS} attempts"
+                ~left, f"Salesforce did not get to this row in {MAX_ATTEMPTS} attempts"
             ),
             "is_retryable": decided["is_passing"],
         }

@@ -18,15 +18,15 @@ from typing import Final
 
 import pandas as pd
 
-from pipelines.errors import FencedOff, OrgBusy, SyncError
+from pipelines.errors import LeaseLostError, OrgLimitError, SyncError
 from pipelines.rules import deduplication, lookup_costs
 from pipelines.salesforce import query_jobs
 from pipelines.salesforce import records as org_records
-from pipelines.salesforce.records import SOBJECTS, Made, Wanted
+from pipelines.salesforce.records import SOBJECTS, RecordCounts, RecordQuery
 from pipelines.salesforce.session import Org
 from pipelines.warehouse import snapshots as mirror_records
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.snapshots import Again, Census, Fill
+from pipelines.warehouse.snapshots import ReplacedScope, Snapshot, SnapshotCounts
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ MOST_LOOKS: Final = 4
 
 
 @dataclass(frozen=True)
-class Habits:
+class SnapshotOptions:
     """How patient the mirror is, and how much it reads at once."""
 
     wait_seconds: float = 600.0
@@ -63,41 +63,46 @@ class Standing:
         return lookup_costs.cost_of_filling(self.record_counts)
 
 
-class Mirror:
+class OrgSnapshot:
     """The mirror of one org, as one run uses it. Not safe to share by threads."""
 
     def __init__(
-        self, warehouse: Warehouse, org: Org, run_id: str, person_id_field: str, habits: Habits
+        self,
+        warehouse: Warehouse,
+        org: Org,
+        run_id: str,
+        person_id_field: str,
+        options: SnapshotOptions,
     ) -> None:
         self._warehouse, self._org, self._run_id = warehouse, org, run_id
-        self._field, self._habits = person_id_field, habits
-        self._fill: Fill | None = None
+        self._field, self._habits = person_id_field, options
+        self._fill: Snapshot | None = None
         self._counted: dict[str, int] = {}
-        self._counted_here: Census
+        self._counted_here: SnapshotCounts
         self.record_count = 0
         """Records read from the org so far."""
 
     def standing(self) -> Standing:
         """Ask the org how much there is to read: a call for each kind of record."""
-        fill = mirror_records.whole_fill(self._warehouse, self._org.org_id, self._field)
+        fill = mirror_records.latest_snapshot(self._warehouse, self._org.org_id, self._field)
         since = _since(fill.until) if fill else {}
         counts = [org_records.count_changed(self._org, kind, since.get(kind)) for kind in SOBJECTS]
         # What has been counted need not be counted again to refresh.
         self._counted = dict(zip(SOBJECTS, counts, strict=True)) if fill else {}
         return Standing(fill is not None, counts)
 
-    def freshen(self, most_seconds: float = 0.0) -> float:
+    def refresh(self, most_seconds: float = 0.0) -> float:
         """Bring the mirror up to date if it is older than that, filling it where there is none;
         answers how old it is.
 
-        When another run is at it, its work is waited for and taken. Raises OrgBusy when that takes
+        When another run is at it, its work is waited for and taken. Raises OrgLimitError when that takes
         too long, and what reading the org raises; what was there before is there still.
         """
         since = self._now() - timedelta(seconds=most_seconds)
         deadline = time.monotonic() + self._habits.wait_seconds
         while (found := self._try(since)) is None:
             if time.monotonic() > deadline:
-                raise OrgBusy("another run has been reading what Salesforce has for too long")
+                raise OrgLimitError("another run has been reading what Salesforce has for too long")
             time.sleep(self._habits.poll_seconds)
         self._fill = found
         looked_at = found.looked_at or since
@@ -107,16 +112,16 @@ class Mirror:
         with self._warehouse.reading() as connection:
             return self._warehouse.now(connection)
 
-    def find(self, email_keys: pd.Series, person_ids: pd.Series) -> pd.DataFrame | None:
-        """The records with one of these keys, as `known_records.find_records`; None when `freshen`
+    def find(self, email_hashes: pd.Series, person_ids: pd.Series) -> pd.DataFrame | None:
+        """The records with one of these keys, as `org_records.find_records`; None when `refresh`
         has to be called, for another run has read everything anew."""
         if self._fill is None:
             return None
-        return mirror_records.find_records(self._warehouse, self._fill, email_keys, person_ids)
+        return mirror_records.find_records(self._warehouse, self._fill, email_hashes, person_ids)
 
-    def _try(self, since: datetime) -> Fill | None:
+    def _try(self, since: datetime) -> Snapshot | None:
         """The mirror up to date; None while another run is at it."""
-        fill = mirror_records.whole_fill(self._warehouse, self._org.org_id, self._field)
+        fill = mirror_records.latest_snapshot(self._warehouse, self._org.org_id, self._field)
         if fill and fill.looked_at and fill.looked_at >= since:
             return fill
         try:
@@ -124,11 +129,11 @@ class Mirror:
             if held is None:
                 return None
             return self._refresh(held) if held.is_whole else self._read_whole(held)
-        except FencedOff:
+        except LeaseLostError:
             return None
 
-    def _hold(self, *, anew: bool = False) -> Fill | None:
-        return mirror_records.hold_fill(
+    def _hold(self, *, anew: bool = False) -> Snapshot | None:
+        return mirror_records.lease_snapshot(
             self._warehouse,
             self._run_id,
             self._org.org_id,
@@ -139,10 +144,10 @@ class Mirror:
 
     # --- All there is
 
-    def _read_whole(self, fill: Fill) -> Fill:
+    def _read_whole(self, fill: Snapshot) -> Snapshot:
         log.info("mirror: reading all leads and contacts of the org, by bulk queries")
         with self._letting_go(fill):
-            wanted = [Wanted(kind, self._field) for kind in SOBJECTS]
+            wanted = [RecordQuery(kind, self._field) for kind in SOBJECTS]
             # Both first: the org works on them side by side.
             jobs = [org_records.ask(self._org, one) for one in wanted]
             first = position = mirror_records.next_position(self._warehouse)
@@ -163,14 +168,14 @@ class Mirror:
                 hold_seconds=HOLD_SECONDS,
             )
             until = {one.sobject: job.created_at for one, job in zip(wanted, jobs, strict=True)}
-            mirror_records.finish_fill(self._warehouse, fill, until, position - first)
+            mirror_records.finish_snapshot(self._warehouse, fill, until, position - first)
         log.info("mirror: %s leads and contacts read", f"{position - first:,}")
         return replace(fill, is_whole=True, until=until, record_count=position - first)
 
     # --- What has changed
 
-    def _refresh(self, fill: Fill) -> Fill | None:
-        missed: dict[str, Made] = {}
+    def _refresh(self, fill: Snapshot) -> Snapshot | None:
+        missed: dict[str, RecordCounts] = {}
         with self._letting_go(fill):
             until = dict(fill.until)
             census = self._census(fill, until)
@@ -182,21 +187,21 @@ class Mirror:
                 missed, before = self._missed(fill, until, census), missed
                 if not missed:
                     count = self._counted_here.record_count
-                    mirror_records.finish_fill(self._warehouse, fill, until, count)
+                    mirror_records.finish_snapshot(self._warehouse, fill, until, count)
                     return replace(fill, until=until, record_count=count)
                 if missed == before:
                     break
-            mirror_records.release_fill(self._warehouse, fill)
+            mirror_records.release_snapshot(self._warehouse, fill)
         log.warning("mirror: leads or contacts were erased in the org; reading all of them again")
         held = self._hold(anew=True)
         return self._read_whole(held) if held else None
 
-    def _census(self, fill: Fill, until: Mapping[str, datetime]) -> Census:
-        self._counted_here = mirror_records.take_census(self._warehouse, fill, _since(until))
+    def _census(self, fill: Snapshot, until: Mapping[str, datetime]) -> SnapshotCounts:
+        self._counted_here = mirror_records.count_snapshot(self._warehouse, fill, _since(until))
         return self._counted_here
 
     def _read_changed(
-        self, fill: Fill, kind: str, until: dict[str, datetime], census: Census
+        self, fill: Snapshot, kind: str, until: dict[str, datetime], census: SnapshotCounts
     ) -> bool:
         """Read what has changed, and move `until` to where nothing more is unknown; whether there
         was anything to write."""
@@ -206,11 +211,11 @@ class Mirror:
             count = org_records.count_changed(self._org, kind, since)
         if not count and not census.later[kind]:
             return False
-        wanted = Wanted(kind, self._field, changed_since=since)
+        wanted = RecordQuery(kind, self._field, changed_since=since)
         until[kind] = self._read_again(fill, wanted, count) or until[kind]
         return True
 
-    def _read_again(self, fill: Fill, wanted: Wanted, count: int) -> datetime | None:
+    def _read_again(self, fill: Snapshot, wanted: RecordQuery, count: int) -> datetime | None:
         """Read these records in the place of what was known of them, and forget those that should
         be among them and are not. Answers up to when that holds; None when nothing tells."""
         until: datetime | None = None
@@ -222,7 +227,7 @@ class Mirror:
             job = org_records.ask(self._org, wanted)
             frames, until = self._pages(fill, wanted, job), job.created_at
         first = position = mirror_records.next_position(self._warehouse)
-        ending = Again(wanted.sobject, first, wanted.changed_since)
+        ending = ReplacedScope(wanted.sobject, first, wanted.changed_since)
         for records, is_last in _with_last(frames):
             position = mirror_records.replace_records(
                 self._warehouse,
@@ -234,33 +239,37 @@ class Mirror:
             )
         return until
 
-    def _missed(self, fill: Fill, until: Mapping[str, datetime], census: Census) -> dict[str, Made]:
+    def _missed(
+        self, fill: Snapshot, until: Mapping[str, datetime], census: SnapshotCounts
+    ) -> dict[str, RecordCounts]:
         """By how many the mirror has too few records of a kind, where it has not as many."""
-        missed: dict[str, Made] = {}
+        missed: dict[str, RecordCounts] = {}
         for kind in SOBJECTS:
             difference = self._difference(kind, until, census)
             if difference.living_count == 0 != difference.deleted_count:
                 # The recycle bin is emptied all the time, and is small beside the rest.
-                deleted = Wanted(kind, self._field, only_deleted=True)
+                deleted = RecordQuery(kind, self._field, only_deleted=True)
                 self._read_again(fill, deleted, org_records.count_deleted(self._org, kind))
                 difference = self._difference(kind, until, self._census(fill, until))
-            if difference != Made(0, 0):
+            if difference != RecordCounts(0, 0):
                 missed[kind] = difference
         return missed
 
-    def _difference(self, kind: str, until: Mapping[str, datetime], census: Census) -> Made:
+    def _difference(
+        self, kind: str, until: Mapping[str, datetime], census: SnapshotCounts
+    ) -> RecordCounts:
         there = org_records.count_made(self._org, kind, until[kind] - OVERLAP)
-        return Made(
+        return RecordCounts(
             there.living_count - census.living[kind], there.deleted_count - census.deleted[kind]
         )
 
     # --- Both
 
     def _pages(
-        self, fill: Fill, wanted: Wanted, job: query_jobs.QueryJob
+        self, fill: Snapshot, wanted: RecordQuery, job: query_jobs.QueryJob
     ) -> Iterator[pd.DataFrame]:
         def renew() -> None:
-            mirror_records.keep_fill(self._warehouse, fill, hold_seconds=HOLD_SECONDS)
+            mirror_records.renew_snapshot_lease(self._warehouse, fill, hold_seconds=HOLD_SECONDS)
 
         for records in org_records.read_by_job(
             self._org,
@@ -275,18 +284,18 @@ class Mirror:
     def _keyed(self, records: pd.DataFrame) -> pd.DataFrame:
         """With the hash of the e-mail in its place: the mirror holds no address."""
         self.record_count += len(records)
-        return records.assign(email_key=deduplication.email_key(records["email"])).drop(
+        return records.assign(email_hash=deduplication.email_hash(records["email"])).drop(
             columns="email"
         )
 
     @contextmanager
-    def _letting_go(self, fill: Fill) -> Iterator[None]:
+    def _letting_go(self, fill: Snapshot) -> Iterator[None]:
         """Whatever goes wrong, another run need not wait for this one."""
         try:
             yield
         except BaseException:
             with suppress(SyncError):
-                mirror_records.release_fill(self._warehouse, fill)
+                mirror_records.release_snapshot(self._warehouse, fill)
             raise
 
 

@@ -14,13 +14,13 @@ from typing import Protocol
 
 import pandas as pd
 
-from pipelines.errors import WarehouseUnavailable
+from pipelines.errors import WarehouseUnavailableError
 from pipelines.retry import RetryTimeout
 from pipelines.rules import deduplication, match_decisions, owners, validation
 from pipelines.rules.leads import Payload
 from pipelines.rules.selection import keep
 from pipelines.run.preflight import Ground
-from pipelines.steps.partition import Parcel, columns_to_read, pack
+from pipelines.steps.partition import PreparedBatch, columns_to_read, pack
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.ledger.claims import (
     CLAIM_COLUMNS,
@@ -31,7 +31,7 @@ from pipelines.warehouse.ledger.claims import (
 
 log = logging.getLogger(__name__)
 
-_NOTED = ["person_id", "owner_strategy", "filled_fields"]
+_NOTED = ["person_id", "owner_strategy", "defaulted_fields"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Request:
     person_ids: tuple[str, ...] | None = None
     limit: int | None = None
     flow_run_id: str | None = None
-    adopts_jobs: bool = False
+    accept_unknown_jobs: bool = False
     workers: int | None = None
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SliceDecisions:
     """What the rules say of a slice; nothing is recorded yet.
 
     `persons`: PERSON_COLUMNS of all that were read. `rejected` and `duplicates`: rows of the result
@@ -89,27 +89,27 @@ class Decided:
 class Order(Protocol):
     """The order in which the workers of one run record what they judge."""
 
-    def wait(self, turn: ledger.Turn) -> None:
+    def wait(self, turn: ledger.Slice) -> None:
         """Until all slices before this one are recorded."""
 
 
-def judge_slice(
+def transform_slice(
     ground: Ground, request: Request, first: int, last: int, order: Order | None = None
 ) -> Decided:
     """Judge the persons at positions first..last and record it; answers what was recorded.
 
     `order`: of a run with several workers. May be repeated: persons decided or claimed meanwhile
-    are no longer new and are not read again. Raises FencedOff when another worker judged them.
+    are no longer new and are not read again. Raises LeaseLostError when another worker judged them.
     """
     decided = Decided()
-    turn = ledger.Turn(request.run_id, first, last) if order else None
+    turn = ledger.Slice(request.run_id, first, last) if order else None
     somebody_waits = request.run_mode == "now"
     while True:
         verdict = weigh(ground, request, first, last)
         if verdict is None:
             if order and turn:
                 order.wait(turn)
-                ledger.pass_turn(ground.warehouse, turn)
+                ledger.skip_slice(ground.warehouse, turn)
             return decided
         parcels = list(pack(ground, verdict.sent, verdict.columns, somebody_waits=somebody_waits))
         if order and turn:
@@ -123,7 +123,7 @@ def judge_slice(
 
 
 def _added(
-    before: Decided, verdict: Verdict, batches: Iterator[tuple[ledger.Batch, Payload]]
+    before: Decided, verdict: SliceDecisions, batches: Iterator[tuple[ledger.Batch, Payload]]
 ) -> Decided:
     """Add what a second look at a slice has decided; whoever was released is counted there."""
     claimed = tuple(batches)
@@ -140,27 +140,27 @@ def _added(
 
 
 def _record(
-    ground: Ground, request: Request, judgement: ledger.Judgement, turn: ledger.Turn | None
-) -> ledger.Recorded:
+    ground: Ground, request: Request, judgement: ledger.SliceRecord, turn: ledger.Slice | None
+) -> ledger.RecordedSlice:
     """Record it, once more while another run holds the lock: a large slice takes longer to record
     than an engine lets anybody wait, and whoever asks for one person at once must not be refused
     for it."""
     options = ground.settings.run
     timeout = RetryTimeout(
-        options.patience_seconds, time, log, line_seconds=options.progress_seconds
+        options.retry_timeout_seconds, time, log, line_seconds=options.progress_seconds
     )
     while True:
         try:
-            return ledger.record_judgement(
+            return ledger.record_slice(
                 ground.warehouse,
                 request.run_id,
                 judgement,
                 lease_seconds=ground.settings.run.lease_seconds,
                 turn=turn,
             )
-        except WarehouseUnavailable as trouble:
+        except WarehouseUnavailableError as trouble:
             # After an unanswered commit it may stand in the ledger: then the next run looks.
-            if not trouble.made_nothing:
+            if not trouble.had_no_effect:
                 raise
             timeout.failed(trouble)
 
@@ -170,14 +170,14 @@ def plan_slice(ground: Ground, request: Request, first: int, last: int) -> Decid
     verdict = weigh(ground, request, first, last)
     if verdict is None:
         return Decided()
-    held = verdict.persons.loc[_holds_email(verdict), ["person_id", "email_key"]]
+    held = verdict.persons.loc[_holds_email(verdict), ["person_id", "email_hash"]]
     ledger.record_plan(ground.warehouse, request.run_id, _planned(verdict), emails=held)
     decided = _added(Decided(), verdict, iter(()))
     to_load = len(verdict.sent)
     return replace(decided, read_count=decided.read_count + to_load, to_load_count=to_load)
 
 
-def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | None:
+def weigh(ground: Ground, request: Request, first: int, last: int) -> SliceDecisions | None:
     """Ask every rule about the persons at positions first..last, in the order of judgement; None if
     none of them is new any more. Writes nothing."""
     cleaned = validation.clean(_read(ground, request, first, last))
@@ -185,21 +185,23 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | 
         return None
     cleaned, columns = validation.fill_defaults(cleaned, ground.columns, ground.settings.defaults)
     email = columns.get("Email", "")
-    cleaned["email_key"] = deduplication.email_key(
+    cleaned["email_hash"] = deduplication.email_hash(
         cleaned[email] if email else pd.Series(None, index=cleaned.index, dtype="str")
     )
     # A slice is in memory once, not once for every rule that sets somebody apart: each frame is let
     # go of as soon as the next is there, and of those set apart only what is told of them stays.
     everybody = cleaned[[*dict.fromkeys([*PERSON_COLUMNS, *_NOTED])]]
-    accepted, invalid = validation.screen(
+    accepted, invalid = validation.validate(
         cleaned, columns, ground.lead_fields, ground.person_id_length
     )
     del cleaned
     accepted, unowned = _assign_owners(ground, accepted)
     notes = accepted[_NOTED]
-    accepted, twins = deduplication.duplicates_among(accepted, email)
-    holders = ledger.known_holders(ground.warehouse, request.run_id, accepted["email_key"])
-    accepted, known_here, of_ledger = deduplication.duplicates_in_ledger(accepted, holders, email)
+    accepted, twins = deduplication.deduplicate_slice(accepted, email)
+    holders = ledger.email_claims(ground.warehouse, request.run_id, accepted["email_hash"])
+    accepted, known_here, of_ledger = deduplication.deduplicate_against_ledger(
+        accepted, holders, email
+    )
     known = _look_up(ground, accepted, email)
     decided, known_there = match_decisions.decide(accepted, known, ground.matching, email)
     rejected = pd.concat([invalid, unowned], ignore_index=True)
@@ -211,11 +213,11 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> Verdict | 
         of_ledger.merge(notes, on="person_id"),
         decided[decided["action"] == "duplicate"].assign(outcome="duplicate"),
     ]
-    return Verdict(
+    return SliceDecisions(
         persons=everybody[PERSON_COLUMNS],
         rejected=rejected,
         duplicates=pd.concat(
-            [deduplication.of_the_kept(twins, known_here), known_here, known_there],
+            [deduplication.follow_duplicate_chains(twins, known_here), known_here, known_there],
             ignore_index=True,
         ),
         decided=pd.concat([one.reindex(columns=OUTCOME_COLUMNS) for one in outcomes]),
@@ -233,14 +235,14 @@ def _assign_owners(ground: Ground, accepted: pd.DataFrame) -> owners.Assigned:
     strategies = owners.choose_strategies(
         accepted, ground.choices, ground.default_strategy, frozenset(accepted.columns)
     )
-    resolved = ground.owner_book.resolve(strategies.unique())
+    resolved = ground.owner_lookup.resolve(strategies.unique())
     return owners.assign_owners(accepted, strategies, resolved)
 
 
 def _look_up(ground: Ground, fresh: pd.DataFrame, email: str) -> pd.DataFrame:
-    emails = deduplication.match_key(fresh[email]) if email else fresh["email_key"]
+    emails = deduplication.match_key(fresh[email]) if email else fresh["email_hash"]
     return ground.matcher.find_known(
-        emails=emails, email_keys=fresh["email_key"], person_ids=fresh["person_id"]
+        emails=emails, email_hashes=fresh["email_hash"], person_ids=fresh["person_id"]
     )
 
 
@@ -252,7 +254,7 @@ def _outcomes(
 
 
 def _really_claimed(
-    parcels: list[Parcel], recorded: ledger.Recorded
+    parcels: list[PreparedBatch], recorded: ledger.RecordedSlice
 ) -> Iterator[tuple[ledger.Batch, Payload]]:
     gone = [*recorded.released, *recorded.taken_by_others]
     payloads = {parcel.batch.batch_id: parcel.payload for parcel in parcels}
@@ -263,7 +265,7 @@ def _really_claimed(
         yield batch, payload
 
 
-def _judgement(verdict: Verdict, parcels: list[Parcel]) -> ledger.Judgement:
+def _judgement(verdict: SliceDecisions, parcels: list[PreparedBatch]) -> ledger.SliceRecord:
     claims = [
         parcel.persons.assign(
             batch_id=parcel.batch.batch_id, row_hash=parcel.payload.row_hashes
@@ -271,7 +273,7 @@ def _judgement(verdict: Verdict, parcels: list[Parcel]) -> ledger.Judgement:
         for parcel in parcels
     ]
     nobody = pd.DataFrame(columns=CLAIM_COLUMNS, dtype="str")
-    return ledger.Judgement(
+    return ledger.SliceRecord(
         persons=verdict.persons,
         rejected=verdict.rejected,
         duplicates=verdict.duplicates,
@@ -281,11 +283,11 @@ def _judgement(verdict: Verdict, parcels: list[Parcel]) -> ledger.Judgement:
     )
 
 
-def _holds_email(verdict: Verdict) -> pd.Series[bool]:
+def _holds_email(verdict: SliceDecisions) -> pd.Series[bool]:
     return verdict.persons["person_id"].isin(verdict.sent["person_id"])
 
 
-def _planned(verdict: Verdict) -> pd.DataFrame:
+def _planned(verdict: SliceDecisions) -> pd.DataFrame:
     decisions = {"rejected": "reject", "duplicate": "duplicate"}
     decided = verdict.decided.assign(
         decision=verdict.decided["outcome"].map(decisions),

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from pipelines.errors import LedgerDisagrees
+from pipelines.errors import LedgerInconsistentError
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.session import Org
 from pipelines.warehouse import ledger, migrations
@@ -33,7 +33,7 @@ NAMED = 5
 
 
 @dataclass
-class StrayJobs:
+class UnknownJobs:
     """`open`: may still be given data, by whoever opened them. `effective`: have made leads, or are
     about to. `harmless`: ended without making any."""
 
@@ -42,7 +42,7 @@ class StrayJobs:
     harmless: list[ingest_jobs.JobInfo] = field(default_factory=list)
 
 
-def find(org: Org, warehouse: Warehouse) -> StrayJobs:
+def find(org: Org, warehouse: Warehouse) -> UnknownJobs:
     """The jobs of our login that insert Leads and that the ledger does not know. Writes nothing.
 
     One call per 1,000 jobs of the org, at most 20, and one for each stray job that is not open.
@@ -53,7 +53,7 @@ def find(org: Org, warehouse: Warehouse) -> StrayJobs:
     listed = [job for job in every if _makes_leads(job)]
     mine = [job for job in listed if job.created_by_id[:15] == org.user_id[:15]] if listed else []
     known = ledger.known_job_ids(warehouse) if migrations.has_ledger(warehouse) else frozenset()
-    stray = StrayJobs()
+    stray = UnknownJobs()
     for job in mine:
         if job.job_id not in known:
             _sort_in(stray, org, job)
@@ -64,7 +64,7 @@ def _makes_leads(job: ingest_jobs.JobInfo) -> bool:
     return job.object == "Lead" and job.operation in ("insert", "upsert")
 
 
-def _sort_in(stray: StrayJobs, org: Org, job: ingest_jobs.JobInfo) -> None:
+def _sort_in(stray: UnknownJobs, org: Org, job: ingest_jobs.JobInfo) -> None:
     if job.state == "Open":
         stray.open.append(job)
         return
@@ -76,10 +76,10 @@ def _sort_in(stray: StrayJobs, org: Org, job: ingest_jobs.JobInfo) -> None:
     (stray.harmless if is_over else stray.effective).append(told)
 
 
-def require_none(stray: StrayJobs) -> None:
-    """Raise LedgerDisagrees, naming the jobs and the ways out, when one has made leads."""
+def require_none(stray: UnknownJobs) -> None:
+    """Raise LedgerInconsistentError, naming the jobs and the ways out, when one has made leads."""
     if stray.effective:
-        raise LedgerDisagrees(
+        raise LedgerInconsistentError(
             f"{len(stray.effective)} jobs of this login make leads that this ledger knows nothing "
             f"of ({_named(stray.effective)}). Was the warehouse restored from a backup? Then bring "
             "back a newer one, or go on with person-sync resume --adopt-jobs: of the persons in "
@@ -94,7 +94,7 @@ def _named(jobs: Sequence[ingest_jobs.JobInfo]) -> str:
     return names if len(jobs) <= NAMED else f"{names}, ..."
 
 
-def adopt(warehouse: Warehouse, stray: StrayJobs) -> int:
+def accept(warehouse: Warehouse, stray: UnknownJobs) -> int:
     """Count every stray job that is not open as known from now on; answers how many."""
     jobs = [*stray.effective, *stray.harmless]
     for job in jobs:
@@ -102,7 +102,7 @@ def adopt(warehouse: Warehouse, stray: StrayJobs) -> int:
     return len(jobs)
 
 
-def abort_orphans(org: Org, warehouse: Warehouse, stray: StrayJobs, *, now: datetime) -> int:
+def abort_orphans(org: Org, warehouse: Warehouse, stray: UnknownJobs, *, now: datetime) -> int:
     """Abort the open ones that were left behind, and remember them; answers how many.
 
     Only for a login that nobody else uses: another tool's job looks the same. `now` is naive UTC.
@@ -119,7 +119,7 @@ def abort_orphans(org: Org, warehouse: Warehouse, stray: StrayJobs, *, now: date
 
 
 def _remember(warehouse: Warehouse, job: ingest_jobs.JobInfo, end_state: str) -> None:
-    ledger.record_stray_job(
+    ledger.record_unknown_job(
         warehouse,
         job.job_id,
         opened_at=job.created_date,

@@ -24,7 +24,7 @@ from sqlalchemy import (
     table,
 )
 
-from pipelines.errors import SettingsWrong
+from pipelines.errors import ConfigurationError
 from pipelines.warehouse.engines import pool
 from pipelines.warehouse.engines.base import Dialect, Query
 from pipelines.warehouse.errors import translated
@@ -59,8 +59,8 @@ def open_warehouse(
     """The warehouse at that SQLAlchemy URL, connected once to see that it answers.
 
     `postgresql://` and `postgres://` go by psycopg. A SQLite file must be there, unless `create`.
-    Raises SettingsWrong (driver, address, database, user, password, names), WarehouseUnavailable
-    or WarehouseRefused.
+    Raises ConfigurationError (driver, address, database, user, password, names), WarehouseUnavailableError
+    or WarehousePermissionError.
     """
     _require_table_name(persons)
     require_name(results_schema)
@@ -74,9 +74,9 @@ def open_warehouse(
 
 
 def require_name(name: str) -> str:
-    """The name itself, if it can be that of a table, a column or a schema; SettingsWrong if not."""
+    """The name itself, if it can be that of a table, a column or a schema; ConfigurationError if not."""
     if not _NAME.fullmatch(name):
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"{name!r} cannot be a name in the warehouse; use letters, digits, _ and $, at most 63"
         )
     return name
@@ -85,8 +85,8 @@ def require_name(name: str) -> str:
 class Warehouse:
     """An open warehouse. Close it, or use it in a `with`.
 
-    Every method that speaks to the database raises WarehouseUnavailable, WarehouseRefused or
-    SettingsWrong in place of SQLAlchemy's and the driver's errors.
+    Every method that speaks to the database raises WarehouseUnavailableError, WarehousePermissionError or
+    ConfigurationError in place of SQLAlchemy's and the driver's errors.
     """
 
     def __init__(self, engine: Engine, dialect: Dialect, persons: str, results_schema: str) -> None:
@@ -186,14 +186,14 @@ class Warehouse:
 
     @cached_property
     def persons_table(self) -> Table:
-        """The persons table or view as it is, columns and types. SettingsWrong if absent."""
+        """The persons table or view as it is, columns and types. ConfigurationError if absent."""
         *schema, name = self._persons.split(".")
         metadata = MetaData(schema=".".join(schema) or None)
         try:
             with self.reading() as connection:
                 return Table(name, metadata, autoload_with=connection, resolve_fks=False)
         except exc.NoSuchTableError:
-            raise SettingsWrong(
+            raise ConfigurationError(
                 f"`warehouse.persons` names {self._persons}, and there is no such table or view"
             ) from None
 
@@ -201,7 +201,7 @@ class Warehouse:
 def _require_table_name(name: str) -> None:
     parts = name.split(".")
     if len(parts) > 2:
-        raise SettingsWrong(f"{name!r} has too many dots; write table or schema.table")
+        raise ConfigurationError(f"{name!r} has too many dots; write table or schema.table")
     for part in parts:
         require_name(part)
 
@@ -210,7 +210,7 @@ def _address(url: str) -> URL:
     try:
         address = make_url(url)
     except (exc.ArgumentError, ValueError):
-        raise SettingsWrong(
+        raise ConfigurationError(
             "`warehouse.url` is no database address; write sqlite:///warehouse.db or "
             "postgresql://user@host/name"
         ) from None
@@ -224,12 +224,14 @@ def _dialect(address: URL) -> Dialect:
         driver = address.get_dialect()
         driver.import_dbapi()
     except (exc.ArgumentError, ImportError):
-        raise SettingsWrong(
+        raise ConfigurationError(
             f"`warehouse.url` needs the driver {address.drivername}, which is not installed; "
             "install it, or use sqlite or postgresql"
         ) from None
     if driver.is_async:
-        raise SettingsWrong(f"{address.drivername} is an asynchronous driver; take another one")
+        raise ConfigurationError(
+            f"{address.drivername} is an asynchronous driver; take another one"
+        )
     if driver.name == "postgresql" and driver.driver == "psycopg":
         from pipelines.warehouse.engines.postgresql import PostgreSQL
 

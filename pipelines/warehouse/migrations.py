@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect
 
-from pipelines.errors import WarehouseRefused
+from pipelines.errors import WarehousePermissionError
 from pipelines.warehouse.catalog_comments import explained_tables, explained_view
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.engines.base import run_script
@@ -30,7 +30,7 @@ def migrate(
     """Brings tables, views and rejection rules up to date, and answers what it did, in order.
 
     Nothing to do is answered within milliseconds and takes no lock. Safe to repeat, and safe for
-    two processes at once. Raises WarehouseRefused if a migration that was applied reads differently
+    two processes at once. Raises WarehousePermissionError if a migration that was applied reads differently
     today, or if the warehouse is newer than this code.
     """
     wanted = _Wanted(sql_folder, warehouse.engine.dialect.name, list(rules))
@@ -88,12 +88,12 @@ class _Wanted:
 
     def _require_same(self, version: str, checksum: str) -> None:
         if version not in self.checksums:
-            raise WarehouseRefused(
+            raise WarehousePermissionError(
                 f"the warehouse knows migration {version}, and this version of Person Sync does "
                 "not; upgrade Person Sync"
             )
         if self.checksums[version] != checksum:
-            raise WarehouseRefused(
+            raise WarehousePermissionError(
                 f"{self.file_names[version]} is not what was applied to this warehouse; put the "
                 "old file back and write the change as a new migration"
             )
@@ -156,7 +156,7 @@ def _checksum(content: object) -> str:
 
 
 def try_writing(warehouse: Warehouse) -> None:
-    """Raise WarehouseRefused where a run could not write its results. Leaves nothing behind."""
+    """Raise WarehousePermissionError where a run could not write its results. Leaves nothing behind."""
     is_made = not pending(warehouse)
     with warehouse.reading() as connection, translated():
         if is_made:
@@ -171,8 +171,8 @@ def _try_temporary(warehouse: Warehouse, connection: Connection) -> None:
     # Every judgement needs one, and PostgreSQL has a right of its own for it.
     try:
         warehouse.run(connection, "make_asked_persons")
-    except WarehouseRefused:
-        raise WarehouseRefused(
+    except WarehousePermissionError:
+        raise WarehousePermissionError(
             "this login may not make temporary tables, which every run needs: grant it TEMPORARY "
             "on the database"
         ) from None

@@ -67,8 +67,8 @@ _CLAIMED = [
     "lead_id",
     "contact_id",
     "row_hash",
-    "filled_fields",
-    "email_key",
+    "defaulted_fields",
+    "email_hash",
     "reason_code",
 ]
 _CLAIMS = table(
@@ -90,7 +90,7 @@ _WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def persons_columns(warehouse: Warehouse) -> frozenset[str]:
-    """The columns that the persons table has. Raises SettingsWrong if there is no such table."""
+    """The columns that the persons table has. Raises ConfigurationError if there is no such table."""
     return frozenset(warehouse.persons_table.columns.keys())
 
 
@@ -146,7 +146,7 @@ def list_new_persons(
     return count
 
 
-def unknown_ids(warehouse: Warehouse, ids: Sequence[str]) -> list[str]:
+def unknown_person_ids(warehouse: Warehouse, ids: Sequence[str]) -> list[str]:
     """Those ids that no row of the persons table has, in the order given, each once."""
     persons = warehouse.persons_table
     with warehouse.transaction() as connection:
@@ -211,7 +211,7 @@ def read_claimed(warehouse: Warehouse, batch_id: str, columns: Sequence[str]) ->
     """The persons a batch holds, one row each, by person_id, as `read_slice` gives them.
 
     A person whose row is gone comes with row_count 0. owner_strategy is the claim's, and the
-    claim's owner_id, lead_id, contact_id, row_hash, filled_fields, email_key and reason_code
+    claim's owner_id, lead_id, contact_id, row_hash, defaulted_fields, email_hash and reason_code
     follow it, whatever the source calls so.
     """
     wanted = (

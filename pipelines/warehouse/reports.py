@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from pipelines.errors import SettingsWrong
+from pipelines.errors import ConfigurationError
 from pipelines.warehouse.database import Rows, Warehouse
 from pipelines.warehouse.errors import translated
 from pipelines.warehouse.statements import SQL_FOLDER, parameters_of, statement
@@ -32,7 +32,7 @@ _OF_PERSONS = ("report_person_outcomes", "report_person_rejections", "report_per
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """A check that found something: its file's name, and the first 50 rows (ids and counts)."""
 
     name: str
@@ -55,7 +55,7 @@ class RunSummary:
       most busy first.
     - resolutions: resolved_as, is_automatic, person_count of persons held before.
     - open_batches: batch_id, run_id, salesforce_job_id, batch_state, owner_strategy, operation,
-      sobject, carrier, attempt_count, person_count, planned_at, closing_at, lease_until.
+      sobject, carrier, attempt_count, person_count, planned_at, submitted_at, lease_until.
     """
 
     run: dict[str, Any]
@@ -71,15 +71,15 @@ class RunSummary:
 def open_batches(warehouse: Warehouse) -> Rows:
     """Return the batches that still hold persons, oldest first.
 
-    Columns: batch_id, run_id, holder_run_id, salesforce_job_id, batch_state, owner_strategy,
-    operation, sobject, carrier, holder_state, holder_host, holder_pid, is_lease_over, fence,
-    attempt_count, person_count, planned_at, opened_at, closing_at, lease_until.
+    Columns: batch_id, run_id, leased_by_run_id, salesforce_job_id, batch_state, owner_strategy,
+    operation, sobject, carrier, leased_by_state, process_host, process_id, is_lease_over, fence,
+    attempt_count, person_count, planned_at, opened_at, submitted_at, lease_until.
     """
     with warehouse.reading() as connection:
         return warehouse.read_rows(connection, "open_batches", now=warehouse.now(connection))
 
 
-def run_checks(warehouse: Warehouse, run_id: str) -> list[Finding]:
+def run_checks(warehouse: Warehouse, run_id: str) -> list[CheckResult]:
     """Every check of `sql/checks` that finds something: `fail_` first, then `warn_`.
 
     The `fail_` ones look at this run and at every other whose counts have moved since they last
@@ -95,14 +95,14 @@ def run_checks(warehouse: Warehouse, run_id: str) -> list[Finding]:
     return findings
 
 
-def _find(warehouse: Warehouse, connection: Connection, run_id: str) -> list[Finding]:
+def _find(warehouse: Warehouse, connection: Connection, run_id: str) -> list[CheckResult]:
     given = {"run_id": run_id, "a_day_ago": warehouse.now(connection) - timedelta(days=1)}
     findings = []
     for name in check_names():
         wanted = {key: given[key] for key in parameters_of(name, "checks")}
         found = connection.execute(statement(name, wanted, "checks")).mappings()
         rows = [dict(row) for row in found.fetchmany(ROWS_SHOWN)]
-        findings.append(Finding(name, name.startswith("fail_"), rows))
+        findings.append(CheckResult(name, name.startswith("fail_"), rows))
     return [finding for finding in findings if finding.rows]
 
 
@@ -119,11 +119,13 @@ def last_run_id(warehouse: Warehouse) -> str | None:
 
 
 def run_summary(warehouse: Warehouse, run_id: str) -> RunSummary:
-    """What became of the persons of a run, as of one instant. SettingsWrong if there is none."""
+    """What became of the persons of a run, as of one instant. ConfigurationError if there is none."""
     with warehouse.reading() as connection:
         run = warehouse.run(connection, "report_runs", run_id=run_id, most=1).mappings().first()
         if run is None:
-            raise SettingsWrong(f"there is no run {run_id}; `person-sync status` names the latest")
+            raise ConfigurationError(
+                f"there is no run {run_id}; `person-sync status` names the latest"
+            )
         rows = {
             name: warehouse.read_rows(connection, query, run_id=run_id)
             for name, query in _QUERIES.items()
@@ -170,7 +172,7 @@ def person_outcome(warehouse: Warehouse, person_ids: Sequence[str]) -> Rows:
 
     person_id, outcome (of the five, `open` while in a batch, `new` if none), run_id, batch_id,
     batch_state, lead_id, contact_id, owner_strategy, owner_id, owner_name, owner_type, reason_code,
-    filled_fields, decided_at (of an open one when it was claimed), rules (broken, comma-separated),
+    defaulted_fields, decided_at (of an open one when it was claimed), rules (broken, comma-separated),
     messages (of those rules, a line each; may quote the person), matched (`lead 00Q…`,
     comma-separated).
     """
@@ -182,7 +184,7 @@ def person_outcome(warehouse: Warehouse, person_ids: Sequence[str]) -> Rows:
 
 _OUTCOME_COLUMNS = (
     *("person_id", "outcome", "run_id", "batch_id", "batch_state", "lead_id", "contact_id"),
-    *("owner_strategy", "owner_id", "owner_name", "owner_type", "reason_code", "filled_fields"),
+    *("owner_strategy", "owner_id", "owner_name", "owner_type", "reason_code", "defaulted_fields"),
     *("decided_at", "rules", "messages", "matched"),
 )
 

@@ -1,6 +1,6 @@
-"""What Salesforce has, mirrored here so that persons meet it in one join: `known_records`.
+"""What Salesforce has, mirrored here so that persons meet it in one join: `org_records`.
 
-A reading (`known_record_fills`) is written by one run at a time, which holds it for as long as it
+A reading (`org_snapshots`) is written by one run at a time, which holds it for as long as it
 renews its hold; whoever has lost it writes nothing more. Until a reading is whole nobody matches
 against it, and a run that cannot read on leaves nothing but refuse, which the next one clears away.
 """
@@ -21,13 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from pipelines.errors import FencedOff
+from pipelines.errors import LeaseLostError
 from pipelines.warehouse.database import Warehouse
 
 RECORD_COLUMNS: Final = (
     "record_id",
     "sobject",
-    "email_key",
+    "email_hash",
     "person_id",
     "is_converted",
     "is_deleted",
@@ -35,7 +35,7 @@ RECORD_COLUMNS: Final = (
     "created_at",
     "owner_id",
 )
-FOUND_COLUMNS: Final = ("email_key", "person_id", *RECORD_COLUMNS[:2], *RECORD_COLUMNS[4:])
+FOUND_COLUMNS: Final = ("email_hash", "person_id", *RECORD_COLUMNS[:2], *RECORD_COLUMNS[4:])
 
 # Of a bigint 60 bits are 15 whole digits of the hash; a record's own key has the last word.
 _DIGITS: Final = 15
@@ -48,10 +48,10 @@ _LAST_POSITION: Final = 1_000_000_000
 
 
 @dataclass(frozen=True)
-class Fill:
+class Snapshot:
     """A reading. `until`: sobject → the SystemModstamp up to which it is complete (naive UTC by the
     org's clock), empty before it is whole; `looked_at`: by the warehouse's clock. `holder_id`: of
-    `hold_fill`, proof to those who write."""
+    `lease_snapshot`, proof to those who write."""
 
     fill_number: int
     is_whole: bool
@@ -61,13 +61,13 @@ class Fill:
     holder_id: str = ""
 
 
-def whole_fill(warehouse: Warehouse, org_id: str, person_id_field: str) -> Fill | None:
+def latest_snapshot(warehouse: Warehouse, org_id: str, person_id_field: str) -> Snapshot | None:
     """The newest whole reading of this org and field; None without one."""
     with warehouse.reading() as connection:
         return _newest_whole(_fills(warehouse, connection), org_id, person_id_field)
 
 
-def hold_fill(
+def lease_snapshot(
     warehouse: Warehouse,
     run_id: str,
     org_id: str,
@@ -75,7 +75,7 @@ def hold_fill(
     *,
     hold_seconds: float,
     anew: bool = False,
-) -> Fill | None:
+) -> Snapshot | None:
     """Take the newest whole reading to write on it; where there is none, or `anew`, begin another.
 
     None while somebody holds one for a run that is under way. Half readings that nobody holds any
@@ -88,32 +88,34 @@ def hold_fill(
         if any(one["is_held"] for one in fills):
             return None
         # Waits for whoever has lost its hold in the middle of a transaction.
-        warehouse.run(connection, "forget_half_fills")
-        warehouse.run(connection, "disown_fills")
+        warehouse.run(connection, "delete_unfinished_snapshots")
+        warehouse.run(connection, "release_dead_snapshots")
         found = None if anew else _newest_whole(fills, org_id, person_id_field)
         now = warehouse.now(connection)
         hold: dict[str, Any] = {"run_id": run_id, "holder_id": uuid.uuid4().hex}
         hold["held_until"] = now + timedelta(seconds=hold_seconds)
         if found is None:
-            found = Fill(1 + secrets.randbelow(2**31 - 2), False, {}, 0, None)
+            found = Snapshot(1 + secrets.randbelow(2**31 - 2), False, {}, 0, None)
             of_org = {"org_id": org_id, "person_id_field": person_id_field, "now": now}
-            warehouse.run(connection, "begin_fill", fill_number=found.fill_number, **of_org, **hold)
+            warehouse.run(
+                connection, "begin_snapshot", fill_number=found.fill_number, **of_org, **hold
+            )
         else:
-            warehouse.run(connection, "take_fill", fill_number=found.fill_number, **hold)
+            warehouse.run(connection, "take_over_snapshot", fill_number=found.fill_number, **hold)
         return replace(found, holder_id=hold["holder_id"])
 
 
-def keep_fill(warehouse: Warehouse, fill: Fill, *, hold_seconds: float) -> None:
-    """Renew the hold. Raises FencedOff when another run has taken it."""
+def renew_snapshot_lease(warehouse: Warehouse, fill: Snapshot, *, hold_seconds: float) -> None:
+    """Renew the hold. Raises LeaseLostError when another run has taken it."""
     with warehouse.transaction() as connection:
         _keep(warehouse, connection, fill, hold_seconds)
 
 
-def release_fill(warehouse: Warehouse, fill: Fill) -> None:
+def release_snapshot(warehouse: Warehouse, fill: Snapshot) -> None:
     """Let go of a reading, whatever state it is in. May be repeated."""
     with warehouse.transaction() as connection:
         warehouse.run(
-            connection, "release_fill", fill_number=fill.fill_number, holder_id=fill.holder_id
+            connection, "release_snapshot", fill_number=fill.fill_number, holder_id=fill.holder_id
         )
 
 
@@ -126,7 +128,7 @@ def next_position(warehouse: Warehouse) -> int:
 
 def add_records(
     warehouse: Warehouse,
-    fill: Fill,
+    fill: Snapshot,
     records: pd.DataFrame,
     position: int,
     *,
@@ -134,7 +136,7 @@ def add_records(
 ) -> int:
     """Append records (RECORD_COLUMNS) from that position on; answers the next one.
 
-    Raises FencedOff, with nothing written, when another run holds the reading. Not repeatable.
+    Raises LeaseLostError, with nothing written, when another run holds the reading. Not repeatable.
     """
     with warehouse.transaction() as connection:
         _keep(warehouse, connection, fill, hold_seconds)
@@ -142,7 +144,7 @@ def add_records(
 
 
 @dataclass(frozen=True)
-class Again:
+class ReplacedScope:
     """What a second reading of one kind asked for: all made since then, or the deleted ones. Of
     those, records that it does not tell are gone. `first_position`: where its own records begin."""
 
@@ -153,16 +155,16 @@ class Again:
 
 def replace_records(
     warehouse: Warehouse,
-    fill: Fill,
+    fill: Snapshot,
     records: pd.DataFrame,
     position: int,
     *,
     hold_seconds: float,
-    ending: Again | None = None,
+    ending: ReplacedScope | None = None,
 ) -> int:
     """Put records in the place of what was known of them, at once; answers the next position.
 
-    With `ending` they are the last ones of a second reading. Raises FencedOff as `add_records`.
+    With `ending` they are the last ones of a second reading. Raises LeaseLostError as `add_records`.
     """
     with warehouse.transaction() as connection:
         _keep(warehouse, connection, fill, hold_seconds)
@@ -187,9 +189,9 @@ def replace_records(
 
 
 def index_records(
-    warehouse: Warehouse, fill: Fill, first: int, last: int, *, hold_seconds: float
+    warehouse: Warehouse, fill: Snapshot, first: int, last: int, *, hold_seconds: float
 ) -> None:
-    """Make the records at positions first..last findable by their keys. Raises FencedOff."""
+    """Make the records at positions first..last findable by their keys. Raises LeaseLostError."""
     for start in range(first, last + 1, _INDEXED_AT_ONCE):
         with warehouse.transaction() as connection:
             _keep(warehouse, connection, fill, hold_seconds)
@@ -197,15 +199,15 @@ def index_records(
             _index(warehouse, connection, fill, start, end)
 
 
-def finish_fill(
-    warehouse: Warehouse, fill: Fill, until: Mapping[str, datetime], record_count: int
+def finish_snapshot(
+    warehouse: Warehouse, fill: Snapshot, until: Mapping[str, datetime], record_count: int
 ) -> None:
     """Say that the reading is whole, up to these SystemModstamps, and let go of it. Every other
-    reading is forgotten, and its records cleared away. Raises FencedOff."""
+    reading is forgotten, and its records cleared away. Raises LeaseLostError."""
     with warehouse.transaction() as connection:
         finished = warehouse.run(
             connection,
-            "finish_fill",
+            "finish_snapshot",
             fill_number=fill.fill_number,
             holder_id=fill.holder_id,
             lead_until=until["Lead"],
@@ -215,17 +217,17 @@ def finish_fill(
         )
         _require_held(finished.rowcount)
         forgotten = warehouse.run(
-            connection, "forget_other_fills", fill_number=fill.fill_number
+            connection, "delete_other_snapshots", fill_number=fill.fill_number
         ).rowcount
         if not fill.is_whole:
-            for table in ("known_records", "known_record_keys"):
+            for table in ("org_records", "org_record_keys"):
                 warehouse.dialect.gather_statistics(connection, table)
     if forgotten or not fill.is_whole:
         _clear(warehouse)
 
 
 @dataclass(frozen=True)
-class Census:
+class SnapshotCounts:
     """How many records a reading holds, and of each kind the living and deleted ones of those made
     until an instant, and those made later."""
 
@@ -235,7 +237,9 @@ class Census:
     later: Mapping[str, int]
 
 
-def take_census(warehouse: Warehouse, fill: Fill, until: Mapping[str, datetime]) -> Census:
+def count_snapshot(
+    warehouse: Warehouse, fill: Snapshot, until: Mapping[str, datetime]
+) -> SnapshotCounts:
     """Count the records, by one look at all of them. `until`: sobject → an instant."""
     with warehouse.reading() as connection:
         counted = warehouse.run(
@@ -249,15 +253,15 @@ def take_census(warehouse: Warehouse, fill: Fill, until: Mapping[str, datetime])
     deleted = {"Lead": counted.deleted_lead_count, "Contact": counted.deleted_contact_count}
     whole = {"Lead": counted.lead_count, "Contact": counted.record_count - counted.lead_count}
     later = {kind: whole[kind] - living[kind] - deleted[kind] for kind in whole}
-    return Census(counted.record_count, living, deleted, later)
+    return SnapshotCounts(counted.record_count, living, deleted, later)
 
 
 def find_records(
-    warehouse: Warehouse, fill: Fill, email_keys: pd.Series[str], person_ids: pd.Series[str]
+    warehouse: Warehouse, fill: Snapshot, email_hashes: pd.Series[str], person_ids: pd.Series[str]
 ) -> pd.DataFrame | None:
     """The records with one of these keys or ids; None when the reading is gone meanwhile.
 
-    One row a record and key: FOUND_COLUMNS, of which email_key or person_id is the one it was
+    One row a record and key: FOUND_COLUMNS, of which email_hash or person_id is the one it was
     found by and the other null.
     """
     with warehouse.reading() as connection:
@@ -269,7 +273,7 @@ def find_records(
         # Where we have made no lead yet, half of the looking up would be for nothing.
         has_ids = warehouse.run(connection, "has_person_keys", fill_number=fill.fill_number)
         ids = person_ids if has_ids.scalar() else person_ids[:0]
-        numbers = pd.concat([_numbers(email_keys), _person_numbers(ids)]).dropna().unique()
+        numbers = pd.concat([_numbers(email_hashes), _person_numbers(ids)]).dropna().unique()
         warehouse.run(connection, "make_match_keys")
         # In the order of the table they are looked up in: neighbours lie on one page.
         keys = pd.DataFrame({"key_number": np.sort(numbers.astype("int64"))})
@@ -277,31 +281,35 @@ def find_records(
         found = warehouse.read_frame(connection, "find_known_records", fill_number=fill.fill_number)
     # Two keys may have one number; what was asked for are the keys.
     by_id = found["is_by_person_id"].astype(bool)
-    email_key = found["email_key"].mask(by_id)
+    email_hash = found["email_hash"].mask(by_id)
     person_id = found["person_id"].where(by_id)
-    is_asked = _is_among(email_key, email_keys) | _is_among(person_id, person_ids)
-    return found.assign(email_key=email_key, person_id=person_id)[is_asked]
+    is_asked = _is_among(email_hash, email_hashes) | _is_among(person_id, person_ids)
+    return found.assign(email_hash=email_hash, person_id=person_id)[is_asked]
 
 
 def _fills(warehouse: Warehouse, connection: Connection) -> list[Mapping[str, Any]]:
     now = warehouse.now(connection)
-    found = warehouse.run(connection, "known_record_fills", now=now).mappings()
+    found = warehouse.run(connection, "org_snapshots", now=now).mappings()
     return [dict(row) for row in found]
 
 
-def _newest_whole(fills: list[Mapping[str, Any]], org_id: str, person_id_field: str) -> Fill | None:
+def _newest_whole(
+    fills: list[Mapping[str, Any]], org_id: str, person_id_field: str
+) -> Snapshot | None:
     for one in fills:
         if one["is_whole"] and (one["org_id"], one["person_id_field"]) == (org_id, person_id_field):
             until = {"Lead": one["lead_until"], "Contact": one["contact_until"]}
-            return Fill(one["fill_number"], True, until, one["record_count"], one["looked_at"])
+            return Snapshot(one["fill_number"], True, until, one["record_count"], one["looked_at"])
     return None
 
 
-def _keep(warehouse: Warehouse, connection: Connection, fill: Fill, hold_seconds: float) -> None:
+def _keep(
+    warehouse: Warehouse, connection: Connection, fill: Snapshot, hold_seconds: float
+) -> None:
     until = warehouse.now(connection) + timedelta(seconds=hold_seconds)
     kept = warehouse.run(
         connection,
-        "keep_fill",
+        "renew_snapshot_lease",
         fill_number=fill.fill_number,
         holder_id=fill.holder_id,
         held_until=until,
@@ -311,13 +319,13 @@ def _keep(warehouse: Warehouse, connection: Connection, fill: Fill, hold_seconds
 
 def _require_held(count: int) -> None:
     if not count:
-        raise FencedOff("another run reads what Salesforce has; this one goes by its reading")
+        raise LeaseLostError("another run reads what Salesforce has; this one goes by its reading")
 
 
 def _append(
     warehouse: Warehouse,
     connection: Connection,
-    fill: Fill,
+    fill: Snapshot,
     records: pd.DataFrame,
     position: int,
 ) -> int:
@@ -326,14 +334,16 @@ def _append(
         rows = some.assign(
             position=np.arange(position + start, position + start + len(some)),
             fill_number=np.full(len(some), fill.fill_number),
-            email_number=_numbers(some["email_key"]),
+            email_number=_numbers(some["email_hash"]),
             person_number=_person_numbers(some["person_id"]),
         )
-        warehouse.insert_frame(connection, "known_records", rows)
+        warehouse.insert_frame(connection, "org_records", rows)
     return position + len(records)
 
 
-def _index(warehouse: Warehouse, connection: Connection, fill: Fill, first: int, last: int) -> None:
+def _index(
+    warehouse: Warehouse, connection: Connection, fill: Snapshot, first: int, last: int
+) -> None:
     places = {"first_position": first, "last_position": last}
     warehouse.run(connection, "index_known_records", fill_number=fill.fill_number, **places)
 

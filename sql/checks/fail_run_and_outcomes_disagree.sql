@@ -4,7 +4,7 @@ with
 unchecked as (
 
     select run_id from sync_runs
-    where checked_count is null or checked_count <> change_count
+    where checked_revision is null or checked_revision <> revision
 
     union
 

@@ -1,7 +1,7 @@
 -- A run began more than a day ago and never ended.
 select
     run_id,
-    holder_host,
+    process_host,
     started_at
 from sync_runs
 where

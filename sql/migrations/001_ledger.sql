@@ -19,8 +19,8 @@ create table sync_runs (
     check (run_state in ('running', 'finished', 'failed', 'deadline')),
     org_id text, -- the org it spoke to; null until it has logged in
     owner_default text, -- the owner strategy that decides when nothing else does
-    holder_host text not null, -- the machine of the process
-    holder_pid integer not null, -- the process on that machine
+    process_host text not null, -- the machine of the process
+    process_id integer not null, -- the process on that machine
     started_at timestamp not null, -- UTC
     finished_at timestamp, -- UTC; null while running
     read_count integer not null default 0, -- persons read and judged
@@ -31,7 +31,7 @@ create table sync_runs (
     held_count integer not null default 0, -- of them: nobody can know without a human
     open_count integer not null default 0, -- of them: still in an open batch
     api_call_count integer not null default 0, -- requests sent to Salesforce
-    matching_way text, -- how known records were looked up: soql or bulk_query
+    lookup_method text, -- how known records were looked up: soql or bulk_query
     code_version text not null, -- the version of Person Sync
     settings_hash text not null, -- sha256 of the settings without secrets
     error_code text, -- the kind of error that ended it; null unless failed
@@ -62,18 +62,18 @@ create table lead_batches (
     carrier text not null -- by Bulk API 2.0 or by sObject collections
     check (carrier in ('bulk', 'collections')),
     assignment_rule_id text, -- Salesforce's assignment rule for the whole batch; null when owners are given
-    is_duplicate_wanted boolean not null default false, -- a lead is made on purpose beside a contact (allowSave)
+    allow_duplicates boolean not null default false, -- a lead is made on purpose beside a contact (allowSave)
     salesforce_job_id text unique, -- the job that carries it now; null until opened, and for collections
     attempt_count integer not null default 1, -- how many times it set out
     person_count integer not null, -- persons it still has to account for
     payload_sha256 text, -- of the bytes uploaded last; the bytes themselves are never kept
     payload_bytes bigint, -- how many they were
     fence integer not null default 1, -- goes up with every take-over; a writer with an older one changes nothing
-    holder_run_id text not null, -- the run that carries it now
+    leased_by_run_id text not null, -- the run that carries it now
     lease_until timestamp not null, -- UTC by the database's clock; afterwards anybody may take it over
     planned_at timestamp not null, -- UTC
     opened_at timestamp, -- UTC; when the present job was recorded
-    closing_at timestamp, -- UTC; when the intent to start was recorded: from here on records may exist
+    submitted_at timestamp, -- UTC; when the intent to start was recorded: from here on records may exist
     settled_at timestamp, -- UTC; when every person had an outcome
     created_count integer not null default 0, -- outcomes so far
     updated_count integer not null default 0, -- outcomes so far
@@ -109,22 +109,22 @@ create table person_claims (
     lead_id text, -- the lead to update; null for an insert
     contact_id text, -- the contact to update, or beside which a lead is made
     row_hash text not null, -- of the row to be sent: changed source rows are noticed, results find their person
-    filled_fields text, -- Lead fields filled from defaults, comma-separated; null for none
+    defaulted_fields text, -- Lead fields filled from defaults, comma-separated; null for none
     reason_code text, -- what the outcome should mention; null for nothing
     attempt_count integer not null, -- times this person has been decided, this time included
     source_changed_at timestamp, -- UTC; the person's updated_at when read
     source_version text, -- the same, as the warehouse spells it
-    email_key text -- hash of the e-mail this person holds; null without e-mail
+    email_hash text -- hash of the e-mail this person holds; null without e-mail
 );
 
 create index person_claims_by_batch on person_claims (batch_id);
 
 -- One row an e-mail address: the person who holds it, so that no two persons with it are ever sent.
 create table person_emails (
-    email_key text not null primary key, -- sha256 of the e-mail, lower-cased and trimmed
+    email_hash text not null primary key, -- sha256 of the e-mail, lower-cased and trimmed
     person_id text not null, -- who holds it
     run_id text not null, -- the run in which it was taken
-    held_at timestamp not null -- UTC
+    claimed_at timestamp not null -- UTC
 );
 
 create index person_emails_by_person on person_emails (person_id);

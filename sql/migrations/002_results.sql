@@ -15,7 +15,7 @@ create table person_outcomes (
     owner_type text -- what kind of owner
     check (owner_type in ('user', 'queue')),
     reason_code text, -- why, in one word; null when there is nothing to say
-    filled_fields text, -- Lead fields filled from defaults, comma-separated; null for none
+    defaulted_fields text, -- Lead fields filled from defaults, comma-separated; null for none
     attempt_count integer not null, -- times this person has been decided
     source_changed_at timestamp, -- UTC; the person's updated_at when read
     source_version text, -- the same, as the warehouse spells it: a rejected person is new again when it changes

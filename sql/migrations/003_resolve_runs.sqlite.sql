@@ -15,8 +15,8 @@ create table sync_runs (
     check (run_state in ('running', 'finished', 'failed', 'deadline')),
     org_id text, -- the org it spoke to; null until it has logged in
     owner_default text, -- the owner strategy that decides when nothing else does
-    holder_host text not null, -- the machine of the process
-    holder_pid integer not null, -- the process on that machine
+    process_host text not null, -- the machine of the process
+    process_id integer not null, -- the process on that machine
     started_at timestamp not null, -- UTC
     finished_at timestamp, -- UTC; null while running
     read_count integer not null default 0, -- persons read and judged
@@ -27,7 +27,7 @@ create table sync_runs (
     held_count integer not null default 0, -- of them: nobody can know without a human
     open_count integer not null default 0, -- of them: still in an open batch
     api_call_count integer not null default 0, -- requests sent to Salesforce
-    matching_way text, -- how known records were looked up: soql or bulk_query
+    lookup_method text, -- how known records were looked up: soql or bulk_query
     code_version text not null, -- the version of Person Sync
     settings_hash text not null, -- sha256 of the settings without secrets
     error_code text, -- the kind of error that ended it; null unless failed

@@ -12,7 +12,7 @@ create table resolutions (
     lead_id text, -- the lead that was named or found; null unless created
     held_run_id text not null, -- the run that had held the person
     batch_id text, -- the batch that had carried the person
-    held_reason text not null, -- why the person was held: JOB_GONE, UNACCOUNTED or ANSWER_LOST
+    held_reason text not null, -- why the person was held: JOB_GONE, RESULT_MISSING or RESPONSE_LOST
     resolved_at timestamp not null, -- UTC
     primary key (run_id, person_id)
 );
@@ -22,5 +22,5 @@ create index resolutions_by_person on resolutions (person_id);
 -- Whose a lead is, is asked at every word and after every run.
 create index person_outcomes_by_lead on person_outcomes (lead_id);
 
-alter table sync_runs add column change_count integer not null default 0; -- times its counts have moved
-alter table sync_runs add column checked_count integer; -- the change_count that sql/checks have looked at; null before
+alter table sync_runs add column revision integer not null default 0; -- times its counts have moved
+alter table sync_runs add column checked_revision integer; -- the revision that sql/checks have looked at; null before

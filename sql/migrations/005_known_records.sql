@@ -2,7 +2,7 @@
 -- Nothing here is a result; all of it may be thrown away, and the next run that needs it reads it anew.
 
 -- One row a reading of the whole org; the newest whole one is what persons are matched against.
-create table known_record_fills (
+create table org_snapshots (
     fill_number integer not null primary key, -- drawn at random when the reading began
     org_id text not null, -- the org that was read
     person_id_field text not null, -- the Lead field read as person id; empty for none
@@ -11,20 +11,20 @@ create table known_record_fills (
     contact_until timestamp, -- UTC by the org's clock; the same of contacts
     record_count integer not null, -- records it holds, deleted ones too
     holder_id text, -- whoever is writing it, drawn anew each time; null for nobody
-    holder_run_id text, -- the run for which; several workers may share it
+    leased_by_run_id text, -- the run for which; several workers may share it
     held_until timestamp, -- UTC; afterwards another run may write it
     begun_at timestamp not null, -- UTC
     looked_at timestamp -- UTC; when the org was last asked what has changed
 );
 
 -- One row a lead or contact and reading, deleted ones too.
-create table known_records (
+create table org_records (
     position integer not null primary key, -- in the order of arrival, over all readings
     fill_number integer not null, -- the reading it belongs to; one of a reading that is gone is refuse
     record_id text not null, -- Salesforce's id
     sobject text not null, -- Lead or Contact
-    email_key text, -- sha256 of its e-mail, lower-cased and trimmed; null without e-mail
-    email_number bigint, -- the first 60 bits of email_key, as known_record_keys has them
+    email_hash text, -- sha256 of its e-mail, lower-cased and trimmed; null without e-mail
+    email_number bigint, -- the first 60 bits of email_hash, as org_record_keys has them
     person_id text, -- what the lead holds in the person-id field
     person_number bigint, -- the first 60 bits of the sha256 of person_id, all bits turned, so that it is below zero
     is_converted boolean not null, -- whether the lead has become a contact
@@ -36,7 +36,7 @@ create table known_records (
 
 -- One row a key of a known record: by e-mail, and of leads by person id. Kept beside the records and written in its own
 -- order, because an index kept up row by row takes longer than all the rest of a reading.
-create table known_record_keys (
+create table org_record_keys (
     fill_number integer not null, -- the reading the record belongs to
     key_number bigint not null, -- email_number or person_number of the record; whether they are equal the record decides
     position integer not null, -- which record

@@ -4,8 +4,8 @@ insert into sync_runs (
     flow_run_id,
     run_mode,
     owner_default,
-    holder_host,
-    holder_pid,
+    process_host,
+    process_id,
     started_at,
     code_version,
     settings_hash
@@ -14,8 +14,8 @@ insert into sync_runs (
     :flow_run_id,
     :run_mode,
     :owner_default,
-    :holder_host,
-    :holder_pid,
+    :process_host,
+    :process_id,
     :now,
     :code_version,
     :settings_hash

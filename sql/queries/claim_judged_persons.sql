@@ -9,12 +9,12 @@ insert into person_claims (
     lead_id,
     contact_id,
     row_hash,
-    filled_fields,
+    defaulted_fields,
     reason_code,
     attempt_count,
     source_changed_at,
     source_version,
-    email_key
+    email_hash
 )
 select
     person_id,
@@ -26,12 +26,12 @@ select
     lead_id,
     contact_id,
     coalesce(row_hash, ''),
-    filled_fields,
+    defaulted_fields,
     reason_code,
     attempt_count + 1,
     source_changed_at,
     source_version,
-    email_key
+    email_hash
 
 from judged_persons
 

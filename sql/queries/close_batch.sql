@@ -2,10 +2,10 @@
 update lead_batches
 set
     batch_state = 'closing',
-    closing_at = :now
+    submitted_at = :now
 where
     batch_id = :batch_id
     and fence = :fence
-    and holder_run_id = :holder_run_id
+    and leased_by_run_id = :leased_by_run_id
     and batch_state = :seen_state
 returning *

@@ -14,5 +14,5 @@ select
     count(*) filter (
         where sobject = 'Contact' and is_deleted and created_at <= :contact_until
     ) as deleted_contact_count
-from known_records
+from org_records
 where fill_number = :fill_number

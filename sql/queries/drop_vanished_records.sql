@@ -1,6 +1,6 @@
 -- Drops the records of one kind that a second reading should have told again and did not: they are no more.
 -- Asked for again were those made since then, or the deleted ones.
-delete from known_records
+delete from org_records
 where
     fill_number = :fill_number
     and sobject = :sobject

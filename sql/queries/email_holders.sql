@@ -1,6 +1,6 @@
 -- Who holds these e-mails, with what lead or contact, and whether this run gave it to them.
 select
-    person_emails.email_key,
+    person_emails.email_hash,
     person_emails.person_id,
     coalesce(person_outcomes.lead_id, person_claims.lead_id) as lead_id,
     coalesce(person_outcomes.contact_id, person_claims.contact_id) as contact_id,
@@ -8,7 +8,7 @@ select
 
 from asked_emails
 
-inner join person_emails on asked_emails.email_key = person_emails.email_key
+inner join person_emails on asked_emails.email_hash = person_emails.email_hash
 
 left join person_outcomes on person_emails.person_id = person_outcomes.person_id
 

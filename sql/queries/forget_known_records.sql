@@ -1,13 +1,13 @@
 -- Clears away so many records of readings that are gone.
-delete from known_records
+delete from org_records
 where position in (
     select refuse.position
-    from known_records as refuse
+    from org_records as refuse
     where
         not exists (
             select 1
-            from known_record_fills
-            where known_record_fills.fill_number = refuse.fill_number
+            from org_snapshots
+            where org_snapshots.fill_number = refuse.fill_number
         )
     order by refuse.position
     limit :most

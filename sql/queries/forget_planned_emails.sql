@@ -2,7 +2,7 @@
 delete from person_emails
 where
     run_id = :run_id
-    and email_key like 'plan:%'
+    and email_hash like 'plan:%'
     and person_id in (
         select run_persons.person_id
         from run_persons

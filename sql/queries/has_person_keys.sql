@@ -2,7 +2,7 @@
 select
     exists(
         select 1
-        from known_record_keys
+        from org_record_keys
         where
             fill_number = :fill_number
             and key_number < 0

@@ -1,5 +1,5 @@
 -- Enters records of a reading into its keys, in the order of the keys: the quickest there is to write.
-insert into known_record_keys (fill_number, key_number, position)
+insert into org_record_keys (fill_number, key_number, position)
 select
     arrived.fill_number,
     arrived.key_number,
@@ -10,7 +10,7 @@ from (
         fill_number,
         email_number as key_number,
         position
-    from known_records
+    from org_records
     where
         position between :first_position and :last_position
         and fill_number = :fill_number
@@ -20,7 +20,7 @@ from (
         fill_number,
         person_number as key_number,
         position
-    from known_records
+    from org_records
     where
         position between :first_position and :last_position
         and fill_number = :fill_number

@@ -1,3 +1,3 @@
 -- The position of the record that arrived last.
 select coalesce(max(position), 0) as position
-from known_records
+from org_records

@@ -1,4 +1,4 @@
 -- A place in this transaction for the e-mails looked up, so that they are asked for by one statement.
 create temporary table asked_emails (
-    email_key text not null
+    email_hash text not null
 )

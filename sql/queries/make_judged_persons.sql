@@ -4,7 +4,7 @@ create temporary table judged_persons (
     attempt_count integer not null,
     source_changed_at timestamp,
     source_version text,
-    email_key text,
+    email_hash text,
     is_email_taken boolean not null,
     is_sent boolean not null,
     batch_id text not null,
@@ -14,7 +14,7 @@ create temporary table judged_persons (
     lead_id text,
     contact_id text,
     row_hash text,
-    filled_fields text,
+    defaulted_fields text,
     reason_code text,
     fate text not null default 'kept'
 )

@@ -8,6 +8,6 @@ where
         select 1
         from person_emails
         where
-            person_emails.email_key = judged_persons.email_key
+            person_emails.email_hash = judged_persons.email_hash
             and person_emails.person_id <> judged_persons.person_id
     )

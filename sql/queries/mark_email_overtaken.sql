@@ -5,7 +5,7 @@ set fate = 'released'
 where
     fate = 'kept'
     and outcome = 'duplicate'
-    and email_key is not null
+    and email_hash is not null
     and (
         (
             is_email_taken
@@ -13,7 +13,7 @@ where
                 select 1
                 from person_emails
                 where
-                    person_emails.email_key = judged_persons.email_key
+                    person_emails.email_hash = judged_persons.email_hash
                     and person_emails.person_id <> judged_persons.person_id
             )
         )
@@ -22,7 +22,7 @@ where
             and not exists (
                 select 1
                 from person_emails
-                where person_emails.email_key = judged_persons.email_key
+                where person_emails.email_hash = judged_persons.email_hash
             )
         )
     )

@@ -4,8 +4,8 @@ set fate = 'released'
 where
     fate = 'kept'
     and outcome = 'duplicate'
-    and email_key in (
-        select others.email_key
+    and email_hash in (
+        select others.email_hash
         from judged_persons as others
         where others.fate = 'released'
     )

@@ -10,5 +10,5 @@ set
     open_count = open_count + :open_count,
     unread_count = unread_count
     + case when listed_count is not null and :read_count < 0 then -:read_count else 0 end,
-    change_count = change_count + 1
+    revision = revision + 1
 where run_id = :run_id

@@ -9,6 +9,6 @@ set
 where
     batch_id = :batch_id
     and fence = :fence
-    and holder_run_id = :holder_run_id
+    and leased_by_run_id = :leased_by_run_id
     and batch_state = :seen_state
 returning *

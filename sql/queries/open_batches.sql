@@ -2,7 +2,7 @@
 select
     lead_batches.batch_id,
     lead_batches.run_id,
-    lead_batches.holder_run_id,
+    lead_batches.leased_by_run_id,
     lead_batches.salesforce_job_id,
 
     lead_batches.batch_state,
@@ -10,9 +10,9 @@ select
     lead_batches.operation,
     lead_batches.sobject,
     lead_batches.carrier,
-    sync_runs.run_state as holder_state,
-    sync_runs.holder_host,
-    sync_runs.holder_pid,
+    sync_runs.run_state as leased_by_state,
+    sync_runs.process_host,
+    sync_runs.process_id,
     lead_batches.lease_until <= :now as is_lease_over,
 
     lead_batches.fence,
@@ -21,12 +21,12 @@ select
 
     lead_batches.planned_at,
     lead_batches.opened_at,
-    lead_batches.closing_at,
+    lead_batches.submitted_at,
     lead_batches.lease_until
 
 from lead_batches
 
-left join sync_runs on lead_batches.holder_run_id = sync_runs.run_id
+left join sync_runs on lead_batches.leased_by_run_id = sync_runs.run_id
 
 where lead_batches.batch_state <> 'settled'
 

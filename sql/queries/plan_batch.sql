@@ -7,9 +7,9 @@ insert into lead_batches (
     sobject,
     carrier,
     assignment_rule_id,
-    is_duplicate_wanted,
+    allow_duplicates,
     person_count,
-    holder_run_id,
+    leased_by_run_id,
     lease_until,
     planned_at
 )
@@ -21,7 +21,7 @@ select
     :sobject,
     :carrier,
     :assignment_rule_id,
-    :is_duplicate_wanted,
+    :allow_duplicates,
     claimed.person_count,
     :run_id,
     :lease_until,

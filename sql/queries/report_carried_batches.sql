@@ -13,6 +13,6 @@ select
     held_count
 from lead_batches
 where
-    holder_run_id = :run_id
+    leased_by_run_id = :run_id
     and run_id <> :run_id
 order by planned_at, batch_id

@@ -11,7 +11,7 @@ select
     attempt_count,
     person_count,
     planned_at,
-    closing_at,
+    submitted_at,
     lease_until
 from lead_batches
 where

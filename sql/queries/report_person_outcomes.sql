@@ -12,7 +12,7 @@ select
     null as owner_name,
     null as owner_type,
     person_claims.reason_code,
-    person_claims.filled_fields,
+    person_claims.defaulted_fields,
     person_claims.claimed_at as decided_at
 from person_claims
 left join lead_batches
@@ -34,7 +34,7 @@ select
     person_outcomes.owner_name,
     person_outcomes.owner_type,
     person_outcomes.reason_code,
-    person_outcomes.filled_fields,
+    person_outcomes.defaulted_fields,
     person_outcomes.decided_at
 from person_outcomes
 left join lead_batches

@@ -6,7 +6,7 @@ select
     run_mode,
     run_state,
     owner_default,
-    matching_way,
+    lookup_method,
     code_version,
     settings_hash,
     error_code,

@@ -5,10 +5,10 @@ set
     attempt_count = attempt_count + :attempts,
     salesforce_job_id = null,
     opened_at = null,
-    closing_at = null
+    submitted_at = null
 where
     batch_id = :batch_id
     and fence = :fence
-    and holder_run_id = :holder_run_id
+    and leased_by_run_id = :leased_by_run_id
     and batch_state = :seen_state
 returning *

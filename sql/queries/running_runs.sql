@@ -1,8 +1,8 @@
 -- The runs that say they are running, and the processes that should be alive then.
 select
     run_id,
-    holder_host,
-    holder_pid
+    process_host,
+    process_id
 
 from sync_runs
 

@@ -2,7 +2,7 @@
 update lead_batches
 set
     fence = fence + 1,
-    holder_run_id = :run_id,
+    leased_by_run_id = :run_id,
     lease_until = :lease_until
 where
     batch_id = :batch_id

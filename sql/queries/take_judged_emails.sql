@@ -1,7 +1,7 @@
 -- Takes the e-mails that are free, in one order for all runs, so that none waits in a circle.
-insert into person_emails (email_key, person_id, run_id, held_at)
+insert into person_emails (email_hash, person_id, run_id, claimed_at)
 select
-    email_key,
+    email_hash,
     person_id,
     :run_id,
     :now
@@ -10,9 +10,9 @@ from judged_persons
 
 where
     is_email_taken
-    and email_key is not null
+    and email_hash is not null
     and fate = 'kept'
 
-order by email_key, person_id
+order by email_hash, person_id
 
-on conflict (email_key) do nothing
+on conflict (email_hash) do nothing

@@ -1,6 +1,6 @@
 -- One row a run.
 -- error_code: the kind of error that ended it; NONE unless failed
--- matching_way: how known records were looked up: soql, bulk_query, or mixed where bulk queries failed in the middle; NONE when nothing was
+-- lookup_method: how known records were looked up: soql, bulk_query, or mixed where bulk queries failed in the middle; NONE when nothing was
 -- is_finished: whether it came to its end
 -- started_date: the UTC day it started
 select
@@ -13,7 +13,7 @@ select
     run_mode,
     run_state,
     owner_default,
-    coalesce(matching_way, 'NONE') as matching_way,
+    coalesce(lookup_method, 'NONE') as lookup_method,
     code_version,
     settings_hash,
     coalesce(error_code, 'NONE') as error_code,

@@ -29,7 +29,7 @@ batches as (
         lead_batches.operation,
         lead_batches.sobject,
         lead_batches.carrier,
-        lead_batches.is_duplicate_wanted,
+        lead_batches.allow_duplicates,
         lead_batches.batch_state <> 'settled' as is_open,
 
         ---------- measures
@@ -47,7 +47,7 @@ batches as (
         date(lead_batches.planned_at) as planned_date,
         lead_batches.planned_at,
         lead_batches.opened_at,
-        lead_batches.closing_at,
+        lead_batches.submitted_at,
         lead_batches.settled_at
     from lead_batches
     left join jobs

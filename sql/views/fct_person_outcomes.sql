@@ -20,7 +20,7 @@ select
     coalesce(owner_name, 'NONE') as owner_name,
     coalesce(owner_type, 'NONE') as owner_type,
     coalesce(reason_code, 'NONE') as reason_code,
-    filled_fields is not null as is_filled,
+    defaulted_fields is not null as is_filled,
 
     ---------- measures
     attempt_count,

@@ -32,8 +32,8 @@ from tests.benchmarks.task import Task, task_of_this_process
 _ROOT = "/services/data/v67.0/jobs/ingest"
 _FILES = ("successfulResults", "failedResults", "unprocessedrecords")
 _TABLES = {
-    "floor_claims": "batch_id run_id claimed_at owner_strategy owner_id row_hash filled_fields "
-    "attempt_count source_changed_at source_version email_key",
+    "floor_claims": "batch_id run_id claimed_at owner_strategy owner_id row_hash defaulted_fields "
+    "attempt_count source_changed_at source_version email_hash",
     "floor_outcomes": "outcome run_id batch_id lead_id owner_strategy owner_id owner_name "
     "owner_type attempt_count source_changed_at source_version decided_at",
 }
@@ -43,9 +43,9 @@ _LIKELY = {
     "row_hash": "f" * 32,
     "batch_id": "b" * 32,
     "run_id": "r" * 32,
-    "email_key": "e" * 64,
+    "email_hash": "e" * 64,
     "attempt_count": "1",
-    "filled_fields": None,
+    "defaulted_fields": None,
     "outcome": "created",
     "lead_id": "00Q000000000000EAA",
     "owner_id": "0055e00000sink1AAA",

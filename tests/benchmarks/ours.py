@@ -63,7 +63,7 @@ def _tell_plainly(_task: Task, settings: Settings, watch: Stopwatch) -> None:
             return step(*arguments)
 
     wall, cpu = time.perf_counter(), time.process_time()
-    summary = flows.sync(settings, lifecycle.new_request("live"), perform)
+    summary = flows.sync(settings, lifecycle.new_run_request("live"), perform)
     whole = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
     run = summary["run"]
     watch.tell(

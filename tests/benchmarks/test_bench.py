@@ -64,7 +64,7 @@ def test_everybody_takes_part_against_both_orgs(bench: Bench) -> None:
 def test_our_steps_are_told_apart(bench: Bench) -> None:
     ours = next(one for one in bench.document["samples"] if one["case"]["contestant"] == "ours")
     names = {stage["name"] for stage in ours["stages"]}
-    assert {"list_persons", "judge", "send", "settle", "open, close"} <= names
+    assert {"find_new_persons", "judge", "send", "settle", "open, close"} <= names
     assert ours["api_call_count"] > 0
 
 

@@ -61,7 +61,7 @@ def test_check_tells_a_line_each_and_that_a_run_could_start(front: Front) -> Non
     ]
     assert subjects == [
         "warehouse",
-        *((probe.__doc__ or "").partition(":")[0] for probe in preflight.CHECK_PROBES),
+        *((probe.__doc__ or "").partition(":")[0] for probe in preflight.ALL_CHECKS),
     ]
     assert all(line.startswith("ok   ") for line in answer.stdout.splitlines())
     assert answer.exit_code == 0
@@ -549,7 +549,7 @@ def test_wrong_settings_are_all_told(front: Front) -> None:
 def test_a_failure_is_one_json_document_too(front: Front) -> None:
     front.set(salesforce={"emulator_url": f"http://127.0.0.1:{closed_port()}"})
     answer = front("resume", "--json")
-    assert answer.document["error"] == "OrgUnreachable"
+    assert answer.document["error"] == "OrgUnavailableError"
     assert answer.document["passes"] is True
     assert answer.document["message"] in answer.stderr
     assert answer.exit_code == 3

@@ -21,7 +21,7 @@ import requests
 from pipelines.demo import prefect_server
 from pipelines.demo.flow_run import PrefectServer
 from pipelines.demo.tied_process import descendants
-from pipelines.errors import PrefectUnavailable
+from pipelines.errors import PrefectUnavailableError
 from tests.cli.conftest import COMMAND, Answer, clean_environment
 
 # A first start has taken 70 seconds while six others worked on this machine.
@@ -315,7 +315,7 @@ def test_a_server_that_does_not_start_in_time_is_told_in_one_sentence(tmp_path: 
     sentence = r"did not start within 0.1 seconds: see .*/server.log"
     with prefect_server.locked(tmp_path / prefect_server.DEMO_LOCK_FILE):
         server.begin(tmp_path / "person-sync.toml")
-        with pytest.raises(PrefectUnavailable, match=sentence):
+        with pytest.raises(PrefectUnavailableError, match=sentence):
             server.await_ready()
     server.stop()
     assert not prefect_server.is_locked(server.home / prefect_server.LOCK_FILE)

@@ -24,7 +24,7 @@ def test_run_by_so_many_workers(front_of_nobody: Front) -> None:
     front.set(run={"poll_seconds": 0.05, "slice_size": 4})
     answer = front("run", "--workers", "3", "--json")
     assert answer.document["run"]["created_count"] == 12
-    assert front.stage.rows("select taken_position from sync_runs") == [{"taken_position": 12}]
+    assert front.stage.rows("select claimed_position from sync_runs") == [{"claimed_position": 12}]
     assert front("run", "--workers", "0").exit_code == 2
 
 
@@ -44,5 +44,5 @@ def test_ctrl_c_ends_them_long_before_the_org_is_done(front_of_nobody: Front) ->
     assert "Traceback" not in stdout + stderr
     assert "interrupted: nothing is lost; `person-sync run` or `person-sync resume`" in stderr
     assert (front.stage.unaccounted_but_new(), front.stage.miscounted_runs()) == ([], [])
-    (run,) = front.stage.rows("select run_state, judged_position from sync_runs")
-    assert (run["run_state"], run["judged_position"] > 0) == ("failed", True)
+    (run,) = front.stage.rows("select run_state, committed_position from sync_runs")
+    assert (run["run_state"], run["committed_position"] > 0) == ("failed", True)

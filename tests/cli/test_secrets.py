@@ -105,7 +105,7 @@ ORG_FAULTS = [
     {"match": "POST /composite/sobjects*", "count": 9, "fault": "status:400"},
     {"match": "POST /composite/sobjects*", "count": 9, "fault": "drop_before"},
 ]
-QUICK = {"poll_seconds": 0.05, "patience_seconds": 0}
+QUICK = {"poll_seconds": 0.05, "retry_timeout_seconds": 0}
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_no_exception_of_a_refused_query_holds_a_person(stage: Stage, nth: int) 
 def test_no_exception_of_a_refused_job_holds_a_person(stage: Stage, path: str) -> None:
     stage.put(persons())
     stage.emulator.go_wrong({"match": path, "count": 9, "fault": "status:400"})
-    no_canary(raised_by(stage, run={"patience_seconds": 0, "poll_seconds": 0.05}))
+    no_canary(raised_by(stage, run={"retry_timeout_seconds": 0, "poll_seconds": 0.05}))
 
 
 def test_no_exception_of_a_login_holds_a_secret(stage: Stage) -> None:
@@ -218,7 +218,7 @@ def test_no_exception_of_a_warehouse_holds_a_person(any_stage: Stage) -> None:
 def test_no_error_of_a_run_is_kept_with_a_person_in_it(stage: Stage) -> None:
     stage.put(persons())
     stage.emulator.go_wrong({"match": "POST /jobs/ingest", "count": 9, "fault": "status:400"})
-    raised_by(stage, run={"patience_seconds": 0, "poll_seconds": 0.05})
+    raised_by(stage, run={"retry_timeout_seconds": 0, "poll_seconds": 0.05})
     (kept,) = stage.rows("select error_code, error_message from sync_runs")
     assert kept["error_code"]
     no_canary(str(kept))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from pipelines.errors import SettingsWrong
+from pipelines.errors import ConfigurationError
 from pipelines.settings import DEFAULT_FIELDS, Settings, load_settings
 from tests.cli.conftest import as_toml
 
@@ -51,8 +51,8 @@ EVERY: list[tuple[str, Any]] = [
     ("run.open_batches", 3),
     ("run.lease_seconds", 60.5),
     ("run.poll_seconds", 0.1),
-    ("run.start_patience_seconds", 7.5),
-    ("run.patience_seconds", 30.5),
+    ("run.start_timeout_seconds", 7.5),
+    ("run.retry_timeout_seconds", 30.5),
     ("run.deadline_minutes", 90.5),
     ("run.progress_seconds", 12.5),
     ("run.on_many_rejected", "warn"),
@@ -72,7 +72,7 @@ def write(folder: Path, **groups: Any) -> Path:
 
 def wrong(file: Path | None, environment: dict[str, str] | None = None) -> str:
     """What the user is told."""
-    with pytest.raises(SettingsWrong) as told:
+    with pytest.raises(ConfigurationError) as told:
         load_settings(file, environment or {})
     return str(told.value)
 
@@ -227,8 +227,8 @@ WRONG: list[tuple[str, Any]] = [
     ("run.open_batches", 51),
     ("run.lease_seconds", 0),
     ("run.poll_seconds", 0),
-    ("run.start_patience_seconds", -1),
-    ("run.patience_seconds", -1),
+    ("run.start_timeout_seconds", -1),
+    ("run.retry_timeout_seconds", -1),
     ("run.deadline_minutes", "soon"),
     ("run.progress_seconds", 0),
     ("run.on_many_rejected", "maybe"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import OrgUnreachable, SettingsWrong, WarehouseUnavailable
+from pipelines.errors import ConfigurationError, OrgUnavailableError, WarehouseUnavailableError
 from pipelines.run.summaries import (
     OUTCOMES,
     TABLES,
@@ -223,7 +223,7 @@ def test_a_duration_reads_as_people_say_it(seconds: float, words: str) -> None:
 
 def test_a_transient_failure_tells_who_stays_open_and_when_they_are_taken_on() -> None:
     told = failure(
-        OrgUnreachable("Salesforce did not answer"),
+        OrgUnavailableError("Salesforce did not answer"),
         summary(run_row(created=2110, open=390)),
         resumes_at=datetime(2026, 11, 30, 21, 7),  # noqa: DTZ001 - naive UTC, as the ledger has it
     )
@@ -235,7 +235,7 @@ def test_a_transient_failure_tells_who_stays_open_and_when_they_are_taken_on() -
 
 
 def test_a_permanent_failure_tells_that_something_must_be_mended_first() -> None:
-    told = failure(SettingsWrong("owners.default is wrong"), summary(run_row(open=1)))
+    told = failure(ConfigurationError("owners.default is wrong"), summary(run_row(open=1)))
     assert told.startswith("permanent: owners.default is wrong; 1 read = ")
     assert told.endswith(
         "1 person stays open; once this is mended, person-sync resume, or the next run, "
@@ -244,12 +244,12 @@ def test_a_permanent_failure_tells_that_something_must_be_mended_first() -> None
 
 
 def test_a_failure_that_left_nobody_open_says_so() -> None:
-    told = failure(OrgUnreachable("no answer"), summary(run_row()))
+    told = failure(OrgUnavailableError("no answer"), summary(run_row()))
     assert told.endswith("nobody stays open; the next run reads who is still new")
 
 
 def test_a_failure_without_a_warehouse_tells_what_it_knows() -> None:
-    assert failure(WarehouseUnavailable("it is away"), None) == "transient: it is away"
+    assert failure(WarehouseUnavailableError("it is away"), None) == "transient: it is away"
 
 
 @pytest.mark.parametrize(

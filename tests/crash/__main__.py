@@ -31,7 +31,7 @@ from tests.crash.environments import Workshop
 from tests.crash.journal import Journal
 from tests.crash.mutants import PLANTS, Plant
 from tests.crash.programme import programme, sample
-from tests.crash.suite import Case, Verdict, caught_by, judge
+from tests.crash.suite import Case, Expectation, caught_by, judge
 from tests.crash.table import HEAD, as_text, rows_of, write_json
 from tests.crash.techniques import Clean, discover
 from tests.crash.variants import KINDS, Kind
@@ -73,7 +73,7 @@ class Staff:
         with self._lock:
             return self.find(kind)
 
-    def perform(self, case: Case) -> Verdict:
+    def perform(self, case: Case) -> Expectation:
         """Judge a case, unless it was judged before, and say at once what is wrong."""
         known = self._journal.verdict(case)
         if known is not None:
@@ -82,7 +82,7 @@ class Staff:
             verdict = judge(self.shop, self.discovered(case.kind), case)
             self._journal.write(verdict)  # a harness that broke has judged nothing
         except BROKEN as error:  # an hour's work must not be lost with one case
-            verdict = Verdict(case, violations=[f"the harness broke: {error!r:.200}"])
+            verdict = Expectation(case, violations=[f"the harness broke: {error!r:.200}"])
         for violation in verdict.violations[:3]:
             _tell(f"{case}: {violation}")
         return verdict
@@ -139,7 +139,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _report(
     file: Path | None,
-    verdicts: list[Verdict],
+    verdicts: list[Expectation],
     caught: list[tuple[str, str, str]],
     found: dict[Kind, int],
     seconds: float,

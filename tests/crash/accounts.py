@@ -102,10 +102,10 @@ def troubles(world: World, *, may_find: bool = False) -> list[str]:
         connection.execute(sqlalchemy.text("analyze"))
         text = sqlalchemy.text(TROUBLES.format(found=FOUND if may_find else ""))
         found = connection.execute(text).all()
-    return [f"{trouble}: {whose}" for trouble, whose in found]
+    return [f"{trouble}: {source}" for trouble, source in found]
 
 
-def fates(world: World) -> dict[str, Fate]:
+def outcomes(world: World) -> dict[str, Fate]:
     """What became of everybody, by person. The owner is the org's word, not the ledger's."""
     owners = {lead["Id"]: lead["OwnerId"] for lead in world.leads()}
     rows = world.rows("select person_id, outcome, lead_id, reason_code from person_outcomes")
@@ -124,7 +124,7 @@ def differences(
 ) -> list[str]:
     """Who ended otherwise than in a run that nobody disturbed. `may_hold`: whoever is held for one
     of these reasons counts as well."""
-    found = fates(world)
+    found = outcomes(world)
     told = []
     for person_id, fate in clean.items():
         now = found.get(person_id)

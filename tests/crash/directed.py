@@ -113,7 +113,7 @@ class Zygote:
 
 
 @dataclass
-class Wanted:
+class RecordQuery:
     """What a run is to do."""
 
     settings: dict[str, Any]
@@ -121,13 +121,13 @@ class Wanted:
     person_ids: list[str] | None = None
     most_pages: int = 0
     time_zone: str = ""
-    adopts_jobs: bool = False
+    accept_unknown_jobs: bool = False
 
 
 class DirectedRun:
     """A run under way. `passed` are the boundaries it has come to so far."""
 
-    def __init__(self, zygote: Zygote, wanted: Wanted, director: Director = go_on) -> None:
+    def __init__(self, zygote: Zygote, wanted: RecordQuery, director: Director = go_on) -> None:
         self.passed: list[Boundary] = []
         self.told = Told()
         self._director = director
@@ -142,7 +142,7 @@ class DirectedRun:
         self._thread = threading.Thread(target=self._converse, daemon=True)
         self._thread.start()
 
-    def _order(self, wanted: Wanted) -> dict[str, Any]:
+    def _order(self, wanted: RecordQuery) -> dict[str, Any]:
         org = {**wanted.settings["salesforce"], "emulator_url": self._relay.url}
         return {
             **vars(wanted),

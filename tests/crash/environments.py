@@ -22,7 +22,7 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, NullPool
 
 from tests.conftest import PostgresServer, _pgserver, _prepare
-from tests.crash.directed import ROOT, DirectedRun, Director, Told, Wanted, Zygote, go_on
+from tests.crash.directed import ROOT, DirectedRun, Director, RecordQuery, Told, Zygote, go_on
 from tests.crash.mutants import Change, plant
 from tests.crash.small_disk import SmallDisk
 from tests.crash.variants import KINDS, KNOWN, PEOPLE, Kind
@@ -59,12 +59,12 @@ class World:
         person_ids: list[str] | None = None,
         most_pages: int = 0,
         time_zone: str = "",
-        adopts_jobs: bool = False,
+        accept_unknown_jobs: bool = False,
         **run: Any,
     ) -> DirectedRun:
         """A run begins; `run` are settings of that group."""
         settings = self.values(**run)
-        wanted = Wanted(settings, mode, person_ids, most_pages, time_zone, adopts_jobs)
+        wanted = RecordQuery(settings, mode, person_ids, most_pages, time_zone, accept_unknown_jobs)
         self.runs.append(DirectedRun(self.zygote, wanted, director))
         return self.runs[-1]
 

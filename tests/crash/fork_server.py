@@ -50,7 +50,7 @@ def _say(word: str) -> None:
 
 
 def _warm_up(settings: dict[str, Any]) -> int:
-    flows.sync(Settings.model_validate(settings), lifecycle.new_request("live"), flows.plainly)
+    flows.sync(Settings.model_validate(settings), lifecycle.new_run_request("live"), flows.plainly)
     gc.collect()
     gc.freeze()  # what stays in its pages need not be copied by every child
     return os.getpid()
@@ -87,10 +87,10 @@ def _perform(line: Line, wanted: dict[str, Any]) -> int:
     try:
         settings = Settings.model_validate(wanted["settings"])
         ids = wanted["person_ids"]
-        request = lifecycle.new_request(
+        request = lifecycle.new_run_request(
             wanted["mode"],
             person_ids=tuple(ids) if ids else None,
-            adopts_jobs=wanted["adopts_jobs"],
+            accept_unknown_jobs=wanted["accept_unknown_jobs"],
         )
         tell = flows.carry_on if wanted["mode"] == "resume" else flows.sync
         summary = tell(settings, request, flows.plainly)

@@ -68,7 +68,7 @@ def in_trouble(trouble: Trouble) -> Callable[[World, Clean, Boundary], list[str]
                 break
             told = world.tell(**(trouble.run or {}))
         is_open = not (trouble.is_known or world.kind.has_field)
-        reasons = ("JOB_GONE", "UNACCOUNTED") if is_open else ()
+        reasons = ("JOB_GONE", "RESULT_MISSING") if is_open else ()
         return judged(world, clean, told, may_hold=reasons) + _too_many_jobs(world, trouble)
 
     return disturb

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.crash.directed import ROOT
-from tests.crash.suite import Case, Verdict
+from tests.crash.suite import Case, Expectation
 
 
 class Journal:
@@ -34,16 +34,16 @@ class Journal:
             entry = json.loads(line)
             self._known[entry.pop("case")] = entry
 
-    def verdict(self, case: Case) -> Verdict | None:
+    def verdict(self, case: Case) -> Expectation | None:
         """What was found before; None of a case not performed yet."""
         found = self._known.get(str(case))
-        return None if found is None else Verdict(case, **found)  # type: ignore[arg-type]
+        return None if found is None else Expectation(case, **found)  # type: ignore[arg-type]
 
     def left(self, cases: Sequence[Case]) -> int:
         """How many of them are not performed yet."""
         return sum(str(case) not in self._known for case in cases)
 
-    def write(self, verdict: Verdict) -> None:
+    def write(self, verdict: Expectation) -> None:
         """Write a verdict down, at once."""
         if self._file is None:
             return

@@ -89,25 +89,25 @@ BLIND = (
 _FENCED = ("open_batch", "close_batch", "count_batch", "return_batch", "finish_batch")
 _FENCE = """
     and fence = :fence
-    and holder_run_id = :holder_run_id
+    and leased_by_run_id = :leased_by_run_id
     and batch_state = :seen_state
 """
 _NO_FENCE = """
     and cast(:fence as integer) is not null
-    and cast(:holder_run_id as text) is not null
+    and cast(:leased_by_run_id as text) is not null
     and cast(:seen_state as text) is not null
 """
 _IGNORED = tuple(
     Change(f"sql/queries/{name}.sql", _FENCE, _NO_FENCE) for name in (*_FENCED, "renew_lease")
 )
 _UPLOAD = "    bulk.upload(org, job.job_id, data)\n"
-_INTENT = "    batch = ledger.record_closing(store, batch)\n"
+_INTENT = "    batch = ledger.record_submitted(store, batch)\n"
 _CLOSE = """    bulk.close_job(org, job.job_id)
     return batch
 """
 _ID_FIRST = "    # The id before the bytes: a job whose id is lost was never given data"
 _THROW_AWAY = """    bulk.abort_job(carrier.ground.org, job_id)
-    return ledger.detach_job(carrier.ground.warehouse, batch, "Aborted")
+    return ledger.discard_job(carrier.ground.warehouse, batch, "Aborted")
 """
 _ASK = """    job = bulk.job_status(org, _job_id(batch))
     if job is None:
@@ -125,7 +125,7 @@ _LIBRARY = """    if batch.operation == "insert":
         told = org._sf.bulk2.Lead._upload_data(Operation.insert, data.decode(), wait=0.01)
         job = bulk.job_status(org, told["job_id"])
         batch = ledger.record_job(store, batch, job.job_id, payload_sha256="", payload_bytes=0)
-        return ledger.record_closing(store, batch)
+        return ledger.record_submitted(store, batch)
 """
 
 MANY = Kind("sqlite", has_field=False, people="many")
@@ -172,7 +172,7 @@ PLANTS = [
                 DELIVERY,
                 _ASK,
                 "    if batch.fence > 1 and batch.attempt_count == 1:\n"
-                '        return ledger.detach_job(store, batch, "Aborted")\n' + _ASK,
+                '        return ledger.discard_job(store, batch, "Aborted")\n' + _ASK,
             ),
         ),
         (Trial("killed", POLL, "before"),),
@@ -187,9 +187,9 @@ PLANTS = [
         tuple(
             Change(
                 change.file,
-                "    and fence = :fence\n    and holder_run_id = :holder_run_id\n",
+                "    and fence = :fence\n    and leased_by_run_id = :leased_by_run_id\n",
                 "    and cast(:fence as integer) is not null\n"
-                "    and cast(:holder_run_id as text) is not null\n",
+                "    and cast(:leased_by_run_id as text) is not null\n",
             )
             for change in _IGNORED
         ),
@@ -203,7 +203,7 @@ PLANTS = [
                 _THROW_AWAY,
                 "    batch, payload = rebuild_payload(carrier.ground, batch)\n"
                 "    bulk.upload(carrier.ground.org, job_id, leads.encode_csv(payload.records))\n"
-                "    batch = ledger.record_closing(carrier.ground.warehouse, batch)\n"
+                "    batch = ledger.record_submitted(carrier.ground.warehouse, batch)\n"
                 "    bulk.close_job(carrier.ground.org, job_id)\n"
                 "    return batch\n",
             ),
@@ -216,7 +216,7 @@ PLANTS = [
             Change(
                 DELIVERY,
                 _THROW_AWAY,
-                "    batch = ledger.record_closing(carrier.ground.warehouse, batch)\n"
+                "    batch = ledger.record_submitted(carrier.ground.warehouse, batch)\n"
                 "    bulk.close_job(carrier.ground.org, job_id)\n"
                 "    return batch\n",
             ),

@@ -22,7 +22,7 @@ def three_at_once(world: World, clean: Clean, place: Boundary) -> list[str]:
 def nightly_and_now(world: World, clean: Clean, place: Boundary) -> list[str]:
     """A nightly run, and somebody who asks for twenty persons at once. Of two with one e-mail the
     one asked for would be the lead: so who is somebody else is asked for with their elder."""
-    ids = set(random.Random(place.nth).sample(sorted(clean.fates), 20))  # noqa: S311 - a seed
+    ids = set(random.Random(place.nth).sample(sorted(clean.outcomes), 20))  # noqa: S311 - a seed
     ids |= {elder for twin, elder in TWINS.items() if twin in ids}
     nightly = world.start(_dawdling(place.nth, 0))
     now = world.start(_dawdling(place.nth, 1), "now", person_ids=sorted(ids))

@@ -59,7 +59,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Expectation:
     """What a case has found, and how long it took. `is_reached`: the run has come to the place."""
 
     case: Case
@@ -74,7 +74,7 @@ def judge(
     case: Case,
     zygote: Zygote | None = None,
     techniques: Mapping[str, Technique] = TECHNIQUES,
-) -> Verdict:
+) -> Expectation:
     """Perform the case in a world of its own. `zygote`: with a planted bug; else the project's.
 
     A case after which nobody has looked whether everything adds up has found nothing good.
@@ -86,7 +86,7 @@ def judge(
         if not found and world.runs_accounted < len(world.runs):
             found = ["nobody has looked whether everything adds up"]
         is_reached = _is_reached(world, case.place)
-    return Verdict(case, is_reached, found, time.monotonic() - began)
+    return Expectation(case, is_reached, found, time.monotonic() - began)
 
 
 def _is_reached(world: World, place: Boundary) -> bool:
@@ -105,7 +105,7 @@ def cases_of(trial: Trial) -> list[Case]:
     return [Case(trial.technique, trial.kind, place) for place in places]
 
 
-def caught_by(shop: Workshop, find: Callable[[Kind], Clean], plant: Plant) -> Verdict | None:
+def caught_by(shop: Workshop, find: Callable[[Kind], Clean], plant: Plant) -> Expectation | None:
     """The first verdict that catches the planted bug; None if it goes by."""
     with shop.planted(plant.changes) as zygote:
         for trial in plant.trials:

@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.crash.suite import Verdict
+from tests.crash.suite import Expectation
 
 HEAD = ("technique", "world", "cases", "not reached", "violations", "seconds")
 
 
-def rows_of(verdicts: Sequence[Verdict]) -> list[tuple[str, str, int, int, int, float]]:
+def rows_of(verdicts: Sequence[Expectation]) -> list[tuple[str, str, int, int, int, float]]:
     """A row for each technique in each kind of world, in the order performed."""
-    groups: dict[tuple[str, str], list[Verdict]] = {}
+    groups: dict[tuple[str, str], list[Expectation]] = {}
     for verdict in verdicts:
         groups.setdefault((verdict.case.technique, str(verdict.case.kind)), []).append(verdict)
     return [

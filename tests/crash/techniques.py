@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from threading import Event
 
-from pipelines.steps.reconcile import MOST_ATTEMPTS
-from tests.crash.accounts import Fate, differences, fates, troubles
+from pipelines.steps.reconcile import MAX_ATTEMPTS
+from tests.crash.accounts import Fate, differences, outcomes, troubles
 from tests.crash.directed import Boundary, DirectedRun, Director, Told
 from tests.crash.environments import Workshop, World
 from tests.crash.variants import Kind
 
 # The lease is over at once: what stands frozen may be taken over without waiting for it.
 NO_LEASE = {"lease_seconds": 0.001}
-HURRIED = {"patience_seconds": 0, **NO_LEASE}
+HURRIED = {"retry_timeout_seconds": 0, **NO_LEASE}
 FAULTS: Mapping[str, tuple[str, str]] = {
     "dropped before": ("before", "drop"),
     "dropped after": ("after", "drop"),
@@ -39,7 +39,7 @@ class Clean:
     """A kind of world undisturbed: its boundaries, and what becomes of everybody."""
 
     boundaries: list[Boundary]
-    fates: Mapping[str, Fate]
+    outcomes: Mapping[str, Fate]
 
     @property
     def exchanges(self) -> list[Boundary]:
@@ -60,7 +60,7 @@ def discover(shop: Workshop, kind: Kind) -> Clean:
             assert told.is_done, told
             assert troubles(world) == []
             passed.append(run.passed)
-            found = fates(world)
+            found = outcomes(world)
     return Clean([one for one in passed[0] if one in set(passed[-1])], found)
 
 
@@ -68,7 +68,7 @@ def judged(world: World, clean: Clean, last: Told, *, may_hold: Collection[str] 
     """The violations, if the run that should have put everything right has done so."""
     if not last.is_done:
         return [f"the recovery ended with {last.code}: {last.words}"]
-    return troubles(world) + differences(world, clean.fates, may_hold)
+    return troubles(world) + differences(world, clean.outcomes, may_hold)
 
 
 def kill_at(place: Boundary) -> Director:
@@ -95,7 +95,7 @@ def killed_twice(world: World, clean: Clean, place: Boundary) -> list[str]:
 def killed_every_time(world: World, clean: Clean, place: Boundary) -> list[str]:
     """kill -9 at the boundary in run after run, more often than a batch has attempts: a job that
     was thrown away with nothing made uses none up."""
-    for _ in range(MOST_ATTEMPTS + 1):
+    for _ in range(MAX_ATTEMPTS + 1):
         world.tell(kill_at(place))
     return judged(world, clean, world.tell(), may_hold=may_hold(world))
 
@@ -135,7 +135,7 @@ def overlapped(world: World, clean: Clean, place: Boundary) -> list[str]:
                     run.wake()
                 return "go"
 
-            others.append(world.start(wake, **NO_LEASE, patience_seconds=5))
+            others.append(world.start(wake, **NO_LEASE, retry_timeout_seconds=5))
             others[0].wait_for(lambda: len(others[0].passed) >= turn)
             run.wake()
         return "go"
@@ -178,7 +178,7 @@ def spoiled(fault: str) -> Callable[[World, Clean, Boundary], list[str]]:
 def may_hold(world: World) -> Collection[str]:
     """Why somebody may be held: without the field nobody can know what a collections call did whose
     answer is lost. What a job did can always be asked."""
-    return () if world.kind.has_field else ("ANSWER_LOST",)
+    return () if world.kind.has_field else ("RESPONSE_LOST",)
 
 
 def undisturbed(world: World, clean: Clean, _place: Boundary) -> list[str]:
@@ -219,7 +219,7 @@ def beside(world: World, clean: Clean, place: Boundary) -> list[str]:
 
     def meanwhile(_run: DirectedRun, boundary: Boundary) -> str:
         if boundary == place:
-            others.append(world.tell(patience_seconds=0))
+            others.append(world.tell(retry_timeout_seconds=0))
         return "go"
 
     told = world.tell(meanwhile, time_zone="West+12")
@@ -237,7 +237,7 @@ def now_meanwhile(world: World, clean: Clean, place: Boundary) -> list[str]:
     def meanwhile(_run: DirectedRun, boundary: Boundary) -> str:
         if boundary == place:
             ids = ["P0005", "P0007", "P0035"]
-            others.append(world.tell(mode="now", person_ids=ids, patience_seconds=0))
+            others.append(world.tell(mode="now", person_ids=ids, retry_timeout_seconds=0))
         return "go"
 
     told = world.tell(meanwhile)

@@ -6,7 +6,7 @@ import pytest
 import requests
 import sqlalchemy
 
-from tests.crash.accounts import differences, fates, troubles
+from tests.crash.accounts import differences, outcomes, troubles
 from tests.crash.directed import Boundary
 from tests.crash.environments import Workshop, World
 from tests.crash.suite import Case, judge
@@ -102,14 +102,14 @@ def _make_lead(world: World, email: str) -> None:
 def test_another_owner_or_outcome_than_undisturbed_is_noticed(shop: Workshop) -> None:
     with shop.world(Kind("sqlite", has_field=False)) as world:
         assert world.tell().is_done
-        clean = fates(world)
+        clean = outcomes(world)
         with world.connect() as connection:
             wrong = "outcome = 'held', reason_code = 'JOB_GONE', lead_id = null"
             connection.execute(
                 sqlalchemy.text(f"update person_outcomes set {wrong} where {OF_ONE}")
             )
         assert [line.split()[0] for line in differences(world, clean)] == ["P0005"]
-        assert len(differences(world, clean, may_hold=["ANSWER_LOST"])) == 1
+        assert len(differences(world, clean, may_hold=["RESPONSE_LOST"])) == 1
         assert differences(world, clean, may_hold=["JOB_GONE"]) == []
 
 

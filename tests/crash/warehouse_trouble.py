@@ -80,11 +80,11 @@ def disk_full(world: World, clean: Clean, place: Boundary) -> list[str]:
     room. Where it is the server's own log that finds none, the server gives up until there is."""
     if world.kind.engine == "sqlite":
         (has,) = world.rows("select page_count as pages from pragma_page_count()")
-        told = world.tell(most_pages=has["pages"] + place.nth, patience_seconds=0)
+        told = world.tell(most_pages=has["pages"] + place.nth, retry_timeout_seconds=0)
         return _roomy(world, clean, told)
     with world.on_a_small_disk() as disk:
         disk.leave(place.name, place.nth)
-        told = world.tell(patience_seconds=0)
+        told = world.tell(retry_timeout_seconds=0)
         disk.make_room()
         return _roomy(world, clean, told)
 
@@ -102,7 +102,7 @@ def ledger_of_yesterday(world: World, _clean: Clean, place: Boundary) -> list[st
     with world.of_yesterday():
         told = world.tell()
         if told.code == 4 and not world.kind.has_field:
-            world.tell(mode="resume", adopts_jobs=True)
+            world.tell(mode="resume", accept_unknown_jobs=True)
             told = world.tell()
         if not told.is_done:
             return [f"the next run ended with {told.code}: {told.words}"]

@@ -102,8 +102,8 @@ def _talk(process: subprocess.Popen[bytes], answers: dict[str, str]) -> str:
     return seen
 
 
-def _read(screen: IO[bytes] | None, give_up_at: float, seen: str) -> bytes:
-    assert screen is not None
-    ready, _, _ = select.select([screen], [], [], max(0.0, give_up_at - time.monotonic()))
+def _read(validate: IO[bytes] | None, give_up_at: float, seen: str) -> bytes:
+    assert validate is not None
+    ready, _, _ = select.select([validate], [], [], max(0.0, give_up_at - time.monotonic()))
     assert ready, f"after {SECONDS} s the line still waits:\n{seen}"
-    return os.read(screen.fileno(), 65536)
+    return os.read(validate.fileno(), 65536)

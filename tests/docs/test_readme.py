@@ -95,7 +95,7 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert process.stdout is not None
         try:
             local.write_config(folder, process.stdout.readline().split()[-1])
-            flows.sync(local.settings_of(folder), lifecycle.new_request("live"), flows.plainly)
+            flows.sync(local.settings_of(folder), lifecycle.new_run_request("live"), flows.plainly)
             yield home
         finally:
             process.terminate()
@@ -199,8 +199,8 @@ IN_THE_CONTRACT = {
         "open_batches",
         "lease_seconds",
         "poll_seconds",
-        "start_patience_seconds",
-        "patience_seconds",
+        "start_timeout_seconds",
+        "retry_timeout_seconds",
         "deadline_minutes",
         "progress_seconds",
         "workers",

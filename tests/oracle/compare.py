@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Connection, DateTime, Engine, Text, collate
 
-from tests.oracle.expected import Match, Settings, Verdict, judge, repeated_ids
+from tests.oracle.expected import Expectation, Match, Settings, judge, repeated_ids
 from tests.oracle.org import Org, Row
 from tests.oracle.persons import COLUMNS, TEXTS
 
@@ -78,7 +78,7 @@ def differences(connection: Connection, org: Org, settings: Settings) -> Iterato
         yield f"{person_id!r} is {found.outcome}, and nobody has asked for them"
 
 
-def _compared(person_id: str, expected: Verdict, found: Verdict) -> Iterator[str]:
+def _compared(person_id: str, expected: Expectation, found: Expectation) -> Iterator[str]:
     if expected.owner is None:  # nothing was made, or a contact, which keeps its own
         found.owner = None
     if expected.outcome == "created" == found.outcome:
@@ -98,14 +98,14 @@ def _shown(value: Any) -> str:
     return str(sorted(map(str, value))) if isinstance(value, set) else str(value)
 
 
-def _said(connection: Connection) -> dict[str, Verdict]:
+def _said(connection: Connection) -> dict[str, Expectation]:
     """What the result tables say of everybody."""
     connection = connection.execution_options(yield_per=ROWS_AT_ONCE)
     said = {}
     for row in connection.execute(sqlalchemy.text(OUTCOMES)):
         owner = (row.owner_name, row.owner_type) if row.owner_name else None
         told = (row.outcome, row.reason_code, row.owner_strategy, owner, row.lead_id)
-        said[row.person_id] = Verdict(*told, row.contact_id)
+        said[row.person_id] = Expectation(*told, row.contact_id)
     for row in connection.execute(sqlalchemy.text(BROKEN)):
         said[row.person_id].broken.add((row.rule_name, row.stage))
     for row in connection.execute(sqlalchemy.text(MATCHES)):

@@ -55,7 +55,7 @@ class Match:
 
 
 @dataclass
-class Verdict:
+class Expectation:
     """What becomes of a person. `owner`: (name, user or queue) of the lead made or changed."""
 
     outcome: str
@@ -86,7 +86,7 @@ class Way:
 
 def judge(
     persons: Iterable[Row], repeated: set[str], org: Org, settings: Settings
-) -> Iterator[tuple[str, Verdict]]:
+) -> Iterator[tuple[str, Expectation]]:
     """Everybody's verdict, by person id. They come earliest first; those without an id are "".
 
     `repeated`: ids that several rows bear; nobody can tell which is meant, so that all of them are
@@ -94,14 +94,16 @@ def judge(
     be told or not.
     """
     reference = Reference(org, settings)
-    unclear: dict[str, Verdict] = {}
+    unclear: dict[str, Expectation] = {}
     for row in persons:
         person_id = "" if is_blank(row["person_id"]) else row["person_id"]
         if person_id and person_id not in repeated:
             yield person_id, reference.verdict(row)
             continue
         rule = "person_id_repeated" if person_id else "person_id_missing"
-        verdict = unclear.setdefault(person_id, Verdict("rejected", broken={(rule, "validation")}))
+        verdict = unclear.setdefault(
+            person_id, Expectation("rejected", broken={(rule, "validation")})
+        )
         rules = reference.broken_rules(reference.prepared(row))
         verdict.perhaps_broken.update((one, "validation") for one in rules)
     yield from unclear.items()
@@ -140,19 +142,19 @@ class Reference:
                     self.by_person.setdefault(row[orgs.PERSON_ID_FIELD], []).append(record)
         self.has_field = org.has_field
 
-    def verdict(self, row: Row) -> Verdict:
+    def verdict(self, row: Row) -> Expectation:
         """Invalid, then twice among the persons, then known to Salesforce, then new."""
         person = self.prepared(row)
         broken = {(rule, "validation") for rule in self.broken_rules(person)}
         if broken:
-            return Verdict("rejected", broken=broken)
+            return Expectation("rejected", broken=broken)
         way = follow(self.strategy_of(person))
         if way.wrong:
-            return Verdict("rejected", broken={(way.wrong, "owner")})
+            return Expectation("rejected", broken={(way.wrong, "owner")})
         email = person["email"] and person["email"].lower()
         if email is not None and email in self.kept:
             match = Match("persons", self.kept[email], False, "reported")
-            return Verdict("duplicate", "SAME_EMAIL", way.text, matches={match})
+            return Expectation("duplicate", "SAME_EMAIL", way.text, matches={match})
         if email is not None:
             self.kept[email] = person["person_id"]
         return self.against_salesforce(person, email, way)
@@ -209,7 +211,7 @@ class Reference:
         if lead_field in orgs.DATES and not is_date(text):
             yield "date_malformed"
 
-    def against_salesforce(self, person: Row, email: str | None, way: Way) -> Verdict:
+    def against_salesforce(self, person: Row, email: str | None, way: Way) -> Expectation:
         """The table of the design, line by line."""
         found = {one["Id"]: one for one in self.by_email.get(email or "", [])}
         found |= {one["Id"]: one for one in self.by_person.get(person["person_id"], [])}
@@ -230,11 +232,11 @@ class Reference:
         contact_id = self.oldest_contact(live)
         if is_ambiguous:
             contact_id = None if leads else contact_id  # the kept match is one
-            verdict = Verdict("duplicate", "AMBIGUOUS")
+            verdict = Expectation("duplicate", "SEVERAL_MATCHES")
             actions = ("reported", "reported")
         elif leads:
             is_updated = self.settings.existing_lead == "update"
-            verdict = Verdict("updated" if is_updated else "duplicate", "LEAD_EXISTS")
+            verdict = Expectation("updated" if is_updated else "duplicate", "LEAD_EXISTS")
             actions = ("updated" if is_updated else "reported", "reported")
             if is_updated:
                 verdict.owner = way.owner or owner_of(leads[0]["owner"])
@@ -264,7 +266,7 @@ class Reference:
 
     def known_as_contact(
         self, person: Row, way: Way, contact_id: str | None, is_contact_itself: bool
-    ) -> tuple[Verdict, str]:
+    ) -> tuple[Expectation, str]:
         """A contact, or a converted lead, which is as its contact."""
         word = "CONTACT_EXISTS" if is_contact_itself else "CONVERTED_LEAD_EXISTS"
         if way.is_queue and self.settings.contact_with_queue == "duplicate_lead":
@@ -272,23 +274,26 @@ class Reference:
             return verdict, "duplicate_lead_created"
         if self.settings.existing_contact == "update" and not way.is_queue and contact_id:
             reason = "CONTACT_OWNER_KEPT" if way.owner else word
-            return Verdict("updated", reason), "updated"
-        return Verdict("duplicate", word), "reported"
+            return Expectation("updated", reason), "updated"
+        return Expectation("duplicate", word), "reported"
 
-    def only_deleted(self, person: Row, way: Way, records: list[Row]) -> Verdict:
+    def only_deleted(self, person: Row, way: Way, records: list[Row]) -> Expectation:
         """Nobody is there any more: made again, or reported."""
         if self.settings.deleted == "recreate":
             verdict, action = self.created(person, way, "RECREATED"), "recreated"
         else:
-            verdict, action = Verdict("duplicate", "DELETED_EXISTS", way.text), "reported"
+            verdict, action = (
+                Expectation("duplicate", "DELETED_RECORD_EXISTS", way.text),
+                "reported",
+            )
         is_ambiguous = False
         verdict.matches = {Match("deleted", one["Id"], is_ambiguous, action) for one in records}
         return verdict
 
-    def created(self, person: Row, way: Way, reason: str | None) -> Verdict:
+    def created(self, person: Row, way: Way, reason: str | None) -> Expectation:
         """A lead of their own, owned by whom the strategy names."""
         owner = way.owner or self.routed(person, way.rule)
-        return Verdict("created", reason, way.text, owner)
+        return Expectation("created", reason, way.text, owner)
 
     def routed(self, person: Row, rule: Row | None) -> tuple[str, str]:
         """Whom the assignment rule gives the lead to."""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pipelines.rules.lead_fields import LeadField
-from pipelines.rules.validation import Screened, screen
+from pipelines.rules.validation import ValidationResult, validate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,9 +104,9 @@ def mapped(persons: pd.DataFrame) -> dict[str, str]:
     return {lead: column for lead, column in COLUMNS.items() if column in persons}
 
 
-def screened(drawn: str | pd.DataFrame, person_id_length: int | None = 64) -> Screened:
+def screened(drawn: str | pd.DataFrame, person_id_length: int | None = 64) -> ValidationResult:
     persons = as_persons(drawn)
-    return screen(persons, mapped(persons), LEAD_FIELDS, person_id_length)
+    return validate(persons, mapped(persons), LEAD_FIELDS, person_id_length)
 
 
 def rules_broken(drawn: str | pd.DataFrame) -> list[str | None]:

@@ -8,15 +8,15 @@ import pandas as pd
 
 from pipelines.rules.deduplication import (
     DUPLICATE_COLUMNS,
-    duplicates_among,
-    duplicates_in_ledger,
-    email_key,
+    deduplicate_against_ledger,
+    deduplicate_slice,
+    email_hash,
+    follow_duplicate_chains,
     match_key,
-    of_the_kept,
 )
 from tests.rules.tables import as_persons, frame, table, text
 
-HELD = email_key(text("ada@x.example"))[0]
+HELD = email_hash(text("ada@x.example"))[0]
 
 
 def test_addresses_match_whatever_case_and_outer_blanks():
@@ -26,13 +26,13 @@ def test_addresses_match_whatever_case_and_outer_blanks():
 
 
 def test_the_ledger_keeps_a_hash_and_no_address():
-    keys = email_key(text(" Ada@X.example", None).set_axis([4, 5]))
+    keys = email_hash(text(" Ada@X.example", None).set_axis([4, 5]))
     assert keys[4] == hashlib.sha256(b"ada@x.example").hexdigest()
     assert (keys.isna()[5], keys.dtype) == (True, "str")
 
 
 def test_the_first_person_of_an_address_is_kept_and_named_by_the_others():
-    kept, duplicates = duplicates_among(
+    kept, duplicates = deduplicate_slice(
         as_persons("""
             person_id | email
             3         | ada@x.example
@@ -49,19 +49,19 @@ def test_the_first_person_of_an_address_is_kept_and_named_by_the_others():
 
 
 def test_duplicate_rows_have_the_columns_of_their_table():
-    duplicates = duplicates_among(as_persons(frame(email=["a@b.de", "a@b.de"]))).duplicates
+    duplicates = deduplicate_slice(as_persons(frame(email=["a@b.de", "a@b.de"]))).duplicates
     assert tuple(duplicates.columns) == DUPLICATE_COLUMNS
     assert duplicates.loc[0].tolist() == ["2", "persons", "1", "email", 1, False, "reported"]
 
 
 def test_without_an_email_column_nobody_is_a_duplicate():
-    kept, duplicates = duplicates_among(as_persons(frame(city=["x", "x"])))
+    kept, duplicates = deduplicate_slice(as_persons(frame(city=["x", "x"])))
     assert (len(kept), len(duplicates)) == (2, 0)
 
 
 def test_the_email_column_may_have_another_name():
     persons = as_persons(frame(mail=["a@b.de", "a@b.de"]))
-    assert len(duplicates_among(persons, email_column="mail").kept) == 1
+    assert len(deduplicate_slice(persons, email_column="mail").kept) == 1
 
 
 def holders(drawn: str) -> pd.DataFrame:
@@ -71,11 +71,11 @@ def holders(drawn: str) -> pd.DataFrame:
 
 def in_ledger(holder: str, persons: pd.DataFrame | None = None):
     known = holders(
-        f"email_key | person_id | lead_id | contact_id | is_this_run\n{HELD} | {holder}"
+        f"email_hash | person_id | lead_id | contact_id | is_this_run\n{HELD} | {holder}"
     )
     if persons is None:
         persons = as_persons(frame(person_id=["7", "8"], email=["ADA@x.example", "b@x.example"]))
-    return duplicates_in_ledger(persons, known)
+    return deduplicate_against_ledger(persons, known)
 
 
 def matched(holder: str) -> tuple[str, str]:
@@ -87,9 +87,7 @@ def test_an_address_another_person_holds_is_a_duplicate_of_their_lead():
     assert kept["person_id"].tolist() == ["8"]
     assert tuple(duplicates.columns) == DUPLICATE_COLUMNS
     assert duplicates.loc[0].tolist() == ["7", "ledger", "00Q1", "email", 1, False, "reported"]
-    assert outcomes.fillna("").values.tolist() == [
-        ["7", "duplicate", "00Q1", "", "KNOWN_TO_LEDGER"]
-    ]
+    assert outcomes.fillna("").values.tolist() == [["7", "duplicate", "00Q1", "", "ALREADY_SYNCED"]]
 
 
 def test_the_leads_id_comes_before_the_contacts():
@@ -113,22 +111,28 @@ def test_a_person_who_holds_the_address_themselves_is_kept():
 
 def test_whom_a_slice_kept_may_be_a_duplicate_in_turn_and_so_are_theirs():
     persons = as_persons(frame(person_id=["7", "8", "9"], email=["ada@x.example"] * 3))
-    among = duplicates_among(persons)
+    among = deduplicate_slice(persons)
     of_this_run = in_ledger("1 | 00Q1 | | yes", among.kept).duplicates
-    assert of_the_kept(among.duplicates, of_this_run)["matched_id"].tolist() == ["1", "1"]
+    assert follow_duplicate_chains(among.duplicates, of_this_run)["matched_id"].tolist() == [
+        "1",
+        "1",
+    ]
     of_another = in_ledger("1 | 00Q1 | | no", among.kept).duplicates
-    assert of_the_kept(among.duplicates, of_another)["matched_id"].tolist() == ["7", "7"]
+    assert follow_duplicate_chains(among.duplicates, of_another)["matched_id"].tolist() == [
+        "7",
+        "7",
+    ]
 
 
 def test_a_hash_computed_before_is_used():
-    persons = as_persons(frame(email_key=[HELD, None]))
+    persons = as_persons(frame(email_hash=[HELD, None]))
     assert len(in_ledger("9 | 00Q1 | | no", persons).kept) == 1
 
 
 def test_an_empty_ledger_keeps_everybody():
     nobody = pd.DataFrame(
-        columns=["email_key", "person_id", "lead_id", "contact_id", "is_this_run"]
+        columns=["email_hash", "person_id", "lead_id", "contact_id", "is_this_run"]
     )
     persons = as_persons(frame(email=["a@b.de", None]))
-    kept, duplicates, _ = duplicates_in_ledger(persons, nobody)
+    kept, duplicates, _ = deduplicate_against_ledger(persons, nobody)
     assert (len(kept), tuple(duplicates.columns)) == (2, DUPLICATE_COLUMNS)

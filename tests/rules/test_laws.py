@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.rules.leads import encode_csv, row_hashes, to_records
-from pipelines.rules.validation import Screened, clean, screen
+from pipelines.rules.validation import ValidationResult, clean, validate
 from tests.rules.tables import LEAD_FIELDS, as_persons, frame, mapped, screened, shared_data, text
 
 # Surrogates cannot be in a frame of Arrow text; the reader writes U+FFFF for what it cannot decode.
@@ -35,8 +35,8 @@ def drawn_persons(rows: list[dict[str, str | None]]) -> pd.DataFrame:
     return as_persons(frame(**{name: [row[name] for row in rows] for name in names}))
 
 
-def screened_again(persons: pd.DataFrame) -> Screened:
-    return screen(persons, mapped(persons), LEAD_FIELDS, 64)
+def screened_again(persons: pd.DataFrame) -> ValidationResult:
+    return validate(persons, mapped(persons), LEAD_FIELDS, 64)
 
 
 @patient

@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 from pipelines.rules.lookup_costs import (
     LEAST_OF_A_MIRROR,
     Cost,
-    cheaper_way,
+    cheaper_method,
     cost_of_filling,
     cost_of_job,
-    cost_of_lists,
     cost_of_pages,
     cost_of_refreshing,
     is_worth_asking,
     reads_by_pages,
+    soql_cost,
 )
 
 MILLION = 1_000_000
 
 
 def lists(persons: int) -> Cost:
-    return cost_of_lists(persons, has_person_id_field=True)
+    return soql_cost(persons, has_person_id_field=True)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def lists(persons: int) -> Cost:
 def test_a_first_run_reads_everything_where_persons_are_many(
     persons: int, leads: int, way: str
 ) -> None:
-    assert cheaper_way(lists(persons), cost_of_filling([leads, leads // 10])) == way
+    assert cheaper_method(lists(persons), cost_of_filling([leads, leads // 10])) == way
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_later_run_refreshes_where_less_has_changed_than_is_asked(
     persons: int, changed: int, way: str
 ) -> None:
     asked = is_worth_asking(lists(persons))
-    found = cheaper_way(lists(persons), cost_of_refreshing([changed, 0])) if asked else "soql"
+    found = cheaper_method(lists(persons), cost_of_refreshing([changed, 0])) if asked else "soql"
     assert found == way
 
 
@@ -75,8 +75,8 @@ def test_for_a_few_the_org_is_not_even_asked() -> None:
 
 
 def test_without_the_field_only_emails_are_asked_for() -> None:
-    assert cost_of_lists(700, has_person_id_field=False).call_count == 4
-    assert cost_of_lists(700, has_person_id_field=True).call_count == 5
+    assert soql_cost(700, has_person_id_field=False).call_count == 4
+    assert soql_cost(700, has_person_id_field=True).call_count == 5
 
 
 def test_few_changes_are_read_by_pages_and_many_by_a_job() -> None:

@@ -208,7 +208,7 @@ def test_a_person_of_whom_only_deleted_records_are_known_is_created_anew(kind, r
 @EVERY_KIND
 def test_deleted_records_are_reported_where_that_is_wanted(kind):
     decided = decide(ada(kind), known(DELETED), REPORT)
-    assert told(decided) == ("duplicate", None, None, "DELETED_EXISTS")
+    assert told(decided) == ("duplicate", None, None, "DELETED_RECORD_EXISTS")
     assert rows(decided) == [["deleted", "00Q5", 1, False, "reported"]]
 
 
@@ -243,7 +243,7 @@ def test_a_converted_lead_of_a_hidden_contact_is_taken_for_the_contact_that_is_t
 )
 def test_several_of_a_kind_are_ambiguous_and_never_touched(kind, options, records, kept):
     decided = decide(ada(kind), known(*records), options)
-    assert told(decided) == ("duplicate", *kept, "AMBIGUOUS")
+    assert told(decided) == ("duplicate", *kept, "SEVERAL_MATCHES")
     assert sorted(row[1] for row in rows(decided)) == sorted(r.split(" ")[0] for r in records)
     assert {tuple(row[2:]) for row in rows(decided)} == {(len(records), True, "reported")}
 
@@ -283,7 +283,7 @@ def test_one_found_by_both_keys_leaves_the_records_of_the_others_what_they_are()
 
 def test_two_leads_found_by_different_keys_are_ambiguous():
     by_id = YOUNGER_LEAD.replace("email | ada@x.example", "person_id | 7")
-    assert told(decide(ada("rules"), known(LEAD, by_id), UPDATE))[3] == "AMBIGUOUS"
+    assert told(decide(ada("rules"), known(LEAD, by_id), UPDATE))[3] == "SEVERAL_MATCHES"
 
 
 def test_another_email_column_and_instants_as_datetimes_do_as_well():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.rules.rejection_rules import RULES, rule_for_column, rules_for
+from pipelines.rules.rejection_rules import RULES, rejection_rules_for, rule_for_column
 
 OURS = [
     "company_missing",
@@ -72,5 +72,5 @@ def test_a_mapped_column_of_any_name_gets_its_row():
 
 
 def test_a_column_mapped_beyond_the_contracts_has_a_rule_too():
-    more = rules_for(["nickname", "email", "nickname"])[len(RULES) :]
+    more = rejection_rules_for(["nickname", "email", "nickname"])[len(RULES) :]
     assert more == [rule_for_column("nickname")]

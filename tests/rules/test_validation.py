@@ -12,7 +12,7 @@ from pipelines.rules.validation import (
     MappingMalformed,
     clean,
     fill_defaults,
-    screen,
+    validate,
     without_defaults,
 )
 from tests.rules.tables import (
@@ -66,7 +66,7 @@ def test_a_default_fills_only_the_blank_and_says_so():
     defaults = {"Company": "[not provided]", "City": "Turin"}
     filled, _ = fill_defaults(persons, mapped(persons), defaults)
     assert filled["company"].tolist() == ["Acme", "[not provided]"]
-    assert filled["filled_fields"].tolist() == ["City", "Company,City"]
+    assert filled["defaulted_fields"].tolist() == ["City", "Company,City"]
 
 
 def test_for_an_update_what_was_filled_is_blank_again():
@@ -76,10 +76,10 @@ def test_for_an_update_what_was_filled_is_blank_again():
     bare = without_defaults(filled, columns)
     assert (bare["company"][0], bare["title"][0]) == ("Acme", "a")
     assert bare[["company", "title"]].isna().all(axis=1).tolist() == [False, True]
-    assert bare[["city", "Status", "filled_fields"]].isna().all(axis=None)
-    assert bare.dtypes["filled_fields"] == "str"
+    assert bare[["city", "Status", "defaulted_fields"]].isna().all(axis=None)
+    assert bare.dtypes["defaulted_fields"] == "str"
     pd.testing.assert_frame_equal(without_defaults(bare, columns), bare)
-    assert filled["filled_fields"].tolist() == ["City,Status", "Company,City,Status"]
+    assert filled["defaulted_fields"].tolist() == ["City,Status", "Company,City,Status"]
 
 
 def test_a_default_that_equals_what_the_row_says_stays_the_rows():
@@ -90,8 +90,8 @@ def test_a_default_that_equals_what_the_row_says_stays_the_rows():
 
 def test_nobody_filled_leaves_filled_fields_null():
     filled, columns = fill_defaults(as_persons(frame(city=["Turin"])), {"City": "city"}, {})
-    assert filled["filled_fields"].isna().all()
-    assert filled["filled_fields"].dtype == "str"
+    assert filled["defaulted_fields"].isna().all()
+    assert filled["defaulted_fields"].dtype == "str"
     assert columns == {"City": "city"}
 
 
@@ -127,7 +127,7 @@ def test_a_person_without_company_or_last_name_is_rejected():
 def test_required_rules_bear_salesforces_names_whatever_the_column_is_called():
     persons = as_persons(frame(firm=[None, "x" * 256]))
     columns = {"Company": "firm", "LastName": "last_name"}
-    rejected = screen(persons, columns, LEAD_FIELDS, 64).rejected
+    rejected = validate(persons, columns, LEAD_FIELDS, 64).rejected
     assert rejected["rule_name"].tolist() == ["company_missing", "company_too_long"]
     assert rejected["field_name"].tolist() == ["firm", "firm"]
 
@@ -346,7 +346,7 @@ def test_rejected_rows_have_the_columns_of_their_table():
 
 def test_accepted_persons_keep_their_columns_and_order_with_a_fresh_index():
     persons = as_persons(frame(company=["Acme", None, "Engines"])).set_axis([7, 8, 9])
-    accepted = screen(persons, mapped(persons), LEAD_FIELDS, 64).accepted
+    accepted = validate(persons, mapped(persons), LEAD_FIELDS, 64).accepted
     assert accepted["person_id"].tolist() == ["1", "3"]
     assert list(accepted.columns) == list(persons.columns)
     assert list(accepted.index) == [0, 1]
@@ -362,7 +362,7 @@ def test_nobody_rejected_is_an_empty_frame_of_the_same_columns(count):
 def test_one_column_may_feed_two_lead_fields_and_must_fit_both():
     persons = as_persons(frame(place=["x" * 41, "\x00", "x" * 81]))
     columns = {"City": "place", "Country": "place", "Company": "company", "LastName": "last_name"}
-    rejected = screen(persons, columns, LEAD_FIELDS, 64).rejected
+    rejected = validate(persons, columns, LEAD_FIELDS, 64).rejected
     assert rejected["rule_name"].tolist() == [
         "place_too_long",
         "text_not_encodable",
@@ -378,7 +378,7 @@ def test_one_column_may_feed_two_lead_fields_and_must_fit_both():
 def test_a_mapped_column_that_is_not_there_is_named():
     columns = {"PostalCode": "zip", "City": "city"}
     with pytest.raises(MappingMalformed, match="no column city, zip"):
-        screen(as_persons(frame(phone=["1"])), columns, LEAD_FIELDS, 64)
+        validate(as_persons(frame(phone=["1"])), columns, LEAD_FIELDS, 64)
     with pytest.raises(MappingMalformed, match="no column town"):
         fill_defaults(as_persons(frame(phone=["1"])), {"City": "town"}, {})
 
@@ -386,15 +386,15 @@ def test_a_mapped_column_that_is_not_there_is_named():
 def test_a_lead_field_that_is_not_there_is_named():
     columns = {"Shoe__c": "city", "LastName": "last_name", "Company": "company"}
     with pytest.raises(MappingMalformed, match="no field Shoe__c"):
-        screen(as_persons(frame(city=["42"])), columns, LEAD_FIELDS, 64)
+        validate(as_persons(frame(city=["42"])), columns, LEAD_FIELDS, 64)
 
 
 def test_a_mapping_without_company_is_no_mapping():
     with pytest.raises(MappingMalformed, match="Map a persons column to Company"):
-        screen(as_persons(frame(city=["x"])), {"LastName": "last_name"}, LEAD_FIELDS, 64)
+        validate(as_persons(frame(city=["x"])), {"LastName": "last_name"}, LEAD_FIELDS, 64)
 
 
 def test_a_column_that_is_not_text_is_the_readers_fault_and_rejects_nobody():
     persons = as_persons(frame(city=["x"])).assign(city=pd.Series([1]))
     with pytest.raises(FrameMalformed, match="city"):
-        screen(persons, mapped(persons), LEAD_FIELDS, 64)
+        validate(persons, mapped(persons), LEAD_FIELDS, 64)

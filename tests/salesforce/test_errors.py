@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import (
-    OrgBusy,
-    OrgRefused,
-    OrgUnreachable,
-    SessionExpired,
-    SettingsWrong,
+    ConfigurationError,
+    OrgLimitError,
+    OrgRejectedError,
+    OrgUnavailableError,
+    SessionExpiredError,
     SyncError,
 )
 from pipelines.salesforce.errors import TRANSLATIONS, judge_answer, translate
@@ -65,23 +65,23 @@ def test_a_class_that_a_new_release_brings_is_taken_for_its_parent() -> None:
     class NewTimeout(requests.exceptions.ReadTimeout):
         pass
 
-    assert isinstance(translate(NewTimeout()), OrgUnreachable)
+    assert isinstance(translate(NewTimeout()), OrgUnavailableError)
 
 
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (403, "REQUEST_LIMIT_EXCEEDED", OrgBusy),
-        (503, "SERVER_UNAVAILABLE", OrgBusy),
-        (429, "", OrgBusy),
-        (420, "", OrgBusy),
-        (500, "UNKNOWN_EXCEPTION", OrgUnreachable),
-        (502, "", OrgUnreachable),
-        (401, "INVALID_SESSION_ID", SessionExpired),
-        (400, "MALFORMED_QUERY", OrgRefused),
-        (403, "INSUFFICIENT_ACCESS", OrgRefused),
-        (404, "NOT_FOUND", OrgRefused),
-        (300, "", OrgRefused),
+        (403, "REQUEST_LIMIT_EXCEEDED", OrgLimitError),
+        (503, "SERVER_UNAVAILABLE", OrgLimitError),
+        (429, "", OrgLimitError),
+        (420, "", OrgLimitError),
+        (500, "UNKNOWN_EXCEPTION", OrgUnavailableError),
+        (502, "", OrgUnavailableError),
+        (401, "INVALID_SESSION_ID", SessionExpiredError),
+        (400, "MALFORMED_QUERY", OrgRejectedError),
+        (403, "INSUFFICIENT_ACCESS", OrgRejectedError),
+        (404, "NOT_FOUND", OrgRejectedError),
+        (300, "", OrgRejectedError),
     ],
 )
 def test_an_answer_is_passing_or_final_by_its_status_and_code(
@@ -93,14 +93,14 @@ def test_an_answer_is_passing_or_final_by_its_status_and_code(
 @pytest.mark.parametrize("content", ["<html>", [], [CANARY], {"a": 1}, [{}], None, b"?"])
 def test_an_answer_of_no_known_shape_is_refused_by_its_status(content: object) -> None:
     ours = judge_answer(400, content)
-    assert isinstance(ours, OrgRefused)
+    assert isinstance(ours, OrgRejectedError)
     assert ours.code == "HTTP_400"
 
 
 def test_a_session_without_api_access_does_not_pass_by_waiting() -> None:
     message = "This session is not valid for use with the REST API"
     ours = judge_answer(401, [{"errorCode": "INVALID_SESSION_ID", "message": message}])
-    assert isinstance(ours, OrgRefused)
+    assert isinstance(ours, OrgRejectedError)
     assert "API Enabled" in str(ours)
 
 
@@ -129,4 +129,4 @@ def test_only_names_pass_the_border(code: str, message: str, fields: list[str]) 
 
 def test_a_login_refused_where_it_was_not_foreseen_is_a_matter_of_settings() -> None:
     kind = simple_salesforce.exceptions.SalesforceAuthenticationFailed
-    assert isinstance(translate(kind(None, None)), SettingsWrong)
+    assert isinstance(translate(kind(None, None)), ConfigurationError)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 
-from pipelines.errors import OrgRefused, OrgUnreachable, SettingsWrong
+from pipelines.errors import ConfigurationError, OrgRejectedError, OrgUnavailableError
 from pipelines.salesforce.hosts import Target, target_of
 from pipelines.salesforce.session import Credentials, log_in
 from pipelines.salesforce.transport import Relogin, Transport
@@ -137,7 +137,7 @@ def test_no_token_goes_to_another_host_of_the_settings(
 ) -> None:
     outside.script.say(QUERY, 200, ABOUT)
     given = replace(GIVEN_TOKEN, instance_url=f"{scheme}://{host}")
-    with pytest.raises(SettingsWrong, match=r"salesforce\.instance_url") as caught:
+    with pytest.raises(ConfigurationError, match=r"salesforce\.instance_url") as caught:
         log_in(given, api_version=VERSION)
     require_nothing_lost(outside, caught.value)
     assert outside.authorized() == set()
@@ -150,13 +150,15 @@ def test_nor_does_one_leave_the_emulator(script: Script, host: str) -> None:
     if host in ("localhost", "localhost:443", "127.0.0.1", "[::1]"):
         log_in(given, api_version=VERSION, emulator_url=script.url).close()
         return
-    with pytest.raises(SettingsWrong, match=r"salesforce\.instance_url"):
+    with pytest.raises(ConfigurationError, match=r"salesforce\.instance_url"):
         log_in(given, api_version=VERSION, emulator_url=script.url)
     assert script.seen == []
 
 
 def test_a_token_is_sent_by_https_only(outside: Outside) -> None:
-    with pytest.raises(SettingsWrong, match=r"salesforce\.instance_url must be https") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"salesforce\.instance_url must be https"
+    ) as caught:
         log_in(replace(GIVEN_TOKEN, instance_url=f"http://{OWN}"), api_version=VERSION)
     require_nothing_lost(outside, caught.value)
 
@@ -165,7 +167,7 @@ def test_a_token_is_sent_by_https_only(outside: Outside) -> None:
     "domain", ["a..b", "evil.example/", r"evil.example\\", "evil.example#", "a\nb"]
 )
 def test_a_login_goes_to_a_domain_under_salesforce(outside: Outside, domain: str) -> None:
-    with pytest.raises(SettingsWrong, match=r"salesforce\.domain"):
+    with pytest.raises(ConfigurationError, match=r"salesforce\.domain"):
         log_in(replace(CREDENTIALS, domain=domain), api_version=VERSION)
     assert outside.reached == []
 
@@ -235,7 +237,7 @@ def test_no_token_goes_to_another_host_of_a_logins_answer(
 ) -> None:
     answer_with(outside.script, "canary-token", f"https://{host}")
     credentials, version = credentials_of(kind, key_file)
-    with pytest.raises(OrgRefused, match="the login's answer names a host") as caught:
+    with pytest.raises(OrgRejectedError, match="the login's answer names a host") as caught:
         log_in(credentials, api_version=version)
     assert caught.value.exit_code == 4
     require_nothing_lost(outside, caught.value)
@@ -267,7 +269,7 @@ BROKEN_TOKENS = [
 def test_a_broken_token_of_the_settings_is_refused_and_not_shown(
     outside: Outside, token: str
 ) -> None:
-    with pytest.raises(SettingsWrong, match=r"salesforce\.access_token") as caught:
+    with pytest.raises(ConfigurationError, match=r"salesforce\.access_token") as caught:
         log_in(replace(GIVEN_TOKEN, access_token=SecretStr(token)), api_version=VERSION)
     assert outside.reached == []
     assert "canary" not in all_causes(caught.value)
@@ -280,7 +282,7 @@ def test_a_broken_token_of_a_logins_answer_is_refused_and_not_shown(
 ) -> None:
     answer_with(outside.script, token, f"https://{OWN}")
     credentials, version = credentials_of(kind, key_file)
-    with pytest.raises(OrgRefused, match="the login's answer holds a token") as caught:
+    with pytest.raises(OrgRejectedError, match="the login's answer holds a token") as caught:
         log_in(credentials, api_version=version)
     assert "canary" not in all_causes(caught.value)
     assert [one.path for one in outside.script.seen] == ["/services/oauth2/token"]
@@ -290,7 +292,7 @@ def test_a_broken_token_of_a_logins_answer_is_refused_and_not_shown(
 def test_so_is_one_of_a_soap_answer(outside: Outside, key_file: Path, token: str) -> None:
     answer_with(outside.script, token, f"https://{OWN}")
     credentials, version = credentials_of("password", key_file)
-    with pytest.raises(OrgRefused, match="the login's answer holds a token") as caught:
+    with pytest.raises(OrgRejectedError, match="the login's answer holds a token") as caught:
         log_in(credentials, api_version=version)
     assert "canary" not in all_causes(caught.value)
 
@@ -301,7 +303,7 @@ def test_a_broken_token_of_a_later_login_is_refused_too(script: Script) -> None:
         script.say(
             f"GET /services/data/v{VERSION}/things", 401, [{"errorCode": "INVALID_SESSION_ID"}]
         )
-        with pytest.raises(OrgRefused, match="the login's answer holds a token") as caught:
+        with pytest.raises(OrgRejectedError, match="the login's answer holds a token") as caught:
             org.get_json("things")
     assert "canary" not in all_causes(caught.value)
 
@@ -323,7 +325,7 @@ def test_the_transport_sends_nothing_outside_whoever_asks(outside: Outside, url:
     transport = Transport((5, 5))
     session = transport.new_session()
     session.auth = Relogin(SecretStr("canary-token"))
-    with pytest.raises(OrgRefused, match="FOREIGN_HOST") as caught:
+    with pytest.raises(OrgRejectedError, match="FOREIGN_HOST") as caught:
         session.get(url)
     assert outside.reached == []
     assert transport.call_count == 0
@@ -347,7 +349,7 @@ def test_the_transport_sends_nothing_outside_whoever_asks(outside: Outside, url:
 )
 def test_an_address_that_the_org_names_stays_in_the_org(outside: Outside, path: str) -> None:
     outside.script.say(QUERY, 200, {**ABOUT, "done": False, "nextRecordsUrl": path})
-    with log_in(GIVEN_TOKEN, api_version=VERSION) as org, pytest.raises(OrgRefused):
+    with log_in(GIVEN_TOKEN, api_version=VERSION) as org, pytest.raises(OrgRejectedError):
         org.get_json(org.get_json("query")["nextRecordsUrl"])
     assert set(outside.reached) == {f"{OWN}:443"}
     assert {host for host, _ in outside.authorized()} == {OWN}
@@ -355,7 +357,7 @@ def test_an_address_that_the_org_names_stays_in_the_org(outside: Outside, path: 
 
 def test_no_redirect_is_followed_outside(outside: Outside) -> None:
     outside.script.say(QUERY, 302, Location="https://evil.example/services")
-    with pytest.raises(SettingsWrong, match="redirect"):
+    with pytest.raises(ConfigurationError, match="redirect"):
         log_in(GIVEN_TOKEN, api_version=VERSION)
     assert set(outside.reached) == {f"{OWN}:443"}
 
@@ -364,7 +366,7 @@ def test_a_server_nobody_vouches_for_gets_nothing(
     outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    with pytest.raises(OrgUnreachable, match="certificate"):
+    with pytest.raises(OrgUnavailableError, match="certificate"):
         log_in(GIVEN_TOKEN, api_version=VERSION)
     assert set(outside.reached) == {f"{OWN}:443"}
     assert outside.script.seen == []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.errors import OrgRefused, OrgUnreachable, Passing
+from pipelines.errors import OrgRejectedError, OrgUnavailableError, TransientError
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.ingest_jobs import Gone, JobInfo, Refused
 from pipelines.salesforce.session import Org
@@ -107,7 +107,7 @@ def test_a_job_closed_twice_says_so(org: Org) -> None:
 def test_a_job_whose_upload_came_twice_says_why_it_cannot_start(org: Org) -> None:
     job_id = open_job(org)
     ingest_jobs.upload(org, job_id, b"LastName,Company\nByron,Acme\n")
-    with pytest.raises(OrgRefused):
+    with pytest.raises(OrgRejectedError):
         ingest_jobs.upload(org, job_id, b"LastName,Company\nByron,Acme\n")
 
 
@@ -144,7 +144,7 @@ def test_a_job_forgotten_by_the_org_is_gone(org: Org, emulator: Emulator) -> Non
 
 def test_a_job_hidden_by_a_right_is_not_gone(script: Script, scripted_org: Org) -> None:
     script.say(f"GET {INGEST}/{JOB}", 403, [{"errorCode": "INSUFFICIENT_ACCESS", "message": ""}])
-    with pytest.raises(OrgRefused):
+    with pytest.raises(OrgRejectedError):
         ingest_jobs.job_status(scripted_org, JOB)
 
 
@@ -198,7 +198,7 @@ def test_the_orgs_clock_is_read_as_utc(script: Script, scripted_org: Org) -> Non
 
 def test_an_upload_not_confirmed_is_in_doubt(script: Script, scripted_org: Org) -> None:
     script.say(f"PUT {INGEST}/{JOB}/batches", 200)
-    with pytest.raises(OrgUnreachable, match="confirm"):
+    with pytest.raises(OrgUnavailableError, match="confirm"):
         ingest_jobs.upload(scripted_org, JOB, b"a")
 
 
@@ -221,7 +221,7 @@ def test_an_upload_whose_answer_got_lost_is_not_repeated(
 ) -> None:
     job_id = open_job(org)
     emulator.go_wrong({"match": "PUT /jobs/ingest/*/batches", "fault": fault})
-    with pytest.raises(Passing):
+    with pytest.raises(TransientError):
         ingest_jobs.upload(org, job_id, b"LastName,Company\nByron,Acme\n")
     assert len(emulator.served("^PUT .*batches")) <= 1
 
@@ -274,7 +274,7 @@ def test_result_files_that_always_break_off_are_passing_trouble(
     job_id = load(org, "LastName,Company\nByron,Acme\n")
     fault = {"match": "GET /jobs/ingest/*/failedResults/", "fault": "truncate", "count": 99}
     emulator.go_wrong(fault)
-    with pytest.raises(OrgUnreachable):
+    with pytest.raises(OrgUnavailableError):
         ingest_jobs.fetch_results(org, job_id)
 
 
@@ -298,7 +298,7 @@ def test_a_body_without_even_a_header_is_no_rows(script: Script, scripted_org: O
     ],
 )
 def test_a_file_that_is_no_csv_is_passing_trouble_and_quotes_no_row(data: bytes) -> None:
-    with pytest.raises(OrgUnreachable) as caught:
+    with pytest.raises(OrgUnavailableError) as caught:
         ingest_jobs.read_csv(data)
     assert "canary" not in f"{caught.value!r} {caught.value.__context__!r}"
 

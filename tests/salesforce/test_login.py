@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pydantic import SecretStr
 
-from pipelines.errors import OrgBusy, OrgUnreachable, SettingsWrong, SyncError
+from pipelines.errors import ConfigurationError, OrgLimitError, OrgUnavailableError, SyncError
 from pipelines.salesforce.session import Credentials, Org, log_in
 from tests.salesforce.servers import (
     ABOUT,
@@ -93,7 +93,7 @@ def test_a_signed_assertion_lets_us_in(emulator: Emulator, key_files: tuple[Path
     )
     with log_in(sandbox, api_version=VERSION, emulator_url=emulator.url) as org:
         assert org.org_name == "Acme"
-    with pytest.raises(SettingsWrong, match=r"salesforce\.domain"):
+    with pytest.raises(ConfigurationError, match=r"salesforce\.domain"):
         log_in(replace(sandbox, domain="acme.my"), api_version=VERSION, emulator_url=emulator.url)
 
 
@@ -168,7 +168,7 @@ def _envelope(inside: str) -> bytes:
 
 def test_a_wrong_secret_is_named_and_not_shown(emulator: Emulator) -> None:
     wrong = replace(CREDENTIALS, consumer_secret=SecretStr("canary-wrong"))
-    with pytest.raises(SettingsWrong, match=r"salesforce\.consumer_secret") as caught:
+    with pytest.raises(ConfigurationError, match=r"salesforce\.consumer_secret") as caught:
         log_in(wrong, api_version=VERSION, emulator_url=emulator.url)
     assert "canary" not in str(caught.value)
 
@@ -189,7 +189,7 @@ def test_each_refusal_names_its_remedy(
     script: Script, error: str, description: str | None, words: str
 ) -> None:
     script.say(TOKEN, 400, {"error": error, "error_description": description})
-    with pytest.raises(SettingsWrong, match=words):
+    with pytest.raises(ConfigurationError, match=words):
         enter(script)
 
 
@@ -207,7 +207,7 @@ def test_a_fault_at_login_is_not_taken_for_a_wrong_secret(
     script: Script, status: int, body: object
 ) -> None:
     script.say(TOKEN, status, body)
-    with pytest.raises(OrgUnreachable):
+    with pytest.raises(OrgUnavailableError):
         enter(script)
     assert script.paths() == [TOKEN]
 
@@ -224,32 +224,37 @@ def test_a_login_that_comes_too_often_is_told_to_wait(
     script: Script, status: int, body: object
 ) -> None:
     script.say(TOKEN, status, body)
-    with pytest.raises(OrgBusy):
+    with pytest.raises(OrgLimitError):
         enter(script)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'"text"', {"access_token": "t"}, {}, b""])
 def test_what_answers_like_no_login_is_a_wrong_domain(script: Script, body: object) -> None:
     script.say(TOKEN, 200, body)
-    with pytest.raises(SettingsWrong, match=r"salesforce\.domain"):
+    with pytest.raises(ConfigurationError, match=r"salesforce\.domain"):
         enter(script)
 
 
 def test_nobody_there_is_unreachable() -> None:
-    with pytest.raises(OrgUnreachable, match="does not answer"):
+    with pytest.raises(OrgUnavailableError, match="does not answer"):
         log_in(CREDENTIALS, api_version=VERSION, emulator_url="http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize(
     ("status", "inside", "kind", "words"),
     [
-        (500, "<sf:exceptionCode>INVALID_LOGIN</sf:exceptionCode>", SettingsWrong, "password"),
-        (500, "<sf:exceptionCode>INVALID_OPERATION</sf:exceptionCode>", SettingsWrong, "SOAP"),
-        (500, "<sf:exceptionCode>SERVER_UNAVAILABLE</sf:exceptionCode>", OrgBusy, "patience"),
-        (500, "nothing", OrgUnreachable, "fault"),
-        (400, "<sf:exceptionCode>NEW_CODE</sf:exceptionCode>", SettingsWrong, "security_token"),
-        (200, "<sessionId>s</sessionId>", SettingsWrong, "domain"),
-        (200, "<sessionId>&</sessionId><serverUrl>u</serverUrl>", OrgUnreachable, "half"),
+        (500, "<sf:exceptionCode>INVALID_LOGIN</sf:exceptionCode>", ConfigurationError, "password"),
+        (500, "<sf:exceptionCode>INVALID_OPERATION</sf:exceptionCode>", ConfigurationError, "SOAP"),
+        (500, "<sf:exceptionCode>SERVER_UNAVAILABLE</sf:exceptionCode>", OrgLimitError, "patience"),
+        (500, "nothing", OrgUnavailableError, "fault"),
+        (
+            400,
+            "<sf:exceptionCode>NEW_CODE</sf:exceptionCode>",
+            ConfigurationError,
+            "security_token",
+        ),
+        (200, "<sessionId>s</sessionId>", ConfigurationError, "domain"),
+        (200, "<sessionId>&</sessionId><serverUrl>u</serverUrl>", OrgUnavailableError, "half"),
     ],
 )
 def test_a_refused_password_names_its_remedy(
@@ -263,14 +268,14 @@ def test_a_refused_password_names_its_remedy(
 
 def test_a_token_that_has_ended_is_a_setting_to_mend(script: Script) -> None:
     script.say(QUERY, 401, [{"errorCode": "INVALID_SESSION_ID", "message": "expired"}])
-    with pytest.raises(SettingsWrong, match=r"salesforce\.access_token"):
+    with pytest.raises(ConfigurationError, match=r"salesforce\.access_token"):
         enter(script, TOKEN_LOGIN)
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, "NOT_FOUND"), (410, "GONE"), (410, "")])
 def test_a_version_the_org_does_not_serve_is_named(script: Script, status: int, code: str) -> None:
     script.say(QUERY, status, [{"errorCode": code, "message": "?"}])
-    with pytest.raises(SettingsWrong, match=r"salesforce\.api_version"):
+    with pytest.raises(ConfigurationError, match=r"salesforce\.api_version"):
         enter(script, TOKEN_LOGIN)
 
 
@@ -296,14 +301,14 @@ def test_an_org_that_refuses_the_first_question_says_why(script: Script) -> None
     ],
 )
 def test_a_wrong_setting_is_named(script: Script, changes: dict[str, object], words: str) -> None:
-    with pytest.raises(SettingsWrong, match=words):
+    with pytest.raises(ConfigurationError, match=words):
         enter(script, replace(CREDENTIALS, **changes))  # type: ignore[arg-type]  # a table
     assert script.seen == []
 
 
 @pytest.mark.parametrize("version", ["v67.0", "67", "67.1", ""])
 def test_a_version_of_another_spelling_is_refused(script: Script, version: str) -> None:
-    with pytest.raises(SettingsWrong, match=r"67\.0"):
+    with pytest.raises(ConfigurationError, match=r"67\.0"):
         enter(script, version=version)
 
 
@@ -311,7 +316,7 @@ def test_a_version_of_another_spelling_is_refused(script: Script, version: str) 
     "url", ["https://127.0.0.1:1", "http://example.org:80", "http://u:p@127.0.0.1:1", "127.0.0.1"]
 )
 def test_an_emulator_anywhere_but_on_this_machine_is_refused(url: str) -> None:
-    with pytest.raises(SettingsWrong, match=r"salesforce\.emulator_url"):
+    with pytest.raises(ConfigurationError, match=r"salesforce\.emulator_url"):
         log_in(CREDENTIALS, api_version=VERSION, emulator_url=url)
 
 
@@ -324,14 +329,14 @@ def test_an_emulator_anywhere_but_on_this_machine_is_refused(url: str) -> None:
     ],
 )
 def test_no_token_goes_to_a_host_that_is_not_salesforce(script: Script, url: str) -> None:
-    with pytest.raises(SettingsWrong, match=r"\.salesforce\.com or \.force\.com"):
+    with pytest.raises(ConfigurationError, match=r"\.salesforce\.com or \.force\.com"):
         enter(script, replace(TOKEN_LOGIN, instance_url=url))
     assert script.seen == []
 
 
 @pytest.mark.parametrize("url", ["", "acme.my.salesforce.com", "ftp://a.my.salesforce.com"])
 def test_an_access_token_needs_the_address_of_its_org(url: str) -> None:
-    with pytest.raises(SettingsWrong, match=r"salesforce\.instance_url is needed"):
+    with pytest.raises(ConfigurationError, match=r"salesforce\.instance_url is needed"):
         log_in(replace(TOKEN_LOGIN, instance_url=url), api_version=VERSION)
 
 
@@ -341,7 +346,7 @@ def test_a_private_key_that_others_can_read_is_refused(
     copy = tmp_path / "private.pem"
     copy.write_bytes(key_files[0].read_bytes())
     copy.chmod(0o640)
-    with pytest.raises(SettingsWrong, match="chmod 600"):
+    with pytest.raises(ConfigurationError, match="chmod 600"):
         enter(script, _jwt(copy))
 
 
@@ -369,7 +374,7 @@ def test_a_file_without_a_private_key_is_refused(
     write(file)
     if file.exists():
         file.chmod(0o600)
-    with pytest.raises(SettingsWrong, match=words):
+    with pytest.raises(ConfigurationError, match=words):
         enter(script, _jwt(file))
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.errors import OrgBusy, OrgRefused
+from pipelines.errors import OrgLimitError, OrgRejectedError
 from pipelines.salesforce import ingest_jobs, lookups
 from pipelines.salesforce.session import Org
 from pipelines.salesforce.sobject_collections import create_records
@@ -223,7 +223,7 @@ def test_contacts_hidden_from_the_login_stop_the_look_up(script: Script, scripte
     path = QUERY.replace("query", "queryAll")
     script.say(path, 200, {"done": True, "records": []})
     script.say(path, 400, [{"errorCode": "INVALID_TYPE", "message": message}])
-    with pytest.raises(OrgRefused, match=r"grant it read access .* \(Contact\)"):
+    with pytest.raises(OrgRejectedError, match=r"grant it read access .* \(Contact\)"):
         find(scripted_org, "a@b.example")
 
 
@@ -334,13 +334,13 @@ def test_a_bulk_query_without_a_row_gives_no_owners(script: Script, querying: Or
 
 def test_a_bulk_query_that_fails_is_said(script: Script, querying: Org) -> None:
     script.say(f"GET {JOBS}/750q", 200, {"state": "Failed"})
-    with pytest.raises(OrgRefused, match="QUERY_FAILED"):
+    with pytest.raises(OrgRejectedError, match="QUERY_FAILED"):
         lookups.read_owners(querying, MANY, created_since="2026-11-22")
 
 
 def test_a_bulk_query_too_slow_is_given_up_and_stopped(script: Script, querying: Org) -> None:
     script.say(f"GET {JOBS}/750q", 200, {"state": "UploadComplete"})
-    with pytest.raises(OrgBusy):
+    with pytest.raises(OrgLimitError):
         lookups.read_owners(querying, MANY, created_since="2026-11-22", wait_seconds=0)
     assert f"PATCH {JOBS}/750q" in script.paths()
 

@@ -12,13 +12,13 @@ import requests
 from pydantic import SecretStr
 
 from pipelines.errors import (
-    OrgBusy,
-    OrgRefused,
-    OrgUnreachable,
-    Passing,
-    SessionExpired,
-    SettingsWrong,
+    ConfigurationError,
+    OrgLimitError,
+    OrgRejectedError,
+    OrgUnavailableError,
+    SessionExpiredError,
     SyncError,
+    TransientError,
 )
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.session import Credentials, Org, log_in
@@ -82,7 +82,7 @@ def test_an_org_that_takes_no_session_at_all_is_asked_twice_not_for_ever(
     script: Script, scripted_org: Org
 ) -> None:
     script.say(THINGS, 401, EXPIRED)
-    with pytest.raises(SessionExpired):
+    with pytest.raises(SessionExpiredError):
         scripted_org.post_json("things", {})
     assert script.paths() == [THINGS, TOKEN, THINGS]
 
@@ -99,7 +99,7 @@ def test_a_401_that_no_login_mends_is_not_answered_with_one(
     script: Script, scripted_org: Org, body: object
 ) -> None:
     script.say(THINGS, 401, body)
-    with pytest.raises((SessionExpired, OrgRefused)):
+    with pytest.raises((SessionExpiredError, OrgRejectedError)):
         scripted_org.post_json("things", {})
     assert script.paths() == [THINGS]
 
@@ -109,7 +109,7 @@ def test_a_secret_changed_meanwhile_is_named(script: Script) -> None:
     script.say(TOKEN, 400, {"error": "invalid_client_id", "error_description": "?"})
     with log_in(CREDENTIALS, api_version=VERSION, emulator_url=script.url) as org:
         script.say(THINGS, 401, EXPIRED)
-        with pytest.raises(SettingsWrong, match="consumer_key"):
+        with pytest.raises(ConfigurationError, match="consumer_key"):
             org.post_json("things", {})
 
 
@@ -118,7 +118,7 @@ def test_an_access_token_that_ends_is_not_renewed(script: Script) -> None:
     let_in(script)
     with log_in(credentials, api_version=VERSION, emulator_url=script.url) as org:
         script.say(THINGS, 401, EXPIRED)
-        with pytest.raises(SessionExpired):
+        with pytest.raises(SessionExpiredError):
             org.post_json("things", {})
     assert TOKEN not in script.paths()
 
@@ -182,12 +182,13 @@ def test_an_answer_that_never_comes_whole_is_passing_trouble(
     org: Org, emulator: Emulator, fault: str
 ) -> None:
     emulator.go_wrong({"match": "GET /limits", "fault": fault, "count": 99})
-    with pytest.raises(Passing):
+    with pytest.raises(TransientError):
         org.get_json("limits")
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(500, OrgUnreachable), (503, OrgUnreachable), (429, OrgBusy)]
+    ("status", "kind"),
+    [(500, OrgUnavailableError), (503, OrgUnavailableError), (429, OrgLimitError)],
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_what_may_have_been_done_is_never_sent_again(
@@ -210,7 +211,7 @@ def test_a_lost_answer_to_a_change_is_passing_trouble(
     org: Org, emulator: Emulator, fault: str
 ) -> None:
     emulator.go_wrong({"match": "POST /jobs/ingest", "fault": fault})
-    with pytest.raises(OrgUnreachable):
+    with pytest.raises(OrgUnavailableError):
         ingest_jobs.create_job(org, operation="insert", sobject="Lead")
     assert len(emulator.served("^POST .*/jobs/ingest")) <= 1
 
@@ -220,13 +221,13 @@ def test_an_answer_too_slow_is_passing_trouble(emulator: Emulator) -> None:
         CREDENTIALS, api_version=VERSION, emulator_url=emulator.url, timeout=(5, 0.3)
     ) as org:
         emulator.go_wrong({"match": "POST /jobs/ingest", "fault": "slow:2"})
-        with pytest.raises(OrgUnreachable, match="in time"):
+        with pytest.raises(OrgUnavailableError, match="in time"):
             ingest_jobs.create_job(org, operation="insert", sobject="Lead")
 
 
 def test_words_of_a_proxy_are_not_taken_for_the_orgs(script: Script, scripted_org: Org) -> None:
     script.say(THINGS, 200, b"<html>please log in</html>")
-    with pytest.raises(OrgUnreachable, match="proxies"):
+    with pytest.raises(OrgUnavailableError, match="proxies"):
         scripted_org.post_json("things", {})
 
 
@@ -235,14 +236,14 @@ def test_words_of_a_proxy_are_not_taken_for_the_orgs(script: Script, scripted_or
 
 def test_no_redirect_is_followed_with_a_token(script: Script, scripted_org: Org) -> None:
     script.say(f"GET {ROOT}/things", 302, Location=f"{script.url}/elsewhere")
-    with pytest.raises(SettingsWrong, match="redirect"):
+    with pytest.raises(ConfigurationError, match="redirect"):
         scripted_org.get_json("things")
     assert script.paths() == [f"GET {ROOT}/things"]
 
 
 def test_no_redirect_is_followed_with_a_secret(script: Script) -> None:
     script.say(TOKEN, 307, Location="https://elsewhere.my.salesforce.com/token")
-    with pytest.raises(SettingsWrong, match="redirect"):
+    with pytest.raises(ConfigurationError, match="redirect"):
         log_in(CREDENTIALS, api_version=VERSION, emulator_url=script.url)
     assert script.paths() == [TOKEN]
 
@@ -278,7 +279,7 @@ def test_no_secret_and_no_address_is_said(
 ) -> None:
     caplog.set_level(logging.INFO)
     script.say(QUERY, 500, b"canary")
-    with pytest.raises(OrgUnreachable) as caught:
+    with pytest.raises(OrgUnavailableError) as caught:
         scripted_org.get_json("query", {"q": "jane.canary@private.example"})
     everything = [str(caught.value), repr(caught.value), repr(caught.value.__context__)]
     everything += [repr(vars(scripted_org)), repr(vars(scripted_org._sf)), caplog.text]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import OrgUnreachable
+from pipelines.errors import OrgUnavailableError
 from pipelines.salesforce.session import Org
 from pipelines.salesforce.sobject_collections import RecordAnswer, create_records, update_records
 from tests.salesforce.servers import VERSION, Emulator, Script
@@ -72,7 +72,7 @@ def test_every_header_is_sent(script: Script, scripted_org: Org) -> None:
 @pytest.mark.parametrize("fault", ["drop_after", "status:500_after"])
 def test_a_lost_answer_makes_no_second_record(org: Org, emulator: Emulator, fault: str) -> None:
     emulator.go_wrong({"match": "POST /composite/sobjects", "fault": fault})
-    with pytest.raises(OrgUnreachable):
+    with pytest.raises(OrgUnavailableError):
         create(org, BYRON)
     assert len(emulator.held("leads")) == 1
 
@@ -82,7 +82,7 @@ def test_an_answer_for_too_few_leaves_all_open(
     script: Script, scripted_org: Org, answer: object
 ) -> None:
     script.say(f"POST {ADDRESS}", 200, answer)
-    with pytest.raises(OrgUnreachable, match="every record"):
+    with pytest.raises(OrgUnavailableError, match="every record"):
         create(scripted_org, BYRON)
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import inspect, make_url, text
 
-from pipelines.errors import WarehouseRefused
+from pipelines.errors import WarehousePermissionError
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.migrations import migrate, pending, try_writing
 from pipelines.warehouse.statements import SQL_FOLDER
@@ -82,7 +82,7 @@ def test_a_failed_migration_leaves_nothing_behind(
 ) -> None:
     broken = "create table made_first (x text);\ncreate table made_next (x text,,);\n"
     (sql_folder / "migrations" / "900_broken.sql").write_text(broken)
-    with pytest.raises(WarehouseRefused):
+    with pytest.raises(WarehousePermissionError):
         migrate(empty_warehouse, sql_folder=sql_folder)
     assert tables_of(empty_warehouse) == set()
     assert for_any(pending(empty_warehouse)) == ALL
@@ -91,7 +91,7 @@ def test_a_failed_migration_leaves_nothing_behind(
 def test_a_view_that_fails_leaves_nothing_behind(warehouse: Warehouse, sql_folder: Path) -> None:
     (sql_folder / "migrations" / "900_more.sql").write_text("create table made_first (x text);\n")
     (sql_folder / "views" / "rpt_broken.sql").write_text("-- One row.\nselect * from nowhere\n")
-    with pytest.raises(WarehouseRefused):
+    with pytest.raises(WarehousePermissionError):
         migrate(warehouse, sql_folder=sql_folder)
     assert "made_first" not in tables_of(warehouse)
 
@@ -99,7 +99,7 @@ def test_a_view_that_fails_leaves_nothing_behind(warehouse: Warehouse, sql_folde
 def test_an_old_migration_may_not_change(warehouse: Warehouse, sql_folder: Path) -> None:
     change(sql_folder / "migrations" / "001_ledger.sql", "org_name text", "org_title text")
     for call in (migrate, pending):
-        with pytest.raises(WarehouseRefused, match=r"001_ledger\.sql .* new migration"):
+        with pytest.raises(WarehousePermissionError, match=r"001_ledger\.sql .* new migration"):
             call(warehouse, sql_folder=sql_folder)
 
 
@@ -113,7 +113,7 @@ def test_a_warehouse_newer_than_the_code_is_left_alone(
 ) -> None:
     (sql_folder / "migrations" / "900_new.sql").write_text("create table new_one (x text);\n")
     migrate(warehouse, sql_folder=sql_folder)
-    with pytest.raises(WarehouseRefused, match="upgrade Person Sync"):
+    with pytest.raises(WarehousePermissionError, match="upgrade Person Sync"):
         migrate(warehouse)
 
 
@@ -189,7 +189,7 @@ def test_a_role_that_may_not_make_the_schema_is_refused(
     try:
         with (
             open_warehouse(postgres_server.address(database, "newcomer")) as warehouse,
-            pytest.raises(WarehouseRefused, match="42501"),
+            pytest.raises(WarehousePermissionError, match="42501"),
         ):
             migrate(warehouse)
     finally:
@@ -219,7 +219,7 @@ def test_a_ledger_of_before_is_upgraded_with_all_it_knows(
         "004_resolutions.sql",
         "005_known_records.sql",
     ]
-    query = text("select run_id, run_mode, read_count, change_count from sync_runs")
+    query = text("select run_id, run_mode, read_count, revision from sync_runs")
     with empty_warehouse.reading() as connection:
         assert [tuple(row) for row in connection.execute(query)] == [("R1", "live", 3, 0)]
 
@@ -228,7 +228,7 @@ def test_a_run_may_be_a_word_on_a_held_person_and_nothing_unheard_of(
     warehouse: Warehouse,
 ) -> None:
     fill(warehouse, "sync_runs", "run_id | run_mode\nR1 | resolve")
-    with pytest.raises(WarehouseRefused):
+    with pytest.raises(WarehousePermissionError):
         fill(warehouse, "sync_runs", "run_id | run_mode\nR2 | dance")
 
 
@@ -246,7 +246,7 @@ def test_a_login_without_the_right_to_temporary_tables_is_told_which_right(
                 migrate(warehouse)
             try_writing(warehouse)
             postgres_server.run("revoke temporary on database {} from public", database)
-            with pytest.raises(WarehouseRefused, match="TEMPORARY"):
+            with pytest.raises(WarehousePermissionError, match="TEMPORARY"):
                 try_writing(warehouse)
     finally:
         postgres_server.run("drop database {} with (force)", database)

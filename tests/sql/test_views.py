@@ -224,5 +224,5 @@ def test_open_persons_are_told_with_their_job(filled: Warehouse) -> None:
 def test_nothing_that_describes_a_person_is_in_a_report(warehouse: Warehouse, view: str) -> None:
     with warehouse.reading() as connection:
         columns = {column["name"] for column in inspect(connection).get_columns(view)}
-    personal = {"observed_value", "message", "note", "email_key", "row_hash", "source_version"}
+    personal = {"observed_value", "message", "note", "email_hash", "row_hash", "source_version"}
     assert columns.isdisjoint(personal)

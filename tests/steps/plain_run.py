@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     config, mode, *ids = arguments
     try:
         settings = load_settings(Path(config))
-        request = lifecycle.new_request(mode, person_ids=tuple(ids) or None)
+        request = lifecycle.new_run_request(mode, person_ids=tuple(ids) or None)
         tell = flows.carry_on if mode == "resume" else flows.sync
         summary = tell(settings, request, flows.plainly)
     except SyncError as error:

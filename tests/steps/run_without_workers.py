@@ -16,8 +16,10 @@ from pipelines.run import lifecycle, workers
 from pipelines.settings import load_settings
 
 if __name__ == "__main__":
-    with lifecycle.open_run(load_settings(Path(sys.argv[1])), lifecycle.new_request("live")) as run:
-        lifecycle.list_persons(run)
-        sys.stdout.write(json.dumps(asdict(workers.share_of(run))) + "\n")
+    with lifecycle.open_run(
+        load_settings(Path(sys.argv[1])), lifecycle.new_run_request("live")
+    ) as run:
+        lifecycle.find_new_persons(run)
+        sys.stdout.write(json.dumps(asdict(workers.worker_spec(run))) + "\n")
         sys.stdout.flush()
         sys.stdin.read()

@@ -92,7 +92,7 @@ case_sensitive = true
 
 WORDS = "select person_id from person_outcomes union all select person_id from person_claims"
 # Whom nobody can account for, after whatever happened: empty, or something is lost or doubled.
-UNACCOUNTED = f"""
+RESULT_MISSING = f"""
 with
 
 words as ({WORDS}),
@@ -252,7 +252,7 @@ class Stage:
         **groups: dict[str, Any],
     ) -> dict[str, Any]:
         """One run of the real story, without Prefect; answers its summary."""
-        request = lifecycle.new_request(mode, person_ids=person_ids, limit=limit)
+        request = lifecycle.new_run_request(mode, person_ids=person_ids, limit=limit)
         tell = flows.carry_on if mode == "resume" else flows.sync
         return tell(self.settings(**groups), request, flows.plainly)
 
@@ -292,7 +292,7 @@ class Stage:
         made = [lead["Id"] for lead in self.leads() if lead["Id"] not in self.seeded]
         frame = pd.DataFrame({"lead_id": pd.Series(made, dtype="str")})
         frame.to_sql("org_leads", self.engine, index=False, if_exists="replace")
-        return [(row["trouble"], row["whose"]) for row in self.rows(UNACCOUNTED)]
+        return [(row["trouble"], row["whose"]) for row in self.rows(RESULT_MISSING)]
 
     def unaccounted_but_new(self) -> list[tuple[str, str]]:
         """Persons with more than one word. Right after a kill many have none, and leads are in the

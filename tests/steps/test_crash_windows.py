@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 
 from pipelines import flows
-from pipelines.errors import DeadlineReached, OrgRefused, OrgUnreachable, Passing
+from pipelines.errors import (
+    DeadlineReachedError,
+    OrgRejectedError,
+    OrgUnavailableError,
+    TransientError,
+)
 from pipelines.run import connections, lifecycle
 from pipelines.salesforce import ingest_jobs
 from tests.steps.scenario import Stage, crowd
@@ -94,7 +99,7 @@ WINDOWS = {
 }
 ALONE = {"salesforce": {"person_id_field": ""}}
 EITHER = pytest.mark.parametrize("groups", [{}, ALONE], ids=["with the field", "alone"])
-IMPATIENT = {"run": {"patience_seconds": 0, "poll_seconds": 0.05}}
+IMPATIENT = {"run": {"retry_timeout_seconds": 0, "poll_seconds": 0.05}}
 NEVER: Callable[[str], bool] = lambda _request: False  # noqa: E731 - a word for it
 
 
@@ -112,13 +117,13 @@ def cut_off_after(stage: Stage, step: Callable[..., int], **groups: Any) -> None
         return count
 
     with pytest.raises(CutOff):
-        flows.sync(stage.settings(**groups), lifecycle.new_request("live"), perform)
+        flows.sync(stage.settings(**groups), lifecycle.new_run_request("live"), perform)
 
 
 def cut_off_at(stage: Stage, request: str, fault: str, **groups: Any) -> None:
     """A run that gives up when this request has gone wrong."""
     stage.emulator.go_wrong({"match": request, "fault": fault})
-    with pytest.raises(Passing):
+    with pytest.raises(TransientError):
         stage.sync(**{**groups, **IMPATIENT})
 
 
@@ -191,7 +196,7 @@ def test_w14_whom_the_results_leave_out_is_asked_for_or_held(stage: Stage, group
         stage.sync(salesforce={**groups.get("salesforce", {}), "emulator_url": url})
     assert len(stage.leads()) == 3
     if groups:
-        assert stage.told("reason_code") == {None: 2, "UNACCOUNTED": 1}
+        assert stage.told("reason_code") == {None: 2, "RESULT_MISSING": 1}
     else:
         assert_sound(stage)
 
@@ -212,7 +217,7 @@ def test_w16_a_job_gone_before_its_close_had_made_nothing(stage: Stage, groups: 
 def test_w17_a_job_that_is_queued_for_long_is_waited_for_and_no_second_made(stage: Stage) -> None:
     prepare(stage, extra="\n[behaviour]\nqueue_seconds = 2.5\n")
     cut_off_at(stage, "PATCH /jobs/ingest/*", "drop_after", **ALONE)
-    with pytest.raises(DeadlineReached, match="1 batches open"):
+    with pytest.raises(DeadlineReachedError, match="1 batches open"):
         stage.sync("resume", **ALONE, run={"deadline_minutes": 0.0001})
     stage.sync("resume", **ALONE)
     assert len(stage.emulator.held("jobs")) == 1
@@ -231,7 +236,7 @@ def test_w18_a_run_that_wakes_after_a_take_over_touches_nothing_more(
             stage.sync("resume", **groups)
         return step(*arguments)
 
-    told = flows.sync(stage.settings(**groups), lifecycle.new_request("live"), perform)
+    told = flows.sync(stage.settings(**groups), lifecycle.new_run_request("live"), perform)
     assert (told["run"]["created_count"], told["run"]["open_count"]) == (3, 0)
     assert_sound(stage)
 
@@ -311,10 +316,10 @@ def test_w25_where_every_upload_is_repeated_the_run_ends_and_nothing_is_lost(
     stage: Stage, groups: Any
 ) -> None:
     prepare(stage, extra='\n[behaviour]\nsecond_put = "close"\n')
-    soon = {"patience_seconds": 0.5, "poll_seconds": 0.05}
+    soon = {"retry_timeout_seconds": 0.5, "poll_seconds": 0.05}
     with meddling(stage.emulator.url, repeat=lambda request: request.startswith("PUT")) as url:
         salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
-        with pytest.raises(OrgUnreachable, match="would not start"):
+        with pytest.raises(OrgUnavailableError, match="would not start"):
             stage.sync(salesforce=salesforce, run=soon)
     stage.sync("resume", **groups)
     assert_sound(stage)
@@ -357,7 +362,7 @@ def test_w25_an_upload_refused_because_it_was_repeated_is_made_anew_by_the_next_
 ) -> None:
     prepare(stage)
     with meddling(stage.emulator.url, repeat=first_upload()) as url:
-        with pytest.raises(OrgRefused, match="INVALIDJOB"):
+        with pytest.raises(OrgRejectedError, match="INVALIDJOB"):
             stage.sync(salesforce={"emulator_url": url})
         stage.sync("resume", salesforce={"emulator_url": url})
     assert_sound(stage)

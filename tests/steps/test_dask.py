@@ -94,8 +94,8 @@ def test_two_processes_end_as_one_worker_person_by_person(
     run_to_end(stage, prefect_server, tmp_path, **BY_DASK)
     assert sound(stage)
     assert everything_said(stage) == alone
-    (run,) = stage.rows("select judged_position from sync_runs where taken_position > 0")
-    assert run["judged_position"] == 60
+    (run,) = stage.rows("select committed_position from sync_runs where claimed_position > 0")
+    assert run["committed_position"] == 60
 
 
 SLOW = "\n[behaviour]\nqueue_seconds = 3.0\n"
@@ -122,7 +122,7 @@ def test_a_killed_worker_process_costs_nobody(
     stage = any_stage
     stage.set_org(SLOW)
     stage.put_frame(crowd(36))
-    choices = {**BY_DASK, "patience_seconds": 3, "open_batches": 1}
+    choices = {**BY_DASK, "retry_timeout_seconds": 3, "open_batches": 1}
     with started(stage, prefect_server, tmp_path, "run", **choices) as process:
         wait_for(lambda: under_way(stage))
         worker_processes(process)[0].kill()
@@ -226,8 +226,8 @@ def test_no_secret_and_no_person_reaches_the_scheduler(
         there = {"dask_address": f"tcp://127.0.0.1:{tee.port}", **BY_DASK}
         run_to_end(stage, prefect_server, tmp_path / "ours", **there)
     assert stage.told() == {"created": 30}
-    (run,) = stage.rows("select run_id, judged_position from sync_runs")
-    assert (run["judged_position"], run["run_id"].encode() in tee.heard) == (30, True)
+    (run,) = stage.rows("select run_id, committed_position from sync_runs")
+    assert (run["committed_position"], run["run_id"].encode() in tee.heard) == (30, True)
     heard = bytes(tee.heard).lower()
     for canary in (b"test-secret", b"@crowd.example", b"canary", b"warehouse.db"):
         assert canary not in heard

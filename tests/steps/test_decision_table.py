@@ -105,22 +105,22 @@ user  | created RECREATED                  | new of Ada     | new    | D1 recrea
 queue | created RECREATED                  | new of Inbound | new    | D1 recreated
 
 only deleted ones: D1, deleted=report
-rules | duplicate DELETED_EXISTS           | nothing        |        | D1 reported
-rule  | duplicate DELETED_EXISTS           | nothing        |        | D1 reported
-user  | duplicate DELETED_EXISTS           | nothing        |        | D1 reported
-queue | duplicate DELETED_EXISTS           | nothing        |        | D1 reported
+rules | duplicate DELETED_RECORD_EXISTS           | nothing        |        | D1 reported
+rule  | duplicate DELETED_RECORD_EXISTS           | nothing        |        | D1 reported
+user  | duplicate DELETED_RECORD_EXISTS           | nothing        |        | D1 reported
+queue | duplicate DELETED_RECORD_EXISTS           | nothing        |        | D1 reported
 
 several leads: L1 L2, existing_lead=update
-rules | duplicate AMBIGUOUS                | nothing        | L1     | L1 L2 reported?
-rule  | duplicate AMBIGUOUS                | nothing        | L1     | L1 L2 reported?
-user  | duplicate AMBIGUOUS                | nothing        | L1     | L1 L2 reported?
-queue | duplicate AMBIGUOUS                | nothing        | L1     | L1 L2 reported?
+rules | duplicate SEVERAL_MATCHES                | nothing        | L1     | L1 L2 reported?
+rule  | duplicate SEVERAL_MATCHES                | nothing        | L1     | L1 L2 reported?
+user  | duplicate SEVERAL_MATCHES                | nothing        | L1     | L1 L2 reported?
+queue | duplicate SEVERAL_MATCHES                | nothing        | L1     | L1 L2 reported?
 
 several contacts: C1 C2, existing_contact=update
-rules | duplicate AMBIGUOUS                | nothing        | C1     | C1 C2 reported?
-rule  | duplicate AMBIGUOUS                | nothing        | C1     | C1 C2 reported?
-user  | duplicate AMBIGUOUS                | nothing        | C1     | C1 C2 reported?
-queue | duplicate AMBIGUOUS                | nothing        | C1     | C1 C2 reported?
+rules | duplicate SEVERAL_MATCHES                | nothing        | C1     | C1 C2 reported?
+rule  | duplicate SEVERAL_MATCHES                | nothing        | C1     | C1 C2 reported?
+user  | duplicate SEVERAL_MATCHES                | nothing        | C1     | C1 C2 reported?
+queue | duplicate SEVERAL_MATCHES                | nothing        | C1     | C1 C2 reported?
 """
 
 STRATEGIES = {

@@ -109,7 +109,7 @@ UPDATED = {
 
 def assert_only_the_created_was_filled(stage: Stage) -> None:
     assert in_org(stage) == UPDATED
-    told = {one: (row["outcome"], row["filled_fields"]) for one, row in stage.outcomes().items()}
+    told = {one: (row["outcome"], row["defaulted_fields"]) for one, row in stage.outcomes().items()}
     assert {one: told[one] for one in ("P1", "P2", "P3")} == dict.fromkeys(
         ("P1", "P2", "P3"), ("updated", None)
     )
@@ -149,7 +149,7 @@ def test_a_row_that_lost_a_value_meanwhile_is_judged_again(known: Stage) -> None
     known.sync(**SETTINGS)
     titled = {**UPDATED["lead@known.example"], "Title": "Countess"}
     assert in_org(known)["lead@known.example"] == titled
-    assert known.outcomes()["P1"]["filled_fields"] is None
+    assert known.outcomes()["P1"]["defaulted_fields"] is None
 
 
 def cut_off_after_judging(stage: Stage) -> None:
@@ -165,7 +165,7 @@ def cut_off_after_judging(stage: Stage) -> None:
         return count
 
     with pytest.raises(CutOff):
-        flows.sync(stage.settings(**SETTINGS), lifecycle.new_request("live"), perform)
+        flows.sync(stage.settings(**SETTINGS), lifecycle.new_run_request("live"), perform)
 
 
 def test_a_plan_says_the_same_and_changes_nothing(known: Stage) -> None:

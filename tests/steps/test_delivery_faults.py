@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import OrgRefused, Passing
+from pipelines.errors import OrgRejectedError, TransientError
 from pipelines.run import summaries
-from pipelines.steps.reconcile import MOST_ATTEMPTS
+from pipelines.steps.reconcile import MAX_ATTEMPTS
 from tests.steps.scenario import Stage, crowd
 
 REQUESTS = {
@@ -30,7 +30,7 @@ FAULTS = [
 UNREPEATED = ["create job", "upload", "close", "collections", "read-back"]
 BREAKING = ["drop_before", "drop_after", "status:500_after"]
 WITHOUT = {"salesforce": {"person_id_field": ""}}
-IMPATIENT = {"run": {"patience_seconds": 0, "poll_seconds": 0.05}}
+IMPATIENT = {"run": {"retry_timeout_seconds": 0, "poll_seconds": 0.05}}
 KNOWN_CONTACT = '\n[[contact]]\nLastName = "Known"\nEmail = "p2@crowd.example"\n'
 # Of eight, one goes to a queue and is a contact already: she travels by collections.
 COUNT = 8
@@ -88,7 +88,7 @@ def test_so_it_does_where_the_ledger_stands_alone(stage: Stage, kind: str, fault
 def test_an_impatient_run_stops_and_a_resume_heals(stage: Stage, kind: str, fault: str) -> None:
     prepare(stage)
     stage.emulator.go_wrong({"match": REQUESTS[kind], "fault": fault})
-    with pytest.raises(Passing):
+    with pytest.raises(TransientError):
         stage.sync(**IMPATIENT)
     stage.sync("resume")
     assert_each_has_one_lead(stage)
@@ -100,7 +100,7 @@ def test_answers_that_stay_away_for_long_stop_an_impatient_run(
 ) -> None:
     prepare(any_stage)
     any_stage.emulator.go_wrong({"match": REQUESTS[kind], "fault": fault, "count": 4})
-    with pytest.raises(Passing):
+    with pytest.raises(TransientError):
         any_stage.sync(**IMPATIENT)
     any_stage.sync("resume")
     assert_each_has_one_lead(any_stage)
@@ -122,7 +122,7 @@ def test_a_lost_answer_to_the_deliberate_duplicate_holds_her_where_nobody_can_kn
     any_stage.emulator.go_wrong({"match": REQUESTS["collections"], "fault": "drop_after"})
     told = any_stage.sync(**WITHOUT)
     assert any_stage.told() == {"created": 1, "held": 1}
-    assert "ANSWER_LOST" in any_stage.told("reason_code")
+    assert "RESPONSE_LOST" in any_stage.told("reason_code")
     assert [lead["Email"] for lead in any_stage.leads()].count("p2@crowd.example") == 1
     assert summaries.exit_code(told, 0.2) == 1
     again = any_stage.sync(**WITHOUT)
@@ -135,7 +135,7 @@ def test_a_collections_call_refused_as_a_whole_made_nothing_and_holds_nobody(
     any_stage.set_org(KNOWN_CONTACT, person_id_field=False)
     any_stage.put_frame(crowd(2))
     any_stage.emulator.go_wrong({"match": REQUESTS["collections"], "fault": "status:400"})
-    with pytest.raises(OrgRefused):
+    with pytest.raises(OrgRejectedError):
         any_stage.sync(**WITHOUT)
     any_stage.sync("resume", **WITHOUT)
     assert_each_has_one_lead(any_stage, 2)
@@ -163,8 +163,8 @@ def test_uploads_that_were_lost_use_up_no_attempt(
 ) -> None:
     stage.set_org(person_id_field=has_field)
     stage.put_frame(one_strategy(COUNT))
-    lost = {"match": REQUESTS["upload"], "fault": "drop_before", "count": MOST_ATTEMPTS}
-    stage.emulator.go_wrong(lost, {"job": f"nth:{MOST_ATTEMPTS + 1}", "fault": fault})
+    lost = {"match": REQUESTS["upload"], "fault": "drop_before", "count": MAX_ATTEMPTS}
+    stage.emulator.go_wrong(lost, {"job": f"nth:{MAX_ATTEMPTS + 1}", "fault": fault})
     stage.sync(**({} if has_field else WITHOUT))
     assert_each_has_one_lead(stage)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines import flows
-from pipelines.errors import SettingsWrong
+from pipelines.errors import ConfigurationError
 from pipelines.orchestration import artifacts
 from pipelines.run import lifecycle, preflight, summaries
 from tests.steps.scenario import Stage
@@ -41,11 +41,11 @@ def sync_with(
 
     def perform(step: Callable[..., int], *arguments: Any) -> int:
         count = step(*arguments)
-        if step is lifecycle.list_persons:
+        if step is lifecycle.find_new_persons:
             after_listing()
         return count
 
-    return flows.sync(stage.settings(**groups), lifecycle.new_request(mode), perform)
+    return flows.sync(stage.settings(**groups), lifecycle.new_run_request(mode), perform)
 
 
 def counts(told: dict[str, Any]) -> tuple[int, ...]:
@@ -99,7 +99,9 @@ def test_bytes_for_an_id_are_rejected_and_told(stage: Stage, type_: str) -> None
 
 def test_a_column_of_bytes_is_refused_before_anybody_is_read(stage: Stage) -> None:
     remake(stage, "blob", "x'5031'")
-    with pytest.raises(SettingsWrong, match=r"person_id of persons holds bytes \(BLOB\)") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"person_id of persons holds bytes \(BLOB\)"
+    ) as caught:
         stage.sync()
     assert caught.value.exit_code == 2
     found = {one.subject: one for one in preflight.check(stage.settings())}
@@ -128,7 +130,7 @@ def test_a_run_cut_off_finds_ids_of_any_kind_again(stage: Stage, type_: str) -> 
 
     remake(stage, type_, "1", "2", "'x'")
     with pytest.raises(CutOff):
-        flows.sync(stage.settings(), lifecycle.new_request("live"), perform)
+        flows.sync(stage.settings(), lifecycle.new_run_request("live"), perform)
     assert len(stage.under_way()) == 3
     stage.sync("resume")
     assert (stage.told(), stage.under_way()) == ({"created": 3}, [])
@@ -191,7 +193,7 @@ def test_a_row_that_changes_before_it_is_sent_is_told_too(any_stage: Stage) -> N
             any_stage.run("update persons set company = 'Looms' where person_id = 'P2'")
         return step(*arguments)
 
-    told = flows.sync(any_stage.settings(), lifecycle.new_request("live"), perform)
+    told = flows.sync(any_stage.settings(), lifecycle.new_run_request("live"), perform)
     assert counts(told) == (4, 3, 0, 1)
     any_stage.sync()
     assert any_stage.told() == {"created": 3, "rejected": 1}
@@ -223,11 +225,11 @@ def test_workers_of_one_run_count_together(any_stage: Stage) -> None:
 
     def perform(step: Callable[..., int], *arguments: Any) -> int:
         count = step(*arguments)
-        if step is lifecycle.list_persons:
+        if step is lifecycle.find_new_persons:
             any_stage.run(gone)
         return count
 
-    request = lifecycle.new_request("live", workers=2)
+    request = lifecycle.new_run_request("live", workers=2)
     told = flows.sync(settings, request, perform, partial(in_threads, settings))
     assert counts(told) == (4, 2, 0, 2)
 
@@ -236,9 +238,9 @@ def test_a_run_that_ends_badly_has_counted_nothing(any_stage: Stage) -> None:
     any_stage.put(FOUR)
 
     def stop() -> None:
-        raise SettingsWrong("stopped here")
+        raise ConfigurationError("stopped here")
 
-    with pytest.raises(SettingsWrong):
+    with pytest.raises(ConfigurationError):
         sync_with(any_stage, stop)
     (run,) = any_stage.rows("select listed_count, unread_count from sync_runs")
     assert tuple(run.values()) == (None, 0)

@@ -24,5 +24,5 @@ def test_the_decision_table_holds_against_the_mirror(stage: Stage, cell: Cell) -
     stage.put(PERSON)
     matching = {**cell.matching, "way": "bulk_query"}
     told = stage.sync(owners={"default": STRATEGIES[cell.strategy]}, matching=matching)
-    assert told["run"]["matching_way"] == "bulk_query"
+    assert told["run"]["lookup_method"] == "bulk_query"
     assert told_of(stage, before) == cell.told

@@ -90,26 +90,26 @@ def broken_rules(person: dict[str, Any]) -> set[str]:
 
 def fate_of_each(persons: Rows, leads: Rows) -> dict[str, tuple[str, ...]]:
     """What must become of everybody: outcome, why, and whose it is or what it is a duplicate of."""
-    fates: dict[str, tuple[str, ...]] = {}
+    outcomes: dict[str, tuple[str, ...]] = {}
     kept: dict[str, str] = {}
     for person in sorted(persons, key=lambda one: one["person_id"]):
         person_id, email = person["person_id"], (person["email"] or "").strip().lower()
         matches = [lead for lead in leads if email and lead["Email"].lower() == email]
         if broken_rules(person):
-            fates[person_id] = ("rejected", *sorted(broken_rules(person)))
+            outcomes[person_id] = ("rejected", *sorted(broken_rules(person)))
         elif email in kept:
-            fates[person_id] = ("duplicate", "SAME_EMAIL", kept[email])
+            outcomes[person_id] = ("duplicate", "SAME_EMAIL", kept[email])
         elif matches:
-            why = "AMBIGUOUS" if len(matches) > 1 else "LEAD_EXISTS"
-            fates[person_id] = ("duplicate", why, *[email] * len(matches))
+            why = "SEVERAL_MATCHES" if len(matches) > 1 else "LEAD_EXISTS"
+            outcomes[person_id] = ("duplicate", why, *[email] * len(matches))
         elif email and is_refused_by_the_org(email):
-            fates[person_id] = ("rejected", "INVALID_EMAIL_ADDRESS")
+            outcomes[person_id] = ("rejected", "INVALID_EMAIL_ADDRESS")
         else:
             owner = "Inbound" if person["city"] == "London" else "Unassigned"
-            fates[person_id] = ("created", "", owner)
-        if email and fates[person_id][0] != "rejected":
+            outcomes[person_id] = ("created", "", owner)
+        if email and outcomes[person_id][0] != "rejected":
             kept.setdefault(email, person_id)
-    return fates
+    return outcomes
 
 
 def told_of_each(stage: Stage) -> dict[str, tuple[str, ...]]:
@@ -149,15 +149,17 @@ def test_everybody_ends_as_a_slow_and_plain_judgement_says(
 
 
 def test_the_data_has_all_that_it_is_here_for(shared_data: Path) -> None:
-    fates = fate_of_each(read_persons(shared_data), read_leads(shared_data)).values()
-    counts = {words: sum(fate[:2] == words for fate in fates) for words in {f[:2] for f in fates}}
+    outcomes = fate_of_each(read_persons(shared_data), read_leads(shared_data)).values()
+    counts = {
+        words: sum(fate[:2] == words for fate in outcomes) for words in {f[:2] for f in outcomes}
+    }
     assert min(counts.values()) >= 1
-    assert len(fates) == 1006
+    assert len(outcomes) == 1006
     assert counts.keys() == {
         ("created", ""),
         ("duplicate", "SAME_EMAIL"),
         ("duplicate", "LEAD_EXISTS"),
-        ("duplicate", "AMBIGUOUS"),
+        ("duplicate", "SEVERAL_MATCHES"),
         ("rejected", "INVALID_EMAIL_ADDRESS"),
         ("rejected", "email_malformed"),
         ("rejected", "last_name_missing"),
@@ -186,7 +188,9 @@ def stages(sqlite_warehouse_url: str, postgres_warehouse_url: str, stage: Stage)
 
 
 def test_both_engines_say_the_same_of_everybody(stages: list[Stage], shared_data: Path) -> None:
-    words = "person_id, outcome, reason_code, owner_strategy, owner_id, owner_name, filled_fields"
+    words = (
+        "person_id, outcome, reason_code, owner_strategy, owner_id, owner_name, defaulted_fields"
+    )
     found = (
         "person_id, matched_in, matched_id, match_key, matched_count, is_ambiguous, action_taken"
     )

@@ -173,7 +173,7 @@ def test_a_wrong_setting_fails_the_run_with_its_sentence(
     assert any(line.startswith("permanent: --owner = queue:Nowhere") for line in lines), lines
     assert not [line for line in lines if "Traceback" in line or "unexpected" in line], lines
     assert stage.rows("select run_state, error_code from sync_runs") == [
-        {"run_state": "failed", "error_code": "SettingsWrong"}
+        {"run_state": "failed", "error_code": "ConfigurationError"}
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import SettingsWrong
+from pipelines.errors import ConfigurationError
 from pipelines.run import connections, lifecycle, resolve
 from pipelines.salesforce import sobject_collections
 from tests.steps.scenario import Stage, crowd
@@ -69,7 +69,7 @@ def test_a_held_person_gets_the_lead_that_somebody_found(any_stage: Stage) -> No
     say(any_stage, f"created:{lead_id[:15]}")
     outcome = any_stage.outcomes()["P0001"]
     told = [outcome[name] for name in ("outcome", "lead_id", "owner_name", "reason_code")]
-    assert told == ["created", lead_id, "Unassigned", "RESOLVED_BY_HAND"]
+    assert told == ["created", lead_id, "Unassigned", "RESOLVED_MANUALLY"]
     assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
     run = last_run(any_stage)
     assert (run["run_mode"], run["run_state"], run["created_count"]) == ("resolve", "finished", 1)
@@ -110,7 +110,7 @@ def test_a_rejected_person_gives_the_e_mail_to_the_twin(any_stage: Stage) -> Non
     hold(any_stage, *UNMADE)
     assert any_stage.told() == {"held": 1, "duplicate": 1}
     say(any_stage, "rejected")
-    assert any_stage.rejections() == {("P0001", "rejected_by_hand")}
+    assert any_stage.rejections() == {("P0001", "rejected_manually")}
     any_stage.sync(**WITHOUT)
     assert any_stage.told() == {"rejected": 1, "created": 1}
     assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
@@ -143,14 +143,14 @@ def test_only_a_later_change_of_the_row_undoes_a_rejection_by_hand(any_stage: St
     ],
 )
 def test_a_word_nobody_can_mean_is_refused_with_the_forms_there_are(word: str, told: str) -> None:
-    with pytest.raises(SettingsWrong, match=told):
+    with pytest.raises(ConfigurationError, match=told):
         resolve.parse("P1", word, by="ada")
 
 
 def refused(stage: Stage, word: str, person_id: str = "P0001", **groups: Any) -> str:
     """The sentence of the refusal; it has changed nothing."""
     before = stage.outcomes(), stage.rows("select * from sync_runs order by run_id")
-    with pytest.raises(SettingsWrong) as error:
+    with pytest.raises(ConfigurationError) as error:
         say(stage, word, person_id, **groups)
     assert (stage.outcomes(), stage.rows("select * from sync_runs order by run_id")) == before
     return str(error.value)

@@ -20,7 +20,7 @@ from pipelines.run.connections import log_in_to
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.session import Org
 from pipelines.steps.match import Matcher
-from pipelines.steps.snapshot import Habits, Mirror
+from pipelines.steps.snapshot import OrgSnapshot, SnapshotOptions
 from pipelines.warehouse import snapshots
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.salesforce.test_ingest_jobs import load
@@ -69,7 +69,7 @@ class Lookout:
             person_id_field=field,
             way=way,  # type: ignore[arg-type]  # as a settings file says it
             refresh_minutes=10,
-            habits=Habits(wait_seconds=20, poll_seconds=0.02, page_rows=2),
+            options=SnapshotOptions(wait_seconds=20, poll_seconds=0.02, page_rows=2),
         )
 
     def known(self, way: str, emails: list[str] = EMAILS, ids: list[str] = IDS) -> pd.DataFrame:
@@ -78,7 +78,7 @@ class Lookout:
         keys = text([*emails, *[None] * len(ids)])
         found = matcher.find_known(
             emails=deduplication.match_key(keys),
-            email_keys=deduplication.email_key(keys),
+            email_hashes=deduplication.email_hash(keys),
             person_ids=text([*[""] * len(emails), *ids]),
         )
         order = ["match_key", "match_value", "record_id"]
@@ -98,8 +98,8 @@ class Lookout:
         """As if the mirror had been made so long ago, and all the org has with it."""
         past = timedelta(minutes=minutes)
         for table, names in {
-            "known_record_fills": ["lead_until", "contact_until"],
-            "known_records": ["created_at"],
+            "org_snapshots": ["lead_until", "contact_until"],
+            "org_records": ["created_at"],
         }.items():
             for row in self.stage.rows(f"select distinct {', '.join(names)} from {table}"):
                 for name in names:
@@ -157,7 +157,7 @@ def test_nothing_is_found_where_nothing_is(any_stage: Stage) -> None:
 
 def test_no_address_is_kept(lookout: Lookout) -> None:
     lookout.both()
-    rows = lookout.stage.rows("select * from known_records")
+    rows = lookout.stage.rows("select * from org_records")
     assert len(rows) == 4
     assert not any("@" in str(cell) for row in rows for cell in row.values())
 
@@ -285,10 +285,10 @@ def test_another_person_id_field_is_read_anew(lookout: Lookout) -> None:
     matcher.choose(9)
     assert lookout.fill_count() == 2
     found = matcher.find_known(
-        emails=text([None]), email_keys=text([None]), person_ids=text(["P1"])
+        emails=text([None]), email_hashes=text([None]), person_ids=text(["P1"])
     )
     assert found.empty
-    assert len(lookout.stage.rows("select * from known_records")) == 4
+    assert len(lookout.stage.rows("select * from org_records")) == 4
 
 
 # --- What happens to a run
@@ -297,8 +297,8 @@ def test_another_person_id_field_is_read_anew(lookout: Lookout) -> None:
 def test_pages_are_small_enough_to_keep_memory_flat_and_calls_few(lookout: Lookout) -> None:
     load(lookout.org, "LastName,Company\n" + "".join(f"L{n},C{n}\n" for n in range(17)))
     before = lookout.org.api_call_count
-    mirror = Mirror(lookout.warehouse, lookout.org, "R1", "", Habits(page_rows=5))
-    mirror.freshen()
+    mirror = OrgSnapshot(lookout.warehouse, lookout.org, "R1", "", SnapshotOptions(page_rows=5))
+    mirror.refresh()
     pages = [line for line in lookout.stage.emulator.served("/results") if "query" in line]
     assert len(pages) == 4 + 1  # 20 leads, 1 contact
     asked_and_awaited = lookout.org.api_call_count - before - len(pages)
@@ -309,12 +309,12 @@ def test_pages_are_small_enough_to_keep_memory_flat_and_calls_few(lookout: Looko
 def test_a_mirror_up_to_date_costs_four_calls(lookout: Lookout) -> None:
     lookout.both()
     lookout.age(60)
-    lookout.stage.run("update known_records set created_at = '2020-01-01 00:00:00.000000'")
+    lookout.stage.run("update org_records set created_at = '2020-01-01 00:00:00.000000'")
     before = lookout.org.api_call_count
-    mirror = Mirror(lookout.warehouse, lookout.org, "R1", "Person_Id__c", Habits())
-    mirror.freshen()
+    mirror = OrgSnapshot(lookout.warehouse, lookout.org, "R1", "Person_Id__c", SnapshotOptions())
+    mirror.refresh()
     assert lookout.org.api_call_count - before <= 6
-    assert mirror.freshen(most_seconds=60) < 60
+    assert mirror.refresh(most_seconds=60) < 60
     assert lookout.org.api_call_count - before <= 6
 
 
@@ -334,27 +334,25 @@ def test_where_a_bulk_query_fails_lists_do_the_work(
     any_stage.put("person_id | last_name | company | email\nP7 | A | C | bo@x.example")
     any_stage.emulator.go_wrong({"match": match, "fault": fault, "count": 40})
     run = any_stage.sync(matching=BULK)["run"]
-    assert (run["matching_way"], run["matching_record_count"]) == ("soql", 1)
+    assert (run["lookup_method"], run["matching_record_count"]) == ("soql", 1)
     assert any_stage.told("reason_code") == {"LEAD_EXISTS": 1}
     assert "by lists from now on" in caplog.text
-    assert any_stage.rows("select * from known_record_fills where is_whole") == []
+    assert any_stage.rows("select * from org_snapshots where is_whole") == []
     any_stage.emulator.go_wrong()
     any_stage.put("person_id | last_name | company | email\nP8 | A | C | ada@x.example")
-    assert any_stage.sync(matching=BULK)["run"]["matching_way"] == "bulk_query"
-    assert len(any_stage.rows("select * from known_records")) == 4
+    assert any_stage.sync(matching=BULK)["run"]["lookup_method"] == "bulk_query"
+    assert len(any_stage.rows("select * from org_records")) == 4
 
 
 def test_a_refresh_that_fails_leaves_the_mirror_as_complete_as_it_was(lookout: Lookout) -> None:
     lookout.both()
-    before = lookout.stage.rows("select lead_until, contact_until from known_record_fills")
+    before = lookout.stage.rows("select lead_until, contact_until from org_snapshots")
     lookout.stage.emulator.go_wrong(
         {"match": "GET /queryAll", "fault": "status:500", "nth": 2, "count": 4}
     )
     matcher = lookout.matcher("bulk_query")
     assert matcher.choose(5) == "soql"
-    after = lookout.stage.rows(
-        "select lead_until, contact_until, holder_id from known_record_fills"
-    )
+    after = lookout.stage.rows("select lead_until, contact_until, holder_id from org_snapshots")
     assert after == [{**before[0], "holder_id": None}]
     lookout.stage.emulator.go_wrong()
     lookout.both()
@@ -370,18 +368,18 @@ def test_a_reading_killed_half_way_is_never_taken_for_whole(
     any_stage.emulator.go_wrong(slow)
     with any_stage.start(config, "live") as run:
         run.wait_until_ready()
-        while not any_stage.rows("select * from known_records"):
+        while not any_stage.rows("select * from org_records"):
             pass
         run.kill()
     any_stage.emulator.go_wrong()
-    (half,) = any_stage.rows("select fill_number, is_whole from known_record_fills")
+    (half,) = any_stage.rows("select fill_number, is_whole from org_snapshots")
     assert not half["is_whole"]
-    assert any_stage.sync(matching=BULK)["run"]["matching_way"] == "bulk_query"
+    assert any_stage.sync(matching=BULK)["run"]["lookup_method"] == "bulk_query"
     assert any_stage.unaccounted() == []
-    (whole,) = any_stage.rows("select fill_number, is_whole from known_record_fills")
+    (whole,) = any_stage.rows("select fill_number, is_whole from org_snapshots")
     assert whole["is_whole"]
     assert whole["fill_number"] != half["fill_number"]
-    for table in ("known_records", "known_record_keys"):
+    for table in ("org_records", "org_record_keys"):
         (of_one,) = any_stage.rows(f"select distinct fill_number from {table}")
         assert of_one["fill_number"] == whole["fill_number"]
 
@@ -411,14 +409,14 @@ def test_two_that_begin_at_once_read_everything_once(any_stage: Stage) -> None:
 def test_who_loses_the_mirror_to_another_run_goes_by_its_reading(lookout: Lookout) -> None:
     matcher = lookout.matcher("bulk_query")
     matcher.choose(5)
-    snapshots.hold_fill(
+    snapshots.lease_snapshot(
         lookout.warehouse, "R1", lookout.org.org_id, "Person_Id__c", hold_seconds=0, anew=True
     )
     other = lookout.matcher("bulk_query", "R1", field="")
     other.choose(5)  # which forgets every other reading
     keys = text(["bo@x.example"])
     found = matcher.find_known(
-        emails=keys, email_keys=deduplication.email_key(keys), person_ids=text(["P1"])
+        emails=keys, email_hashes=deduplication.email_hash(keys), person_ids=text(["P1"])
     )
     assert sorted(found["match_value"]) == ["P1", "bo@x.example"]
 
@@ -430,22 +428,22 @@ def test_a_worker_follows_the_way_of_its_run(lookout: Lookout) -> None:
     worker.follow()
     keys = text(["bo@x.example"])
     found = worker.find_known(
-        emails=keys, email_keys=deduplication.email_key(keys), person_ids=keys
+        emails=keys, email_hashes=deduplication.email_hash(keys), person_ids=keys
     )
     assert found["match_value"].tolist() == ["bo@x.example"]
     assert lookout.fill_count() == before
     worker.note()
     (run,) = lookout.stage.rows("select * from sync_runs")
-    assert (run["matching_way"], run["matching_record_count"]) == ("bulk_query", 4)
+    assert (run["lookup_method"], run["matching_record_count"]) == ("bulk_query", 4)
 
 
 def test_a_few_persons_are_looked_up_by_lists_and_the_run_says_what_it_took(stage: Stage) -> None:
     stage.set_org(LEADS)
     stage.put_frame(crowd(3))
     run = stage.sync()["run"]
-    assert (run["matching_way"], run["matching_call_count"]) == ("soql", 3)
+    assert (run["lookup_method"], run["matching_call_count"]) == ("soql", 3)
     assert stage.emulator.served("jobs/query ") == []
     stage.put("person_id | last_name | company | email\nP9001 | A | C | bo@x.example")
     stage.sync("plan", matching=BULK)
     (row,) = stage.rows("select * from dim_sync_runs where run_mode = 'plan'")
-    assert (row["matching_way"], row["matching_record_count"]) == ("bulk_query", 7)
+    assert (row["lookup_method"], row["matching_record_count"]) == ("bulk_query", 7)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import LedgerDisagrees
+from pipelines.errors import LedgerInconsistentError
 from pipelines.run import connections, lifecycle, preflight
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.session import Org
@@ -67,7 +67,7 @@ def test_a_restored_ledger_stops_the_run_and_names_the_jobs_and_the_ways_out(
 ) -> None:
     lose_a_run(stage, **salesforce)
     (job,) = stage.emulator.held("jobs")
-    with pytest.raises(LedgerDisagrees) as error:
+    with pytest.raises(LedgerInconsistentError) as error:
         stage.sync(mode, person_ids=("P0001",) if mode == "now" else None, salesforce=salesforce)
     assert error.value.exit_code == 4
     for words in (job["id"], "resume --adopt-jobs", "salesforce.dedicated_user = false"):
@@ -92,7 +92,7 @@ def test_a_login_shared_with_other_tools_stops_nothing(stage: Stage, org: Org) -
 def test_a_human_may_take_the_jobs_as_known(any_stage: Stage) -> None:
     lose_a_run(any_stage, **ALONE)
     settings = any_stage.settings(salesforce=ALONE)
-    request = lifecycle.new_request("resume", adopts_jobs=True)
+    request = lifecycle.new_run_request("resume", accept_unknown_jobs=True)
     with lifecycle.open_run(settings, request) as run:
         lifecycle.close_run(run)
     (row,) = any_stage.rows("select batch_id, end_state, processed_count from salesforce_jobs")
@@ -120,7 +120,7 @@ def test_a_job_still_at_work_stops_the_run(stage: Stage) -> None:
     stage.set_org("[behaviour]\nqueue_seconds = 60\n")
     with connections.log_in_to(stage.settings().salesforce) as org:
         job_id = other_tools_job(org, end=False)
-    with pytest.raises(LedgerDisagrees, match=job_id):
+    with pytest.raises(LedgerInconsistentError, match=job_id):
         stage.sync(salesforce=ALONE)
 
 
@@ -173,7 +173,7 @@ def test_a_job_of_a_run_beside_this_is_no_orphan_however_old(stage: Stage, org: 
     stage.put_frame(crowd(1))
     stage.emulator.go_wrong({"match": "PUT /jobs/ingest/*/batches", "fault": "drop_before"})
     with pytest.raises(Exception, match="answer"):
-        stage.sync(run={"patience_seconds": 0, "poll_seconds": 0.05})
+        stage.sync(run={"retry_timeout_seconds": 0, "poll_seconds": 0.05})
     with open_warehouse(stage.warehouse_url) as warehouse:
         assert unknown_jobs.find(org, warehouse).open == []
 

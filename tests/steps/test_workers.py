@@ -17,7 +17,12 @@ from typing import Any
 import pytest
 
 from pipelines import flows
-from pipelines.errors import DeadlineReached, OrgRefused, RunEnded, SettingsWrong
+from pipelines.errors import (
+    ConfigurationError,
+    DeadlineReachedError,
+    OrgRejectedError,
+    RunEndedError,
+)
 from pipelines.run import connections, lifecycle, workers
 from pipelines.warehouse import ledger
 from tests.salesforce.servers import Emulator
@@ -85,8 +90,8 @@ def test_there_are_no_more_workers_than_slices(stage: Stage) -> None:
     stage.put_frame(crowd(3))
     sync_together(stage, 4, run=SMALL)
     # Alone, nobody takes turns.
-    assert stage.rows("select taken_position, judged_position from sync_runs") == [
-        {"taken_position": 0, "judged_position": 0}
+    assert stage.rows("select claimed_position, committed_position from sync_runs") == [
+        {"claimed_position": 0, "committed_position": 0}
     ]
 
 
@@ -108,10 +113,10 @@ def test_when_one_worker_fails_the_others_stop_and_the_next_run_carries_on(
     any_stage.set_org(SLOW)
     any_stage.put_frame(crowd(40))
     any_stage.emulator.go_wrong({"match": "POST /jobs/ingest", "nth": 3, "fault": "status:400"})
-    with pytest.raises(OrgRefused):
+    with pytest.raises(OrgRejectedError):
         sync_together(any_stage, 3, run=SMALL)
-    (ended,) = any_stage.rows("select run_state, error_code, judged_position from sync_runs")
-    assert (ended["run_state"], ended["error_code"]) == ("failed", "OrgRefused")
+    (ended,) = any_stage.rows("select run_state, error_code, committed_position from sync_runs")
+    assert (ended["run_state"], ended["error_code"]) == ("failed", "OrgRejectedError")
     assert any_stage.under_way()
     assert any_stage.unaccounted_but_new() == []
     any_stage.sync(run=SMALL)
@@ -122,8 +127,8 @@ def test_when_one_worker_fails_the_others_stop_and_the_next_run_carries_on(
 def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(any_stage: Stage) -> None:
     any_stage.put_frame(crowd(30))
     gone = take_slices_before(2)
-    settings = any_stage.settings(run={**SMALL, "patience_seconds": 0.3})
-    request = lifecycle.new_request("live", workers=3)
+    settings = any_stage.settings(run={**SMALL, "retry_timeout_seconds": 0.3})
+    request = lifecycle.new_run_request("live", workers=3)
     told = flows.sync(settings, request, gone, partial(in_threads, settings))
     assert told["run"]["created_count"] == 30
     assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
@@ -132,7 +137,7 @@ def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(any_stag
 def test_the_run_itself_does_what_none_of_its_workers_has_done(any_stage: Stage) -> None:
     any_stage.put_frame(crowd(30))
     settings = any_stage.settings(run=SMALL)
-    request = lifecycle.new_request("live", workers=2)
+    request = lifecycle.new_run_request("live", workers=2)
     told = flows.sync(settings, request, take_slices_before(99), partial(in_threads, settings))
     assert told["run"]["created_count"] == 30
     assert any_stage.unaccounted() == []
@@ -143,10 +148,10 @@ def take_slices_before(count: int) -> Callable[..., int]:
 
     def perform(step: Callable[..., int], run: lifecycle.Run, *more: Any) -> int:
         answer = step(run, *more)
-        if step is lifecycle.list_persons:
+        if step is lifecycle.find_new_persons:
             store, size = run.ground.warehouse, run.slice_size
             for _ in range(count):
-                ledger.take_slice(store, run.request.run_id, size=size, count=run.person_count)
+                ledger.claim_slice(store, run.request.run_id, size=size, count=run.person_count)
         return answer
 
     return perform
@@ -156,8 +161,8 @@ def test_a_worker_with_other_settings_is_told_so(stage: Stage) -> None:
     stage.put_frame(crowd(20))
     settings = stage.settings(run=SMALL)
     other = stage.settings(run=SMALL, matching={"deleted": "report"})
-    request = lifecycle.new_request("live", workers=2)
-    with pytest.raises(SettingsWrong, match="give every machine the same settings file"):
+    request = lifecycle.new_run_request("live", workers=2)
+    with pytest.raises(ConfigurationError, match="give every machine the same settings file"):
         flows.sync(settings, request, flows.plainly, partial(in_threads, other))
     assert stage.leads() == []
 
@@ -165,7 +170,7 @@ def test_a_worker_with_other_settings_is_told_so(stage: Stage) -> None:
 def test_a_worker_stops_at_the_deadline_of_its_run(stage: Stage) -> None:
     stage.set_org("\n[behaviour]\nqueue_seconds = 600.0\n")
     stage.put_frame(crowd(30))
-    with pytest.raises(DeadlineReached):
+    with pytest.raises(DeadlineReachedError):
         sync_together(stage, 3, run={**SMALL, "deadline_minutes": 0.05})
     assert stage.rows("select run_state from sync_runs") == [{"run_state": "deadline"}]
 
@@ -188,7 +193,7 @@ def test_workers_whose_run_is_declared_dead_stop_and_are_fenced_off(
         process.wait()
         any_stage.sync("resume", run=SMALL)
         for future in futures:
-            with pytest.raises(RunEnded):
+            with pytest.raises(RunEndedError):
                 future.result(60)
     states = any_stage.rows("select run_mode, error_code from sync_runs order by started_at")
     assert [tuple(row.values()) for row in states] == [("live", "PROCESS_DIED"), ("resume", None)]
@@ -198,14 +203,14 @@ def test_workers_whose_run_is_declared_dead_stop_and_are_fenced_off(
 
 
 @contextmanager
-def open_crewless(config: Path) -> Iterator[tuple[subprocess.Popen[str], workers.Share]]:
+def open_crewless(config: Path) -> Iterator[tuple[subprocess.Popen[str], workers.WorkerSpec]]:
     """A run in a process of its own that lists persons and then waits; and its share."""
     command = [sys.executable, "-m", "tests.steps.run_without_workers", str(config)]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=Path(__file__).parents[2], **pipes) as process:
         try:
             assert process.stdout is not None
-            yield process, workers.Share(**json.loads(process.stdout.readline()))
+            yield process, workers.WorkerSpec(**json.loads(process.stdout.readline()))
         finally:
             process.kill()
 
@@ -232,7 +237,7 @@ def test_every_worker_gets_a_slice_where_persons_are_enough(
 ) -> None:
     settings = stage.settings(run={"workers": asked})
     with connections.open_store(settings, create=True) as warehouse:
-        run = lifecycle.Run(settings, lifecycle.new_request("live"), warehouse)
+        run = lifecycle.Run(settings, lifecycle.new_run_request("live"), warehouse)
         run.share_out(persons)
         slices = list(run.slices)
     assert [last - first + 1 for first, last in slices] == sizes

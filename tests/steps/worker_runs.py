@@ -26,7 +26,7 @@ SMALL = {"slice_size": 6, "poll_seconds": 0.02}
 
 OUTCOMES = """
 select person_id, outcome, owner_strategy, owner_id, owner_name, owner_type, reason_code,
-    filled_fields, attempt_count from person_outcomes order by person_id
+    defaulted_fields, attempt_count from person_outcomes order by person_id
 """
 REJECTED = """
 select person_id, rule_name, stage, field_name, observed_value from rejected_persons
@@ -65,19 +65,19 @@ def mixed_crowd(seed: int, count: int) -> pd.DataFrame:
 @contextmanager
 def in_threads(settings: Settings, run: lifecycle.Run) -> Iterator[None]:
     """The run's workers as threads, without Prefect."""
-    with ThreadPoolExecutor(run.worker_count) as pool, workers.directed(run):
-        share = workers.share_of(run)
+    with ThreadPoolExecutor(run.worker_count) as pool, workers.stop_on_error(run):
+        share = workers.worker_spec(run)
         futures = [
             pool.submit(workers.work, share, lambda: settings) for _ in range(run.worker_count)
         ]
         yield
-        workers.hear(run, [future.result for future in futures])
+        workers.collect_results(run, [future.result for future in futures])
 
 
 def sync_together(stage: Stage, count: int, **groups: dict[str, Any]) -> dict[str, Any]:
     """One run by so many threads; answers its summary."""
     settings = stage.settings(**groups)
-    request = lifecycle.new_request("live", workers=count)
+    request = lifecycle.new_run_request("live", workers=count)
     return flows.sync(settings, request, flows.plainly, partial(in_threads, settings))
 
 

@@ -61,8 +61,8 @@ def begin(warehouse: Warehouse, run_id: str = "R1", run_mode: str = "live", pid:
         flow_run_id=None,
         code_version="1",
         settings_hash="0",
-        holder_host="here",
-        holder_pid=pid,
+        process_host="here",
+        process_id=pid,
     )
     return run_id
 
@@ -77,7 +77,7 @@ def filled(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return frame.assign(**missing)[columns]
 
 
-def judgement(table: str | pd.DataFrame, carrier: str = "bulk") -> ledger.Judgement:
+def judgement(table: str | pd.DataFrame, carrier: str = "bulk") -> ledger.SliceRecord:
     """Who `becomes` what: `rejected`, `duplicate of PERSON`, `duplicate in lead`, or a batch."""
     judged = drawn_rows(table) if isinstance(table, str) else table
     judged = judged.assign(batch_id=judged["becomes"], source_changed_at=pd.NaT)
@@ -86,7 +86,7 @@ def judgement(table: str | pd.DataFrame, carrier: str = "bulk") -> ledger.Judgem
     judged["outcome"] = is_known.map({True: "duplicate", False: "rejected"})
     sent = judged[~is_rejected & ~is_known]
     decided = judged[is_rejected | is_known]
-    return ledger.Judgement(
+    return ledger.SliceRecord(
         persons=filled(judged.astype({"source_changed_at": "datetime64[us]"}), PERSON_COLUMNS),
         rejected=filled(judged[is_rejected], REJECTED_COLUMNS),
         duplicates=_matches(judged[is_known]),
@@ -110,15 +110,15 @@ def _matches(known: pd.DataFrame) -> pd.DataFrame:
 
 def judge(
     warehouse: Warehouse, table: str, run_id: str = "R1", carrier: str = "bulk"
-) -> ledger.Recorded:
+) -> ledger.RecordedSlice:
     found = judgement(table, carrier)
-    return ledger.record_judgement(warehouse, run_id, found, lease_seconds=60)
+    return ledger.record_slice(warehouse, run_id, found, lease_seconds=60)
 
 
 def planned(warehouse: Warehouse, *person_ids: str, run_id: str = "R1") -> ledger.Batch:
     """A planned batch B1 of these persons."""
     rows = "\n".join(f"{person_id} | B1 | e-{person_id}" for person_id in person_ids)
-    recorded = judge(warehouse, f"person_id | becomes | email_key\n{rows}", run_id)
+    recorded = judge(warehouse, f"person_id | becomes | email_hash\n{rows}", run_id)
     return recorded.batches[0]
 
 
@@ -128,10 +128,10 @@ def opened(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
 
 
 def closing(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
-    return ledger.record_closing(warehouse, opened(warehouse, batch))
+    return ledger.record_submitted(warehouse, opened(warehouse, batch))
 
 
-def settlement(table: str, **facts: Any) -> ledger.Settlement:
+def settlement(table: str, **facts: Any) -> ledger.BatchResults:
     """Who ends how; a rejected person with Salesforce's word, a duplicate with its rule's match."""
     ended = drawn(table)
     rejected = ended[ended["outcome"] == "rejected"].assign(
@@ -140,7 +140,7 @@ def settlement(table: str, **facts: Any) -> ledger.Settlement:
     known = ended[ended["outcome"] == "duplicate"].assign(
         matched_in="salesforce_rule", matched_id="00Q9"
     )
-    return ledger.Settlement(
+    return ledger.BatchResults(
         outcomes=filled(ended, LEAVING_COLUMNS),
         rejected=filled(rejected, REJECTED_COLUMNS),
         duplicates=filled(known, DUPLICATE_COLUMNS),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.errors import FencedOff, LedgerDisagrees
+from pipelines.errors import LeaseLostError, LedgerInconsistentError
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.reports import open_batches
@@ -42,7 +42,7 @@ def dead(_host: str, _pid: int) -> bool:
 def take(
     warehouse: Warehouse, run_id: str, is_alive: Callable[[str, int], bool]
 ) -> list[ledger.Batch]:
-    return ledger.take_abandoned(warehouse, run_id, lease_seconds=60, is_alive=is_alive)
+    return ledger.take_over_stale_batches(warehouse, run_id, lease_seconds=60, is_alive=is_alive)
 
 
 def start(warehouse: Warehouse, *person_ids: str) -> ledger.Batch:
@@ -67,20 +67,20 @@ def test_a_job_is_known_before_it_has_data(warehouse: Warehouse) -> None:
 
 
 def test_the_intent_to_close_is_recorded(warehouse: Warehouse) -> None:
-    after = ledger.record_closing(warehouse, opened(warehouse, start(warehouse, "P1")))
+    after = ledger.record_submitted(warehouse, opened(warehouse, start(warehouse, "P1")))
     assert after.batch_state == "closing"
-    assert after.closing_at is not None
+    assert after.submitted_at is not None
     assert ledger.read_batch(warehouse, "B1") == after
 
 
 def test_a_collection_closes_without_a_job(warehouse: Warehouse) -> None:
-    after = ledger.record_closing(warehouse, collection(warehouse))
+    after = ledger.record_submitted(warehouse, collection(warehouse))
     assert (after.batch_state, after.salesforce_job_id) == ("closing", None)
 
 
 def test_a_job_thrown_away_makes_room_for_another(warehouse: Warehouse) -> None:
     first = opened(warehouse, start(warehouse, "P1"))
-    after = ledger.detach_job(warehouse, first, "Aborted")
+    after = ledger.discard_job(warehouse, first, "Aborted")
     assert (after.batch_state, after.attempt_count) == ("planned", 2)
     assert (after.salesforce_job_id, after.opened_at, after.person_count) == (None, None, 1)
     closing(warehouse, after)
@@ -91,9 +91,9 @@ def test_a_job_thrown_away_makes_room_for_another(warehouse: Warehouse) -> None:
 
 
 def test_a_collection_goes_back_for_another_attempt(warehouse: Warehouse) -> None:
-    batch = ledger.record_closing(warehouse, collection(warehouse))
-    after = ledger.detach_job(warehouse, batch, None)
-    assert (after.batch_state, after.attempt_count, after.closing_at) == ("planned", 2, None)
+    batch = ledger.record_submitted(warehouse, collection(warehouse))
+    after = ledger.discard_job(warehouse, batch, None)
+    assert (after.batch_state, after.attempt_count, after.submitted_at) == ("planned", 2, None)
 
 
 def test_a_lease_is_renewed_by_the_clock_of_the_database(warehouse: Warehouse) -> None:
@@ -140,14 +140,14 @@ def test_an_outcome_remembers_what_the_claim_knew(warehouse: Warehouse) -> None:
     batch = start(warehouse, "P1")
     change(
         warehouse,
-        "update person_claims set filled_fields = 'Company', contact_id = '0031',"
+        "update person_claims set defaulted_fields = 'Company', contact_id = '0031',"
         " lead_id = '00Q7', reason_code = 'OWNER_KEPT', source_version = 'v1'",
     )
     ledger.settle(
         warehouse, closing(warehouse, batch), settlement("person_id | outcome\nP1 | updated")
     )
     query = """
-        select lead_id, contact_id, reason_code, owner_strategy, filled_fields, source_version
+        select lead_id, contact_id, reason_code, owner_strategy, defaulted_fields, source_version
         from person_outcomes
     """
     assert cells(warehouse, query) == [("00Q7", "0031", "OWNER_KEPT", "rules", "Company", "v1")]
@@ -180,7 +180,7 @@ def test_matches_and_emails_fit_the_end(
     warehouse: Warehouse, end: str, matches: list[tuple[str, str]], emails: list[str]
 ) -> None:
     begin(warehouse)
-    [batch] = judge(warehouse, "person_id | becomes | email_key\nP1 | B1 | e1").batches
+    [batch] = judge(warehouse, "person_id | becomes | email_hash\nP1 | B1 | e1").batches
     change(
         warehouse,
         "insert into duplicate_persons values ('R1', 'P1', 'contact', '0031', 'email', 1, false,"
@@ -190,14 +190,16 @@ def test_matches_and_emails_fit_the_end(
     ledger.settle(warehouse, closing(warehouse, batch), ended)
     query = "select matched_in, action_taken from duplicate_persons order by matched_in"
     assert cells(warehouse, query) == matches
-    assert [key for (key,) in cells(warehouse, "select email_key from person_emails")] == emails
+    assert [key for (key,) in cells(warehouse, "select email_hash from person_emails")] == emails
 
 
 def test_a_person_the_batch_does_not_hold_stops_the_settlement(warehouse: Warehouse) -> None:
     batch = closing(warehouse, start(warehouse, "P1"))
     judge(warehouse, "person_id | becomes\nP2 | B2")
     both = settlement("person_id | outcome\nP1 | created\nP2 | created")
-    with pytest.raises(LedgerDisagrees, match="2 persons should leave batch B1, and it holds 1"):
+    with pytest.raises(
+        LedgerInconsistentError, match="2 persons should leave batch B1, and it holds 1"
+    ):
         ledger.settle(warehouse, batch, both)
     assert cells(warehouse, OUTCOMES) == []
     assert ledger.read_batch(warehouse, "B1") == batch
@@ -207,7 +209,7 @@ def test_a_person_the_batch_does_not_hold_stops_the_settlement(warehouse: Wareho
 def test_a_person_settled_twice_at_once_stops_the_settlement(warehouse: Warehouse) -> None:
     batch = closing(warehouse, start(warehouse, "P1", "P2"))
     twice = settlement("person_id | outcome\nP1 | created\nP1 | rejected")
-    with pytest.raises(LedgerDisagrees, match="twice"):
+    with pytest.raises(LedgerInconsistentError, match="twice"):
         ledger.settle(warehouse, batch, twice)
 
 
@@ -216,17 +218,17 @@ def test_a_report_on_a_person_without_an_outcome_stops_the_settlement(
 ) -> None:
     batch = closing(warehouse, start(warehouse, "P1", "P2"))
     other = settlement("person_id | outcome\nP2 | rejected")
-    with pytest.raises(LedgerDisagrees, match="rejected"):
+    with pytest.raises(LedgerInconsistentError, match="rejected"):
         ledger.settle(warehouse, batch, replace(P1_CREATED, rejected=other.rejected))
 
 
 def test_released_persons_were_never_there(warehouse: Warehouse) -> None:
     begin(warehouse)
-    table = "person_id | becomes | email_key\nP1 | B1 | e1\nP2 | B1 | e2\nP3 | rejected |"
+    table = "person_id | becomes | email_hash\nP1 | B1 | e1\nP2 | B1 | e2\nP3 | rejected |"
     [batch] = judge(warehouse, table).batches
     after = ledger.release_persons(warehouse, batch, ["P1"])
     assert (after.batch_state, after.person_count) == ("planned", 1)
-    assert cells(warehouse, "select email_key from person_emails") == [("e2",)]
+    assert cells(warehouse, "select email_hash from person_emails") == [("e2",)]
     assert ledger.run_counts(warehouse, "R1") == ledger.RunCounts(2, 0, 0, 0, 1, 0, 1, 0)
     assert lawful(warehouse)
 
@@ -240,16 +242,16 @@ def test_a_batch_that_releases_everybody_is_settled(warehouse: Warehouse) -> Non
 
 def test_only_persons_of_the_batch_are_released(warehouse: Warehouse) -> None:
     batch = start(warehouse, "P1")
-    with pytest.raises(LedgerDisagrees, match="holds 0 of them"):
+    with pytest.raises(LedgerInconsistentError, match="holds 0 of them"):
         ledger.release_persons(warehouse, batch, ["P9"])
     assert lawful(warehouse)
 
 
 STEPS: dict[str, Callable[[Warehouse, ledger.Batch], ledger.Batch]] = {
     "planned job": opened,
-    "opened closing": ledger.record_closing,
-    "opened detach": lambda store, batch: ledger.detach_job(store, batch, "Aborted"),
-    "closing detach": lambda store, batch: ledger.detach_job(store, batch, "Aborted"),
+    "opened closing": ledger.record_submitted,
+    "opened detach": lambda store, batch: ledger.discard_job(store, batch, "Aborted"),
+    "closing detach": lambda store, batch: ledger.discard_job(store, batch, "Aborted"),
     "planned lease": lambda store, batch: ledger.renew_lease(store, batch, 60),
     "closing lease": lambda store, batch: ledger.renew_lease(store, batch, 60),
     "planned release": lambda store, batch: ledger.release_persons(store, batch, ["P1"]),
@@ -278,12 +280,12 @@ def test_a_step_of_a_batch_that_has_moved_on_changes_nothing(
     batch = brought_to(warehouse, step.split()[0])
     moved = {
         "fence": "fence = fence + 1",
-        "holder": "holder_run_id = 'R9'",
+        "holder": "leased_by_run_id = 'R9'",
         "state": "batch_state = case batch_state when 'opened' then 'closing' else 'opened' end",
     }
     change(warehouse, f"update lead_batches set {moved[changed]}")
     before = everything(warehouse)
-    with pytest.raises(FencedOff, match="B1"):
+    with pytest.raises(LeaseLostError, match="B1"):
         STEPS[step](warehouse, batch)
     assert everything(warehouse) == before
 
@@ -293,7 +295,7 @@ def test_a_step_is_taken_once(warehouse: Warehouse, step: str) -> None:
     batch = brought_to(warehouse, step.split()[0])
     STEPS[step](warehouse, batch)
     if not step.endswith("lease"):
-        with pytest.raises(FencedOff):
+        with pytest.raises(LeaseLostError):
             STEPS[step](warehouse, batch)
 
 
@@ -302,7 +304,7 @@ def test_a_step_from_a_state_it_does_not_start_from_is_our_own_mistake(
     warehouse: Warehouse, step: str
 ) -> None:
     batch = replace(start(warehouse, "P1"), batch_state="settled")
-    with pytest.raises(LedgerDisagrees, match="B1 is settled"):
+    with pytest.raises(LedgerInconsistentError, match="B1 is settled"):
         STEPS[step](warehouse, batch)
 
 
@@ -338,7 +340,7 @@ def test_an_abandoned_batch_is_taken_over(warehouse: Warehouse, cause: str) -> N
     ABANDONED[cause](warehouse)
     begin(warehouse, "R2")
     [taken] = take(warehouse, "R2", alive)
-    assert (taken.holder_run_id, taken.fence, taken.run_id) == ("R2", 2, "R1")
+    assert (taken.leased_by_run_id, taken.fence, taken.run_id) == ("R2", 2, "R1")
     assert (taken.batch_state, taken.person_count) == ("planned", 1)
     assert take(warehouse, "R2", alive) == []
 
@@ -348,7 +350,7 @@ def test_a_take_over_fences_the_old_holder_off(warehouse: Warehouse) -> None:
     begin(warehouse, "R2")
     [taken] = take(warehouse, "R2", dead)
     for step in (STEPS["closing settle"], STEPS["closing detach"], STEPS["closing lease"]):
-        with pytest.raises(FencedOff):
+        with pytest.raises(LeaseLostError):
             step(warehouse, old)
     assert ledger.settle(warehouse, taken, P1_CREATED).batch_state == "settled"
     # The run that planned the batch counts its persons, whoever carries it.
@@ -373,5 +375,5 @@ def test_open_batches_tell_who_carries_them(warehouse: Warehouse) -> None:
     opened(warehouse, start(warehouse, "P1", "P2"))
     [row] = open_batches(warehouse)
     assert (row["batch_id"], row["batch_state"], row["person_count"]) == ("B1", "opened", 2)
-    assert (row["holder_run_id"], row["holder_host"], row["holder_pid"]) == ("R1", "here", 1)
+    assert (row["leased_by_run_id"], row["process_host"], row["process_id"]) == ("R1", "here", 1)
     assert (row["salesforce_job_id"], row["is_lease_over"]) == ("750-B1-1-1", False)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from pipelines.errors import LedgerDisagrees
+from pipelines.errors import LedgerInconsistentError
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.reports import open_batches
@@ -24,7 +24,7 @@ from tests.warehouse.ledger_steps import (
 
 OUTCOMES = "select person_id, outcome, attempt_count from person_outcomes order by person_id"
 CLAIMS = "select person_id, batch_id, attempt_count from person_claims order by person_id"
-EMAILS = "select email_key, person_id from person_emails order by email_key"
+EMAILS = "select email_hash, person_id from person_emails order by email_hash"
 MATCHES = "select person_id, matched_in, action_taken from duplicate_persons order by person_id"
 
 
@@ -33,7 +33,7 @@ def test_everybody_is_decided_or_claimed_and_counted(warehouse: Warehouse) -> No
     recorded = judge(
         warehouse,
         """
-        person_id | becomes           | email_key
+        person_id | becomes           | email_hash
         P1        | B1                | e1
         P2        | B1                |
         P3        | B2                | e3
@@ -59,9 +59,9 @@ def test_a_batch_stands_as_it_was_planned(warehouse: Warehouse) -> None:
     begin(warehouse)
     asked = ledger.NewBatch("B1", "rule:A", "insert", "Lead", "collections", "01Q1", True)
     found = replace(judgement("person_id | becomes\nP1 | B1"), batches=[asked])
-    [batch] = ledger.record_judgement(warehouse, "R1", found, lease_seconds=60).batches
+    [batch] = ledger.record_slice(warehouse, "R1", found, lease_seconds=60).batches
     assert {name: getattr(batch, name) for name in vars(asked)} == vars(asked)
-    assert (batch.run_id, batch.holder_run_id, batch.fence) == ("R1", "R1", 1)
+    assert (batch.run_id, batch.leased_by_run_id, batch.fence) == ("R1", "R1", 1)
     assert (batch.lease_until - batch.planned_at).total_seconds() == pytest.approx(60, abs=5)
     assert ledger.read_batch(warehouse, "B1") == batch
     assert ledger.read_batch(warehouse, "B2") is None
@@ -71,14 +71,14 @@ def test_batches_without_persons_are_not_written(warehouse: Warehouse) -> None:
     begin(warehouse)
     found = judgement("person_id | becomes\nP1 | rejected")
     found = replace(found, batches=[ledger.NewBatch("B1", "rules", "insert", "Lead", "bulk")])
-    assert ledger.record_judgement(warehouse, "R1", found, lease_seconds=60).batches == []
+    assert ledger.record_slice(warehouse, "R1", found, lease_seconds=60).batches == []
     assert open_batches(warehouse) == []
 
 
 def test_a_judgement_of_nobody_writes_nothing(warehouse: Warehouse) -> None:
     nobody = judgement(pd.DataFrame({"person_id": [], "becomes": []}, dtype="str"))
-    recorded = ledger.record_judgement(warehouse, "R1", nobody, lease_seconds=60)
-    assert recorded == ledger.Recorded([], [], [])
+    recorded = ledger.record_slice(warehouse, "R1", nobody, lease_seconds=60)
+    assert recorded == ledger.RecordedSlice([], [], [])
 
 
 def test_who_is_in_flight_elsewhere_is_not_touched(warehouse: Warehouse) -> None:
@@ -110,9 +110,9 @@ def test_who_was_decided_since_they_were_read_is_left_alone(warehouse: Warehouse
 
 def test_who_lost_the_email_to_another_run_is_released(warehouse: Warehouse) -> None:
     begin(warehouse, "R1")
-    judge(warehouse, "person_id | becomes | email_key\nP1 | B1 | e1")
+    judge(warehouse, "person_id | becomes | email_hash\nP1 | B1 | e1")
     begin(warehouse, "R2")
-    table = "person_id | becomes | email_key\nP2 | B2 | e1\nP3 | duplicate in lead | e1\nP4 | B2 |"
+    table = "person_id | becomes | email_hash\nP2 | B2 | e1\nP3 | duplicate in lead | e1\nP4 | B2 |"
     recorded = judge(warehouse, table, run_id="R2")
     assert (recorded.released, recorded.taken_by_others) == (["P2"], [])
     assert cells(warehouse, EMAILS) == [("e1", "P1")]
@@ -123,7 +123,7 @@ def test_who_lost_the_email_to_another_run_is_released(warehouse: Warehouse) -> 
 
 def test_of_two_with_one_email_in_a_judgement_one_is_sent(warehouse: Warehouse) -> None:
     begin(warehouse)
-    recorded = judge(warehouse, "person_id | becomes | email_key\nP1 | B1 | e1\nP2 | B1 | e1")
+    recorded = judge(warehouse, "person_id | becomes | email_hash\nP1 | B1 | e1\nP2 | B1 | e1")
     assert recorded.released == ["P2"]
     assert [batch.person_count for batch in recorded.batches] == [1]
     assert lawful(warehouse)
@@ -131,16 +131,18 @@ def test_of_two_with_one_email_in_a_judgement_one_is_sent(warehouse: Warehouse) 
 
 def test_who_is_sent_again_keeps_the_email(warehouse: Warehouse) -> None:
     begin(warehouse)
-    judge(warehouse, "person_id | becomes | email_key\nP1 | duplicate in lead | e1")
-    recorded = judge(warehouse, "person_id | becomes | email_key | attempt_count\nP1 | B1 | e1 | 1")
+    judge(warehouse, "person_id | becomes | email_hash\nP1 | duplicate in lead | e1")
+    recorded = judge(
+        warehouse, "person_id | becomes | email_hash | attempt_count\nP1 | B1 | e1 | 1"
+    )
     assert recorded.released == []
     assert cells(warehouse, EMAILS) == [("e1", "P1")]
 
 
 def test_a_rejected_person_lets_the_email_go(warehouse: Warehouse) -> None:
     begin(warehouse)
-    judge(warehouse, "person_id | becomes | email_key\nP1 | duplicate in lead | e1")
-    judge(warehouse, "person_id | becomes | email_key | attempt_count\nP1 | rejected | e1 | 1")
+    judge(warehouse, "person_id | becomes | email_hash\nP1 | duplicate in lead | e1")
+    judge(warehouse, "person_id | becomes | email_hash | attempt_count\nP1 | rejected | e1 | 1")
     assert cells(warehouse, EMAILS) == []
 
 
@@ -168,7 +170,7 @@ def test_what_was_matched_is_told_of_the_kept_ones_only(warehouse: Warehouse) ->
         person_id="P2", matched_in="contact", action_taken="duplicate_lead_created"
     )
     found = replace(found, duplicates=pd.concat([found.duplicates, beside, beside]))
-    ledger.record_judgement(warehouse, "R2", found, lease_seconds=60)
+    ledger.record_slice(warehouse, "R2", found, lease_seconds=60)
     assert cells(warehouse, MATCHES) == [("P2", "contact", "duplicate_lead_created")]
 
 
@@ -176,7 +178,7 @@ def test_a_rule_broken_twice_is_told_once_as_it_came_last(warehouse: Warehouse) 
     begin(warehouse)
     found = judgement("person_id | becomes\nP1 | rejected")
     twice = pd.concat([found.rejected, found.rejected.assign(field_name="company")])
-    ledger.record_judgement(warehouse, "R1", replace(found, rejected=twice), lease_seconds=60)
+    ledger.record_slice(warehouse, "R1", replace(found, rejected=twice), lease_seconds=60)
     query = "select person_id, rule_name, field_name from rejected_persons"
     assert cells(warehouse, query) == [("P1", "company_missing", "company")]
 
@@ -193,8 +195,8 @@ def test_a_judgement_that_forgets_somebody_is_refused(warehouse: Warehouse, lost
     begin(warehouse)
     found = judgement("person_id | becomes\nP1 | rejected\nP2 | B1")
     short = replace(found, **{lost: getattr(found, lost).iloc[:0]})
-    with pytest.raises(LedgerDisagrees, match="exactly once"):
-        ledger.record_judgement(warehouse, "R1", short, lease_seconds=60)
+    with pytest.raises(LedgerInconsistentError, match="exactly once"):
+        ledger.record_slice(warehouse, "R1", short, lease_seconds=60)
     assert cells(warehouse, CLAIMS) == []
 
 
@@ -202,23 +204,23 @@ def test_a_judgement_that_decides_somebody_twice_is_refused(warehouse: Warehouse
     begin(warehouse)
     found = judgement("person_id | becomes\nP1 | rejected\nP2 | rejected")
     twice = replace(found, outcomes=found.outcomes.assign(person_id="P1"))
-    with pytest.raises(LedgerDisagrees, match="exactly once"):
-        ledger.record_judgement(warehouse, "R1", twice, lease_seconds=60)
+    with pytest.raises(LedgerInconsistentError, match="exactly once"):
+        ledger.record_slice(warehouse, "R1", twice, lease_seconds=60)
 
 
 def test_a_claim_for_a_batch_that_is_not_there_is_refused(warehouse: Warehouse) -> None:
     begin(warehouse)
     found = replace(judgement("person_id | becomes\nP1 | B1"), batches=[])
-    with pytest.raises(LedgerDisagrees, match="batch"):
-        ledger.record_judgement(warehouse, "R1", found, lease_seconds=60)
+    with pytest.raises(LedgerInconsistentError, match="batch"):
+        ledger.record_slice(warehouse, "R1", found, lease_seconds=60)
 
 
 def test_a_rule_broken_by_somebody_not_rejected_is_refused(warehouse: Warehouse) -> None:
     begin(warehouse)
     found = judgement("person_id | becomes\nP1 | rejected\nP2 | B1")
     wrong = replace(found, rejected=found.rejected.assign(person_id="P2"))
-    with pytest.raises(LedgerDisagrees, match="rejected"):
-        ledger.record_judgement(warehouse, "R1", wrong, lease_seconds=60)
+    with pytest.raises(LedgerInconsistentError, match="rejected"):
+        ledger.record_slice(warehouse, "R1", wrong, lease_seconds=60)
 
 
 def test_a_broken_off_judgement_leaves_nothing(warehouse: Warehouse) -> None:
@@ -227,7 +229,7 @@ def test_a_broken_off_judgement_leaves_nothing(warehouse: Warehouse) -> None:
     before = [cells(warehouse, query) for query in (CLAIMS, OUTCOMES, EMAILS, MATCHES)]
     # A batch id is used once: the last statement but one of the judgement fails.
     with pytest.raises(Exception, match="refused"):
-        judge(warehouse, "person_id | becomes | email_key\nP2 | B1 | e2\nP3 | rejected |")
+        judge(warehouse, "person_id | becomes | email_hash\nP2 | B1 | e2\nP3 | rejected |")
     assert [cells(warehouse, query) for query in (CLAIMS, OUTCOMES, EMAILS, MATCHES)] == before
     assert lawful(warehouse)
 
@@ -239,24 +241,30 @@ def test_holders_of_emails_come_with_what_they_have_in_salesforce(warehouse: War
         warehouse, batch, settlement("person_id | outcome | lead_id\nP1 | created | 00Q1")
     )
     begin(warehouse, "R2")
-    judge(warehouse, "person_id | becomes | email_key\nP2 | B2 | e2", "R2")
+    judge(warehouse, "person_id | becomes | email_hash\nP2 | B2 | e2", "R2")
     change(warehouse, "update person_claims set contact_id = '0031'")
-    keys = drawn("email_key\ne-P1\ne2\n\ne3\ne2")["email_key"]
-    assert told(ledger.known_holders(warehouse, "R2", keys).sort_values("email_key")) == [
+    keys = drawn("email_hash\ne-P1\ne2\n\ne3\ne2")["email_hash"]
+    assert told(ledger.email_claims(warehouse, "R2", keys).sort_values("email_hash")) == [
         ["e-P1", "P1", "00Q1", None, "False"],
         ["e2", "P2", None, "0031", "True"],
     ]
 
 
 def test_without_emails_nobody_is_asked_for(warehouse: Warehouse) -> None:
-    found = ledger.known_holders(warehouse, "R1", pd.Series([None], dtype="str"))
-    assert list(found.columns) == ["email_key", "person_id", "lead_id", "contact_id", "is_this_run"]
+    found = ledger.email_claims(warehouse, "R1", pd.Series([None], dtype="str"))
+    assert list(found.columns) == [
+        "email_hash",
+        "person_id",
+        "lead_id",
+        "contact_id",
+        "is_this_run",
+    ]
     assert found.empty
     assert str(found["is_this_run"].dtype) == "boolean"
 
 
 def test_more_emails_than_a_statement_takes_are_asked_for_in_parts(warehouse: Warehouse) -> None:
     begin(warehouse)
-    judge(warehouse, "person_id | becomes | email_key\nP1 | B1 | e24999")
+    judge(warehouse, "person_id | becomes | email_hash\nP1 | B1 | e24999")
     keys = "e" + pd.Series(range(25_000)).astype("str")
-    assert list(ledger.known_holders(warehouse, "R1", keys)["person_id"]) == ["P1"]
+    assert list(ledger.email_claims(warehouse, "R1", keys)["person_id"]) == ["P1"]

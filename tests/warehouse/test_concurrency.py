@@ -11,7 +11,7 @@ from typing import TypeVar
 import pandas as pd
 import pytest
 
-from pipelines.errors import FencedOff, WrongOrg
+from pipelines.errors import LeaseLostError, OrgMismatchError
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.warehouse.ledger_steps import (
@@ -48,18 +48,18 @@ def judge_everybody(url: str, run_id: str, *, backwards: bool) -> int:
         count = new_persons.list_new_persons(warehouse, run_id)
         firsts = range(1, count + 1, 50)
         for first in reversed(firsts) if backwards else firsts:
-            judge_slice(warehouse, run_id, first)
+            transform_slice(warehouse, run_id, first)
         return ledger.run_counts(warehouse, run_id).read_count
 
 
-def judge_slice(warehouse: Warehouse, run_id: str, first: int) -> None:
+def transform_slice(warehouse: Warehouse, run_id: str, first: int) -> None:
     released = True
     while released:
         found = new_persons.read_slice(warehouse, run_id, first, first + 49, [])
         if found.empty:
             return
         verdict = judgement(with_fates(warehouse, run_id, found, f"{run_id}-{first}"))
-        recorded = ledger.record_judgement(warehouse, run_id, verdict, lease_seconds=60)
+        recorded = ledger.record_slice(warehouse, run_id, verdict, lease_seconds=60)
         released = bool(recorded.released)
 
 
@@ -67,13 +67,13 @@ def with_fates(warehouse: Warehouse, run_id: str, found: pd.DataFrame, batch: st
     """Every third is rejected; two neighbours have one e-mail, and the second is a duplicate."""
     number = found["person_id"].astype("int64")
     emails = ("e" + (number // 2).astype("str")).where(number % 3 > 0)
-    holders = ledger.known_holders(warehouse, run_id, emails)
+    holders = ledger.email_claims(warehouse, run_id, emails)
     becomes = pd.Series(f"{batch}-{len(found)}", index=found.index)
     becomes = becomes.mask(
-        emails.isin(holders["email_key"]) | emails.duplicated(), "duplicate in lead"
+        emails.isin(holders["email_hash"]) | emails.duplicated(), "duplicate in lead"
     )
     becomes = becomes.mask(number % 3 == 0, "rejected")
-    return found.assign(becomes=becomes.astype("str"), email_key=emails).drop(
+    return found.assign(becomes=becomes.astype("str"), email_hash=emails).drop(
         columns="owner_strategy"
     )
 
@@ -82,7 +82,7 @@ def all_accounted_for(warehouse: Warehouse, persons: int) -> bool:
     [(read,)] = cells(warehouse, "select sum(read_count) from sync_runs")
     [(decided,)] = cells(warehouse, "select count(*) from person_outcomes")
     [(claimed,)] = cells(warehouse, "select count(*) from person_claims")
-    [(sent_emails,)] = cells(warehouse, "select count(distinct email_key) from person_claims")
+    [(sent_emails,)] = cells(warehouse, "select count(distinct email_hash) from person_claims")
     assert read == decided + claimed == persons
     assert sent_emails == claimed
     return lawful(warehouse)
@@ -126,8 +126,10 @@ def test_of_two_persons_with_one_email_one_is_sent(warehouse: Warehouse, second:
         begin(warehouse, run_id)
     for n in range(20):
         one, other = at_once(
-            lambda n=n: judge(warehouse, f"person_id | becomes | email_key\nA{n} | A{n} | e{n}"),
-            lambda n=n: judge(second, f"person_id | becomes | email_key\nB{n} | B{n} | e{n}", "R2"),
+            lambda n=n: judge(warehouse, f"person_id | becomes | email_hash\nA{n} | A{n} | e{n}"),
+            lambda n=n: judge(
+                second, f"person_id | becomes | email_hash\nB{n} | B{n} | e{n}", "R2"
+            ),
         )
         assert sorted([one.released, other.released]) in ([[], [f"A{n}"]], [[], [f"B{n}"]])
         assert len(one.batches) + len(other.batches) == 1
@@ -137,7 +139,7 @@ def test_of_two_persons_with_one_email_one_is_sent(warehouse: Warehouse, second:
 def test_emails_held_crosswise_end_in_no_deadlock(warehouse: Warehouse, second: Warehouse) -> None:
     for run_id in ("R1", "R2"):
         begin(warehouse, run_id)
-    heading = "person_id | becomes | email_key\n"
+    heading = "person_id | becomes | email_hash\n"
     # So many that each is still taking e-mails when the other begins.
     for n in range(2):
         up = "\n".join(f"A{n}-{i:04} | A{n} | e{n}-{i:04}" for i in range(3000))
@@ -163,7 +165,7 @@ def test_of_two_who_take_a_batch_over_one_gets_it(warehouse: Warehouse, second: 
 
 
 def taken(warehouse: Warehouse, run_id: str) -> list[str]:
-    found = ledger.take_abandoned(
+    found = ledger.take_over_stale_batches(
         warehouse, run_id, lease_seconds=60, is_alive=lambda _host, _pid: True
     )
     return [batch.batch_id for batch in found]
@@ -191,13 +193,13 @@ def planned_as(warehouse: Warehouse, n: int) -> ledger.Batch:
 def settled(warehouse: Warehouse, batch: ledger.Batch, person_id: str) -> bool:
     try:
         ledger.settle(warehouse, batch, settlement(f"person_id | outcome\n{person_id} | created"))
-    except FencedOff:
+    except LeaseLostError:
         return False
     return True
 
 
 def forced(warehouse: Warehouse, run_id: str) -> list[str]:
-    found = ledger.take_abandoned(
+    found = ledger.take_over_stale_batches(
         warehouse, run_id, lease_seconds=60, is_alive=lambda _host, _pid: False
     )
     return [batch.batch_id for batch in found if batch.run_id == run_id.replace("T", "R")]
@@ -216,7 +218,7 @@ def test_of_two_first_orgs_the_ledger_belongs_to_one(
 def binds(warehouse: Warehouse, run_id: str, org_id: str) -> bool:
     try:
         ledger.bind_org(warehouse, run_id, org_id, "Acme", True)
-    except WrongOrg:
+    except OrgMismatchError:
         return False
     return True
 
@@ -231,6 +233,6 @@ def test_a_judgement_waits_for_a_settlement_and_sees_it(
         lambda: settled(warehouse, batch, "P1"),
         lambda: judge(second, "person_id | becomes\nP1 | B2", "R2"),
     )
-    assert isinstance(recorded, ledger.Recorded)
+    assert isinstance(recorded, ledger.RecordedSlice)
     assert recorded.taken_by_others == ["P1"]
     assert lawful(warehouse)

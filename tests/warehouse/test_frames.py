@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from pipelines.errors import SettingsWrong
+from pipelines.errors import ConfigurationError
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.frames import from_csv, from_rows, to_csv, to_frame
 from tests.tables import drawn, drawn_rows, told
@@ -57,10 +57,10 @@ def test_a_column_of_nothing_but_nulls_is_kept(warehouse: Warehouse) -> None:
 
 def test_types_follow_the_names_of_our_columns(warehouse: Warehouse) -> None:
     rows = drawn_rows("""
-        run_id | flow_run_id | started_at          | finished_at | holder_pid | read_count
+        run_id | flow_run_id | started_at          | finished_at | process_id | read_count
         R1     |             | 2026-01-31 01:02:03 |             | 7          | 12
     """)
-    said = {"run_mode": "live", "holder_host": "h", "code_version": "1", "settings_hash": "-"}
+    said = {"run_mode": "live", "process_host": "h", "code_version": "1", "settings_hash": "-"}
     with warehouse.transaction() as connection:
         warehouse.insert_frame(connection, "sync_runs", rows.assign(**said))
     with warehouse.reading() as connection:
@@ -108,7 +108,7 @@ def test_instants_are_read_whatever_their_offset_and_nonsense_is_none(
 def test_a_column_s_name_is_only_ever_a_name(warehouse: Warehouse) -> None:
     frame = pd.DataFrame({"person_id) values ('x'); --": ["P1"]})
     for table, columns in (("persons", frame), ("persons; drop table persons", frame[[]])):
-        with pytest.raises(SettingsWrong), warehouse.transaction() as connection:
+        with pytest.raises(ConfigurationError), warehouse.transaction() as connection:
             warehouse.insert_frame(connection, table, columns)
 
 

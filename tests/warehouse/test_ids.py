@@ -81,7 +81,7 @@ def test_who_is_there_can_be_asked_for(
 ) -> None:
     with open_warehouse(sqlite_warehouse_url) as warehouse:
         remake_persons(warehouse, *table_of(type_, ids))
-        assert new_persons.unknown_ids(warehouse, [*expected, "nobody"]) == ["nobody"]
+        assert new_persons.unknown_person_ids(warehouse, [*expected, "nobody"]) == ["nobody"]
         assert sorted(listed(warehouse, only=[*expected, "nobody"])) == sorted(expected)
         assert read(warehouse) == expected
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pipelines.errors import FencedOff
+from pipelines.errors import LeaseLostError
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.ledger.batches import OUTCOMES
@@ -64,24 +64,24 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(
         run_id=st.sampled_from(RUNS),
-        fates=st.lists(st.sampled_from(FATES), min_size=8, max_size=8),
+        outcomes=st.lists(st.sampled_from(FATES), min_size=8, max_size=8),
         emails=st.lists(st.sampled_from(["e1", "e2", "e3", None]), min_size=8, max_size=8),
     )
-    def judge_who_is_new(self, run_id: str, fates: list[str], emails: list[str | None]) -> None:
+    def judge_who_is_new(self, run_id: str, outcomes: list[str], emails: list[str | None]) -> None:
         change(self.warehouse, f"delete from run_persons where run_id = '{run_id}'")
         count = new_persons.list_new_persons(self.warehouse, run_id)
         found = new_persons.read_slice(self.warehouse, run_id, 1, count, [])
         self.minted += 1
         fate = {
-            p: w.replace("sent", f"B{self.minted}") for p, w in zip(PERSONS, fates, strict=True)
+            p: w.replace("sent", f"B{self.minted}") for p, w in zip(PERSONS, outcomes, strict=True)
         }
         becomes = found["person_id"].map(fate)
-        email_key = found["person_id"].map(dict(zip(PERSONS, emails, strict=True)))
+        email_hash = found["person_id"].map(dict(zip(PERSONS, emails, strict=True)))
         # Nobody is a duplicate of themselves.
         becomes = becomes.mask(found["person_id"].eq("P0"), "rejected")
-        judged = found.assign(becomes=becomes.astype("str"), email_key=email_key.astype("str"))
+        judged = found.assign(becomes=becomes.astype("str"), email_hash=email_hash.astype("str"))
         words = judgement(judged.drop(columns="owner_strategy"))
-        recorded = ledger.record_judgement(self.warehouse, run_id, words, lease_seconds=60)
+        recorded = ledger.record_slice(self.warehouse, run_id, words, lease_seconds=60)
         assert recorded.taken_by_others == []
         self.held += recorded.batches
 
@@ -92,7 +92,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if batch.batch_state == "planned":
             self.step(batch, lambda: self.open_anew(batch))
         elif batch.batch_state == "opened":
-            self.step(batch, lambda: ledger.record_closing(self.warehouse, batch))
+            self.step(batch, lambda: ledger.record_submitted(self.warehouse, batch))
         elif batch.batch_state == "closing":
             self.settle(batch, data)
 
@@ -101,7 +101,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def give_the_job_up(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(self.held))
         if batch.batch_state in ("opened", "closing"):
-            self.step(batch, lambda: ledger.detach_job(self.warehouse, batch, "Aborted"))
+            self.step(batch, lambda: ledger.discard_job(self.warehouse, batch, "Aborted"))
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -113,7 +113,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(run_id=st.sampled_from(RUNS))
     def take_over(self, run_id: str) -> None:
-        self.held += ledger.take_abandoned(
+        self.held += ledger.take_over_stale_batches(
             self.warehouse, run_id, lease_seconds=60, is_alive=lambda _host, _pid: False
         )
 
@@ -142,7 +142,7 @@ class LedgerMachine(RuleBasedStateMachine):
         is_as_seen = ledger.read_batch(self.warehouse, batch.batch_id) == batch
         try:
             after = move()
-        except FencedOff:
+        except LeaseLostError:
             assert not is_as_seen
         else:
             assert is_as_seen
@@ -171,8 +171,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def an_email_is_sent_once(self) -> None:
         query = """
-            select email_key from person_claims where email_key is not null
-            group by email_key having count(*) > 1
+            select email_hash from person_claims where email_hash is not null
+            group by email_hash having count(*) > 1
         """
         assert cells(self.warehouse, query) == []
 

@@ -56,17 +56,15 @@ def carry(warehouse: Warehouse, first: int, *, is_timed: bool) -> None:
     read, judge, claimed, settle = words if is_timed else [""] * 4
     with timed(read, warehouse):
         found = new_persons.read_slice(warehouse, "R1", first, first + SLICE - 1, COLUMNS)
-    judged = found.assign(becomes=f"B{first}", email_key=found["email"]).drop(
+    judged = found.assign(becomes=f"B{first}", email_hash=found["email"]).drop(
         columns="owner_strategy"
     )
     with timed(judge, warehouse):
-        [batch] = ledger.record_judgement(
-            warehouse, "R1", judgement(judged), lease_seconds=60
-        ).batches
+        [batch] = ledger.record_slice(warehouse, "R1", judgement(judged), lease_seconds=60).batches
     batch = closing(warehouse, batch)
     with timed(claimed, warehouse):
         assert len(new_persons.read_claimed(warehouse, batch.batch_id, COLUMNS)) == SLICE
     ended = filled(found[["person_id"]].assign(outcome="created", lead_id="00Q1"), LEAVING_COLUMNS)
-    done = ledger.Settlement(ended, none_of(REJECTED_COLUMNS), none_of(DUPLICATE_COLUMNS))
+    done = ledger.BatchResults(ended, none_of(REJECTED_COLUMNS), none_of(DUPLICATE_COLUMNS))
     with timed(settle, warehouse):
         assert ledger.settle(warehouse, batch, done).batch_state == "settled"

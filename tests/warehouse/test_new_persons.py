@@ -149,7 +149,7 @@ def test_the_person_without_an_id_can_be_asked_for(warehouse: Warehouse, type_: 
         "insert into persons values (null, 'a'), ('7', 'b'), ('8', 'c')",
     )
     assert sorted(listed(warehouse, only=["", "8", "seven", "007"])) == ["", "8"]
-    assert new_persons.unknown_ids(warehouse, ["seven", "8", "007", "", "seven"]) == [
+    assert new_persons.unknown_person_ids(warehouse, ["seven", "8", "007", "", "seven"]) == [
         "seven",
         "007",
     ]

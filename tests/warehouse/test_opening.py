@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import inspect, make_url, text
 
-from pipelines.errors import SettingsWrong, WarehouseRefused, WarehouseUnavailable
+from pipelines.errors import ConfigurationError, WarehousePermissionError, WarehouseUnavailableError
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.conftest import PostgresServer
 
@@ -32,13 +32,13 @@ SECRET = "hunter2-canary"
     ],
 )
 def test_an_address_nobody_can_use_is_a_wrong_setting(url: str) -> None:
-    with pytest.raises(SettingsWrong, match=r"warehouse\.url|asynchronous") as wrong:
+    with pytest.raises(ConfigurationError, match=r"warehouse\.url|asynchronous") as wrong:
         open_warehouse(url)
     assert SECRET not in str(wrong.value)
 
 
 def test_a_misspelt_sqlite_file_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(SettingsWrong, match="no database"):
+    with pytest.raises(ConfigurationError, match="no database"):
         open_warehouse(f"sqlite:///{tmp_path}/warehuose.db")
     assert list(tmp_path.iterdir()) == []
 
@@ -47,18 +47,18 @@ def test_a_misspelt_sqlite_file_is_not_made(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path, content: str) -> None:
     file = tmp_path / "letter.txt"
     file.write_text(content)
-    with pytest.raises(SettingsWrong):
+    with pytest.raises(ConfigurationError):
         open_warehouse(f"sqlite:///{file}")
     assert file.read_text() == content
 
 
 def test_a_folder_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
-    with pytest.raises(SettingsWrong, match="SQLITE_CANTOPEN"):
+    with pytest.raises(ConfigurationError, match="SQLITE_CANTOPEN"):
         open_warehouse(f"sqlite:///{tmp_path}/nowhere/warehouse.db", create=True)
 
 
 def test_a_relative_path_starts_where_we_stand() -> None:
-    with pytest.raises(SettingsWrong, match=r"names no/such\.db,"):
+    with pytest.raises(ConfigurationError, match=r"names no/such\.db,"):
         open_warehouse("sqlite:///no/such.db")
 
 
@@ -68,37 +68,37 @@ def test_a_relative_path_starts_where_we_stand() -> None:
 def test_a_wrong_database_or_user_is_a_wrong_setting(
     postgres_server: PostgresServer, database: str, user: str, code: str
 ) -> None:
-    with pytest.raises(SettingsWrong, match=code):
+    with pytest.raises(ConfigurationError, match=code):
         open_warehouse(postgres_server.address(database, user))
 
 
 def test_a_server_that_is_away_passes() -> None:
-    with pytest.raises(WarehouseUnavailable) as away:
+    with pytest.raises(WarehouseUnavailableError) as away:
         open_warehouse(f"postgresql://u:{SECRET}@127.0.0.1:1/d")
     assert SECRET not in str(away.value)
 
 
 @pytest.mark.parametrize("host", ["/no/such/folder", "127.0.0.1&port=1"])
 def test_a_server_nobody_finds_passes(host: str) -> None:
-    with pytest.raises(WarehouseUnavailable):
+    with pytest.raises(WarehouseUnavailableError):
         open_warehouse(f"postgresql:///d?host={host}")
 
 
 def test_a_server_that_takes_the_call_and_says_nothing_passes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d?connect_timeout=2"
-        with pytest.raises(WarehouseUnavailable):
+        with pytest.raises(WarehouseUnavailableError):
             open_warehouse(url)
 
 
 def test_an_option_postgresql_does_not_know_is_a_wrong_setting() -> None:
-    with pytest.raises(SettingsWrong, match="option"):
+    with pytest.raises(ConfigurationError, match="option"):
         open_warehouse("postgresql://u@127.0.0.1:1/d?nosuchoption=1")
 
 
 def test_a_full_server_passes(postgres_server: PostgresServer) -> None:
     postgres_server.run("create role {} login connection limit 0", "limited")
-    with pytest.raises(WarehouseUnavailable, match="53300"):
+    with pytest.raises(WarehouseUnavailableError, match="53300"):
         open_warehouse(postgres_server.address("postgres", user="limited"))
     postgres_server.run("drop role {}", "limited")
 
@@ -159,9 +159,9 @@ BAD_NAMES = [
 
 @pytest.mark.parametrize("name", BAD_NAMES)
 def test_a_table_s_name_is_only_ever_a_name(warehouse_url: str, name: str) -> None:
-    with pytest.raises(SettingsWrong):
+    with pytest.raises(ConfigurationError):
         open_warehouse(warehouse_url, persons=name)
-    with pytest.raises(SettingsWrong):
+    with pytest.raises(ConfigurationError):
         open_warehouse(warehouse_url, results_schema=name)
     with open_warehouse(warehouse_url) as warehouse:
         assert "person_id" in warehouse.persons_table.c
@@ -172,14 +172,14 @@ def test_no_naughty_string_becomes_a_table(sqlite_warehouse_url: str, shared_dat
     plain = {name for name in strings if name.isascii() and name.isidentifier()}
     for name in set(strings) - plain:
         if not all(part.replace("$", "_").isidentifier() for part in name.split(".")):
-            with pytest.raises(SettingsWrong):
+            with pytest.raises(ConfigurationError):
                 open_warehouse(sqlite_warehouse_url, persons=name)
 
 
 def test_a_persons_table_that_is_not_there_is_a_wrong_setting(warehouse_url: str) -> None:
     with (
         open_warehouse(warehouse_url, persons="no_such_table") as warehouse,
-        pytest.raises(SettingsWrong, match="no_such_table"),
+        pytest.raises(ConfigurationError, match="no_such_table"),
     ):
         assert warehouse.persons_table is not None
 
@@ -204,7 +204,10 @@ def test_a_read_only_sqlite_file_is_refused(sqlite_warehouse_url: str) -> None:
     url = f"sqlite:///file:{path}?mode=ro&uri=true"
     with open_warehouse(url) as warehouse:
         assert "person_id" in warehouse.persons_table.c
-        with pytest.raises(WarehouseRefused, match="SQLITE_READONLY"), warehouse.transaction() as c:
+        with (
+            pytest.raises(WarehousePermissionError, match="SQLITE_READONLY"),
+            warehouse.transaction() as c,
+        ):
             c.execute(text("delete from persons"))
 
 
@@ -218,7 +221,7 @@ def test_a_role_without_rights_is_refused(
     try:
         with (
             open_warehouse(postgres_server.address(str(database), "stranger")) as warehouse,
-            pytest.raises(WarehouseRefused, match="42501"),
+            pytest.raises(WarehousePermissionError, match="42501"),
             warehouse.reading() as connection,
         ):
             connection.execute(text("select * from persons"))

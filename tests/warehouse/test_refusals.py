@@ -8,12 +8,17 @@ import psycopg
 import pytest
 from sqlalchemy import exc, text
 
-from pipelines.errors import SettingsWrong, SyncError, WarehouseRefused, WarehouseUnavailable
+from pipelines.errors import (
+    ConfigurationError,
+    SyncError,
+    WarehousePermissionError,
+    WarehouseUnavailableError,
+)
 from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.errors import as_ours, of_sqlstate, translated
 
 KINDS: dict[type[SyncError], tuple[str, ...]] = {
-    WarehouseUnavailable: (
+    WarehouseUnavailableError: (
         "08006",  # connection failure
         "25P03",  # idle too long in a transaction
         "40001",  # serialization failure
@@ -26,8 +31,8 @@ KINDS: dict[type[SyncError], tuple[str, ...]] = {
         "57P03",  # starting up
         "58030",  # input/output error
     ),
-    SettingsWrong: ("28000", "28P01", "3D000"),  # user, password, database
-    WarehouseRefused: (
+    ConfigurationError: ("28000", "28P01", "3D000"),  # user, password, database
+    WarehousePermissionError: (
         "25006",  # read-only
         "42501",  # no right
         "42P01",  # no such table
@@ -50,7 +55,7 @@ def test_a_full_disk_passes_and_is_told_as_such(sqlite_warehouse_url: str) -> No
             pages = connection.execute(text("pragma page_count")).scalar_one()
             connection.execute(text(f"pragma max_page_count = {pages}"))
         with (
-            pytest.raises(WarehouseUnavailable, match=r"disk is full \(SQLITE_FULL\)"),
+            pytest.raises(WarehouseUnavailableError, match=r"disk is full \(SQLITE_FULL\)"),
             warehouse.transaction() as c,
         ):
             c.execute(text("insert into persons (person_id) values (hex(randomblob(100000)))"))
@@ -59,32 +64,32 @@ def test_a_full_disk_passes_and_is_told_as_such(sqlite_warehouse_url: str) -> No
 def test_a_statement_that_takes_too_long_passes(postgres_url: str) -> None:
     with (
         open_warehouse(postgres_url) as warehouse,
-        pytest.raises(WarehouseUnavailable, match="57014"),
+        pytest.raises(WarehouseUnavailableError, match="57014"),
         warehouse.transaction() as connection,
     ):
         connection.execute(text("set local statement_timeout = '20ms'; select pg_sleep(5)"))
 
 
 def test_no_free_connection_passes() -> None:
-    with pytest.raises(WarehouseUnavailable, match="no free connection"), translated():
+    with pytest.raises(WarehouseUnavailableError, match="no free connection"), translated():
         raise exc.TimeoutError
 
 
 def test_an_error_of_the_sqlite_module_itself_is_refused() -> None:
     connection = sqlite3.connect(":memory:")
     connection.close()
-    with pytest.raises(WarehouseRefused, match="SQLITE_MISUSE"), translated():
+    with pytest.raises(WarehousePermissionError, match="SQLITE_MISUSE"), translated():
         connection.execute("select 1")
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (psycopg.OperationalError(), WarehouseUnavailable),
-        (exc.OperationalError("select", {}, Exception()), WarehouseUnavailable),
-        (exc.InterfaceError("select", {}, Exception()), WarehouseUnavailable),
-        (exc.ProgrammingError("select", {}, Exception()), WarehouseRefused),
-        (psycopg.DataError(), WarehouseRefused),
+        (psycopg.OperationalError(), WarehouseUnavailableError),
+        (exc.OperationalError("select", {}, Exception()), WarehouseUnavailableError),
+        (exc.InterfaceError("select", {}, Exception()), WarehouseUnavailableError),
+        (exc.ProgrammingError("select", {}, Exception()), WarehousePermissionError),
+        (psycopg.DataError(), WarehousePermissionError),
     ],
 )
 def test_without_a_code_only_a_lost_connection_passes(

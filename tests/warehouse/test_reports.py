@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import SettingsWrong
+from pipelines.errors import ConfigurationError
 from pipelines.warehouse.database import Rows, Warehouse
 from pipelines.warehouse.migrations import migrate
 from pipelines.warehouse.reports import (
@@ -91,7 +91,7 @@ def test_before_the_first_run_there_is_no_last_one(warehouse: Warehouse) -> None
 
 
 def test_a_run_nobody_began_is_a_wrong_argument(warehouse: Warehouse) -> None:
-    with pytest.raises(SettingsWrong, match="no run R7"):
+    with pytest.raises(ConfigurationError, match="no run R7"):
         run_summary(warehouse, "R7")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipelines.errors import FencedOff, SettingsWrong, SyncError
+from pipelines.errors import ConfigurationError, LeaseLostError, SyncError
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.ledger.resolutions import FOUND_COLUMNS
@@ -18,8 +18,8 @@ RUN = {
     "flow_run_id": None,
     "run_mode": "resolve",
     "owner_default": None,
-    "holder_host": "here",
-    "holder_pid": 1,
+    "process_host": "here",
+    "process_id": 1,
     "code_version": "1",
     "settings_hash": "0",
 }
@@ -32,23 +32,23 @@ def hold(warehouse: Warehouse, *person_ids: str) -> list[ledger.Standing]:
     batch = closing(warehouse, planned(warehouse, *person_ids))
     rows = "\n".join(f"{one} | held | JOB_GONE" for one in person_ids)
     ledger.settle(warehouse, batch, settlement(f"person_id | outcome | reason_code\n{rows}"))
-    found = [ledger.read_standing(warehouse, one) for one in person_ids]
+    found = [ledger.read_person_state(warehouse, one) for one in person_ids]
     return [one for one in found if one is not None]
 
 
 def say(warehouse: Warehouse, standing: ledger.Standing, word: ledger.Word, run_id: str) -> None:
     facts: dict[str, Any] = {**RUN, "run_id": run_id}
-    ledger.record_word(warehouse, standing, word, run=facts, org_id="00D", api_call_count=3)
+    ledger.record_resolution(warehouse, standing, word, run=facts, org_id="00D", api_call_count=3)
 
 
 def test_a_person_never_met_has_no_standing(warehouse: Warehouse) -> None:
-    assert ledger.read_standing(warehouse, "P1") is None
+    assert ledger.read_person_state(warehouse, "P1") is None
 
 
 def test_a_word_on_somebody_no_longer_as_seen_writes_nothing(warehouse: Warehouse) -> None:
     (seen,) = hold(warehouse, "P1")
     say(warehouse, seen, CREATED, "R2")
-    with pytest.raises(FencedOff):
+    with pytest.raises(LeaseLostError):
         say(warehouse, seen, ledger.Word("rejected", "bo"), "R3")
     assert cells(warehouse, "select run_id from sync_runs order by run_id") == [("R1",), ("R2",)]
     assert lawful(warehouse)
@@ -86,7 +86,7 @@ def test_of_two_who_name_one_lead_at_once_one_is_refused(
         one.start()
     for one in speakers:
         one.join()
-    assert refused == [SettingsWrong]
+    assert refused == [ConfigurationError]
     assert cells(warehouse, "select count(*) from person_outcomes where lead_id = '00Q1'") == [(1,)]
 
 

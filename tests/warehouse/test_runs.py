@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.errors import LedgerDisagrees, WrongOrg
+from pipelines.errors import LedgerInconsistentError, OrgMismatchError
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.ledger.runs import move_counts
@@ -40,15 +40,15 @@ def test_another_org_is_refused_and_both_are_named(warehouse: Warehouse) -> None
     begin(warehouse)
     ledger.bind_org(warehouse, "R1", "00D1", "Acme", False)
     begin(warehouse, "R2")
-    with pytest.raises(WrongOrg, match=r"00D1 \(Acme\).*00D2 \(Sandbox\).*results_schema"):
+    with pytest.raises(OrgMismatchError, match=r"00D1 \(Acme\).*00D2 \(Sandbox\).*results_schema"):
         ledger.bind_org(warehouse, "R2", "00D2", "Sandbox", True)
     assert cells(warehouse, "select org_id from sync_runs where run_id = 'R2'") == [(None,)]
 
 
 def test_the_way_of_matching_is_noted(warehouse: Warehouse) -> None:
     begin(warehouse)
-    ledger.note_matching(warehouse, "R1", "bulk_query")
-    assert cells(warehouse, "select matching_way from sync_runs") == [("bulk_query",)]
+    ledger.record_lookup_stats(warehouse, "R1", "bulk_query")
+    assert cells(warehouse, "select lookup_method from sync_runs") == [("bulk_query",)]
 
 
 def test_a_run_that_ends_tells_its_counts_and_forgets_whom_it_read(warehouse: Warehouse) -> None:
@@ -66,9 +66,14 @@ def test_a_run_that_ends_tells_its_counts_and_forgets_whom_it_read(warehouse: Wa
 def test_a_run_that_failed_says_why(warehouse: Warehouse) -> None:
     begin(warehouse)
     ledger.end_run(
-        warehouse, "R1", "failed", api_call_count=0, error_code="OrgBusy", error_message="wait"
+        warehouse,
+        "R1",
+        "failed",
+        api_call_count=0,
+        error_code="OrgLimitError",
+        error_message="wait",
     )
-    assert state(warehouse) == ("failed", "OrgBusy")
+    assert state(warehouse) == ("failed", "OrgLimitError")
 
 
 def test_a_run_whose_process_died_is_failed_by_the_next(warehouse: Warehouse) -> None:
@@ -92,16 +97,19 @@ def test_a_run_declared_dead_stays_failed(warehouse: Warehouse) -> None:
 
 
 def test_a_run_nobody_began_has_no_counts(warehouse: Warehouse) -> None:
-    with pytest.raises(LedgerDisagrees, match="R9 is not in the ledger"):
+    with pytest.raises(LedgerInconsistentError, match="R9 is not in the ledger"):
         ledger.run_counts(warehouse, "R9")
-    with pytest.raises(LedgerDisagrees, match="R9 is not in the ledger"):
+    with pytest.raises(LedgerInconsistentError, match="R9 is not in the ledger"):
         judge(warehouse, "person_id | becomes\nP1 | rejected", "R9")
     assert cells(warehouse, "select person_id from person_outcomes") == []
 
 
 def test_counts_that_would_not_add_up_are_refused(warehouse: Warehouse) -> None:
     begin(warehouse)
-    with pytest.raises(LedgerDisagrees, match="add up"), warehouse.transaction() as connection:
+    with (
+        pytest.raises(LedgerInconsistentError, match="add up"),
+        warehouse.transaction() as connection,
+    ):
         move_counts(warehouse, connection, "R1", read_count=2, created_count=1)
 
 
@@ -118,7 +126,7 @@ def plan(warehouse: Warehouse) -> None:
     begin(warehouse, run_mode="plan")
     new_persons.list_new_persons(warehouse, "R1")
     rows = drawn(PLANNED).reindex(columns=ledger.PLANNED_COLUMNS)
-    emails = drawn("person_id | email_key\nP1 | e1\nP4 |")
+    emails = drawn("person_id | email_hash\nP1 | e1\nP4 |")
     ledger.record_plan(warehouse, "R1", rows, emails)
 
 
@@ -133,20 +141,20 @@ def test_a_plan_knows_its_own_emails_and_no_other_run_does(warehouse: Warehouse)
     put_persons(warehouse, "person_id\nP1")
     plan(warehouse)
     begin(warehouse, "R2")
-    keys = drawn("email_key\ne1\ne1\ne2")["email_key"]
-    mine = ledger.known_holders(warehouse, "R1", keys)
-    assert mine[["email_key", "person_id", "is_this_run"]].to_numpy().tolist() == [
+    keys = drawn("email_hash\ne1\ne1\ne2")["email_hash"]
+    mine = ledger.email_claims(warehouse, "R1", keys)
+    assert mine[["email_hash", "person_id", "is_this_run"]].to_numpy().tolist() == [
         ["e1", "P1", True]
     ]
-    assert ledger.known_holders(warehouse, "R2", keys).empty
+    assert ledger.email_claims(warehouse, "R2", keys).empty
     ledger.end_run(warehouse, "R1", "finished", api_call_count=0)
-    assert cells(warehouse, "select email_key from person_emails") == []
+    assert cells(warehouse, "select email_hash from person_emails") == []
 
 
 def test_a_live_run_keeps_its_emails_when_it_ends(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id\nP1")
     begin(warehouse)
     new_persons.list_new_persons(warehouse, "R1")
-    judge(warehouse, "person_id | becomes | email_key\nP1 | B1 | e1")
+    judge(warehouse, "person_id | becomes | email_hash\nP1 | B1 | e1")
     ledger.end_run(warehouse, "R1", "finished", api_call_count=0)
-    assert cells(warehouse, "select email_key from person_emails") == [("e1",)]
+    assert cells(warehouse, "select email_hash from person_emails") == [("e1",)]

@@ -7,23 +7,23 @@ from functools import partial
 
 import pytest
 
-from pipelines.errors import FencedOff, RunEnded
+from pipelines.errors import LeaseLostError, RunEndedError
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse
 from tests.warehouse.ledger_steps import begin, cells, closing, judgement, lawful, planned
 
 
-def take(warehouse: Warehouse) -> ledger.Turn | None:
-    return ledger.take_slice(warehouse, "R1", size=10, count=95)
+def take(warehouse: Warehouse) -> ledger.Slice | None:
+    return ledger.claim_slice(warehouse, "R1", size=10, count=95)
 
 
-def turn(first: int, last: int) -> ledger.Turn:
-    return ledger.Turn("R1", first, last)
+def turn(first: int, last: int) -> ledger.Slice:
+    return ledger.Slice("R1", first, last)
 
 
-def record(warehouse: Warehouse, at: ledger.Turn, table: str) -> ledger.Recorded:
+def record(warehouse: Warehouse, at: ledger.Slice, table: str) -> ledger.RecordedSlice:
     drawn = judgement(table)
-    return ledger.record_judgement(warehouse, "R1", drawn, lease_seconds=60, turn=at)
+    return ledger.record_slice(warehouse, "R1", drawn, lease_seconds=60, turn=at)
 
 
 def test_four_threads_take_every_slice_once(warehouse: Warehouse) -> None:
@@ -37,8 +37,8 @@ def test_four_threads_take_every_slice_once(warehouse: Warehouse) -> None:
 def test_nobody_takes_a_slice_of_a_run_that_is_over(warehouse: Warehouse) -> None:
     begin(warehouse)
     ledger.end_run(warehouse, "R1", "failed", api_call_count=0)
-    for ask in (take, partial(ledger.read_turn, run_id="R1")):
-        with pytest.raises(RunEnded):
+    for ask in (take, partial(ledger.committed_position, run_id="R1")):
+        with pytest.raises(RunEndedError):
             ask(warehouse)
 
 
@@ -46,21 +46,21 @@ def test_a_run_told_to_stop_is_over_for_its_workers_and_keeps_running(warehouse:
     begin(warehouse)
     ledger.stop_workers(warehouse, "R1")
     ledger.stop_workers(warehouse, "R1")
-    with pytest.raises(RunEnded, match="another of its workers failed"):
+    with pytest.raises(RunEndedError, match="another of its workers failed"):
         take(warehouse)
-    with pytest.raises(FencedOff):
-        ledger.pass_turn(warehouse, turn(1, 10))
+    with pytest.raises(LeaseLostError):
+        ledger.skip_slice(warehouse, turn(1, 10))
     assert cells(warehouse, "select run_state from sync_runs") == [("running",)]
 
 
 def test_a_run_of_another_warehouse_is_not_ours_to_work_for(warehouse: Warehouse) -> None:
-    with pytest.raises(RunEnded):
-        ledger.read_turn(warehouse, "R1")
+    with pytest.raises(RunEndedError):
+        ledger.committed_position(warehouse, "R1")
 
 
 def test_a_slice_out_of_turn_leaves_nothing_behind(warehouse: Warehouse) -> None:
     begin(warehouse)
-    with pytest.raises(FencedOff):
+    with pytest.raises(LeaseLostError):
         record(warehouse, turn(11, 20), "person_id | becomes\nP1 | B1\nP2 | rejected")
     for table in ("person_claims", "person_outcomes", "lead_batches", "person_emails"):
         assert cells(warehouse, f"select * from {table}") == []
@@ -70,52 +70,54 @@ def test_a_slice_out_of_turn_leaves_nothing_behind(warehouse: Warehouse) -> None
 def test_a_slice_is_recorded_once_whoever_judges_it(warehouse: Warehouse) -> None:
     begin(warehouse)
     record(warehouse, turn(1, 10), "person_id | becomes\nP1 | B1")
-    with pytest.raises(FencedOff):
+    with pytest.raises(LeaseLostError):
         record(warehouse, turn(1, 10), "person_id | becomes\nP2 | B2")
-    assert ledger.read_turn(warehouse, "R1") == 10
+    assert ledger.committed_position(warehouse, "R1") == 10
     assert cells(warehouse, "select person_id from person_claims") == [("P1",)]
 
 
 def test_an_empty_slice_passes_its_turn(warehouse: Warehouse) -> None:
     begin(warehouse)
-    ledger.pass_turn(warehouse, turn(1, 10))
-    assert ledger.read_turn(warehouse, "R1") == 10
+    ledger.skip_slice(warehouse, turn(1, 10))
+    assert ledger.committed_position(warehouse, "R1") == 10
 
 
 # What an earlier slice of the same run has written between our look and our turn.
-EARLIER = "person_id | becomes | email_key\nA | B1 | e1"
+EARLIER = "person_id | becomes | email_hash\nA | B1 | e1"
 
 
 def test_the_turn_stays_while_somebody_is_to_be_judged_again(warehouse: Warehouse) -> None:
     begin(warehouse)
     record(warehouse, turn(1, 10), EARLIER)
-    first_look = "person_id | becomes | email_key\nC | B2 | e1\nD | B2 | e2"
+    first_look = "person_id | becomes | email_hash\nC | B2 | e1\nD | B2 | e2"
     assert record(warehouse, turn(11, 20), first_look).released == ["C"]
-    assert ledger.read_turn(warehouse, "R1") == 10
-    second_look = "person_id | becomes | email_key\nC | duplicate of A | e1"
+    assert ledger.committed_position(warehouse, "R1") == 10
+    second_look = "person_id | becomes | email_hash\nC | duplicate of A | e1"
     assert record(warehouse, turn(11, 20), second_look).released == []
-    assert ledger.read_turn(warehouse, "R1") == 20
+    assert ledger.committed_position(warehouse, "R1") == 20
     assert lawful(warehouse)
 
 
 def test_who_is_known_to_the_org_is_looked_at_again_too(warehouse: Warehouse) -> None:
     begin(warehouse)
     record(warehouse, turn(1, 10), EARLIER)
-    look = "person_id | becomes | email_key\nC | duplicate in lead | e1\nD | duplicate in lead | e2"
+    look = (
+        "person_id | becomes | email_hash\nC | duplicate in lead | e1\nD | duplicate in lead | e2"
+    )
     assert record(warehouse, turn(11, 20), look).released == ["C"]
 
 
 def test_so_is_the_duplicate_of_one_who_is(warehouse: Warehouse) -> None:
     begin(warehouse)
     record(warehouse, turn(1, 10), EARLIER)
-    look = "person_id | becomes | email_key\nC | B2 | e1\nD | duplicate of C | e1"
+    look = "person_id | becomes | email_hash\nC | B2 | e1\nD | duplicate of C | e1"
     assert record(warehouse, turn(11, 20), look).released == ["C", "D"]
 
 
 def test_so_is_the_duplicate_of_one_who_holds_the_email_no_more(warehouse: Warehouse) -> None:
     begin(warehouse)
-    record(warehouse, turn(1, 10), "person_id | becomes | email_key\nA | rejected | e1")
-    look = "person_id | becomes | email_key\nC | duplicate of A | e1"
+    record(warehouse, turn(1, 10), "person_id | becomes | email_hash\nA | rejected | e1")
+    look = "person_id | becomes | email_hash\nC | duplicate of A | e1"
     assert record(warehouse, turn(11, 20), look).released == ["C"]
 
 
@@ -123,7 +125,7 @@ def test_a_duplicate_in_the_ledger_or_in_its_own_slice_stands(warehouse: Warehou
     begin(warehouse)
     record(warehouse, turn(1, 10), EARLIER)
     look = """
-        person_id | becomes             | email_key
+        person_id | becomes             | email_hash
         C         | duplicate in ledger | e1
         D         | B2                  | e2
         E         | duplicate of D      | e2
@@ -139,8 +141,8 @@ def test_what_dead_workers_left_is_taken_and_a_frozen_one_is_fenced_off(
 ) -> None:
     begin(warehouse)
     batch = closing(warehouse, planned(warehouse, "P1"))
-    (taken,) = ledger.take_left_batches(warehouse, "R1", lease_seconds=60)
+    (taken,) = ledger.claim_left_batches(warehouse, "R1", lease_seconds=60)
     assert (taken.batch_id, taken.fence) == (batch.batch_id, batch.fence + 1)
-    with pytest.raises(FencedOff):
+    with pytest.raises(LeaseLostError):
         ledger.renew_lease(warehouse, batch, 60)
-    assert ledger.take_left_batches(warehouse, "R2", lease_seconds=60) == []
+    assert ledger.claim_left_batches(warehouse, "R2", lease_seconds=60) == []

@@ -173,7 +173,7 @@ def test_the_attempts_so_far_come_with_the_person(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id | updated_at\nP1 | 2026-01-01")
     begin(warehouse, "R0")
     found = judgement("person_id | becomes | attempt_count\nP1 | rejected | 0")
-    ledger.record_judgement(warehouse, "R0", found, lease_seconds=60)
+    ledger.record_slice(warehouse, "R0", found, lease_seconds=60)
     assert list(rows(warehouse)["attempt_count"]) == [1]
 
 
@@ -184,10 +184,10 @@ def test_a_batchs_persons_come_with_their_claims(warehouse: Warehouse) -> None:
     found = new_persons.read_claimed(warehouse, "B1", ["last_name", "owner_strategy", "fax"])
     assert list(found.columns) == [
         *FIXED,
-        *["owner_id", "lead_id", "contact_id", "row_hash", "filled_fields", "email_key"],
+        *["owner_id", "lead_id", "contact_id", "row_hash", "defaulted_fields", "email_hash"],
         *["reason_code", "last_name"],
     ]
-    shown = ["person_id", "row_count", "owner_strategy", "row_hash", "email_key", "last_name"]
+    shown = ["person_id", "row_count", "owner_strategy", "row_hash", "email_hash", "last_name"]
     assert told(found[shown]) == [
         ["P1", "1", "rules", "hash", "e-P1", "a"],
         ["P2", "1", "rules", "hash", "e-P2", "b"],

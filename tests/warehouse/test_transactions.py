@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event, text
 
-from pipelines.errors import SyncError, WarehouseRefused, WarehouseUnavailable
+from pipelines.errors import SyncError, WarehousePermissionError, WarehouseUnavailableError
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.conftest import PostgresServer
 from tests.warehouse_rows import fill
@@ -45,7 +45,7 @@ def test_an_error_inside_undoes_everything(warehouse: Warehouse) -> None:
     with pytest.raises(Interrupted):
         leave_half_done(warehouse)
     assert person_ids(warehouse) == []
-    with pytest.raises(WarehouseRefused), warehouse.reading() as connection:
+    with pytest.raises(WarehousePermissionError), warehouse.reading() as connection:
         connection.execute(text("select * from half_done"))
 
 
@@ -70,7 +70,7 @@ def test_what_is_locked_too_long_passes(warehouse: Warehouse, warehouse_url: str
     with open_warehouse(warehouse_url) as other, warehouse.transaction() as connection:
         connection.execute(text("update persons set company = 'Acme'"))
         impatient(other.engine)
-        with pytest.raises(WarehouseUnavailable), other.transaction() as waiting:
+        with pytest.raises(WarehouseUnavailableError), other.transaction() as waiting:
             waiting.execute(text("update persons set company = 'Other'"))
 
 
@@ -87,7 +87,10 @@ def impatient(engine: Engine) -> None:
 def test_a_broken_rule_of_the_database_tells_no_row(warehouse: Warehouse) -> None:
     add_person(warehouse, CANARY)
     for values in (f"('{CANARY}', null)", f"('P2', '{CANARY}'), (null, '{CANARY}')"):
-        with pytest.raises(WarehouseRefused) as refused, warehouse.transaction() as connection:
+        with (
+            pytest.raises(WarehousePermissionError) as refused,
+            warehouse.transaction() as connection,
+        ):
             connection.execute(text(f"insert into persons (person_id, email) values {values}"))
         assert CANARY not in repr(refused.value)
         assert refused.value.__suppress_context__
@@ -95,15 +98,15 @@ def test_a_broken_rule_of_the_database_tells_no_row(warehouse: Warehouse) -> Non
 
 def test_a_frame_that_does_not_fit_tells_no_row(warehouse: Warehouse) -> None:
     frame = pd.DataFrame({"person_id": ["P1", "P1"], "email": [CANARY, CANARY]})
-    with pytest.raises(WarehouseRefused) as refused, warehouse.transaction() as connection:
+    with pytest.raises(WarehousePermissionError) as refused, warehouse.transaction() as connection:
         warehouse.insert_frame(connection, "persons", frame)
     assert CANARY not in repr(refused.value)
     assert person_ids(warehouse) == []
 
 
 def test_errors_of_ours_pass_through(warehouse: Warehouse) -> None:
-    with pytest.raises(WarehouseUnavailable, match="as it is"), warehouse.transaction():
-        raise WarehouseUnavailable("as it is")
+    with pytest.raises(WarehouseUnavailableError, match="as it is"), warehouse.transaction():
+        raise WarehouseUnavailableError("as it is")
 
 
 def test_the_clock_is_the_database_s_and_moves_inside_a_transaction(warehouse: Warehouse) -> None:
@@ -149,7 +152,7 @@ def test_a_connection_lost_in_a_transaction_passes(postgres_warehouse_url: str) 
                 admin.execute("select pg_terminate_backend(%s)", (pid,))
             lost.execute(text("select 1"))
 
-    with pytest.raises(WarehouseUnavailable):
+    with pytest.raises(WarehouseUnavailableError):
         lose_connection()
 
 

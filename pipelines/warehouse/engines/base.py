@@ -59,7 +59,7 @@ class Dialect:
         return {}
 
     def require_database(self, url: URL, *, create: bool) -> None:
-        """Raises SettingsWrong where the engine would make an empty database of a misspelt name."""
+        """Raises ConfigurationError where the engine would make an empty database of a misspelt name."""
 
     def prepare_engine(self, engine: Engine, results_schema: str) -> None:
         """Hangs what every connection needs on the engine's events."""

@@ -29,7 +29,7 @@ from sqlalchemy import (
     text,
 )
 
-from pipelines.errors import SettingsWrong, SyncError
+from pipelines.errors import ConfigurationError, SyncError
 from pipelines.warehouse.engines.base import ROWS_AT_ONCE, Dialect, Explanation, Query, run_script
 from pipelines.warehouse.errors import as_ours, of_sqlstate
 
@@ -93,7 +93,9 @@ class PostgreSQL(Dialect):
     def connect_error(self, error: exc.DBAPIError, url: URL) -> SyncError:
         """libpq gives a refused connection no SQLSTATE, so the server is asked once more for it."""
         if isinstance(error.orig, psycopg.ProgrammingError):
-            return SettingsWrong("`warehouse.url` holds an option that PostgreSQL does not know")
+            return ConfigurationError(
+                "`warehouse.url` holds an option that PostgreSQL does not know"
+            )
         if isinstance(error.orig, psycopg.errors.ConnectionTimeout):
             return as_ours(error)
         code = _sqlstate_of_connecting(url, self.connect_arguments())

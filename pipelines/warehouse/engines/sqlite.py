@@ -24,7 +24,7 @@ from sqlalchemy import (
     insert,
 )
 
-from pipelines.errors import SettingsWrong
+from pipelines.errors import ConfigurationError
 from pipelines.warehouse.engines.base import Dialect, Query, run_script
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ class SQLite(Dialect):
         """SQLite makes an empty file of any misspelt name, and every person would be gone."""
         name = url.database or ""
         if name in ("", ":memory:"):
-            raise SettingsWrong("`warehouse.url` names no file; write sqlite:///warehouse.db")
+            raise ConfigurationError("`warehouse.url` names no file; write sqlite:///warehouse.db")
         if create or name.startswith("file:"):
             return
         # An empty file would do for SQLite, and it would write into it whatever it was for.
         if not Path(name).is_file() or Path(name).stat().st_size == 0:
-            raise SettingsWrong(f"`warehouse.url` names {name}, which is no database; mend it")
+            raise ConfigurationError(f"`warehouse.url` names {name}, which is no database; mend it")
 
     def prepare_engine(self, engine: Engine, _results_schema: str) -> None:
         """Every connection is told how to keep, to begin and to decode."""

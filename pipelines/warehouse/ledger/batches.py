@@ -6,7 +6,7 @@ never both.
        └───────────┴──────────┘
 
 Every step moves a batch only from the state, the fence and the holder it was seen with, in one
-transaction. Where nothing moves, another run has it: FencedOff, and nothing was written. A step
+transaction. Where nothing moves, another run has it: LeaseLostError, and nothing was written. A step
 whose commit was not answered is not repeated but looked up by `read_batch`.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, Literal
 import pandas as pd
 from sqlalchemy import Connection, RowMapping
 
-from pipelines.errors import FencedOff, LedgerDisagrees
+from pipelines.errors import LeaseLostError, LedgerInconsistentError
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.ledger import rejects_and_duplicates
 from pipelines.warehouse.ledger.runs import move_counts
@@ -51,23 +51,23 @@ class Batch:
     sobject: Literal["Lead", "Contact"]
     carrier: Literal["bulk", "collections"]
     assignment_rule_id: str | None
-    is_duplicate_wanted: bool
+    allow_duplicates: bool
     salesforce_job_id: str | None
     attempt_count: int
     person_count: int
     payload_sha256: str | None
     payload_bytes: int | None
     fence: int
-    holder_run_id: str
+    leased_by_run_id: str
     lease_until: datetime
     planned_at: datetime
     opened_at: datetime | None
-    closing_at: datetime | None
+    submitted_at: datetime | None
     settled_at: datetime | None
 
 
 @dataclass(frozen=True)
-class Settlement:
+class BatchResults:
     """What the org's answers mean for the persons of a batch; whoever is not in `outcomes` stays
     for another attempt.
 
@@ -103,7 +103,7 @@ def read_batch(warehouse: Warehouse, batch_id: str) -> Batch | None:
 def record_job(
     warehouse: Warehouse, batch: Batch, job_id: str, *, payload_sha256: str, payload_bytes: int
 ) -> Batch:
-    """Remember the job before it is given data (T2). planned → opened. Raises FencedOff."""
+    """Remember the job before it is given data (T2). planned → opened. Raises LeaseLostError."""
     _require(batch, "planned")
     with warehouse.transaction() as connection:
         now = warehouse.now(connection)
@@ -128,22 +128,22 @@ def record_job(
     return after
 
 
-def record_closing(warehouse: Warehouse, batch: Batch) -> Batch:
+def record_submitted(warehouse: Warehouse, batch: Batch) -> Batch:
     """Remember the intent to start before the org is asked to (T3). opened → closing; planned →
-    closing for collections, which have no job. Raises FencedOff."""
+    closing for collections, which have no job. Raises LeaseLostError."""
     _require(batch, "opened" if batch.carrier == "bulk" else "planned")
     with warehouse.transaction() as connection:
         return _move(warehouse, connection, "close_batch", batch, now=warehouse.now(connection))
 
 
-def detach_job(
+def discard_job(
     warehouse: Warehouse, batch: Batch, end_state: str | None, *, is_attempt: bool = True
 ) -> Batch:
     """Give the job up, every person stays for another attempt. opened or closing → planned.
 
     Only for a job that certainly made nothing, or whose effects are harmless to repeat. `end_state`
     is the job's; for collections there is no job to note it at. `is_attempt`: whether it counts as
-    one. Raises FencedOff.
+    one. Raises LeaseLostError.
     """
     _require(batch, "opened", "closing")
     with warehouse.transaction() as connection:
@@ -153,7 +153,7 @@ def detach_job(
 
 
 def renew_lease(warehouse: Warehouse, batch: Batch, lease_seconds: float) -> Batch:
-    """Keep the batch for so long from now by the database's clock. Raises FencedOff. May be
+    """Keep the batch for so long from now by the database's clock. Raises LeaseLostError. May be
     repeated."""
     with warehouse.transaction() as connection:
         until = lease_end(warehouse, connection, lease_seconds)
@@ -164,8 +164,8 @@ def release_persons(warehouse: Warehouse, batch: Batch, person_ids: Sequence[str
     """Let persons go whose source rows changed: as if this batch's run had never read them. planned
     → planned, or settled when nobody is left.
 
-    Their claims, e-mails and matches are dropped; they are new again. Raises FencedOff, and
-    LedgerDisagrees for a person whom the batch does not hold.
+    Their claims, e-mails and matches are dropped; they are new again. Raises LeaseLostError, and
+    LedgerInconsistentError for a person whom the batch does not hold.
     """
     _require(batch, "planned")
     persons = pd.DataFrame({"person_id": pd.Series(person_ids, dtype="str")})
@@ -180,14 +180,14 @@ def release_persons(warehouse: Warehouse, batch: Batch, person_ids: Sequence[str
     return after
 
 
-def settle(warehouse: Warehouse, batch: Batch, settlement: Settlement) -> Batch:
+def settle(warehouse: Warehouse, batch: Batch, settlement: BatchResults) -> Batch:
     """Record what became of the batch's persons, all of it or nothing (T4). closing → settled, or →
     planned with one more attempt when persons remain without an outcome.
 
     Outcomes take over strategy, filled fields, attempts and source version from the claims; the
     counts of the batch and of the run that planned it move with them. The matches of persons who
-    end rejected or held are dropped, those of duplicates become `reported`. Raises FencedOff, and
-    LedgerDisagrees for a person whom the batch does not hold.
+    end rejected or held are dropped, those of duplicates become `reported`. Raises LeaseLostError, and
+    LedgerInconsistentError for a person whom the batch does not hold.
     """
     _require(batch, "closing")
     persons = settlement.outcomes[LEAVING_COLUMNS]
@@ -220,7 +220,7 @@ def settle(warehouse: Warehouse, batch: Batch, settlement: Settlement) -> Batch:
     return after
 
 
-def take_abandoned(
+def take_over_stale_batches(
     warehouse: Warehouse,
     run_id: str,
     *,
@@ -244,10 +244,10 @@ def take_abandoned(
     return [batch for batch in taken if batch is not None]
 
 
-def count_jobs_thrown_away(warehouse: Warehouse, batch_id: str) -> int:
+def count_discarded_jobs(warehouse: Warehouse, batch_id: str) -> int:
     """How many jobs of a batch were aborted before they could make anything."""
     with warehouse.reading() as connection:
-        found = warehouse.run(connection, "count_jobs_thrown_away", batch_id=batch_id)
+        found = warehouse.run(connection, "count_discarded_jobs", batch_id=batch_id)
         return int(found.scalar_one())
 
 
@@ -266,7 +266,7 @@ def known_job_ids(warehouse: Warehouse) -> frozenset[str]:
         return frozenset(warehouse.run(connection, "known_jobs").scalars())
 
 
-def record_stray_job(
+def record_unknown_job(
     warehouse: Warehouse,
     job_id: str,
     *,
@@ -279,7 +279,7 @@ def record_stray_job(
     with warehouse.transaction() as connection:
         warehouse.run(
             connection,
-            "record_stray_job",
+            "record_unknown_job",
             salesforce_job_id=job_id,
             opened_at=opened_at,
             end_state=end_state,
@@ -299,9 +299,9 @@ def _move(
 ) -> Batch:
     row = _matching(warehouse, connection, step, batch, **changes)
     if row is None:
-        raise FencedOff(
+        raise LeaseLostError(
             f"batch {batch.batch_id} is no longer {batch.batch_state} in the hands of run "
-            f"{batch.holder_run_id}: another run has taken it over"
+            f"{batch.leased_by_run_id}: another run has taken it over"
         )
     return batch_of(row)
 
@@ -315,7 +315,7 @@ def _matching(
             step,
             batch_id=batch.batch_id,
             fence=batch.fence,
-            holder_run_id=batch.holder_run_id,
+            leased_by_run_id=batch.leased_by_run_id,
             seen_state=batch.batch_state,
             **changes,
         )
@@ -326,7 +326,7 @@ def _matching(
 
 def _require(batch: Batch, *states: str) -> None:
     if batch.batch_state not in states:
-        raise LedgerDisagrees(
+        raise LedgerInconsistentError(
             f"batch {batch.batch_id} is {batch.batch_state}; "
             f"this step starts from {' or '.join(states)}"
         )
@@ -365,7 +365,7 @@ def _let_leave(
         )
     left = warehouse.run(connection, "drop_left_claims", batch_id=batch.batch_id).rowcount
     if left != len(persons):
-        raise LedgerDisagrees(
+        raise LedgerInconsistentError(
             f"{len(persons)} persons should leave batch {batch.batch_id}, "
             f"and it holds {left} of them"
         )
@@ -401,11 +401,11 @@ def _open(warehouse: Warehouse) -> Sequence[RowMapping]:
 
 
 def _is_abandoned(row: RowMapping, run_id: str, is_alive: Callable[[str, int], bool]) -> bool:
-    if row["holder_run_id"] == run_id:
+    if row["leased_by_run_id"] == run_id:
         return False
-    if row["is_lease_over"] or row["holder_state"] != "running":
+    if row["is_lease_over"] or row["leased_by_state"] != "running":
         return True
-    return not is_alive(row["holder_host"], row["holder_pid"])
+    return not is_alive(row["process_host"], row["process_id"])
 
 
 def _take(

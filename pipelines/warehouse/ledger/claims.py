@@ -18,20 +18,20 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection
 
-from pipelines.errors import LedgerDisagrees
+from pipelines.errors import LedgerInconsistentError
 from pipelines.warehouse import frames
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.ledger import rejects_and_duplicates
 from pipelines.warehouse.ledger.batches import Batch, batch_of, lease_end
 from pipelines.warehouse.ledger.runs import move_counts
-from pipelines.warehouse.ledger.slices import Turn, move_turn
+from pipelines.warehouse.ledger.slices import Slice, commit_slice
 
 PERSON_COLUMNS = [
     "person_id",
     "attempt_count",
     "source_changed_at",
     "source_version",
-    "email_key",
+    "email_hash",
 ]
 OUTCOME_COLUMNS = [
     "person_id",
@@ -40,7 +40,7 @@ OUTCOME_COLUMNS = [
     "contact_id",
     "owner_strategy",
     "reason_code",
-    "filled_fields",
+    "defaulted_fields",
 ]
 CLAIM_COLUMNS = [
     "person_id",
@@ -50,7 +50,7 @@ CLAIM_COLUMNS = [
     "lead_id",
     "contact_id",
     "row_hash",
-    "filled_fields",
+    "defaulted_fields",
     "reason_code",
 ]
 PLANNED_COLUMNS = [
@@ -83,18 +83,18 @@ class NewBatch:
     sobject: Literal["Lead", "Contact"]
     carrier: Literal["bulk", "collections"]
     assignment_rule_id: str | None = None
-    is_duplicate_wanted: bool = False
+    allow_duplicates: bool = False
 
 
 @dataclass(frozen=True)
-class Judgement:
+class SliceRecord:
     """What the rules say of a slice: every person of `persons` stands in exactly one of `outcomes`
     and `claims`.
 
-    `persons`: person_id, attempt_count and source_changed_at and source_version as read, email_key
+    `persons`: person_id, attempt_count and source_changed_at and source_version as read, email_hash
     (may be null). `outcomes`: persons decided here: person_id, outcome (rejected duplicate),
-    lead_id, contact_id, owner_strategy, reason_code, filled_fields. `claims`: persons to be sent:
-    person_id, batch_id, owner_strategy, owner_id, lead_id, contact_id, row_hash, filled_fields,
+    lead_id, contact_id, owner_strategy, reason_code, defaulted_fields. `claims`: persons to be sent:
+    person_id, batch_id, owner_strategy, owner_id, lead_id, contact_id, row_hash, defaulted_fields,
     reason_code. `rejected`, `duplicates`: as in `findings`; `duplicates` also of persons to be
     sent, whose `action_taken` says what is about to be done.
     """
@@ -108,7 +108,7 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedSlice:
     """What became of a judgement: `batches` hold whom they really claimed; `released` persons are
     to be judged again, because somebody holds their e-mail now; `taken_by_others` are another run's
     business."""
@@ -118,25 +118,25 @@ class Recorded:
     taken_by_others: list[str]
 
 
-def record_judgement(
+def record_slice(
     warehouse: Warehouse,
     run_id: str,
-    judgement: Judgement,
+    judgement: SliceRecord,
     *,
     lease_seconds: float,
-    turn: Turn | None = None,
-) -> Recorded:
+    turn: Slice | None = None,
+) -> RecordedSlice:
     """Write the judgement down in one transaction (T1), as far as no other run was quicker.
 
     Afterwards the run has counted exactly the persons it got: decided, or open in a batch. Batches
     that got nobody are not written. After an unanswered commit read the slice again; do not repeat.
     `turn`: of a run with several workers; it moves on when nobody is released. Raises
-    LedgerDisagrees when a person stands in both or neither of outcomes and claims, and FencedOff
+    LedgerInconsistentError when a person stands in both or neither of outcomes and claims, and LeaseLostError
     when it is not this slice's turn.
     """
     judged = _judged(judgement)
     if judged.empty:
-        return Recorded([], [], [])
+        return RecordedSlice([], [], [])
     with warehouse.transaction() as connection:
         lost = _claim(warehouse, connection, run_id, judged, looks_again=turn is not None)
         _decide(warehouse, connection, run_id)
@@ -150,8 +150,8 @@ def record_judgement(
         _count(warehouse, connection, run_id, judged, lost, batches)
         released = _with_fate(lost, "released")
         if turn is not None:
-            move_turn(warehouse, connection, turn, is_whole=not released)
-    return Recorded(batches, released, _with_fate(lost, "taken"))
+            commit_slice(warehouse, connection, turn, is_whole=not released)
+    return RecordedSlice(batches, released, _with_fate(lost, "taken"))
 
 
 def record_plan(
@@ -161,27 +161,31 @@ def record_plan(
     repeatable.
 
     `planned`: person_id, decision (create update duplicate reject), owner_strategy, owner_name,
-    matched_id, reason_code. `emails`: person_id, email_key of those who would be sent;
-    `known_holders` shows them to this run only, and the end of the run forgets them.
+    matched_id, reason_code. `emails`: person_id, email_hash of those who would be sent;
+    `email_claims` shows them to this run only, and the end of the run forgets them.
     """
     found = planned["decision"].value_counts()
     counts = {name: int(found.get(decision, 0)) for decision, name in _PLANNED_COUNTS.items()}
     with warehouse.transaction() as connection:
         rows = planned[PLANNED_COLUMNS].assign(run_id=run_id)
         warehouse.insert_frame(connection, "planned_persons", rows)
-        held_at = pd.Timestamp(warehouse.now(connection)).as_unit("us")
-        held = emails[["person_id", "email_key"]].dropna().assign(run_id=run_id, held_at=held_at)
-        held["email_key"] = f"{_PLAN_MARK}{run_id}:" + held["email_key"]
+        claimed_at = pd.Timestamp(warehouse.now(connection)).as_unit("us")
+        held = (
+            emails[["person_id", "email_hash"]]
+            .dropna()
+            .assign(run_id=run_id, claimed_at=claimed_at)
+        )
+        held["email_hash"] = f"{_PLAN_MARK}{run_id}:" + held["email_hash"]
         warehouse.insert_frame(connection, "person_emails", held)
         move_counts(warehouse, connection, run_id, read_count=len(planned), **counts)
 
 
-def known_holders(warehouse: Warehouse, run_id: str, email_keys: pd.Series[str]) -> pd.DataFrame:
-    """Who holds these e-mails: email_key, person_id, lead_id, contact_id (of the outcome, else of
+def email_claims(warehouse: Warehouse, run_id: str, email_hashes: pd.Series[str]) -> pd.DataFrame:
+    """Who holds these e-mails: email_hash, person_id, lead_id, contact_id (of the outcome, else of
     the claim; may be null), is_this_run. One row an e-mail held; nulls and repeats among the keys
     do not matter."""
     # In order: the keys are hashes, and out of order each lookup is a page of its own.
-    asked = email_keys.dropna().drop_duplicates().sort_values().to_frame("email_key")
+    asked = email_hashes.dropna().drop_duplicates().sort_values().to_frame("email_hash")
     with warehouse.reading() as connection:
         # What a plan run has noted is for itself alone.
         is_plan = warehouse.run(connection, "run_mode", run_id=run_id).scalar() == "plan"
@@ -192,10 +196,10 @@ def known_holders(warehouse: Warehouse, run_id: str, email_keys: pd.Series[str])
         warehouse.insert_frame(connection, "asked_emails", asked)
         warehouse.dialect.gather_statistics(connection, "asked_emails")
         holders = warehouse.read_frame(connection, "email_holders", run_id=run_id)
-    return holders.assign(email_key=holders["email_key"].str.removeprefix(mark))
+    return holders.assign(email_hash=holders["email_hash"].str.removeprefix(mark))
 
 
-def _judged(judgement: Judgement) -> pd.DataFrame:
+def _judged(judgement: SliceRecord) -> pd.DataFrame:
     """All persons of a judgement in one frame, as `judged_persons` wants them."""
     # The claims of the decided live only inside the transaction; a batch id of their own tells them
     # from others'.
@@ -216,19 +220,21 @@ def _judged(judgement: Judgement) -> pd.DataFrame:
 
 
 def _beside_persons(words: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
-    """Words and persons as one frame; LedgerDisagrees unless there is exactly one word each."""
+    """Words and persons as one frame; LedgerInconsistentError unless there is exactly one word each."""
     places = frames.positions(words["person_id"], persons["person_id"])
     is_whole = len(words) == len(persons) and (places >= 0).all()
     if not is_whole or len(np.unique(places)) != len(persons):
-        raise LedgerDisagrees("a judgement must decide or send each of its persons exactly once")
+        raise LedgerInconsistentError(
+            "a judgement must decide or send each of its persons exactly once"
+        )
     beside = persons.drop(columns="person_id").take(places).set_axis(words.index)
     return pd.concat([words, beside], axis=1)
 
 
-def _require_batches(judgement: Judgement) -> None:
+def _require_batches(judgement: SliceRecord) -> None:
     named = {new.batch_id for new in judgement.batches}
     if not set(judgement.claims["batch_id"].unique()) <= named:
-        raise LedgerDisagrees("a claim names a batch that the judgement does not have")
+        raise LedgerInconsistentError("a claim names a batch that the judgement does not have")
 
 
 def _takes_email(
@@ -262,7 +268,7 @@ def _claim(
     warehouse.run(connection, "mark_decided_meanwhile")
     taken = warehouse.run(connection, "take_judged_emails", run_id=run_id, now=now)
     released_count = 0
-    if taken.rowcount != int((judged["is_email_taken"] & judged["email_key"].notna()).sum()):
+    if taken.rowcount != int((judged["is_email_taken"] & judged["email_hash"].notna()).sum()):
         released_count += warehouse.run(connection, "mark_email_lost").rowcount
     if looks_again:
         released_count += warehouse.run(connection, "mark_email_overtaken").rowcount
@@ -286,7 +292,7 @@ def _record_findings(
     warehouse: Warehouse,
     connection: Connection,
     run_id: str,
-    judgement: Judgement,
+    judgement: SliceRecord,
     lost: pd.DataFrame,
 ) -> None:
     rejected, duplicates = (

@@ -12,7 +12,7 @@ from __future__ import annotations
 import pandas as pd
 from sqlalchemy import Connection
 
-from pipelines.errors import LedgerDisagrees
+from pipelines.errors import LedgerInconsistentError
 from pipelines.warehouse.database import Warehouse
 
 REJECTED_COLUMNS = [
@@ -67,19 +67,21 @@ def record_duplicates(
 
 
 def require_one_row_each(persons: pd.DataFrame) -> None:
-    """Raises LedgerDisagrees if a person would be decided twice at once."""
+    """Raises LedgerInconsistentError if a person would be decided twice at once."""
     if not persons["person_id"].is_unique:
-        raise LedgerDisagrees("one person was to be decided twice at once; nothing was recorded")
+        raise LedgerInconsistentError(
+            "one person was to be decided twice at once; nothing was recorded"
+        )
 
 
 def require_within(found: pd.DataFrame, persons: pd.DataFrame, *outcomes: str) -> None:
-    """Raises LedgerDisagrees if something was found of a person who does not end in one of these
+    """Raises LedgerInconsistentError if something was found of a person who does not end in one of these
     outcomes."""
     if found.empty:
         return
     # A merge, because `isin` makes a Python object of every person.
     ends = found[["person_id"]].merge(persons[["person_id", "outcome"]], how="left")["outcome"]
     if not ends.isin(outcomes).all():
-        raise LedgerDisagrees(
+        raise LedgerInconsistentError(
             f"something was recorded of a person who does not end {' or '.join(outcomes)}"
         )

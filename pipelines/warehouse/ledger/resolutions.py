@@ -15,14 +15,14 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection
 
-from pipelines.errors import FencedOff, LedgerDisagrees, SettingsWrong
+from pipelines.errors import ConfigurationError, LeaseLostError, LedgerInconsistentError
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.ledger import rejects_and_duplicates
 from pipelines.warehouse.ledger.runs import move_counts
 
 OWNER_COLUMNS = ("owner_id", "owner_name", "owner_type")
 FOUND_COLUMNS = ["person_id", "lead_id", *OWNER_COLUMNS, "reason_code"]
-REJECTED_RULE = "rejected_by_hand"
+REJECTED_RULE = "rejected_manually"
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ class Word:
     owner: Mapping[str, str | None] = field(default_factory=lambda: dict.fromkeys(OWNER_COLUMNS))
 
 
-def read_standing(warehouse: Warehouse, person_id: str) -> Standing | None:
+def read_person_state(warehouse: Warehouse, person_id: str) -> Standing | None:
     """How the ledger knows the person; None if it never met them."""
     with warehouse.reading() as connection:
-        found = warehouse.run(connection, "read_standing", person_id=person_id).mappings()
+        found = warehouse.run(connection, "read_person_state", person_id=person_id).mappings()
         standing = found.one_or_none()
         if standing is None:
             return None
@@ -98,7 +98,7 @@ def read_standing(warehouse: Warehouse, person_id: str) -> Standing | None:
     return Standing(**standing, said=Said(**last) if last else None)
 
 
-def record_word(
+def record_resolution(
     warehouse: Warehouse,
     standing: Standing,
     word: Word,
@@ -111,8 +111,8 @@ def record_word(
 
     created: the outcome is created, with the lead. resend: the person is new to the next run.
     rejected: the outcome is rejected, with a row in rejected_persons, and the e-mail is free.
-    `run` is what `begin_run` takes. Answers what was written. Raises FencedOff when the person is
-    no longer as seen, and SettingsWrong when the lead has become another person's.
+    `run` is what `begin_run` takes. Answers what was written. Raises LeaseLostError when the person is
+    no longer as seen, and ConfigurationError when the lead has become another person's.
     """
     run_id = run["run_id"]
     with warehouse.transaction() as connection:
@@ -152,7 +152,9 @@ def settle_found(warehouse: Warehouse, run_id: str, found: pd.DataFrame) -> int:
         made = warehouse.run(connection, "settle_found_leads", run_id=run_id, now=now).rowcount
         warehouse.run(connection, "drop_found_leads")
         if noted != made:
-            raise LedgerDisagrees(f"{noted} held persons should be settled, and {made} were")
+            raise LedgerInconsistentError(
+                f"{noted} held persons should be settled, and {made} were"
+            )
         move_counts(warehouse, connection, run_id, read_count=made, created_count=made)
     return made
 
@@ -163,7 +165,7 @@ def _require_nobodys(
     found = warehouse.run(connection, "created_persons_of_lead", lead_id=lead_id).scalars()
     others = [one for one in found if one != person_id]
     if lead_id is not None and others:
-        raise SettingsWrong(f"lead {lead_id} is that of person {others[0]}: look at it again")
+        raise ConfigurationError(f"lead {lead_id} is that of person {others[0]}: look at it again")
 
 
 def _change_outcome(
@@ -195,7 +197,7 @@ def _change_outcome(
             now=now,
         )
     if changed.rowcount != 1:
-        raise FencedOff(f"person {standing.person_id} was taken up by another run just now")
+        raise LeaseLostError(f"person {standing.person_id} was taken up by another run just now")
 
 
 def _write_down(
@@ -219,8 +221,8 @@ def _write_down(
         held_reason=before.held_reason if before else standing.reason_code or "",
         resolved_at=now,
     )
-    whose = {"person_id": standing.person_id, "batch_id": standing.batch_id}
-    warehouse.run(connection, "record_resolution", **vars(said), **whose)
+    source = {"person_id": standing.person_id, "batch_id": standing.batch_id}
+    warehouse.run(connection, "record_resolution", **vars(said), **source)
     if word.resolved_as == "rejected":
         rejected = pd.DataFrame([_rejection(standing.person_id, word)])
         rejects_and_duplicates.record_rejections(warehouse, connection, run_id, rejected)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, RowMapping
 
-from pipelines.errors import LedgerDisagrees, WrongOrg
+from pipelines.errors import LedgerInconsistentError, OrgMismatchError
 from pipelines.warehouse.database import Warehouse
 
 
@@ -38,8 +38,8 @@ def begin_run(
     flow_run_id: str | None,
     code_version: str,
     settings_hash: str,
-    holder_host: str,
-    holder_pid: int,
+    process_host: str,
+    process_id: int,
 ) -> None:
     """Write down that the run has begun, in that process. Not repeatable: a run id is used once."""
     with warehouse.transaction() as connection:
@@ -52,8 +52,8 @@ def begin_run(
             flow_run_id=flow_run_id,
             code_version=code_version,
             settings_hash=settings_hash,
-            holder_host=holder_host,
-            holder_pid=holder_pid,
+            process_host=process_host,
+            process_id=process_id,
             now=warehouse.now(connection),
         )
 
@@ -64,7 +64,7 @@ def bind_org(
     """Tie the run to the org it has logged in to; the first time, the whole ledger. May be
     repeated.
 
-    Raises WrongOrg when the ledger belongs to another org: its leads are not there, and every
+    Raises OrgMismatchError when the ledger belongs to another org: its leads are not there, and every
     person would be created anew.
     """
     with warehouse.transaction() as connection:
@@ -88,7 +88,7 @@ def bind_org(
 
 
 def require_own_org(warehouse: Warehouse, org_id: str, org_name: str) -> None:
-    """Raise WrongOrg where `bind_org` would; write nothing. Expects a migrated warehouse."""
+    """Raise OrgMismatchError where `bind_org` would; write nothing. Expects a migrated warehouse."""
     with warehouse.reading() as connection:
         known = warehouse.run(connection, "known_orgs").mappings().one_or_none()
     if known is not None:
@@ -97,14 +97,14 @@ def require_own_org(warehouse: Warehouse, org_id: str, org_name: str) -> None:
 
 def _require_same(known: RowMapping, org_id: str, org_name: str) -> None:
     if known["org_id"] != org_id:
-        raise WrongOrg(
+        raise OrgMismatchError(
             f"this ledger belongs to org {known['org_id']} ({known['org_name']}) and the login "
             f"is for org {org_id} ({org_name}); mend `salesforce.domain`, or give this org a "
             "ledger of its own by `warehouse.results_schema` or another `warehouse.url`"
         )
 
 
-def note_matching(
+def record_lookup_stats(
     warehouse: Warehouse,
     run_id: str,
     way: str,
@@ -118,24 +118,24 @@ def note_matching(
     with warehouse.transaction() as connection:
         warehouse.run(
             connection,
-            "note_matching",
+            "record_lookup_stats",
             run_id=run_id,
-            matching_way=way,
+            lookup_method=way,
             matching_call_count=call_count,
             matching_record_count=record_count,
             matching_seconds=seconds,
         )
 
 
-def matching_way(warehouse: Warehouse, run_id: str) -> str | None:
+def lookup_method(warehouse: Warehouse, run_id: str) -> str | None:
     """How the run looks up what Salesforce already has; None before it was noted."""
     with warehouse.reading() as connection:
-        way: str | None = warehouse.run(connection, "matching_way", run_id=run_id).scalar()
+        way: str | None = warehouse.run(connection, "lookup_method", run_id=run_id).scalar()
     return way
 
 
 def run_counts(warehouse: Warehouse, run_id: str) -> RunCounts:
-    """What the run has counted so far. Raises LedgerDisagrees for a run nobody began."""
+    """What the run has counted so far. Raises LedgerInconsistentError for a run nobody began."""
     with warehouse.reading() as connection:
         return _read_counts(warehouse, connection, run_id)
 
@@ -192,7 +192,7 @@ def fail_dead_runs(warehouse: Warehouse, is_alive: Callable[[str, int], bool]) -
     with warehouse.transaction() as connection:
         running = warehouse.run(connection, "running_runs").mappings().all()
         dead = [
-            row["run_id"] for row in running if not is_alive(row["holder_host"], row["holder_pid"])
+            row["run_id"] for row in running if not is_alive(row["process_host"], row["process_id"])
         ]
         for run_id in dead:
             warehouse.run(
@@ -211,15 +211,15 @@ def move_counts(warehouse: Warehouse, connection: Connection, run_id: str, **cha
     """Add to the run's counts inside the caller's transaction, and as its last statement.
 
     Last, because every transaction that holds this row and waited for another one could close a
-    circle of waiting. Raises LedgerDisagrees for a run nobody began, or when the counts would no
+    circle of waiting. Raises LedgerInconsistentError for a run nobody began, or when the counts would no
     longer add up.
     """
     parts = sum(count for name, count in changes.items() if name != "read_count")
     if changes.get("read_count", 0) != parts:
-        raise LedgerDisagrees(f"the counts of run {run_id} would not add up: {changes}")
+        raise LedgerInconsistentError(f"the counts of run {run_id} would not add up: {changes}")
     moves = {name: changes.get(name, 0) for name in _COUNTS if name != "api_call_count"}
     if warehouse.run(connection, "move_run_counts", run_id=run_id, **moves).rowcount != 1:
-        raise LedgerDisagrees(f"run {run_id} is not in the ledger")
+        raise LedgerInconsistentError(f"run {run_id} is not in the ledger")
 
 
 def _forget_reading(warehouse: Warehouse, connection: Connection, run_id: str) -> None:
@@ -230,5 +230,5 @@ def _forget_reading(warehouse: Warehouse, connection: Connection, run_id: str) -
 def _read_counts(warehouse: Warehouse, connection: Connection, run_id: str) -> RunCounts:
     row = warehouse.run(connection, "run_counts", run_id=run_id).mappings().one_or_none()
     if row is None:
-        raise LedgerDisagrees(f"run {run_id} is not in the ledger")
+        raise LedgerInconsistentError(f"run {run_id} is not in the ledger")
     return RunCounts(**row)

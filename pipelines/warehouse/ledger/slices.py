@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from pipelines.errors import FencedOff, RunEnded
+from pipelines.errors import LeaseLostError, RunEndedError
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.ledger.batches import Batch, batch_of, lease_end
 
 
 @dataclass(frozen=True)
-class Turn:
+class Slice:
     """A slice's place among those of its run: positions first to last."""
 
     run_id: str
@@ -27,58 +27,60 @@ class Turn:
     last: int
 
 
-def take_slice(warehouse: Warehouse, run_id: str, *, size: int, count: int) -> Turn | None:
+def claim_slice(warehouse: Warehouse, run_id: str, *, size: int, count: int) -> Slice | None:
     """Take the next slice of a run that has set out to read `count` persons; None when none is
-    left. Raises RunEnded. After an unanswered commit the slice is left to `read_turn`."""
+    left. Raises RunEndedError. After an unanswered commit the slice is left to `committed_position`."""
     with warehouse.transaction() as connection:
         taken = warehouse.run(
-            connection, "take_slice", run_id=run_id, slice_size=size, listed_count=count
+            connection, "claim_slice", run_id=run_id, slice_size=size, listed_count=count
         ).scalar_one_or_none()
     if taken is None:
-        read_turn(warehouse, run_id)
+        committed_position(warehouse, run_id)
         return None
-    return Turn(run_id, taken - size + 1, min(taken, count))
+    return Slice(run_id, taken - size + 1, min(taken, count))
 
 
-def read_turn(warehouse: Warehouse, run_id: str) -> int:
-    """Up to which position the run's slices are judged. Raises RunEnded when the run is over, or a
+def committed_position(warehouse: Warehouse, run_id: str) -> int:
+    """Up to which position the run's slices are judged. Raises RunEndedError when the run is over, or a
     worker has failed and the others are to stop."""
     with warehouse.reading() as connection:
-        row = warehouse.run(connection, "read_turn", run_id=run_id).mappings().one_or_none()
+        row = (
+            warehouse.run(connection, "committed_position", run_id=run_id).mappings().one_or_none()
+        )
     if row is None or not row["is_going_on"]:
-        raise RunEnded(
+        raise RunEndedError(
             f"run {run_id} does not go on here: it was ended, or another of its workers failed; "
             "what is open stays in the ledger for the next run"
         )
-    judged: int = row["judged_position"]
+    judged: int = row["committed_position"]
     return judged
 
 
-def move_turn(
-    warehouse: Warehouse, connection: Connection, turn: Turn, *, is_whole: bool = True
+def commit_slice(
+    warehouse: Warehouse, connection: Connection, turn: Slice, *, is_whole: bool = True
 ) -> None:
     """Let the next slice be recorded, unless this one is not judged as a whole yet.
 
     Beside `move_counts` the last statement of the caller's transaction, because it holds the run's
-    row. Raises FencedOff when it is not this slice's turn: another worker has judged it, or the
+    row. Raises LeaseLostError when it is not this slice's turn: another worker has judged it, or the
     run is over.
     """
     before = turn.first - 1
     moved = warehouse.run(
         connection,
-        "move_turn",
+        "commit_slice",
         run_id=turn.run_id,
         before_position=before,
         moved_position=turn.last if is_whole else before,
     )
     if moved.rowcount != 1:
-        raise FencedOff(f"positions {turn.first} to {turn.last} are no longer ours to judge")
+        raise LeaseLostError(f"positions {turn.first} to {turn.last} are no longer ours to judge")
 
 
-def pass_turn(warehouse: Warehouse, turn: Turn) -> None:
-    """Move on from a slice with nobody left to judge. Raises FencedOff."""
+def skip_slice(warehouse: Warehouse, turn: Slice) -> None:
+    """Move on from a slice with nobody left to judge. Raises LeaseLostError."""
     with warehouse.transaction() as connection:
-        move_turn(warehouse, connection, turn)
+        commit_slice(warehouse, connection, turn)
 
 
 def stop_workers(warehouse: Warehouse, run_id: str) -> None:
@@ -87,10 +89,10 @@ def stop_workers(warehouse: Warehouse, run_id: str) -> None:
         warehouse.run(connection, "stop_workers", run_id=run_id, now=warehouse.now(connection))
 
 
-def take_left_batches(warehouse: Warehouse, run_id: str, *, lease_seconds: float) -> list[Batch]:
+def claim_left_batches(warehouse: Warehouse, run_id: str, *, lease_seconds: float) -> list[Batch]:
     """Take the open batches of the run's own workers, each under a higher fence. Only when all of
     them have ended: one that is frozen, and not dead, is fenced off. May be repeated."""
     with warehouse.transaction() as connection:
         until = lease_end(warehouse, connection, lease_seconds)
-        left = warehouse.run(connection, "take_left_batches", run_id=run_id, lease_until=until)
+        left = warehouse.run(connection, "claim_left_batches", run_id=run_id, lease_until=until)
         return [batch_of(row) for row in left.mappings()]

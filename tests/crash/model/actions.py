@@ -79,7 +79,7 @@ def _committed(
     words = f"{name}: ledger {what}"
     yield _go_on(machine, done, process, Answer(value), event)._replace(words=words)
     if state.faults:
-        lost = Answer(trouble="WarehouseUnavailable")
+        lost = Answer(trouble="WarehouseUnavailableError")
         event = Event(f"{what}: unanswered", True) if setting.is_recording else None
         failed = state._replace(faults=state.faults - 1)
         doubt = f"{words}, and is rolled back"

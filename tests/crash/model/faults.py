@@ -7,25 +7,25 @@ class Trouble(Exception):
     """The root of what a step may meet."""
 
 
-class OrgUnreachable(Trouble):
+class OrgUnavailableError(Trouble):
     """Nobody knows what the org did."""
 
 
-class WarehouseUnavailable(Trouble):
+class WarehouseUnavailableError(Trouble):
     """Nobody knows whether it was committed."""
 
 
-class FencedOff(Trouble):
+class LeaseLostError(Trouble):
     """Another run has the batch."""
 
 
-class OrgRefused(Trouble):
+class OrgRejectedError(Trouble):
     """The org said no, and did nothing."""
 
 
-class LedgerDisagrees(Trouble):
+class LedgerInconsistentError(Trouble):
     """The org answers for persons whom the batch does not hold."""
 
 
-class WrongOrg(Trouble):
+class OrgMismatchError(Trouble):
     """The ledger belongs to another org."""

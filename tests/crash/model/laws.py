@@ -31,12 +31,12 @@ ENDLESS = "a batch that never ends"
 OTHER_ORG = "another org's ledger (I7)"
 
 # More than any budget that is searched accounts for.
-MOST_ATTEMPTS: Final = 9
+MAX_ATTEMPTS: Final = 9
 
 
 def is_endless(world: World) -> bool:
     """Whether a batch has set out so often that it will go on for ever."""
-    return any(batch.attempt_count > MOST_ATTEMPTS for batch in world.ledger.batches)
+    return any(batch.attempt_count > MAX_ATTEMPTS for batch in world.ledger.batches)
 
 
 def on_arrival(world: World, call: Call) -> frozenset[str]:

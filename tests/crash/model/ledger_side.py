@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tests.crash.model.faults import FencedOff, WrongOrg
+from tests.crash.model.faults import LeaseLostError, OrgMismatchError
 
 STATES = ("planned", "opened", "closing", "settled")
 
@@ -80,7 +80,7 @@ def new_persons(ledger: Ledger, persons: tuple[str, ...]) -> tuple[str, ...]:
 def bind(ledger: Ledger, org_id: str) -> tuple[Ledger, None]:
     """The first login ties the ledger to its org."""
     if ledger.org_id not in (None, org_id):
-        raise WrongOrg
+        raise OrgMismatchError
     return ledger._replace(org_id=org_id), None
 
 
@@ -93,7 +93,7 @@ def move(ledger: Ledger, seen: Batch, is_fenced: bool = True, **changes: Any) ->
         seen.holder,
     )
     if now is None or (is_fenced and not is_same):
-        raise FencedOff
+        raise LeaseLostError
     after = now._replace(**changes)
     batches = tuple(after if one.batch_id == seen.batch_id else one for one in ledger.batches)
     return ledger._replace(batches=batches)
@@ -106,7 +106,7 @@ def moved(ledger: Ledger, batch_id: str) -> tuple[Ledger, Batch]:
     return ledger, batch
 
 
-def record_judgement(
+def record_slice(
     ledger: Ledger, batch: Batch, claims: tuple[Claim, ...], known: tuple[Outcome, ...]
 ) -> tuple[Ledger, Batch | None]:
     """T1: claims and batch, and a word for who is known already, of those that nobody else has."""
@@ -131,7 +131,7 @@ def record_job(
     return moved(ledger._replace(jobs=(*ledger.jobs, known)), batch.batch_id)
 
 
-def record_closing(ledger: Ledger, batch: Batch, is_fenced: bool = True) -> tuple[Ledger, Batch]:
+def record_submitted(ledger: Ledger, batch: Batch, is_fenced: bool = True) -> tuple[Ledger, Batch]:
     """T3. opened → closing; planned → closing for collections."""
     ledger = move(ledger, batch, is_fenced, batch_state="closing")
     ledger = _note(ledger, batch.salesforce_job_id, is_to_close=True)
@@ -143,7 +143,7 @@ def renew_lease(ledger: Ledger, batch: Batch, is_fenced: bool = True) -> tuple[L
     return move(ledger, batch, is_fenced), None
 
 
-def detach_job(
+def discard_job(
     ledger: Ledger, batch: Batch, end_state: str | None, is_fenced: bool = True
 ) -> tuple[Ledger, Batch]:
     """Everybody stays for another attempt. opened or closing → planned."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tests.crash.model.faults import OrgRefused
+from tests.crash.model.faults import OrgRejectedError
 
 CHUNK = 2
 ENDED = ("JobComplete", "Failed", "Aborted")
@@ -62,7 +62,7 @@ def find(org: Org, job_id: str) -> Job:
     """The job, or the org's 404."""
     job = next((one for one in org.jobs if one.job_id == job_id), None)
     if job is None or job.is_gone:
-        raise OrgRefused("NOT_FOUND")
+        raise OrgRejectedError("NOT_FOUND")
     return job
 
 
@@ -81,7 +81,7 @@ def upload(org: Org, job_id: str, rows: tuple[str, ...]) -> tuple[Org, None]:
     """PUT batches. A second one is taken and spoils the job: it can never be closed."""
     job = find(org, job_id)
     if job.state != "Open":
-        raise OrgRefused("INVALIDJOBSTATE")
+        raise OrgRejectedError("INVALIDJOBSTATE")
     if job.rows is not None:
         return put_back(org, job._replace(is_spoiled=True)), None
     return put_back(org, job._replace(rows=rows)), None
@@ -91,7 +91,7 @@ def close_job(org: Org, job_id: str) -> tuple[Org, str]:
     """PATCH UploadComplete; a refusal is an answer, since the code takes it for one."""
     try:
         job = find(org, job_id)
-    except OrgRefused:
+    except OrgRejectedError:
         return org, "refused"
     if job.state != "Open" or job.is_spoiled:
         return org, "refused"
@@ -102,7 +102,7 @@ def abort_job(org: Org, job_id: str, is_late: bool = False) -> tuple[Org, str]:
     """PATCH Aborted; with `is_late` the chunk under way will still land."""
     try:
         job = find(org, job_id)
-    except OrgRefused:
+    except OrgRejectedError:
         return org, "refused"
     if job.state in ENDED:
         return org, "refused"
@@ -114,7 +114,7 @@ def ask_job(org: Org, job_id: str) -> tuple[Org, Status | None]:
     """GET the job; None when it is gone."""
     try:
         job = find(org, job_id)
-    except OrgRefused:
+    except OrgRejectedError:
         return org, None
     failed = len(job.refused)
     return org, Status(job.state, failed + len(job.made), failed)

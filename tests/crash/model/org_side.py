@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests.crash.model import laws, org
-from tests.crash.model.faults import OrgRefused
+from tests.crash.model.faults import OrgRejectedError
 from tests.crash.model.ledger_side import held_by
 from tests.crash.model.ops import Call, World
 from tests.crash.model.org import RUNNING, Org
@@ -25,7 +25,7 @@ def arrive(world: World, call: Call) -> World:
     world = world._replace(broken=world.broken | laws.on_arrival(world, call))
     try:
         after, _ = getattr(org, call.name)(world.org, *call.arguments)
-    except OrgRefused:
+    except OrgRejectedError:
         return world
     return world._replace(org=after)
 

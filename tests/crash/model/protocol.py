@@ -11,11 +11,16 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tests.crash.model import ledger_side
-from tests.crash.model.faults import OrgUnreachable
+from tests.crash.model.faults import OrgUnavailableError
 from tests.crash.model.ledger_side import Batch, Outcome
 from tests.crash.model.ops import Call, Commit, Memory, Mind, Op, Read, Step, Unit
 from tests.crash.model.org import ENDED
-from tests.crash.model.settle import record, settle_bulk, settle_collection, settle_without_job
+from tests.crash.model.settle import (
+    reconcile_collection,
+    reconcile_job,
+    reconcile_without_job,
+    record,
+)
 
 StepFunction = Callable[["Protocol", Memory, Batch], Step]
 UnitFunction = Callable[["Protocol", Mind], Unit]
@@ -61,7 +66,7 @@ def open_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
     job_id = yield Call("create_job", (batch.operation,))
     batch = yield commit(batch, ledger_side.record_job, job_id, is_fenced=fenced)
     yield Call("upload", (job_id, rows))
-    batch = yield commit(batch, ledger_side.record_closing, is_fenced=fenced)
+    batch = yield commit(batch, ledger_side.record_submitted, is_fenced=fenced)
     yield Call("close_job", (job_id,))
     return batch
 
@@ -70,7 +75,7 @@ def throw_away_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
     """opened → planned."""
     yield Call("abort_job", (batch.salesforce_job_id,))
     after: Batch = yield commit(
-        batch, ledger_side.detach_job, "Aborted", is_fenced=protocol.is_fenced
+        batch, ledger_side.discard_job, "Aborted", is_fenced=protocol.is_fenced
     )
     return after
 
@@ -80,12 +85,12 @@ def follow_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
     yield commit(batch, ledger_side.renew_lease, is_fenced=protocol.is_fenced)
     job = yield Call("ask_job", (batch.salesforce_job_id,))
     if job is None:
-        return (yield from settle_without_job(protocol, memory, batch))
+        return (yield from reconcile_without_job(protocol, memory, batch))
     if job.state == "Open":
         return (yield from close_again(protocol, memory, batch))
     if job.state not in ENDED or not is_still(protocol, memory, batch, job):
         return batch
-    return (yield from settle_bulk(protocol, memory, batch, job))
+    return (yield from reconcile_job(protocol, memory, batch, job))
 
 
 def close_again(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
@@ -98,8 +103,8 @@ def close_again(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
         return batch
     if (yield Call("abort_job", (job_id,))) != "ok":
         return batch
-    yield commit(batch, ledger_side.detach_job, "Aborted", is_fenced=protocol.is_fenced)
-    raise OrgUnreachable
+    yield commit(batch, ledger_side.discard_job, "Aborted", is_fenced=protocol.is_fenced)
+    raise OrgUnavailableError
 
 
 def is_still(protocol: Protocol, memory: Memory, batch: Batch, job: Any) -> bool:
@@ -118,7 +123,7 @@ def send_collection(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
     batch, rows = yield from payload_of(protocol, memory, batch)
     if batch.batch_state == "settled":
         return batch
-    batch = yield commit(batch, ledger_side.record_closing, is_fenced=protocol.is_fenced)
+    batch = yield commit(batch, ledger_side.record_submitted, is_fenced=protocol.is_fenced)
     answers = yield Call("send_records", (batch.operation, rows))
     memory.answers[batch.batch_id, batch.attempt_count] = answers
     return (yield from settle_answers(protocol, memory, batch))
@@ -127,7 +132,7 @@ def send_collection(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
 def settle_answers(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
     """What was answered is remembered until it is recorded: reading the owners back may fail."""
     key = batch.batch_id, batch.attempt_count
-    after = yield from settle_collection(protocol, memory, batch, memory.answers[key])
+    after = yield from reconcile_collection(protocol, memory, batch, memory.answers[key])
     del memory.answers[key]
     return after
 
@@ -138,10 +143,10 @@ def recover_collection(protocol: Protocol, memory: Memory, batch: Batch) -> Step
         return (yield from settle_answers(protocol, memory, batch))
     if batch.operation == "update":
         after: Batch = yield commit(
-            batch, ledger_side.detach_job, None, is_fenced=protocol.is_fenced
+            batch, ledger_side.discard_job, None, is_fenced=protocol.is_fenced
         )
         return after
-    return (yield from settle_without_job(protocol, memory, batch))
+    return (yield from reconcile_without_job(protocol, memory, batch))
 
 
 def payload_of(

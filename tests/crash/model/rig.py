@@ -163,8 +163,8 @@ def fleet(
     stage.put_frame(crowd(crews, how.pop("strategy", "rule:Fleet{}")))
     relay.upstream = stage.emulator.url
     settings = settings_of(stage, relay, has_field, **how)
-    with lifecycle.open_run(settings, lifecycle.new_request(mode)) as run:
-        lifecycle.list_persons(run)
+    with lifecycle.open_run(settings, lifecycle.new_run_request(mode)) as run:
+        lifecycle.find_new_persons(run)
         lifecycle.judge(run, 1, run.person_count)
         rigs = [_rig(stage, relay, run, batch) for batch in run.carrier.in_flight]
         yield sorted(rigs, key=lambda rig: number_of(rig.persons[0]))

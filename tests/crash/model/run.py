@@ -72,8 +72,8 @@ def give(unit: Unit, answer: Answer) -> Op:
     """Let a step go on with what it was answered."""
     if answer.trouble is None:
         return unit.send(answer.value)
-    if answer.trouble.startswith("OrgRefused "):
-        return unit.throw(faults.OrgRefused(answer.trouble.partition(" ")[2]))
+    if answer.trouble.startswith("OrgRejectedError "):
+        return unit.throw(faults.OrgRejectedError(answer.trouble.partition(" ")[2]))
     raised: faults.Trouble = getattr(faults, answer.trouble)()
     return unit.throw(raised)
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from tests.crash.model import ledger_side
-from tests.crash.model.faults import LedgerDisagrees
+from tests.crash.model.faults import LedgerInconsistentError
 from tests.crash.model.ledger_side import Batch, Outcome
 from tests.crash.model.ops import Answers, Call, Commit, Memory, Op, Read, Step
 from tests.crash.model.org import KNOWN_BY_FIELD, KNOWN_BY_RULE, LOCKED, Status
@@ -19,7 +19,7 @@ LEFT = "left"
 Told = dict[str, tuple[str, str | None]]
 
 
-def settle_bulk(protocol: Protocol, memory: Memory, batch: Batch, job: Status) -> Step:
+def reconcile_job(protocol: Protocol, memory: Memory, batch: Batch, job: Status) -> Step:
     """Read the three files until they add up, at most so often, and settle."""
     persons = yield from held(batch)
     told: Told = {}
@@ -29,7 +29,7 @@ def settle_bulk(protocol: Protocol, memory: Memory, batch: Batch, job: Status) -
         told |= {person: (code, None) for person, code in refused}
         told |= {person: ("made", lead) for person, lead in made}
         if told.keys() - set(persons):
-            raise LedgerDisagrees
+            raise LedgerInconsistentError
         counts = (len(made) + len(refused), len(refused))
         is_whole = len(told) == len(persons) or not protocol.is_left_counted
         if counts == (job.processed_count, job.failed_count) and is_whole:
@@ -48,7 +48,9 @@ def read_files(job_id: str | None) -> Generator[Op, Any, tuple[Answers, Answers,
     return made, refused, left
 
 
-def settle_collection(protocol: Protocol, memory: Memory, batch: Batch, answers: Answers) -> Step:
+def reconcile_collection(
+    protocol: Protocol, memory: Memory, batch: Batch, answers: Answers
+) -> Step:
     """The answers of one call."""
     persons = yield from held(batch)
     told: Told = {
@@ -58,7 +60,7 @@ def settle_collection(protocol: Protocol, memory: Memory, batch: Batch, answers:
     return (yield from settle(protocol, batch, persons, told, None))
 
 
-def settle_without_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
+def reconcile_without_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
     """Nothing is told: what the org still knows decides."""
     persons = yield from held(batch)
     end_state = "Gone" if batch.carrier == "bulk" else None
@@ -118,8 +120,8 @@ def word_on(
     if code == LEFT and not protocol.are_left_kept:
         return Outcome(person, "rejected")
     may_repeat = protocol.has_field or not is_insert or not protocol.is_gone_held
-    passes = code in (LEFT, LOCKED) or (code is None and may_repeat)
-    if passes and batch.attempt_count < protocol.most_attempts:
+    is_transient = code in (LEFT, LOCKED) or (code is None and may_repeat)
+    if is_transient and batch.attempt_count < protocol.most_attempts:
         return None
     if code == KNOWN_BY_RULE:
         return Outcome(person, "duplicate")

@@ -53,5 +53,5 @@ def test_a_search_that_is_stopped_says_that_it_is_not_complete() -> None:
 
 def test_the_model_is_as_patient_as_the_code() -> None:
     model = as_it_is(has_field=True)
-    code = (reconcile.READS, reconcile.MOST_ATTEMPTS)
+    code = (reconcile.READS, reconcile.MAX_ATTEMPTS)
     assert (model.read_times, model.most_attempts) == code

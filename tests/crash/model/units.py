@@ -1,6 +1,6 @@
 """What surrounds the steps of a run: logging in, taking over, judging, and carrying.
 
-`runs.take_abandoned`, `judging.judge_slice` and `Carrier` in small.
+`runs.take_over_stale_batches`, `judging.transform_slice` and `Carrier` in small.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Any
 
 from tests.crash.model import ledger_side
 from tests.crash.model.faults import (
-    FencedOff,
-    LedgerDisagrees,
-    OrgRefused,
-    OrgUnreachable,
-    WarehouseUnavailable,
-    WrongOrg,
+    LeaseLostError,
+    LedgerInconsistentError,
+    OrgMismatchError,
+    OrgRejectedError,
+    OrgUnavailableError,
+    WarehouseUnavailableError,
 )
 from tests.crash.model.ledger_side import Batch, Claim, Outcome
 from tests.crash.model.ops import (
@@ -38,7 +38,7 @@ def begin(protocol: Protocol, mind: Mind) -> Unit:
     act = ledger_side.bind if protocol.is_org_compared else _bind_anything
     try:
         yield Commit("", lambda ledger: act(ledger, mind.org_id))
-    except (WrongOrg, WarehouseUnavailable):
+    except (OrgMismatchError, WarehouseUnavailableError):
         return stopped(mind)
     return Ended(mind._replace(agenda=mind.agenda[1:]), "began")
 
@@ -58,7 +58,7 @@ def take(protocol: Protocol, mind: Mind) -> Unit:
     if found:
         try:
             taken = yield Commit("", lambda ledger: ledger_side.take(ledger, mind.name, found))
-        except WarehouseUnavailable:
+        except WarehouseUnavailableError:
             return stopped(mind)
     return Ended(mind._replace(agenda=mind.agenda[1:], carried=mind.carried + taken), "took")
 
@@ -73,8 +73,8 @@ def judge(protocol: Protocol, mind: Mind) -> Unit:
         return Ended(after, "judged")
     try:
         known = (yield Call("ask_persons", (new,))) if protocol.has_field else ()
-        batch = yield from record_judgement(mind, new, dict(versions), dict(known))
-    except (OrgUnreachable, WarehouseUnavailable):
+        batch = yield from record_slice(mind, new, dict(versions), dict(known))
+    except (OrgUnavailableError, WarehouseUnavailableError):
         return stopped(mind)
     if batch is None:
         return Ended(after, "judged")
@@ -84,12 +84,12 @@ def judge(protocol: Protocol, mind: Mind) -> Unit:
     return Ended(memory.mind_with(carried=(*after.carried, batch)), "judged")
 
 
-def record_judgement(
+def record_slice(
     mind: Mind, new: tuple[str, ...], versions: dict[str, int], known: dict[str, str]
 ) -> Generator[Op, Any, Batch | None]:
     """One transaction for claims, words and batch."""
     batch, claims, told = weigh(mind, new, versions, known)
-    act = ledger_side.record_judgement
+    act = ledger_side.record_slice
     got: Batch | None = yield Commit("", lambda ledger: act(ledger, batch, claims, told))
     return got
 
@@ -113,12 +113,12 @@ def carry(protocol: Protocol, mind: Mind) -> Unit:
     try:
         after = yield from protocol.steps[batch.carrier, batch.batch_state](protocol, memory, batch)
         word = "busy" if after == batch else after.batch_state
-    except FencedOff:
-        after, word = None, "FencedOff"
-    except (OrgUnreachable, WarehouseUnavailable) as trouble:
+    except LeaseLostError:
+        after, word = None, "LeaseLostError"
+    except (OrgUnavailableError, WarehouseUnavailableError) as trouble:
         after = yield Read(lambda world: ledger_side.find(world.ledger, batch.batch_id))
         word = type(trouble).__name__
-    except (OrgRefused, LedgerDisagrees) as trouble:
+    except (OrgRejectedError, LedgerInconsistentError) as trouble:
         after = yield Read(lambda world: ledger_side.find(world.ledger, batch.batch_id))
         word = type(trouble).__name__
         if protocol.is_alarm_checked and after is not None and after.fence != batch.fence:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests.crash.model import org
-from tests.crash.model.faults import OrgRefused
+from tests.crash.model.faults import OrgRejectedError
 from tests.crash.model.ops import Call, World
 from tests.crash.model.org import LOCKED
 from tests.crash.model.org_side import arrive
@@ -15,7 +15,7 @@ from tests.crash.model.run import Answer
 CHANGING = ("create_job", "upload", "close_job", "abort_job", "send_records")
 # A create that comes late opens a job that nobody knows and nobody fills.
 MAY_BE_LATE = ("upload", "close_job", "abort_job", "send_records")
-LOST = Answer(trouble="OrgUnreachable")
+LOST = Answer(trouble="OrgUnavailableError")
 
 
 class Arrival(NamedTuple):
@@ -50,8 +50,8 @@ def arrivals(call: Call, world: World, faults: int, troubles: int) -> Iterator[A
 def _effect(world: World, call: Call) -> tuple[World, Answer]:
     try:
         _, value = getattr(org, call.name)(world.org, *call.arguments)
-    except OrgRefused as refusal:
-        return arrive(world, call), Answer(trouble=f"OrgRefused {refusal}")
+    except OrgRejectedError as refusal:
+        return arrive(world, call), Answer(trouble=f"OrgRejectedError {refusal}")
     return arrive(world, call), Answer(value)
 
 

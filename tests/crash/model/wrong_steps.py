@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tests.crash.model import ledger_side, protocol, units
-from tests.crash.model.faults import FencedOff, OrgRefused, OrgUnreachable
+from tests.crash.model.faults import LeaseLostError, OrgRejectedError, OrgUnavailableError
 from tests.crash.model.ledger_side import Batch, Outcome
 from tests.crash.model.ops import Call, Choose, Commit, Ended, Memory, Mind, Read, Step, Unit
 from tests.crash.model.org import ENDED
 from tests.crash.model.protocol import Protocol, StepFunction, commit
-from tests.crash.model.settle import read_files, settle_collection
+from tests.crash.model.settle import read_files, reconcile_collection
 
 
 def id_after_close(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
@@ -17,7 +17,7 @@ def id_after_close(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
     yield Call("upload", (job_id, rows))
     yield Call("close_job", (job_id,))
     batch = yield commit(batch, ledger_side.record_job, job_id)
-    after: Batch = yield commit(batch, ledger_side.record_closing)
+    after: Batch = yield commit(batch, ledger_side.record_submitted)
     return after
 
 
@@ -27,14 +27,14 @@ def close_before_intent(protocol_: Protocol, memory: Memory, batch: Batch) -> St
     batch = yield commit(batch, ledger_side.record_job, job_id)
     yield Call("upload", (job_id, rows))
     yield Call("close_job", (job_id,))
-    after: Batch = yield commit(batch, ledger_side.record_closing)
+    after: Batch = yield commit(batch, ledger_side.record_submitted)
     return after
 
 
 def upload_again(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
     rows = yield Read(lambda world: ledger_side.held_by(world.ledger, batch.batch_id))
     yield Call("upload", (batch.salesforce_job_id, rows))
-    after: Batch = yield commit(batch, ledger_side.record_closing)
+    after: Batch = yield commit(batch, ledger_side.record_submitted)
     yield Call("close_job", (batch.salesforce_job_id,))
     return after
 
@@ -43,7 +43,7 @@ def abort_running(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
     if batch.fence <= batch.attempt_count:  # its own
         return (yield from protocol.follow_job(protocol_, memory, batch))
     yield Call("abort_job", (batch.salesforce_job_id,))
-    after: Batch = yield commit(batch, ledger_side.detach_job, "Aborted")
+    after: Batch = yield commit(batch, ledger_side.discard_job, "Aborted")
     return after
 
 
@@ -54,7 +54,7 @@ def keep_payload(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
     job_id = yield Call("create_job", (batch.operation,))
     batch = yield commit(batch, ledger_side.record_job, job_id)
     yield Call("upload", (job_id, rows))
-    batch = yield commit(batch, ledger_side.record_closing)
+    batch = yield commit(batch, ledger_side.record_submitted)
     memory.payloads.pop(batch.batch_id, None)  # not reached where that commit is not answered
     yield Call("close_job", (job_id,))
     return batch
@@ -70,19 +70,19 @@ def keep_collection(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
 
 def forget_answers(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
     batch, rows = yield from protocol.payload_of(protocol_, memory, batch)
-    batch = yield commit(batch, ledger_side.record_closing)
+    batch = yield commit(batch, ledger_side.record_submitted)
     answers = yield Call("send_records", (batch.operation, rows))
-    return (yield from settle_collection(protocol_, memory, batch, answers))
+    return (yield from reconcile_collection(protocol_, memory, batch, answers))
 
 
 def send_twice(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
     batch, rows = yield from protocol.payload_of(protocol_, memory, batch)
-    batch = yield commit(batch, ledger_side.record_closing)
+    batch = yield commit(batch, ledger_side.record_submitted)
     try:
         answers = yield Call("send_records", (batch.operation, rows))
-    except OrgUnreachable:
+    except OrgUnavailableError:
         answers = yield Call("send_records", (batch.operation, rows))
-    return (yield from settle_collection(protocol_, memory, batch, answers))
+    return (yield from reconcile_collection(protocol_, memory, batch, answers))
 
 
 def by_own_clock(step: StepFunction) -> StepFunction:
@@ -91,7 +91,7 @@ def by_own_clock(step: StepFunction) -> StepFunction:
     def guarded(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
         word = yield Choose("by its own clock its lease", ("runs", "is over"))
         if word == "is over":
-            raise FencedOff
+            raise LeaseLostError
         return (yield from step(protocol_, memory, batch))
 
     return guarded
@@ -139,7 +139,7 @@ def call_library(protocol_: Protocol, mind: Mind) -> Unit:
         job_id = yield Call("create_job", (mind.operation,))
         yield Call("upload", (job_id, new))
         yield Call("close_job", (job_id,))
-    except (OrgRefused, OrgUnreachable):
+    except (OrgRejectedError, OrgUnavailableError):
         return units.stopped(after)
     job = Batch("", "closing", "library", mind.operation, mind.name, job_id)
     return Ended(after._replace(carried=(job,)), "judged")

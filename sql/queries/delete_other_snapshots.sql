@@ -1,3 +1,3 @@
 -- Forgets every reading but one; their records are refuse from now on.
-delete from known_record_fills
+delete from org_snapshots
 where fill_number <> :fill_number

@@ -1,8 +1,8 @@
 -- Notes how a run, or a worker of it, looks up the records Salesforce already has, and what that has cost further.
 update sync_runs
 set
-    matching_way = case
-        when coalesce(matching_way, :matching_way) = :matching_way then :matching_way
+    lookup_method = case
+        when coalesce(lookup_method, :lookup_method) = :lookup_method then :lookup_method
         else 'mixed'
     end,
     matching_call_count = matching_call_count + :matching_call_count,

@@ -1,3 +1,3 @@
 -- Forgets the readings that never became whole; their records are refuse from now on.
-delete from known_record_fills
+delete from org_snapshots
 where not is_whole

@@ -1,4 +1,4 @@
 -- How a run looks up the records Salesforce already has.
-select matching_way
+select lookup_method
 from sync_runs
 where run_id = :run_id

@@ -1,12 +1,12 @@
 -- Begins a reading of the whole org.
-insert into known_record_fills (
+insert into org_snapshots (
     fill_number,
     org_id,
     person_id_field,
     is_whole,
     record_count,
     holder_id,
-    holder_run_id,
+    leased_by_run_id,
     held_until,
     begun_at
 )

@@ -1,6 +1,6 @@
 -- Up to where a run's slices are judged, and whether it still goes on.
 select
-    judged_position,
+    committed_position,
     run_state = 'running' and stopped_at is null as is_going_on
 
 from sync_runs

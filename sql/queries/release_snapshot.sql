@@ -1,8 +1,8 @@
 -- Lets go of a reading without a word about what it holds.
-update known_record_fills
+update org_snapshots
 set
     holder_id = null,
-    holder_run_id = null,
+    leased_by_run_id = null,
     held_until = null
 where
     fill_number = :fill_number

@@ -4,6 +4,6 @@ set
     fence = fence + 1,
     lease_until = :lease_until
 where
-    holder_run_id = :run_id
+    leased_by_run_id = :run_id
     and batch_state <> 'settled'
 returning *
