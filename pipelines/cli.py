@@ -209,7 +209,7 @@ def now(person_ids: tuple[str, ...], config: Path | None, as_json: bool) -> None
 
 @main.command()
 @click.option(
-    "--adopt-jobs",
+    "--accept-unknown-jobs",
     is_flag=True,
     help="Take the jobs that the ledger does not know as known: they stop no run any more.",
 )

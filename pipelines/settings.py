@@ -105,7 +105,7 @@ class MatchingSettings(Group):
     deleted: Literal["recreate", "report"] = "recreate"
     # How they are looked up: by lists of e-mails and ids, or against a mirror of all leads and
     # contacts in the warehouse, read by bulk queries. auto takes what costs less calls and time.
-    way: Literal["auto", "soql", "bulk_query"] = "auto"
+    lookup: Literal["auto", "soql", "snapshot"] = "auto"
     # A run looks what has changed when it begins, and again when its mirror is older than this.
     refresh_minutes: float = Field(default=10, gt=0)
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 _INSTANT = re.compile(r".*_(at|until)")
 _YES_OR_NO = re.compile(r"(is|has)_.*")
-_NUMBER = re.compile(r".*_(count|bytes|pid)|attempt|fence|position")
+_NUMBER = re.compile(r".*_(count|bytes|pid)|attempt|fencing_token|position")
 
 
 def drawn(text: str) -> pd.DataFrame:

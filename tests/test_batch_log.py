@@ -27,8 +27,8 @@ class ByHand:
 
 def batch(batch_id: str, **changes: object) -> Batch:
     values: dict[str, object] = dict.fromkeys(Batch.__dataclass_fields__)
-    values |= {"batch_id": batch_id, "operation": "insert", "sobject": "Lead", "fence": 1}
-    values |= {"person_count": 1000, "batch_state": "closing"}
+    values |= {"batch_id": batch_id, "operation": "insert", "sobject": "Lead", "fencing_token": 1}
+    values |= {"person_count": 1000, "batch_state": "submitted"}
     return Batch(**{**values, **changes})  # type: ignore[arg-type]
 
 
@@ -58,7 +58,7 @@ def test_a_batch_is_told_by_its_number_with_the_time_in_the_queue(
     for state in ("UploadComplete", "InProgress", "JobComplete"):
         clock.sleep(6)
         lines.seen(one, job(state))
-    lines.ended(one, batch("B", batch_state="settled"))
+    lines.ended(one, batch("B", batch_state="completed"))
     assert caplog.messages == [
         "batch 2 of 3: 1,000 leads sent, 250 kB",
         "batch 2 of 3: 1,000 leads done, 12 s in Salesforce's queue and 6 s after it",
@@ -69,7 +69,7 @@ def test_a_batch_of_another_run_is_told_as_such(
     lines: BatchLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines.ended(batch("A"), None)
-    lines.ended(batch("C"), batch("C", fence=2))
+    lines.ended(batch("C"), batch("C", fencing_token=2))
     assert caplog.messages == [
         "batch 1 of 3: taken over by another run",
         "batch 3 of 3: taken over by another run",

@@ -26,7 +26,7 @@ _UNSAID: dict[str, dict[str, Any]] = {
         "run_id": "R1",
         "owner_strategy": "rules",
         "operation": "insert",
-        "carrier": "bulk",
+        "load_api": "bulk",
         "person_count": 0,
         "leased_by_run_id": "R1",
         "lease_until": MORNING,

@@ -50,7 +50,7 @@ def print_json_error(kind: str, message: str, *, is_transient: bool) -> None:
     """Write the one JSON document of a command that failed, if JSON was asked for."""
     # Asked of the words themselves: options that could not be read are among what goes wrong.
     if is_asked("--json") and sys.stdout is not None:
-        told = {"error": kind, "message": message, "passes": is_transient}
+        told = {"error": kind, "message": message, "is_transient": is_transient}
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
 

@@ -150,7 +150,7 @@ class _Process:
         if self.as_json and not getattr(sys.stdout, "has_written", False):
             import json  # imported late: the handlers have to be there first
 
-            told = {"error": kind, "message": sentence, "passes": True}
+            told = {"error": kind, "message": sentence, "is_transient": True}
             _write(sys.stdout, json.dumps(told) + "\n")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Way = Literal["soql", "bulk_query"]
+Way = Literal["soql", "snapshot"]
 
 # What an address of 15,000 bytes holds: e-mails of 25 characters, person ids of 10, quoted.
 EMAILS_A_CALL = 375
@@ -97,4 +97,4 @@ def is_worth_asking(lists: Cost) -> bool:
 
 def cheaper_method(lists: Cost, mirror: Cost) -> Way:
     """The way of the lower price."""
-    return "bulk_query" if mirror.price < lists.price else "soql"
+    return "snapshot" if mirror.price < lists.price else "soql"

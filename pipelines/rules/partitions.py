@@ -21,14 +21,14 @@ class Partition:
 
     operation: Operation
     sobject: SObject
-    carrier: Carrier
+    load_api: Carrier
     assignment_rule_id: str | None
     allow_duplicates: bool
     owner_strategy: str
     persons: pd.Index
 
 
-# action → operation, sobject, carrier, allow_duplicates. Bulk API 2.0 has no allowSave header,
+# action → operation, sobject, load_api, allow_duplicates. Bulk API 2.0 has no allowSave header,
 # so a duplicate rule would refuse there the lead that is made beside a contact on purpose.
 _ROADS: Mapping[str, tuple[Operation, SObject, Carrier, bool]] = {
     "create": ("insert", "Lead", "bulk", False),
@@ -60,5 +60,5 @@ def _part(key: Any, strategies: pd.Series) -> Partition:
     action, family, rule = key
     labels = strategies.unique()
     label = labels[0] if len(labels) == 1 else family
-    operation, sobject, carrier, wanted = _ROADS[action]
-    return Partition(operation, sobject, carrier, rule or None, wanted, label, strategies.index)
+    operation, sobject, load_api, wanted = _ROADS[action]
+    return Partition(operation, sobject, load_api, rule or None, wanted, label, strategies.index)

@@ -150,7 +150,7 @@ def new_matcher(run: Run) -> match.Matcher:
         ground.org,
         run.request.run_id,
         person_id_field=ground.person_id_field,
-        way=settings.matching.way,
+        way=settings.matching.lookup,
         refresh_minutes=settings.matching.refresh_minutes,
         options=snapshot.SnapshotOptions(poll_seconds=settings.run.poll_seconds),
     )

@@ -85,7 +85,7 @@ class Ground:
     @property
     def matching(self) -> match_decisions.MatchingOptions:
         """The options of the decision table."""
-        how = {"way", "refresh_minutes"}
+        how = {"lookup", "refresh_minutes"}
         return match_decisions.MatchingOptions(**self.settings.matching.model_dump(exclude=how))
 
 

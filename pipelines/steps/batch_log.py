@@ -88,7 +88,7 @@ class BatchLog:
         """Log that a batch is done, or another run's now."""
         name, now = self.names.name(batch), self._clock.monotonic()
         one = self._followed.pop(batch.batch_id, None)
-        if after is None or after.fence != batch.fence:
+        if after is None or after.fencing_token != batch.fencing_token:
             log.info("%s: taken over by another run", name)
         elif one is None or one.left_queue_at is None:
             log.info("%s: %s done", name, _records(batch, one.count if one else None))

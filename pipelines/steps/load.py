@@ -1,6 +1,6 @@
 """Carries a batch one step further from wherever it stands. A run and a recovery are the same call.
 
-    planned ──► opened ──► closing ──► settled
+    pending ──► uploading ──► submitted ──► completed
        ▲           │          │
        └───────────┴──────────┘   the job came to nothing, or left persons over: one more attempt
 
@@ -109,20 +109,24 @@ class Carrier:
                 # A run frozen for long finds its job aborted by the one that took over, or rows of
                 # persons whom that one has settled.
                 after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
-                if after is not None and after.fence == batch.fence:
+                if after is not None and after.fencing_token == batch.fencing_token:
                     raise
             self._replace(batch, after)
 
     def _carry_one(self, batch: ledger.Batch) -> ledger.Batch:
         while True:
             after = advance(self, batch)
-            if after == batch or after.batch_state == "settled":
+            if after == batch or after.batch_state == "completed":
                 return after
             batch = after
 
     def _replace(self, batch: ledger.Batch, after: ledger.Batch | None) -> None:
         place = self.in_flight.index(batch)
-        if after is None or after.batch_state == "settled" or after.fence != batch.fence:
+        if (
+            after is None
+            or after.batch_state == "completed"
+            or after.fencing_token != batch.fencing_token
+        ):
             self.batch_log.ended(batch, after)
             del self.in_flight[place]
             self.payloads.pop(batch.batch_id, None)
@@ -145,13 +149,13 @@ def advance(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     Safe to repeat after a crash at any line. The same batch back means: the org is still busy.
     Raises LeaseLostError when another run has it, Passing when the org or the warehouse is away.
     """
-    return STEPS[batch.carrier, batch.batch_state](carrier, batch)
+    return STEPS[batch.load_api, batch.batch_state](carrier, batch)
 
 
 def _open_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """Send the payload and let the job start. planned → closing."""
+    """Send the payload and let the job start. pending → submitted."""
     batch, payload = _payload_of(carrier, batch)
-    if batch.batch_state == "settled":
+    if batch.batch_state == "completed":
         return batch
     store, org = carrier.ground.warehouse, carrier.ground.org
     data = leads.encode_csv(payload.records)
@@ -178,7 +182,7 @@ def _open_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
 
 
 def _throw_away_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """Abort a job that was never to be closed. opened → planned.
+    """Abort a job that was never to be closed. uploading → pending.
 
     Uploading a second time is no way out: a job takes one upload, and closing it would be refused.
     Aborting also shuts the door on an upload that is still under way.
@@ -189,7 +193,7 @@ def _throw_away_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
 
 
 def _follow_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """Ask the job how far it is, and settle when it has ended. closing → any but opened."""
+    """Ask the job how far it is, and settle when it has ended. submitted → any but uploading."""
     org, store = carrier.ground.org, carrier.ground.warehouse
     ledger.renew_lease(store, batch, carrier.ground.settings.run.lease_seconds)
     job = ingest_jobs.job_status(org, _job_id(batch))
@@ -235,9 +239,9 @@ def _is_still(carrier: Carrier, job: ingest_jobs.JobInfo) -> bool:
 
 
 def _send_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """Send up to 200 records in one call. planned → settled."""
+    """Send up to 200 records in one call. pending → completed."""
     batch, payload = _payload_of(carrier, batch)
-    if batch.batch_state == "settled":
+    if batch.batch_state == "completed":
         return batch
     batch = ledger.record_submitted(carrier.ground.warehouse, batch)
     return _call_collection(carrier, batch, payload)
@@ -279,7 +283,7 @@ def _settle_answers(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
 
 def _recover_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     """A call that was not settled: if nobody has the answer, ask the org what it did.
-    closing → planned | settled."""
+    submitted → pending | completed."""
     if (batch.batch_id, batch.attempt_count) in carrier.answers:
         return _settle_answers(carrier, batch)
     if batch.operation == "update":
@@ -307,9 +311,9 @@ def _job_id(batch: ledger.Batch) -> str:
 Step = Callable[[Carrier, ledger.Batch], ledger.Batch]
 
 STEPS: dict[tuple[str, str], Step] = {
-    ("bulk", "planned"): _open_job,
-    ("bulk", "opened"): _throw_away_job,
-    ("bulk", "closing"): _follow_job,
-    ("collections", "planned"): _send_collection,
-    ("collections", "closing"): _recover_collection,
+    ("bulk", "pending"): _open_job,
+    ("bulk", "uploading"): _throw_away_job,
+    ("bulk", "submitted"): _follow_job,
+    ("collections", "pending"): _send_collection,
+    ("collections", "submitted"): _recover_collection,
 }

@@ -62,7 +62,7 @@ class Matcher:
         run_id: str,
         *,
         person_id_field: str,
-        way: Literal["auto", "soql", "bulk_query"],
+        way: Literal["auto", "soql", "snapshot"],
         refresh_minutes: float,
         options: SnapshotOptions,
     ) -> None:
@@ -83,7 +83,7 @@ class Matcher:
         """
         with self._counting():
             self._way = self._cheaper_way(person_count)
-            if self._way == "bulk_query":
+            if self._way == "snapshot":
                 self._mind(lambda: self._refresh(0.0))
         self._is_chosen = True
         self.note()
@@ -92,12 +92,12 @@ class Matcher:
     def follow(self) -> None:
         """Go the way that the run has chosen, as one of its workers in another process."""
         way = runs.lookup_method(self._warehouse, self._run_id)
-        self._way, self._is_chosen = "soql" if way == "soql" else "bulk_query", True
+        self._way, self._is_chosen = "soql" if way == "soql" else "snapshot", True
 
     def refresh_if_stale(self) -> None:
         """Refresh a mirror that has become too old. Before a slice is read, so that the slice and
         a page of the mirror are not in memory together; `find_known` does it where nobody has."""
-        if self._way == "bulk_query":
+        if self._way == "snapshot":
             with self._counting():
                 self._mind(self._refresh_if_old)
 
@@ -111,7 +111,7 @@ class Matcher:
         """
         with self._counting():
             found = None
-            if self._way == "bulk_query":
+            if self._way == "snapshot":
                 found = self._mind(lambda: self._by_mirror(emails, email_hashes, person_ids))
             return self._by_lists(emails, person_ids) if found is None else found
 
@@ -132,7 +132,7 @@ class Matcher:
 
     def _cheaper_way(self, person_count: int) -> Way:
         if self._wanted_way != "auto" or not person_count:
-            return "bulk_query" if self._wanted_way == "bulk_query" and person_count else "soql"
+            return "snapshot" if self._wanted_way == "snapshot" and person_count else "soql"
         lists = lookup_costs.soql_cost(person_count, has_person_id_field=bool(self._field))
         if not lookup_costs.is_worth_asking(lists):
             return "soql"

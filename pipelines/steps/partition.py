@@ -39,9 +39,9 @@ def pack(
     for part in owners.partition(sent):
         # Somebody waits for these few, and one call is quicker than a job. Without the field only
         # a job's id tells afterwards what a lost answer did, so there even one person gets a job.
-        carrier = "collections" if at_once else part.carrier
+        load_api = "collections" if at_once else part.load_api
         size = settings.batch_size if ground.person_id_field else settings.batch_size_without_field
-        size = MAX_RECORDS if carrier == "collections" else size
+        size = MAX_RECORDS if load_api == "collections" else size
         these = _as_sent(sent.loc[part.persons].reset_index(drop=True), columns, part)
         whole = _payload(ground, these, columns, part)
         for first, last in leads.loads(
@@ -52,7 +52,7 @@ def pack(
                 owner_strategy=part.owner_strategy,
                 operation=part.operation,
                 sobject=part.sobject,
-                carrier=carrier,
+                load_api=load_api,
                 assignment_rule_id=part.assignment_rule_id,
                 allow_duplicates=part.allow_duplicates,
             )

@@ -48,7 +48,7 @@ class ReconciledBatch:
         """Why nobody can know what became of a person."""
         if self.job is not None:
             return "RESULT_MISSING"
-        return "JOB_GONE" if self.batch.carrier == "bulk" else "RESPONSE_LOST"
+        return "JOB_GONE" if self.batch.load_api == "bulk" else "RESPONSE_LOST"
 
     @cached_property
     def is_last_attempt(self) -> bool:
@@ -62,7 +62,7 @@ class ReconciledBatch:
 
 
 def reconcile_job(ground: Ground, batch: ledger.Batch, job: ingest_jobs.JobInfo) -> ledger.Batch:
-    """Read the three result files and record the outcomes. closing → settled | planned.
+    """Read the three result files and record the outcomes. submitted → completed | planned.
 
     May be repeated: nothing is recorded before everything is known. Raises LedgerInconsistentError when
     the files name somebody who was not sent.
@@ -186,7 +186,7 @@ def _settle(case: ReconciledBatch, answers: pd.DataFrame) -> ledger.Batch:
             outcomes=_with_owners(case, decided),
             rejected=_rejections(decided[decided["outcome"] == "rejected"]),
             duplicates=_known_by_rule(decided[decided["outcome"] == "duplicate"]),
-            end_state=job.state if job else "Gone" if case.batch.carrier == "bulk" else None,
+            end_state=job.state if job else "Gone" if case.batch.load_api == "bulk" else None,
             processed_count=job.processed_count if job else None,
             failed_count=job.failed_count if job else None,
         ),

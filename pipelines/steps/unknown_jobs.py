@@ -82,7 +82,7 @@ def require_none(stray: UnknownJobs) -> None:
         raise LedgerInconsistentError(
             f"{len(stray.effective)} jobs of this login make leads that this ledger knows nothing "
             f"of ({_named(stray.effective)}). Was the warehouse restored from a backup? Then bring "
-            "back a newer one, or go on with person-sync resume --adopt-jobs: of the persons in "
+            "back a newer one, or go on with person-sync resume --accept-unknown-jobs: of the persons in "
             "those jobs, whoever has an e-mail is found in Salesforce as a duplicate, and whoever "
             "has none is made a second time. If other tools load leads by this login, set "
             "salesforce.dedicated_user = false"

@@ -44,7 +44,7 @@ Rows = list[dict[str, Any]]
 _TYPES_BY_NAME: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r".*_(at|until|from)"), "datetime64[us]"),
     (re.compile(r"(is|has)_.*"), "boolean"),
-    (re.compile(r".*_(count|bytes|seconds)|attempt|fence|position"), "Int64"),
+    (re.compile(r".*_(count|bytes|seconds)|attempt|fencing_token|position"), "Int64"),
     (re.compile(r".*_share"), "float64"),
 )
 

@@ -55,7 +55,7 @@ class RunSummary:
       most busy first.
     - resolutions: resolved_as, is_automatic, person_count of persons held before.
     - open_batches: batch_id, run_id, salesforce_job_id, batch_state, owner_strategy, operation,
-      sobject, carrier, attempt_count, person_count, planned_at, submitted_at, lease_until.
+      sobject, load_api, attempt_count, person_count, planned_at, submitted_at, lease_until.
     """
 
     run: dict[str, Any]
@@ -72,7 +72,7 @@ def open_batches(warehouse: Warehouse) -> Rows:
     """Return the batches that still hold persons, oldest first.
 
     Columns: batch_id, run_id, leased_by_run_id, salesforce_job_id, batch_state, owner_strategy,
-    operation, sobject, carrier, leased_by_state, process_host, process_id, is_lease_over, fence,
+    operation, sobject, load_api, leased_by_state, process_host, process_id, is_lease_over, fencing_token,
     attempt_count, person_count, planned_at, opened_at, submitted_at, lease_until.
     """
     with warehouse.reading() as connection:

@@ -23,7 +23,7 @@ adrift as (
         on person_claims.batch_id = lead_batches.batch_id
     where
         person_claims.run_id in (select unchecked.run_id from unchecked)
-        and (lead_batches.batch_id is null or lead_batches.batch_state = 'settled')
+        and (lead_batches.batch_id is null or lead_batches.batch_state = 'completed')
 
 )
 

@@ -34,7 +34,7 @@ miscounted as (
         on lead_batches.batch_id = held.batch_id
     where
         lead_batches.run_id in (select unchecked.run_id from unchecked)
-        and lead_batches.batch_state <> 'settled'
+        and lead_batches.batch_state <> 'completed'
         and lead_batches.person_count <> coalesce(held.claim_count, 0)
 
 )

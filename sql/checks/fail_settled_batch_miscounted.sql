@@ -41,7 +41,7 @@ settled as (
         on lead_batches.batch_id = outcomes.batch_id
     where
         lead_batches.run_id in (select unchecked.run_id from unchecked)
-        and lead_batches.batch_state = 'settled'
+        and lead_batches.batch_state = 'completed'
 
 ),
 

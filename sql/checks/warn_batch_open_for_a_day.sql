@@ -7,5 +7,5 @@ select
     planned_at
 from lead_batches
 where
-    batch_state <> 'settled'
+    batch_state <> 'completed'
     and planned_at < :a_day_ago

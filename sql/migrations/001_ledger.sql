@@ -31,7 +31,7 @@ create table sync_runs (
     held_count integer not null default 0, -- of them: nobody can know without a human
     open_count integer not null default 0, -- of them: still in an open batch
     api_call_count integer not null default 0, -- requests sent to Salesforce
-    lookup_method text, -- how known records were looked up: soql or bulk_query
+    lookup_method text, -- how known records were looked up: soql or snapshot
     code_version text not null, -- the version of Person Sync
     settings_hash text not null, -- sha256 of the settings without secrets
     error_code text, -- the kind of error that ended it; null unless failed
@@ -52,15 +52,15 @@ create table run_persons (
 create table lead_batches (
     batch_id text not null primary key, -- minted when planned
     run_id text not null, -- the run that planned it
-    batch_state text not null default 'planned' -- how far: only closing can have made records
-    check (batch_state in ('planned', 'opened', 'closing', 'settled')),
+    batch_state text not null default 'pending' -- how far: only closing can have made records
+    check (batch_state in ('pending', 'uploading', 'submitted', 'completed')),
     owner_strategy text not null, -- the strategy, or owner_given where users and queues share a job
     operation text not null -- what Salesforce is asked to do
     check (operation in ('insert', 'update')),
     sobject text not null default 'Lead' -- with what kind of record
     check (sobject in ('Lead', 'Contact')),
-    carrier text not null -- by Bulk API 2.0 or by sObject collections
-    check (carrier in ('bulk', 'collections')),
+    load_api text not null -- by Bulk API 2.0 or by sObject collections
+    check (load_api in ('bulk', 'collections')),
     assignment_rule_id text, -- Salesforce's assignment rule for the whole batch; null when owners are given
     allow_duplicates boolean not null default false, -- a lead is made on purpose beside a contact (allowSave)
     salesforce_job_id text unique, -- the job that carries it now; null until opened, and for collections
@@ -68,13 +68,13 @@ create table lead_batches (
     person_count integer not null, -- persons it still has to account for
     payload_sha256 text, -- of the bytes uploaded last; the bytes themselves are never kept
     payload_bytes bigint, -- how many they were
-    fence integer not null default 1, -- goes up with every take-over; a writer with an older one changes nothing
+    fencing_token integer not null default 1, -- goes up with every take-over; a writer with an older one changes nothing
     leased_by_run_id text not null, -- the run that carries it now
     lease_until timestamp not null, -- UTC by the database's clock; afterwards anybody may take it over
     planned_at timestamp not null, -- UTC
     opened_at timestamp, -- UTC; when the present job was recorded
     submitted_at timestamp, -- UTC; when the intent to start was recorded: from here on records may exist
-    settled_at timestamp, -- UTC; when every person had an outcome
+    completed_at timestamp, -- UTC; when every person had an outcome
     created_count integer not null default 0, -- outcomes so far
     updated_count integer not null default 0, -- outcomes so far
     duplicate_count integer not null default 0, -- outcomes so far

@@ -27,7 +27,7 @@ create table sync_runs (
     held_count integer not null default 0, -- of them: nobody can know without a human
     open_count integer not null default 0, -- of them: still in an open batch
     api_call_count integer not null default 0, -- requests sent to Salesforce
-    lookup_method text, -- how known records were looked up: soql or bulk_query
+    lookup_method text, -- how known records were looked up: soql or snapshot
     code_version text not null, -- the version of Person Sync
     settings_hash text not null, -- sha256 of the settings without secrets
     error_code text, -- the kind of error that ended it; null unless failed

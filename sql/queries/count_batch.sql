@@ -9,7 +9,7 @@ set
     held_count = held_count + :held_count
 where
     batch_id = :batch_id
-    and fence = :fence
+    and fencing_token = :fencing_token
     and leased_by_run_id = :leased_by_run_id
     and batch_state = :seen_state
 returning *

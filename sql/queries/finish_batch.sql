@@ -1,11 +1,11 @@
 -- The batch holds nobody any more.
 update lead_batches
 set
-    batch_state = 'settled',
-    settled_at = :now
+    batch_state = 'completed',
+    completed_at = :now
 where
     batch_id = :batch_id
-    and fence = :fence
+    and fencing_token = :fencing_token
     and leased_by_run_id = :leased_by_run_id
     and batch_state = :seen_state
 returning *

@@ -9,13 +9,13 @@ select
     lead_batches.owner_strategy,
     lead_batches.operation,
     lead_batches.sobject,
-    lead_batches.carrier,
+    lead_batches.load_api,
     sync_runs.run_state as leased_by_state,
     sync_runs.process_host,
     sync_runs.process_id,
     lead_batches.lease_until <= :now as is_lease_over,
 
-    lead_batches.fence,
+    lead_batches.fencing_token,
     lead_batches.attempt_count,
     lead_batches.person_count,
 
@@ -28,6 +28,6 @@ from lead_batches
 
 left join sync_runs on lead_batches.leased_by_run_id = sync_runs.run_id
 
-where lead_batches.batch_state <> 'settled'
+where lead_batches.batch_state <> 'completed'
 
 order by lead_batches.planned_at, lead_batches.batch_id

@@ -3,7 +3,7 @@ update lead_batches
 set lease_until = :lease_until
 where
     batch_id = :batch_id
-    and fence = :fence
+    and fencing_token = :fencing_token
     and leased_by_run_id = :leased_by_run_id
     and batch_state = :seen_state
 returning *

@@ -7,7 +7,7 @@ select
     owner_strategy,
     operation,
     sobject,
-    carrier,
+    load_api,
     attempt_count,
     person_count,
     planned_at,
@@ -15,6 +15,6 @@ select
     lease_until
 from lead_batches
 where
-    batch_state <> 'settled'
+    batch_state <> 'completed'
     and run_id = :run_id
 order by planned_at, batch_id

@@ -1,6 +1,6 @@
 -- One row a run.
 -- error_code: the kind of error that ended it; NONE unless failed
--- lookup_method: how known records were looked up: soql, bulk_query, or mixed where bulk queries failed in the middle; NONE when nothing was
+-- lookup_method: how known records were looked up: soql, snapshot, or mixed where bulk queries failed in the middle; NONE when nothing was
 -- is_finished: whether it came to its end
 -- started_date: the UTC day it started
 select

@@ -28,9 +28,9 @@ batches as (
         lead_batches.owner_strategy,
         lead_batches.operation,
         lead_batches.sobject,
-        lead_batches.carrier,
+        lead_batches.load_api,
         lead_batches.allow_duplicates,
-        lead_batches.batch_state <> 'settled' as is_open,
+        lead_batches.batch_state <> 'completed' as is_open,
 
         ---------- measures
         lead_batches.person_count,
@@ -48,7 +48,7 @@ batches as (
         lead_batches.planned_at,
         lead_batches.opened_at,
         lead_batches.submitted_at,
-        lead_batches.settled_at
+        lead_batches.completed_at
     from lead_batches
     left join jobs
         on lead_batches.batch_id = jobs.batch_id

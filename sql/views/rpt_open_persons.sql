@@ -11,7 +11,7 @@ select
     person_claims.owner_strategy,
     lead_batches.operation,
     lead_batches.sobject,
-    lead_batches.carrier,
+    lead_batches.load_api,
 
     ---------- measures
     person_claims.attempt_count,

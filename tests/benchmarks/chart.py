@@ -49,9 +49,7 @@ def _draw_panel(place: Any, samples: Samples, cases: list[Case]) -> None:
         place.spines[side].set_visible(False)
 
 
-def _draw_bar(
-    place: Any, samples: Samples, case: Case, height: int, widest: float
-) -> None:
+def _draw_bar(place: Any, samples: Samples, case: Case, height: int, widest: float) -> None:
     scale, left = MILLION / case.person_count, 0.0
     for number, (name, wall, *_) in enumerate(samples.stages(case)):
         seconds = wall.median * scale

@@ -38,9 +38,7 @@ def _extra_rows(
             yield name, f"{was:.3g}", f"{now:.3g}", change(spread([was]), spread([now]))
 
 
-def _rows(
-    before: Samples, new: Samples, case: Case
-) -> Iterator[tuple[str, str, str, str]]:
+def _rows(before: Samples, new: Samples, case: Case) -> Iterator[tuple[str, str, str, str]]:
     for name in COMPARED:
         was, now = before.figure(case, name), new.figure(case, name)
         assert was

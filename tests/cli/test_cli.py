@@ -550,7 +550,7 @@ def test_a_failure_is_one_json_document_too(front: Front) -> None:
     front.set(salesforce={"emulator_url": f"http://127.0.0.1:{closed_port()}"})
     answer = front("resume", "--json")
     assert answer.document["error"] == "OrgUnavailableError"
-    assert answer.document["passes"] is True
+    assert answer.document["is_transient"] is True
     assert answer.document["message"] in answer.stderr
     assert answer.exit_code == 3
 
@@ -578,7 +578,7 @@ def wait_for(is_there: Callable[[], Any], seconds: float = 60) -> None:
 def interrupt_under_way(front: Front, *words: str) -> Answer:
     """Start the command, and press Ctrl-C once its job is closed and the org at work."""
     with front.start(*words) as process:
-        closing = "select 1 from lead_batches where batch_state = 'closing'"
+        closing = "select 1 from lead_batches where batch_state = 'submitted'"
         wait_for(lambda: front.stage.rows(closing))
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
@@ -613,7 +613,7 @@ def test_status_of_an_interrupted_run_tells_what_is_open(front: Front) -> None:
     assert "(now) failed" in told.stdout
     assert "interrupted" in told.stdout
     assert "1 open" in told.stdout
-    assert "closing, held until" in told.stdout
+    assert "submitted, held until" in told.stdout
 
 
 # --- Check: everything at once, and nothing written
@@ -766,8 +766,8 @@ def test_a_restored_ledger_is_told_and_a_human_may_go_on(front: Front) -> None:
     for table in ("salesforce_jobs", "lead_batches", "person_outcomes", "person_emails"):
         front.stage.run(f"delete from {table}")
     stopped = front(*NOW)
-    assert (stopped.exit_code, "resume --adopt-jobs" in stopped.stderr) == (4, True)
-    assert front("resume", "--adopt-jobs").exit_code == 0
+    assert (stopped.exit_code, "resume --accept-unknown-jobs" in stopped.stderr) == (4, True)
+    assert front("resume", "--accept-unknown-jobs").exit_code == 0
     assert front(*NOW).stdout.startswith("P1: duplicate: already known in")
 
 

@@ -63,7 +63,7 @@ def test_in_json_it_is_one_document(altered: Front) -> None:
     assert answer.document == {
         "error": "UnexpectedError",
         "message": answer.stderr.removeprefix("person-sync: ").strip(),
-        "passes": False,
+        "is_transient": False,
     }
 
 

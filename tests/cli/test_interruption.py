@@ -435,7 +435,7 @@ def test_in_json_the_end_is_one_document(
     require_ended(ended, number, remedy)
     assert ended.stdout.count("\n") == 1, ended
     message = f"{WORDS[number]}{remedy}"
-    assert json.loads(ended.stdout) == {"error": kind, "message": message, "passes": True}
+    assert json.loads(ended.stdout) == {"error": kind, "message": message, "is_transient": True}
 
 
 def test_a_reader_who_reads_nothing_keeps_nothing_from_ending(busy: Front) -> None:

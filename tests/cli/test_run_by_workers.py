@@ -35,7 +35,7 @@ def test_ctrl_c_ends_them_long_before_the_org_is_done(front_of_nobody: Front) ->
     front.set(run={"poll_seconds": 5, "slice_size": 4, "workers": 4})
     with front.start("run") as process:
         give_up_at = time.monotonic() + 120
-        while not front.stage.rows("select 1 from lead_batches where batch_state = 'closing'"):
+        while not front.stage.rows("select 1 from lead_batches where batch_state = 'submitted'"):
             assert time.monotonic() < give_up_at
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)

@@ -42,7 +42,7 @@ EVERY: list[tuple[str, Any]] = [
     ("matching.existing_contact", "update"),
     ("matching.contact_with_queue", "report"),
     ("matching.deleted", "report"),
-    ("matching.way", "bulk_query"),
+    ("matching.lookup", "snapshot"),
     ("matching.refresh_minutes", 2.5),
     ("run.allowed_reject_share", 0.5),
     ("run.slice_size", 500),

@@ -104,7 +104,7 @@ def test_an_owner_nobody_named_is_a_question_mark() -> None:
 OPEN = {
     "batch_id": "B1",
     "person_count": 5,
-    "batch_state": "closing",
+    "batch_state": "submitted",
     "lease_until": "2026-01-31T09:00:00.123456",
 }
 
@@ -112,7 +112,7 @@ OPEN = {
 def test_open_batches_are_told_with_their_state() -> None:
     told = as_lines(summary(run_row(open=5), open_batches=[OPEN]))
     assert told[-2] == "open batches"
-    assert told[-1].startswith("  B1  5  closing, held until 2026-01-31")
+    assert told[-1].startswith("  B1  5  submitted, held until 2026-01-31")
 
 
 HELD = {
@@ -171,7 +171,7 @@ PERSONS = [
     ("duplicate", "duplicate: already known in lead 00Q2"),
     ("rejected", "rejected: company_missing"),
     ("held", "held: LOST; a human must look: person-sync resolve"),
-    ("open", "under way in batch B1, closing"),
+    ("open", "under way in batch B1, submitted"),
     ("new", "not decided: no such person in the persons table"),
 ]
 
@@ -180,7 +180,7 @@ PERSONS = [
 def test_each_outcome_of_a_person_has_its_sentence(outcome: str, words: str) -> None:
     person = {"person_id": "P1", "outcome": outcome, "lead_id": "00Q1", "contact_id": None}
     person |= {"owner_name": "Mira", "matched": "lead 00Q2", "rules": "company_missing"}
-    person |= {"reason_code": "LOST", "batch_id": "B1", "batch_state": "closing"}
+    person |= {"reason_code": "LOST", "batch_id": "B1", "batch_state": "submitted"}
     assert person_lines({"persons": [person]}) == [f"P1: {words}"]
 
 

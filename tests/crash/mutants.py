@@ -88,12 +88,12 @@ BLIND = (
 
 _FENCED = ("open_batch", "close_batch", "count_batch", "return_batch", "finish_batch")
 _FENCE = """
-    and fence = :fence
+    and fencing_token = :fencing_token
     and leased_by_run_id = :leased_by_run_id
     and batch_state = :seen_state
 """
 _NO_FENCE = """
-    and cast(:fence as integer) is not null
+    and cast(:fencing_token as integer) is not null
     and cast(:leased_by_run_id as text) is not null
     and cast(:seen_state as text) is not null
 """
@@ -106,8 +106,8 @@ _CLOSE = """    bulk.close_job(org, job.job_id)
     return batch
 """
 _ID_FIRST = "    # The id before the bytes: a job whose id is lost was never given data"
-_THROW_AWAY = """    bulk.abort_job(carrier.ground.org, job_id)
-    return ledger.discard_job(carrier.ground.warehouse, batch, "Aborted")
+_THROW_AWAY = """    bulk.abort_job(load_api.ground.org, job_id)
+    return ledger.discard_job(load_api.ground.warehouse, batch, "Aborted")
 """
 _ASK = """    job = bulk.job_status(org, _job_id(batch))
     if job is None:
@@ -158,9 +158,9 @@ PLANTS = [
         (
             Change(
                 DELIVERY,
-                '    if job.state == "Open":\n        return _close_again(carrier, batch)\n',
-                "    if batch.fence > 1 and batch.attempt_count == 1 and not job.has_ended:\n"
-                "        return _throw_away_job(carrier, batch)\n",
+                '    if job.state == "Open":\n        return _close_again(load_api, batch)\n',
+                "    if batch.fencing_token > 1 and batch.attempt_count == 1 and not job.has_ended:\n"
+                "        return _throw_away_job(load_api, batch)\n",
             ),
         ),
         (Trial("killed", POLL, "after", SLOW_JOBS),),
@@ -171,24 +171,24 @@ PLANTS = [
             Change(
                 DELIVERY,
                 _ASK,
-                "    if batch.fence > 1 and batch.attempt_count == 1:\n"
+                "    if batch.fencing_token > 1 and batch.attempt_count == 1:\n"
                 '        return ledger.discard_job(store, batch, "Aborted")\n' + _ASK,
             ),
         ),
         (Trial("killed", POLL, "before"),),
     ),
     Plant(
-        "no fence is compared",
+        "no fencing_token is compared",
         _IGNORED,
         (Trial("frozen", RESULTS), Trial("frozen", CREATE, "after")),
     ),
     Plant(
-        "what a take-over changes is no fence: a batch moves from its state alone",
+        "what a take-over changes is no fencing_token: a batch moves from its state alone",
         tuple(
             Change(
                 change.file,
-                "    and fence = :fence\n    and leased_by_run_id = :leased_by_run_id\n",
-                "    and cast(:fence as integer) is not null\n"
+                "    and fencing_token = :fencing_token\n    and leased_by_run_id = :leased_by_run_id\n",
+                "    and cast(:fencing_token as integer) is not null\n"
                 "    and cast(:leased_by_run_id as text) is not null\n",
             )
             for change in _IGNORED
@@ -201,10 +201,10 @@ PLANTS = [
             Change(
                 DELIVERY,
                 _THROW_AWAY,
-                "    batch, payload = rebuild_payload(carrier.ground, batch)\n"
-                "    bulk.upload(carrier.ground.org, job_id, leads.encode_csv(payload.records))\n"
-                "    batch = ledger.record_submitted(carrier.ground.warehouse, batch)\n"
-                "    bulk.close_job(carrier.ground.org, job_id)\n"
+                "    batch, payload = rebuild_payload(load_api.ground, batch)\n"
+                "    bulk.upload(load_api.ground.org, job_id, leads.encode_csv(payload.records))\n"
+                "    batch = ledger.record_submitted(load_api.ground.warehouse, batch)\n"
+                "    bulk.close_job(load_api.ground.org, job_id)\n"
                 "    return batch\n",
             ),
         ),
@@ -216,8 +216,8 @@ PLANTS = [
             Change(
                 DELIVERY,
                 _THROW_AWAY,
-                "    batch = ledger.record_submitted(carrier.ground.warehouse, batch)\n"
-                "    bulk.close_job(carrier.ground.org, job_id)\n"
+                "    batch = ledger.record_submitted(load_api.ground.warehouse, batch)\n"
+                "    bulk.close_job(load_api.ground.org, job_id)\n"
                 "    return batch\n",
             ),
         ),

@@ -29,9 +29,7 @@ EVERY = {
 RACED_AT = (CREATE, PUT, CLOSE, POLL)
 
 
-def programme(
-    find: Callable[[Kind], Clean], *, every_pair: bool = False
-) -> Iterator[Case]:
+def programme(find: Callable[[Kind], Clean], *, every_pair: bool = False) -> Iterator[Case]:
     """All cases. `find` discovers the boundaries of a kind of world. `every_pair`: of kills, also
     where nothing has changed in between."""
     for kind in KINDS:

@@ -223,7 +223,7 @@ def beside(world: World, clean: Clean, place: Boundary) -> list[str]:
         return "go"
 
     told = world.tell(meanwhile, time_zone="West+12")
-    robbed = world.rows("select batch_id from lead_batches where fence > 1")
+    robbed = world.rows("select batch_id from lead_batches where fencing_token > 1")
     if robbed and told.is_done:
         return [f"{len(robbed)} batches were taken from a run that was alive"]
     return woken(world, clean, told, others)

@@ -19,7 +19,7 @@ from tests.crash.techniques import Clean
 from tests.crash.variants import KINDS, Kind
 
 Find = Callable[[Kind], Clean]
-FENCE = next(one for one in PLANTS if one.name == "no fence is compared")
+FENCE = next(one for one in PLANTS if one.name == "no fencing_token is compared")
 OTHERS = [one for one in PLANTS if one != FENCE]
 DRAWN = [FENCE, *random.Random(SEED).sample(OTHERS, 2)]  # noqa: S311 - a seed, not a secret
 # The promise itself is tried more often than its variations.

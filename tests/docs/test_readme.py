@@ -236,7 +236,7 @@ def test_the_other_values_named_in_comments_are_accepted() -> None:
         "existing_contact": ["update"],
         "contact_with_queue": ["report"],
         "deleted": ["report"],
-        "way": ["soql", "bulk_query"],
+        "lookup": ["soql", "snapshot"],
     }
     told = tomllib.loads(blocks("toml")[0])
     for name, values in other.items():

@@ -41,7 +41,7 @@ class Way:
             "salesforce": {"person_id_field": "Person_Id__c" if self.has_field else ""},
             "fields": {k: v for k, v in FIELDS.items() if k.endswith("__c")},
             "owners": {"default": self.default, "choice": choices},
-            "matching": {**self.matching, "way": self.lookup},
+            "matching": {**self.matching, "lookup": self.lookup},
             "run": {"poll_seconds": 0.05, "slice_size": self.slice_size},
             "defaults": self.defaults,
         }
@@ -56,7 +56,7 @@ WAYS = [
     Way("to a user", default="user:ada@acme.example", matching=ALL_UPDATED | NOTHING_MADE),
     Way("a default company", defaults={"Company": "[not provided]"}),
     Way("without the field", has_field=False),
-    Way("by a mirror", matching=ALL_UPDATED, lookup="bulk_query"),
-    Way("by a mirror, without the field", has_field=False, lookup="bulk_query"),
+    Way("by a mirror", matching=ALL_UPDATED, lookup="snapshot"),
+    Way("by a mirror, without the field", has_field=False, lookup="snapshot"),
     Way("three workers", workers=3, slice_size=100),
 ]

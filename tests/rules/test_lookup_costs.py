@@ -31,11 +31,11 @@ def lists(persons: int) -> Cost:
     [
         (1, MILLION, "soql"),
         (1_000, MILLION, "soql"),
-        (100_000, MILLION, "bulk_query"),
-        (MILLION, MILLION, "bulk_query"),
-        (MILLION, 10 * MILLION, "bulk_query"),
+        (100_000, MILLION, "snapshot"),
+        (MILLION, MILLION, "snapshot"),
+        (MILLION, 10 * MILLION, "snapshot"),
         (10_000, 10 * MILLION, "soql"),
-        (10_000, 1_000, "bulk_query"),
+        (10_000, 1_000, "snapshot"),
     ],
 )
 def test_a_first_run_reads_everything_where_persons_are_many(
@@ -49,10 +49,10 @@ def test_a_first_run_reads_everything_where_persons_are_many(
     [
         (1, 0, "soql"),
         (300, 0, "soql"),
-        (2_000, 0, "bulk_query"),
-        (2_000, 2_000, "bulk_query"),
+        (2_000, 0, "snapshot"),
+        (2_000, 2_000, "snapshot"),
         (2_000, 500_000, "soql"),
-        (MILLION, MILLION, "bulk_query"),
+        (MILLION, MILLION, "snapshot"),
     ],
 )
 def test_a_later_run_refreshes_where_less_has_changed_than_is_asked(

@@ -26,7 +26,7 @@ DRAWN = """
 def parted(decided):
     return [
         (
-            *(p.operation, p.sobject, p.carrier, p.assignment_rule_id, p.allow_duplicates),
+            *(p.operation, p.sobject, p.load_api, p.assignment_rule_id, p.allow_duplicates),
             *(p.owner_strategy, list(p.persons)),
         )
         for p in partition(decided)

@@ -14,7 +14,7 @@ Rows = dict[str, str]
 # Check by name: the rows that a ledger with that fault holds.
 FAULTS: dict[str, Rows] = {
     "fail_claim_outside_open_batch": {
-        "lead_batches": "batch_id | batch_state\nB1 | settled",
+        "lead_batches": "batch_id | batch_state\nB1 | completed",
         "person_claims": "person_id | batch_id\nP1 | B1\nP2 | nowhere",
     },
     "fail_claimed_and_decided": {
@@ -28,7 +28,7 @@ FAULTS: dict[str, Rows] = {
         "person_claims": "person_id | batch_id\nP1 | B1",
     },
     "fail_settled_batch_miscounted": {
-        "lead_batches": "batch_id | batch_state | rejected_count\nB1 | settled | 0",
+        "lead_batches": "batch_id | batch_state | rejected_count\nB1 | completed | 0",
         "person_outcomes": "person_id | outcome | batch_id\nP1 | rejected | B1",
         "rejected_persons": "person_id | rule_name | stage\nP1 | SOME_CODE | salesforce",
     },
@@ -74,8 +74,8 @@ IN_ORDER: Rows = {
     """,
     "lead_batches": """
         batch_id | batch_state | person_count | created_count | rejected_count | planned_at
-        B1       | settled     | 0            | 1             | 1              | 2026-01-31
-        B2       | opened      | 1            | 0             | 0              | 2099-01-31
+        B1       | completed     | 0            | 1             | 1              | 2026-01-31
+        B2       | uploading      | 1            | 0             | 0              | 2099-01-31
     """,
     "person_claims": "person_id | batch_id\nP3 | B2",
     "person_outcomes": """

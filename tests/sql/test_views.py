@@ -105,8 +105,8 @@ def filled(warehouse: Warehouse) -> Warehouse:
         "lead_batches",
         """
         batch_id | batch_state | person_count | salesforce_job_id | planned_at
-        B1       | settled     | 0            | J2                | 2026-01-31
-        B2       | opened      | 1            | J3                | 2026-02-01
+        B1       | completed     | 0            | J2                | 2026-01-31
+        B2       | uploading      | 1            | J3                | 2026-02-01
         """,
     )
     fill(warehouse, "salesforce_jobs", "salesforce_job_id | batch_id\nJ1 | B1\nJ2 | B1\nJ3 | B2")
@@ -215,7 +215,7 @@ def test_open_persons_are_told_with_their_job(filled: Warehouse) -> None:
         "rpt_open_persons",
         """
         person_id | batch_id | run_id | salesforce_job_id | batch_state
-        P8        | B2       | R3     | J3                | opened
+        P8        | B2       | R3     | J3                | uploading
         """,
     )
 

@@ -189,7 +189,7 @@ def test_a_row_that_changes_before_it_is_sent_is_told_too(any_stage: Stage) -> N
 
     def perform(step: Callable[..., int], *arguments: Any) -> int:
         if step is lifecycle.send:  # as if the process had been another: the payload is made again
-            arguments[0].carrier.payloads.clear()
+            arguments[0].load_api.payloads.clear()
             any_stage.run("update persons set company = 'Looms' where person_id = 'P2'")
         return step(*arguments)
 

@@ -22,7 +22,7 @@ def test_the_decision_table_holds_against_the_mirror(stage: Stage, cell: Cell) -
     stage.set_org(BYSTANDERS + "".join(map(record, cell.records)))
     before = held(stage)
     stage.put(PERSON)
-    matching = {**cell.matching, "way": "bulk_query"}
+    matching = {**cell.matching, "lookup": "snapshot"}
     told = stage.sync(owners={"default": STRATEGIES[cell.strategy]}, matching=matching)
-    assert told["run"]["lookup_method"] == "bulk_query"
+    assert told["run"]["lookup_method"] == "snapshot"
     assert told_of(stage, before) == cell.told

@@ -52,7 +52,7 @@ def test_now_of_a_person_under_way_says_so_and_makes_no_second_lead(
         (person,) = any_stage.sync("now", person_ids=("P0007",))["persons"]
         assert nightly.process.poll() is None, "the nightly run was over too early to tell"
         code, told = nightly.answer()
-    assert (person["outcome"], person["batch_state"]) == ("open", "closing")
+    assert (person["outcome"], person["batch_state"]) == ("open", "submitted")
     assert (code, told["run"]["created_count"]) == (0, 20)
     assert any_stage.unaccounted() == []
     assert set(leads_of_each(any_stage).values()) == {1}

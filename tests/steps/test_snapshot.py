@@ -27,7 +27,7 @@ from tests.salesforce.test_ingest_jobs import load
 from tests.steps.scenario import Stage, crowd
 from tests.warehouse.ledger_steps import begin
 
-BULK = {"way": "bulk_query"}
+BULK = {"lookup": "snapshot"}
 LEADS = """
 [[lead]]
 LastName = "Ada"
@@ -87,7 +87,7 @@ class Lookout:
     def both(self, emails: list[str] = EMAILS, ids: list[str] = IDS) -> pd.DataFrame:
         """What either way finds, which is the same."""
         by_lists = self.known("soql", emails, ids)
-        pd.testing.assert_frame_equal(self.known("bulk_query", emails, ids), by_lists)
+        pd.testing.assert_frame_equal(self.known("snapshot", emails, ids), by_lists)
         return by_lists
 
     def fill_count(self) -> int:
@@ -258,7 +258,7 @@ OLD = "".join(
 )
 
 
-@pytest.mark.parametrize("way", ["soql", "bulk_query"])
+@pytest.mark.parametrize("way", ["soql", "snapshot"])
 def test_an_old_lead_erased_for_good_makes_the_counts_differ(any_stage: Stage, way: str) -> None:
     any_stage.set_org(LEADS + OLD)
     emails = [f"old{n}@x.example" for n in range(4)]
@@ -281,7 +281,7 @@ def test_a_bin_that_was_emptied_is_read_again_and_no_more(any_stage: Stage) -> N
 
 def test_another_person_id_field_is_read_anew(lookout: Lookout) -> None:
     assert "P1" in set(lookout.both()["match_value"])
-    matcher = lookout.matcher("bulk_query", field="")
+    matcher = lookout.matcher("snapshot", field="")
     matcher.choose(9)
     assert lookout.fill_count() == 2
     found = matcher.find_known(
@@ -340,7 +340,7 @@ def test_where_a_bulk_query_fails_lists_do_the_work(
     assert any_stage.rows("select * from org_snapshots where is_whole") == []
     any_stage.emulator.go_wrong()
     any_stage.put("person_id | last_name | company | email\nP8 | A | C | ada@x.example")
-    assert any_stage.sync(matching=BULK)["run"]["lookup_method"] == "bulk_query"
+    assert any_stage.sync(matching=BULK)["run"]["lookup_method"] == "snapshot"
     assert len(any_stage.rows("select * from org_records")) == 4
 
 
@@ -350,7 +350,7 @@ def test_a_refresh_that_fails_leaves_the_mirror_as_complete_as_it_was(lookout: L
     lookout.stage.emulator.go_wrong(
         {"match": "GET /queryAll", "fault": "status:500", "nth": 2, "count": 4}
     )
-    matcher = lookout.matcher("bulk_query")
+    matcher = lookout.matcher("snapshot")
     assert matcher.choose(5) == "soql"
     after = lookout.stage.rows("select lead_until, contact_until, holder_id from org_snapshots")
     assert after == [{**before[0], "holder_id": None}]
@@ -374,7 +374,7 @@ def test_a_reading_killed_half_way_is_never_taken_for_whole(
     any_stage.emulator.go_wrong()
     (half,) = any_stage.rows("select fill_number, is_whole from org_snapshots")
     assert not half["is_whole"]
-    assert any_stage.sync(matching=BULK)["run"]["lookup_method"] == "bulk_query"
+    assert any_stage.sync(matching=BULK)["run"]["lookup_method"] == "snapshot"
     assert any_stage.unaccounted() == []
     (whole,) = any_stage.rows("select fill_number, is_whole from org_snapshots")
     assert whole["is_whole"]
@@ -392,7 +392,7 @@ def test_two_that_begin_at_once_read_everything_once(any_stage: Stage) -> None:
         start = threading.Barrier(2)
 
         def choose(run_id: str) -> None:
-            matcher = lookout.matcher("bulk_query", run_id)
+            matcher = lookout.matcher("snapshot", run_id)
             start.wait()
             ways.append(matcher.choose(5))
 
@@ -401,18 +401,18 @@ def test_two_that_begin_at_once_read_everything_once(any_stage: Stage) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert ways == ["bulk_query"] * 2
+        assert ways == ["snapshot"] * 2
         assert lookout.fill_count() == 1
         lookout.both()
 
 
 def test_who_loses_the_mirror_to_another_run_goes_by_its_reading(lookout: Lookout) -> None:
-    matcher = lookout.matcher("bulk_query")
+    matcher = lookout.matcher("snapshot")
     matcher.choose(5)
     snapshots.lease_snapshot(
         lookout.warehouse, "R1", lookout.org.org_id, "Person_Id__c", hold_seconds=0, anew=True
     )
-    other = lookout.matcher("bulk_query", "R1", field="")
+    other = lookout.matcher("snapshot", "R1", field="")
     other.choose(5)  # which forgets every other reading
     keys = text(["bo@x.example"])
     found = matcher.find_known(
@@ -422,7 +422,7 @@ def test_who_loses_the_mirror_to_another_run_goes_by_its_reading(lookout: Lookou
 
 
 def test_a_worker_follows_the_way_of_its_run(lookout: Lookout) -> None:
-    lookout.matcher("bulk_query").choose(5)
+    lookout.matcher("snapshot").choose(5)
     before = lookout.fill_count()
     worker = lookout.matcher("auto")
     worker.follow()
@@ -434,7 +434,7 @@ def test_a_worker_follows_the_way_of_its_run(lookout: Lookout) -> None:
     assert lookout.fill_count() == before
     worker.note()
     (run,) = lookout.stage.rows("select * from sync_runs")
-    assert (run["lookup_method"], run["matching_record_count"]) == ("bulk_query", 4)
+    assert (run["lookup_method"], run["matching_record_count"]) == ("snapshot", 4)
 
 
 def test_a_few_persons_are_looked_up_by_lists_and_the_run_says_what_it_took(stage: Stage) -> None:
@@ -446,4 +446,4 @@ def test_a_few_persons_are_looked_up_by_lists_and_the_run_says_what_it_took(stag
     stage.put("person_id | last_name | company | email\nP9001 | A | C | bo@x.example")
     stage.sync("plan", matching=BULK)
     (row,) = stage.rows("select * from dim_sync_runs where run_mode = 'plan'")
-    assert (row["lookup_method"], row["matching_record_count"]) == ("bulk_query", 7)
+    assert (row["lookup_method"], row["matching_record_count"]) == ("snapshot", 7)

@@ -70,7 +70,7 @@ def test_a_restored_ledger_stops_the_run_and_names_the_jobs_and_the_ways_out(
     with pytest.raises(LedgerInconsistentError) as error:
         stage.sync(mode, person_ids=("P0001",) if mode == "now" else None, salesforce=salesforce)
     assert error.value.exit_code == 4
-    for words in (job["id"], "resume --adopt-jobs", "salesforce.dedicated_user = false"):
+    for words in (job["id"], "resume --accept-unknown-jobs", "salesforce.dedicated_user = false"):
         assert words in str(error.value)
     assert (len(stage.leads()), stage.outcomes()) == (1, {})
 

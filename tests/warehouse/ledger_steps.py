@@ -77,7 +77,7 @@ def filled(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return frame.assign(**missing)[columns]
 
 
-def judgement(table: str | pd.DataFrame, carrier: str = "bulk") -> ledger.SliceRecord:
+def judgement(table: str | pd.DataFrame, load_api: str = "bulk") -> ledger.SliceRecord:
     """Who `becomes` what: `rejected`, `duplicate of PERSON`, `duplicate in lead`, or a batch."""
     judged = drawn_rows(table) if isinstance(table, str) else table
     judged = judged.assign(batch_id=judged["becomes"], source_changed_at=pd.NaT)
@@ -92,12 +92,12 @@ def judgement(table: str | pd.DataFrame, carrier: str = "bulk") -> ledger.SliceR
         duplicates=_matches(judged[is_known]),
         outcomes=filled(decided, OUTCOME_COLUMNS),
         claims=filled(sent, ledger.CLAIM_COLUMNS),
-        batches=[new_batch(batch_id, carrier) for batch_id in sent["batch_id"].unique()],
+        batches=[new_batch(batch_id, load_api) for batch_id in sent["batch_id"].unique()],
     )
 
 
-def new_batch(batch_id: str, carrier: str = "bulk") -> ledger.NewBatch:
-    return ledger.NewBatch(batch_id, "rules", "insert", "Lead", carrier)
+def new_batch(batch_id: str, load_api: str = "bulk") -> ledger.NewBatch:
+    return ledger.NewBatch(batch_id, "rules", "insert", "Lead", load_api)
 
 
 def _matches(known: pd.DataFrame) -> pd.DataFrame:
@@ -109,9 +109,9 @@ def _matches(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def judge(
-    warehouse: Warehouse, table: str, run_id: str = "R1", carrier: str = "bulk"
+    warehouse: Warehouse, table: str, run_id: str = "R1", load_api: str = "bulk"
 ) -> ledger.RecordedSlice:
-    found = judgement(table, carrier)
+    found = judgement(table, load_api)
     return ledger.record_slice(warehouse, run_id, found, lease_seconds=60)
 
 
@@ -123,7 +123,7 @@ def planned(warehouse: Warehouse, *person_ids: str, run_id: str = "R1") -> ledge
 
 
 def opened(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
-    job_id = f"750-{batch.batch_id}-{batch.fence}-{batch.attempt_count}"
+    job_id = f"750-{batch.batch_id}-{batch.fencing_token}-{batch.attempt_count}"
     return ledger.record_job(warehouse, batch, job_id, payload_sha256="0", payload_bytes=1)
 
 
@@ -156,7 +156,7 @@ def lawful(warehouse: Warehouse) -> bool:
         assert parts[-1] == claimed, run_id
     for batch_id, state, person_count, claimed in cells(warehouse, BATCHES):
         assert person_count == claimed, batch_id
-        assert (state == "settled") == (claimed == 0), batch_id
+        assert (state == "completed") == (claimed == 0), batch_id
     assert not cells(warehouse, "select batch_id from person_claims where row_hash = ''")
     return True
 

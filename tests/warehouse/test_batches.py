@@ -52,14 +52,14 @@ def start(warehouse: Warehouse, *person_ids: str) -> ledger.Batch:
 
 def collection(warehouse: Warehouse) -> ledger.Batch:
     begin(warehouse)
-    [batch] = judge(warehouse, "person_id | becomes\nP1 | C1", carrier="collections").batches
+    [batch] = judge(warehouse, "person_id | becomes\nP1 | C1", load_api="collections").batches
     return batch
 
 
 def test_a_job_is_known_before_it_has_data(warehouse: Warehouse) -> None:
     batch = start(warehouse, "P1")
     after = ledger.record_job(warehouse, batch, "7501", payload_sha256="abc", payload_bytes=9)
-    assert (after.batch_state, after.salesforce_job_id) == ("opened", "7501")
+    assert (after.batch_state, after.salesforce_job_id) == ("uploading", "7501")
     assert (after.payload_sha256, after.payload_bytes) == ("abc", 9)
     assert after.opened_at is not None
     assert cells(warehouse, JOBS) == [("7501", 1, None, None)]
@@ -68,20 +68,20 @@ def test_a_job_is_known_before_it_has_data(warehouse: Warehouse) -> None:
 
 def test_the_intent_to_close_is_recorded(warehouse: Warehouse) -> None:
     after = ledger.record_submitted(warehouse, opened(warehouse, start(warehouse, "P1")))
-    assert after.batch_state == "closing"
+    assert after.batch_state == "submitted"
     assert after.submitted_at is not None
     assert ledger.read_batch(warehouse, "B1") == after
 
 
 def test_a_collection_closes_without_a_job(warehouse: Warehouse) -> None:
     after = ledger.record_submitted(warehouse, collection(warehouse))
-    assert (after.batch_state, after.salesforce_job_id) == ("closing", None)
+    assert (after.batch_state, after.salesforce_job_id) == ("submitted", None)
 
 
 def test_a_job_thrown_away_makes_room_for_another(warehouse: Warehouse) -> None:
     first = opened(warehouse, start(warehouse, "P1"))
     after = ledger.discard_job(warehouse, first, "Aborted")
-    assert (after.batch_state, after.attempt_count) == ("planned", 2)
+    assert (after.batch_state, after.attempt_count) == ("pending", 2)
     assert (after.salesforce_job_id, after.opened_at, after.person_count) == (None, None, 1)
     closing(warehouse, after)
     assert cells(warehouse, JOBS) == [
@@ -93,7 +93,7 @@ def test_a_job_thrown_away_makes_room_for_another(warehouse: Warehouse) -> None:
 def test_a_collection_goes_back_for_another_attempt(warehouse: Warehouse) -> None:
     batch = ledger.record_submitted(warehouse, collection(warehouse))
     after = ledger.discard_job(warehouse, batch, None)
-    assert (after.batch_state, after.attempt_count, after.submitted_at) == ("planned", 2, None)
+    assert (after.batch_state, after.attempt_count, after.submitted_at) == ("pending", 2, None)
 
 
 def test_a_lease_is_renewed_by_the_clock_of_the_database(warehouse: Warehouse) -> None:
@@ -118,8 +118,8 @@ def test_a_settled_batch_tells_of_everybody(warehouse: Warehouse) -> None:
         failed_count=2,
     )
     after = ledger.settle(warehouse, batch, found)
-    assert (after.batch_state, after.person_count) == ("settled", 0)
-    assert after.settled_at is not None
+    assert (after.batch_state, after.person_count) == ("completed", 0)
+    assert after.completed_at is not None
     assert cells(warehouse, OUTCOMES) == [
         ("P1", "created", "00Q1", None, None, 1, "B1"),
         ("P2", "updated", "00Q2", "0032", "ASKED", 1, "B1"),
@@ -156,13 +156,13 @@ def test_an_outcome_remembers_what_the_claim_knew(warehouse: Warehouse) -> None:
 def test_who_is_left_over_takes_part_in_another_attempt(warehouse: Warehouse) -> None:
     batch = closing(warehouse, start(warehouse, "P1", "P2", "P3"))
     after = ledger.settle(warehouse, batch, replace(P1_CREATED, end_state="Failed"))
-    assert (after.batch_state, after.attempt_count, after.person_count) == ("planned", 2, 2)
+    assert (after.batch_state, after.attempt_count, after.person_count) == ("pending", 2, 2)
     assert after.salesforce_job_id is None
     assert list(ledger.batch_claims(warehouse, "B1")["person_id"]) == ["P2", "P3"]
     assert cells(warehouse, JOBS) == [("750-B1-1-1", 1, "Failed", None)]
     assert lawful(warehouse)
     rest = settlement("person_id | outcome\nP2 | created\nP3 | held")
-    assert ledger.settle(warehouse, closing(warehouse, after), rest).batch_state == "settled"
+    assert ledger.settle(warehouse, closing(warehouse, after), rest).batch_state == "completed"
     assert lawful(warehouse)
 
 
@@ -227,7 +227,7 @@ def test_released_persons_were_never_there(warehouse: Warehouse) -> None:
     table = "person_id | becomes | email_hash\nP1 | B1 | e1\nP2 | B1 | e2\nP3 | rejected |"
     [batch] = judge(warehouse, table).batches
     after = ledger.release_persons(warehouse, batch, ["P1"])
-    assert (after.batch_state, after.person_count) == ("planned", 1)
+    assert (after.batch_state, after.person_count) == ("pending", 1)
     assert cells(warehouse, "select email_hash from person_emails") == [("e2",)]
     assert ledger.run_counts(warehouse, "R1") == ledger.RunCounts(2, 0, 0, 0, 1, 0, 1, 0)
     assert lawful(warehouse)
@@ -235,7 +235,7 @@ def test_released_persons_were_never_there(warehouse: Warehouse) -> None:
 
 def test_a_batch_that_releases_everybody_is_settled(warehouse: Warehouse) -> None:
     after = ledger.release_persons(warehouse, start(warehouse, "P1", "P2"), ["P2", "P1"])
-    assert (after.batch_state, after.person_count) == ("settled", 0)
+    assert (after.batch_state, after.person_count) == ("completed", 0)
     assert open_batches(warehouse) == []
     assert lawful(warehouse)
 
@@ -248,22 +248,22 @@ def test_only_persons_of_the_batch_are_released(warehouse: Warehouse) -> None:
 
 
 STEPS: dict[str, Callable[[Warehouse, ledger.Batch], ledger.Batch]] = {
-    "planned job": opened,
-    "opened closing": ledger.record_submitted,
-    "opened detach": lambda store, batch: ledger.discard_job(store, batch, "Aborted"),
-    "closing detach": lambda store, batch: ledger.discard_job(store, batch, "Aborted"),
-    "planned lease": lambda store, batch: ledger.renew_lease(store, batch, 60),
-    "closing lease": lambda store, batch: ledger.renew_lease(store, batch, 60),
-    "planned release": lambda store, batch: ledger.release_persons(store, batch, ["P1"]),
-    "closing settle": lambda store, batch: ledger.settle(store, batch, P1_CREATED),
+    "pending job": opened,
+    "uploading submit": ledger.record_submitted,
+    "uploading detach": lambda store, batch: ledger.discard_job(store, batch, "Aborted"),
+    "submitted detach": lambda store, batch: ledger.discard_job(store, batch, "Aborted"),
+    "pending lease": lambda store, batch: ledger.renew_lease(store, batch, 60),
+    "submitted lease": lambda store, batch: ledger.renew_lease(store, batch, 60),
+    "pending release": lambda store, batch: ledger.release_persons(store, batch, ["P1"]),
+    "submitted settle": lambda store, batch: ledger.settle(store, batch, P1_CREATED),
 }
 
 
 def brought_to(warehouse: Warehouse, state: str) -> ledger.Batch:
     batch = start(warehouse, "P1")
-    if state == "planned":
+    if state == "pending":
         return batch
-    return opened(warehouse, batch) if state == "opened" else closing(warehouse, batch)
+    return opened(warehouse, batch) if state == "uploading" else closing(warehouse, batch)
 
 
 def everything(warehouse: Warehouse) -> list[list[tuple[object, ...]]]:
@@ -273,15 +273,15 @@ def everything(warehouse: Warehouse) -> list[list[tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("changed", ["fence", "holder", "state"])
+@pytest.mark.parametrize("changed", ["fencing_token", "holder", "state"])
 def test_a_step_of_a_batch_that_has_moved_on_changes_nothing(
     warehouse: Warehouse, step: str, changed: str
 ) -> None:
     batch = brought_to(warehouse, step.split()[0])
     moved = {
-        "fence": "fence = fence + 1",
+        "fencing_token": "fencing_token = fencing_token + 1",
         "holder": "leased_by_run_id = 'R9'",
-        "state": "batch_state = case batch_state when 'opened' then 'closing' else 'opened' end",
+        "state": "batch_state = case batch_state when 'uploading' then 'submitted' else 'uploading' end",
     }
     change(warehouse, f"update lead_batches set {moved[changed]}")
     before = everything(warehouse)
@@ -303,8 +303,8 @@ def test_a_step_is_taken_once(warehouse: Warehouse, step: str) -> None:
 def test_a_step_from_a_state_it_does_not_start_from_is_our_own_mistake(
     warehouse: Warehouse, step: str
 ) -> None:
-    batch = replace(start(warehouse, "P1"), batch_state="settled")
-    with pytest.raises(LedgerInconsistentError, match="B1 is settled"):
+    batch = replace(start(warehouse, "P1"), batch_state="completed")
+    with pytest.raises(LedgerInconsistentError, match="B1 is completed"):
         STEPS[step](warehouse, batch)
 
 
@@ -340,8 +340,8 @@ def test_an_abandoned_batch_is_taken_over(warehouse: Warehouse, cause: str) -> N
     ABANDONED[cause](warehouse)
     begin(warehouse, "R2")
     [taken] = take(warehouse, "R2", alive)
-    assert (taken.leased_by_run_id, taken.fence, taken.run_id) == ("R2", 2, "R1")
-    assert (taken.batch_state, taken.person_count) == ("planned", 1)
+    assert (taken.leased_by_run_id, taken.fencing_token, taken.run_id) == ("R2", 2, "R1")
+    assert (taken.batch_state, taken.person_count) == ("pending", 1)
     assert take(warehouse, "R2", alive) == []
 
 
@@ -349,10 +349,10 @@ def test_a_take_over_fences_the_old_holder_off(warehouse: Warehouse) -> None:
     old = closing(warehouse, start(warehouse, "P1"))
     begin(warehouse, "R2")
     [taken] = take(warehouse, "R2", dead)
-    for step in (STEPS["closing settle"], STEPS["closing detach"], STEPS["closing lease"]):
+    for step in (STEPS["submitted settle"], STEPS["submitted detach"], STEPS["submitted lease"]):
         with pytest.raises(LeaseLostError):
             step(warehouse, old)
-    assert ledger.settle(warehouse, taken, P1_CREATED).batch_state == "settled"
+    assert ledger.settle(warehouse, taken, P1_CREATED).batch_state == "completed"
     # The run that planned the batch counts its persons, whoever carries it.
     assert ledger.run_counts(warehouse, "R1").created_count == 1
     assert ledger.run_counts(warehouse, "R2").read_count == 0
@@ -368,12 +368,12 @@ def test_a_lease_renewed_at_the_last_moment_keeps_the_batch(warehouse: Warehouse
 
     begin(warehouse, "R2")
     assert take(warehouse, "R2", renewing) == []
-    assert ledger.renew_lease(warehouse, batch, 60).fence == 1
+    assert ledger.renew_lease(warehouse, batch, 60).fencing_token == 1
 
 
 def test_open_batches_tell_who_carries_them(warehouse: Warehouse) -> None:
     opened(warehouse, start(warehouse, "P1", "P2"))
     [row] = open_batches(warehouse)
-    assert (row["batch_id"], row["batch_state"], row["person_count"]) == ("B1", "opened", 2)
+    assert (row["batch_id"], row["batch_state"], row["person_count"]) == ("B1", "uploading", 2)
     assert (row["leased_by_run_id"], row["process_host"], row["process_id"]) == ("R1", "here", 1)
     assert (row["salesforce_job_id"], row["is_lease_over"]) == ("750-B1-1-1", False)

@@ -61,7 +61,7 @@ def test_a_batch_stands_as_it_was_planned(warehouse: Warehouse) -> None:
     found = replace(judgement("person_id | becomes\nP1 | B1"), batches=[asked])
     [batch] = ledger.record_slice(warehouse, "R1", found, lease_seconds=60).batches
     assert {name: getattr(batch, name) for name in vars(asked)} == vars(asked)
-    assert (batch.run_id, batch.leased_by_run_id, batch.fence) == ("R1", "R1", 1)
+    assert (batch.run_id, batch.leased_by_run_id, batch.fencing_token) == ("R1", "R1", 1)
     assert (batch.lease_until - batch.planned_at).total_seconds() == pytest.approx(60, abs=5)
     assert ledger.read_batch(warehouse, "B1") == batch
     assert ledger.read_batch(warehouse, "B2") is None

@@ -161,7 +161,7 @@ def test_of_two_who_take_a_batch_over_one_gets_it(warehouse: Warehouse, second: 
     ledger.end_run(warehouse, "R0", "failed", api_call_count=0)
     one, other = at_once(lambda: taken(warehouse, "R1"), lambda: taken(second, "R2"))
     assert sorted(one + other) == sorted(f"B{n}" for n in range(12))
-    assert cells(warehouse, "select distinct fence from lead_batches") == [(2,)]
+    assert cells(warehouse, "select distinct fencing_token from lead_batches") == [(2,)]
 
 
 def taken(warehouse: Warehouse, run_id: str) -> list[str]:

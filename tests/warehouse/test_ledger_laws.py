@@ -89,18 +89,18 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def carry_on(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(self.held))
-        if batch.batch_state == "planned":
+        if batch.batch_state == "pending":
             self.step(batch, lambda: self.open_anew(batch))
-        elif batch.batch_state == "opened":
+        elif batch.batch_state == "uploading":
             self.step(batch, lambda: ledger.record_submitted(self.warehouse, batch))
-        elif batch.batch_state == "closing":
+        elif batch.batch_state == "submitted":
             self.settle(batch, data)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def give_the_job_up(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(self.held))
-        if batch.batch_state in ("opened", "closing"):
+        if batch.batch_state in ("uploading", "submitted"):
             self.step(batch, lambda: ledger.discard_job(self.warehouse, batch, "Aborted"))
 
     @precondition(lambda self: self.held)
@@ -108,7 +108,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def release(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(self.held))
         some = self.some_of(batch, data)
-        if batch.batch_state == "planned":
+        if batch.batch_state == "pending":
             self.step(batch, lambda: ledger.release_persons(self.warehouse, batch, some))
 
     @rule(run_id=st.sampled_from(RUNS))

@@ -67,4 +67,4 @@ def carry(warehouse: Warehouse, first: int, *, is_timed: bool) -> None:
     ended = filled(found[["person_id"]].assign(outcome="created", lead_id="00Q1"), LEAVING_COLUMNS)
     done = ledger.BatchResults(ended, none_of(REJECTED_COLUMNS), none_of(DUPLICATE_COLUMNS))
     with timed(settle, warehouse):
-        assert ledger.settle(warehouse, batch, done).batch_state == "settled"
+        assert ledger.settle(warehouse, batch, done).batch_state == "completed"

@@ -38,8 +38,8 @@ def told_run(warehouse: Warehouse) -> Warehouse:
         "lead_batches",
         """
         batch_id | batch_state | person_count | created_count | held_count | salesforce_job_id
-        B1       | settled     | 0            | 2             | 1          | J1
-        B2       | closing     | 1            | 0             | 0          | J2
+        B1       | completed     | 0            | 2             | 1          | J1
+        B2       | submitted     | 1            | 0             | 0          | J2
         """,
     )
     fill(warehouse, "salesforce_jobs", "salesforce_job_id | batch_id\nJ1 | B1\nJ2 | B2")
@@ -152,10 +152,10 @@ def test_each_person_asked_for_gets_one_answer_in_the_order_asked(told_run: Ware
         drawn("""
         person_id | outcome   | batch_state | rules                            | matched
         P9        | new       |             |                                  |
-        P5        | open      | closing     |                                  |
+        P5        | open      | submitted     |                                  |
         P3        | rejected  |             | company_missing, email_malformed |
         P4        | duplicate |             |                                  | lead 00Q9
-        P1        | created   | settled     |                                  |
+        P1        | created   | completed     |                                  |
         """)
     )
 

@@ -47,8 +47,8 @@ def test_another_org_is_refused_and_both_are_named(warehouse: Warehouse) -> None
 
 def test_the_way_of_matching_is_noted(warehouse: Warehouse) -> None:
     begin(warehouse)
-    ledger.record_lookup_stats(warehouse, "R1", "bulk_query")
-    assert cells(warehouse, "select lookup_method from sync_runs") == [("bulk_query",)]
+    ledger.record_lookup_stats(warehouse, "R1", "snapshot")
+    assert cells(warehouse, "select lookup_method from sync_runs") == [("snapshot",)]
 
 
 def test_a_run_that_ends_tells_its_counts_and_forgets_whom_it_read(warehouse: Warehouse) -> None:

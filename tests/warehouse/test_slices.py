@@ -142,7 +142,7 @@ def test_what_dead_workers_left_is_taken_and_a_frozen_one_is_fenced_off(
     begin(warehouse)
     batch = closing(warehouse, planned(warehouse, "P1"))
     (taken,) = ledger.claim_left_batches(warehouse, "R1", lease_seconds=60)
-    assert (taken.batch_id, taken.fence) == (batch.batch_id, batch.fence + 1)
+    assert (taken.batch_id, taken.fencing_token) == (batch.batch_id, batch.fencing_token + 1)
     with pytest.raises(LeaseLostError):
         ledger.renew_lease(warehouse, batch, 60)
     assert ledger.claim_left_batches(warehouse, "R2", lease_seconds=60) == []

@@ -1,11 +1,11 @@
 """The ledger's batches: each step a batch can take, committed before or after the org is asked,
 never both.
 
-    planned ──► opened ──► closing ──► settled
+    pending ──► uploading ──► submitted ──► completed
        ▲           │          │
        └───────────┴──────────┘
 
-Every step moves a batch only from the state, the fence and the holder it was seen with, in one
+Every step moves a batch only from the state, the fencing_token and the holder it was seen with, in one
 transaction. Where nothing moves, another run has it: LeaseLostError, and nothing was written. A step
 whose commit was not answered is not repeated but looked up by `read_batch`.
 """
@@ -49,7 +49,7 @@ class Batch:
     owner_strategy: str
     operation: Literal["insert", "update"]
     sobject: Literal["Lead", "Contact"]
-    carrier: Literal["bulk", "collections"]
+    load_api: Literal["bulk", "collections"]
     assignment_rule_id: str | None
     allow_duplicates: bool
     salesforce_job_id: str | None
@@ -57,13 +57,13 @@ class Batch:
     person_count: int
     payload_sha256: str | None
     payload_bytes: int | None
-    fence: int
+    fencing_token: int
     leased_by_run_id: str
     lease_until: datetime
     planned_at: datetime
     opened_at: datetime | None
     submitted_at: datetime | None
-    settled_at: datetime | None
+    completed_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def read_batch(warehouse: Warehouse, batch_id: str) -> Batch | None:
 def record_job(
     warehouse: Warehouse, batch: Batch, job_id: str, *, payload_sha256: str, payload_bytes: int
 ) -> Batch:
-    """Remember the job before it is given data (T2). planned → opened. Raises LeaseLostError."""
-    _require(batch, "planned")
+    """Remember the job before it is given data (T2). pending → uploading. Raises LeaseLostError."""
+    _require(batch, "pending")
     with warehouse.transaction() as connection:
         now = warehouse.now(connection)
         after = _move(
@@ -129,9 +129,9 @@ def record_job(
 
 
 def record_submitted(warehouse: Warehouse, batch: Batch) -> Batch:
-    """Remember the intent to start before the org is asked to (T3). opened → closing; planned →
+    """Remember the intent to start before the org is asked to (T3). uploading → submitted; planned →
     closing for collections, which have no job. Raises LeaseLostError."""
-    _require(batch, "opened" if batch.carrier == "bulk" else "planned")
+    _require(batch, "uploading" if batch.load_api == "bulk" else "pending")
     with warehouse.transaction() as connection:
         return _move(warehouse, connection, "close_batch", batch, now=warehouse.now(connection))
 
@@ -139,13 +139,13 @@ def record_submitted(warehouse: Warehouse, batch: Batch) -> Batch:
 def discard_job(
     warehouse: Warehouse, batch: Batch, end_state: str | None, *, is_attempt: bool = True
 ) -> Batch:
-    """Give the job up, every person stays for another attempt. opened or closing → planned.
+    """Give the job up, every person stays for another attempt. opened or submitted → pending.
 
     Only for a job that certainly made nothing, or whose effects are harmless to repeat. `end_state`
     is the job's; for collections there is no job to note it at. `is_attempt`: whether it counts as
     one. Raises LeaseLostError.
     """
-    _require(batch, "opened", "closing")
+    _require(batch, "uploading", "submitted")
     with warehouse.transaction() as connection:
         after = _move(warehouse, connection, "return_batch", batch, attempts=int(is_attempt))
         _end_job(warehouse, connection, batch, end_state, None, None)
@@ -162,12 +162,12 @@ def renew_lease(warehouse: Warehouse, batch: Batch, lease_seconds: float) -> Bat
 
 def release_persons(warehouse: Warehouse, batch: Batch, person_ids: Sequence[str]) -> Batch:
     """Let persons go whose source rows changed: as if this batch's run had never read them. planned
-    → planned, or settled when nobody is left.
+    → pending, or settled when nobody is left.
 
     Their claims, e-mails and matches are dropped; they are new again. Raises LeaseLostError, and
     LedgerInconsistentError for a person whom the batch does not hold.
     """
-    _require(batch, "planned")
+    _require(batch, "pending")
     persons = pd.DataFrame({"person_id": pd.Series(person_ids, dtype="str")})
     rejects_and_duplicates.require_one_row_each(persons)
     with warehouse.transaction() as connection:
@@ -181,7 +181,7 @@ def release_persons(warehouse: Warehouse, batch: Batch, person_ids: Sequence[str
 
 
 def settle(warehouse: Warehouse, batch: Batch, settlement: BatchResults) -> Batch:
-    """Record what became of the batch's persons, all of it or nothing (T4). closing → settled, or →
+    """Record what became of the batch's persons, all of it or nothing (T4). submitted → completed, or →
     planned with one more attempt when persons remain without an outcome.
 
     Outcomes take over strategy, filled fields, attempts and source version from the claims; the
@@ -189,7 +189,7 @@ def settle(warehouse: Warehouse, batch: Batch, settlement: BatchResults) -> Batc
     end rejected or held are dropped, those of duplicates become `reported`. Raises LeaseLostError, and
     LedgerInconsistentError for a person whom the batch does not hold.
     """
-    _require(batch, "closing")
+    _require(batch, "submitted")
     persons = settlement.outcomes[LEAVING_COLUMNS]
     rejects_and_duplicates.require_one_row_each(persons)
     rejects_and_duplicates.require_within(settlement.rejected, persons, "rejected")
@@ -227,7 +227,7 @@ def take_over_stale_batches(
     lease_seconds: float,
     is_alive: Callable[[str, int], bool],
 ) -> list[Batch]:
-    """Take over the open batches that nobody carries any more, each under a higher fence.
+    """Take over the open batches that nobody carries any more, each under a higher fencing_token.
 
     Nobody: the lease is over by the database's clock, the holder run has ended, or `is_alive(host,
     pid)` knows its process dead. Of two takers one wins; a holder who renews at the last moment
@@ -314,7 +314,7 @@ def _matching(
             connection,
             step,
             batch_id=batch.batch_id,
-            fence=batch.fence,
+            fencing_token=batch.fencing_token,
             leased_by_run_id=batch.leased_by_run_id,
             seen_state=batch.batch_state,
             **changes,
@@ -415,7 +415,7 @@ def _take(
         connection,
         "take_batch",
         batch_id=row["batch_id"],
-        fence=row["fence"],
+        fencing_token=row["fencing_token"],
         seen_until=row["lease_until"],
         run_id=run_id,
         lease_until=until,

@@ -81,7 +81,7 @@ class NewBatch:
     owner_strategy: str
     operation: Literal["insert", "update"]
     sobject: Literal["Lead", "Contact"]
-    carrier: Literal["bulk", "collections"]
+    load_api: Literal["bulk", "collections"]
     assignment_rule_id: str | None = None
     allow_duplicates: bool = False
 

@@ -113,7 +113,7 @@ def record_lookup_stats(
     record_count: int = 0,
     seconds: int = 0,
 ) -> None:
-    """Note how the run looks up what Salesforce already has (soql or bulk_query), and what that has
+    """Note how the run looks up what Salesforce already has (soql or snapshot), and what that has
     cost since the last note. Two ways in one run are noted as mixed."""
     with warehouse.transaction() as connection:
         warehouse.run(

@@ -90,7 +90,7 @@ def stop_workers(warehouse: Warehouse, run_id: str) -> None:
 
 
 def claim_left_batches(warehouse: Warehouse, run_id: str, *, lease_seconds: float) -> list[Batch]:
-    """Take the open batches of the run's own workers, each under a higher fence. Only when all of
+    """Take the open batches of the run's own workers, each under a higher fencing_token. Only when all of
     them have ended: one that is frozen, and not dead, is fenced off. May be repeated."""
     with warehouse.transaction() as connection:
         until = lease_end(warehouse, connection, lease_seconds)

@@ -74,7 +74,7 @@ def _committed(
     done = state._replace(world=state.world._replace(ledger=after))
     for batch in after.batches:
         was = ledger_side.find(before, batch.batch_id)
-        if was is not None and was.fence != batch.fence:
+        if was is not None and was.fencing_token != batch.fencing_token:
             done = _in_doubt(done, batch.batch_id)
     words = f"{name}: ledger {what}"
     yield _go_on(machine, done, process, Answer(value), event)._replace(words=words)
@@ -114,7 +114,7 @@ def _go_on(
         if process.mind.carried and not process.mind.agenda:
             batch = process.mind.carried[process.mind.turn]
             if after.disturbed_count <= 1:
-                transition = (batch.carrier, batch.batch_state, *after.events, f"⇒ {ended.word}")
+                transition = (batch.load_api, batch.batch_state, *after.events, f"⇒ {ended.word}")
         after = turned(ended)
         state = _alarmed(state) if ended.is_alarm else state
     if after.is_over:
@@ -151,7 +151,7 @@ def _in_doubt(state: State, batch_id: str) -> State:
     """What a collections call did, if it was made, was known to that process alone."""
     ledger = state.world.ledger
     batch = ledger_side.find(ledger, batch_id)
-    if batch is None or (batch.carrier, batch.batch_state) != ("collections", "closing"):
+    if batch is None or (batch.load_api, batch.batch_state) != ("collections", "submitted"):
         return state
     unknowable = state.world.unknowable | set(ledger_side.held_by(ledger, batch_id))
     return state._replace(world=state.world._replace(unknowable=unknowable))
@@ -159,10 +159,10 @@ def _in_doubt(state: State, batch_id: str) -> State:
 
 def _look_around(state: State, taker: str) -> tuple[tuple[tuple[str, int], ...], ...]:
     living = {one.mind.name for one in state.processes if not one.is_over} - {taker}
-    is_open = [one for one in state.world.ledger.batches if one.batch_state != "settled"]
+    is_open = [one for one in state.world.ledger.batches if one.batch_state != "completed"]
     return (
-        tuple((one.batch_id, one.fence) for one in is_open if one.holder not in living),
-        tuple((one.batch_id, one.fence) for one in is_open if one.holder in living),
+        tuple((one.batch_id, one.fencing_token) for one in is_open if one.holder not in living),
+        tuple((one.batch_id, one.fencing_token) for one in is_open if one.holder in living),
     )
 
 

@@ -23,7 +23,7 @@ class Bug(NamedTuple):
     breaks: str
 
 
-LIBRARY = {"judge": wrong_steps.call_library}, {("library", "closing"): wrong_steps.await_library}
+LIBRARY = {"judge": wrong_steps.call_library}, {("library", "submitted"): wrong_steps.await_library}
 
 
 def _protocol(
@@ -40,12 +40,12 @@ def _setting(
     budgets: tuple[int, int, int] = (1, 0, 0),
     *,
     run_count: int = 1,
-    carrier: str = "bulk",
+    load_api: str = "bulk",
     operation: str = "insert",
     **more: Any,
 ) -> Setting:
     names = "AB"[:run_count]
-    runs = tuple(run_of(one, "nightly", carrier, operation=operation) for one in names)
+    runs = tuple(run_of(one, "nightly", load_api, operation=operation) for one in names)
     faults, troubles, preemptions = budgets
     setting = Setting(protocol_, runs, faults=faults, troubles=troubles, preemptions=preemptions)
     return setting._replace(**more)
@@ -60,7 +60,7 @@ def _of_order() -> list[Bug]:
     units = {**UNITS, "judge": wrong_steps.judge_in_two}
     library = {**UNITS, **LIBRARY[0]}
     in_two = _protocol(False, record=wrong_steps.state_first)
-    off, planned = False, ("bulk", "planned")
+    off, planned = False, ("bulk", "pending")
     return [
         Bug("library call", _setting(_protocol(off, LIBRARY[1], units=library)), laws.TWICE),
         Bug(
@@ -80,7 +80,7 @@ def _of_order() -> list[Bug]:
         ),
         Bug(
             "uploaded twice",
-            _setting(_protocol(True, {("bulk", "opened"): wrong_steps.upload_again})),
+            _setting(_protocol(True, {("bulk", "uploading"): wrong_steps.upload_again})),
             laws.TWO_UPLOADS,
         ),
         Bug("claim and batch in two", _setting(_protocol(off, units=units)), laws.NO_WORD),
@@ -94,11 +94,11 @@ def _of_order() -> list[Bug]:
 
 def _of_fence() -> list[Bug]:
     own_clock = {key: wrong_steps.by_own_clock(step) for key, step in STEPS.items()}
-    aborting = {("bulk", "closing"): wrong_steps.abort_running}
+    aborting = {("bulk", "submitted"): wrong_steps.abort_running}
     other = run_of("S", "nightly", org_id="a sandbox")
     return [
         Bug(
-            "no fence compared",
+            "no fencing_token compared",
             _setting(_protocol(False, is_fenced=False), (0, 0, 3), run_count=2),
             laws.TWICE,
         ),
@@ -123,11 +123,11 @@ def _of_fence() -> list[Bug]:
 
 
 def _of_answers() -> list[Bug]:
-    twice = {("collections", "planned"): wrong_steps.send_twice}
+    twice = {("collections", "pending"): wrong_steps.send_twice}
     return [
         Bug(
             "create by collections sent again",
-            _setting(_protocol(False, twice), carrier="collections"),
+            _setting(_protocol(False, twice), load_api="collections"),
             laws.TWICE,
         ),
         Bug(
@@ -159,9 +159,9 @@ def _of_answers() -> list[Bug]:
 
 
 def _found() -> list[Bug]:
-    keeping = {("bulk", "planned"): wrong_steps.keep_payload}
-    keeping_records = {("collections", "planned"): wrong_steps.keep_collection}
-    forgetting = {("collections", "planned"): wrong_steps.forget_answers}
+    keeping = {("bulk", "pending"): wrong_steps.keep_payload}
+    keeping_records = {("collections", "pending"): wrong_steps.keep_collection}
+    forgetting = {("collections", "pending"): wrong_steps.forget_answers}
     return [
         Bug(
             "found: payload kept past an unanswered commit",
@@ -170,12 +170,12 @@ def _found() -> list[Bug]:
         ),
         Bug(
             "found: payload kept past a collections call",
-            _setting(_protocol(False, keeping_records), (0, 1, 0), carrier="collections"),
+            _setting(_protocol(False, keeping_records), (0, 1, 0), load_api="collections"),
             laws.TWICE,
         ),
         Bug(
             "found: answers forgotten with the owners",
-            _setting(_protocol(False, forgetting), carrier="collections"),
+            _setting(_protocol(False, forgetting), load_api="collections"),
             laws.HELD,
         ),
         Bug(

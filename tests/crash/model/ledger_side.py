@@ -1,6 +1,6 @@
 """The ledger of the model: batches, claims, outcomes, known jobs. Each function is one transaction.
 
-As in the code, a batch is moved only from the state, the fence and the holder it was seen with.
+As in the code, a batch is moved only from the state, the fencing_token and the holder it was seen with.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tests.crash.model.faults import LeaseLostError, OrgMismatchError
 
-STATES = ("planned", "opened", "closing", "settled")
+STATES = ("pending", "uploading", "submitted", "completed")
 
 
 class Batch(NamedTuple):
@@ -17,12 +17,12 @@ class Batch(NamedTuple):
 
     batch_id: str
     batch_state: str
-    carrier: str
+    load_api: str
     operation: str
     holder: str
     salesforce_job_id: str | None = None
     attempt_count: int = 1
-    fence: int = 1
+    fencing_token: int = 1
 
 
 class Claim(NamedTuple):
@@ -87,9 +87,9 @@ def bind(ledger: Ledger, org_id: str) -> tuple[Ledger, None]:
 def move(ledger: Ledger, seen: Batch, is_fenced: bool = True, **changes: Any) -> Ledger:
     """Compare and set; `is_fenced` off is a planted bug."""
     now = find(ledger, seen.batch_id)
-    is_same = now is not None and (now.batch_state, now.fence, now.holder) == (
+    is_same = now is not None and (now.batch_state, now.fencing_token, now.holder) == (
         seen.batch_state,
-        seen.fence,
+        seen.fencing_token,
         seen.holder,
     )
     if now is None or (is_fenced and not is_same):
@@ -125,15 +125,15 @@ def record_slice(
 def record_job(
     ledger: Ledger, batch: Batch, job_id: str, is_fenced: bool = True
 ) -> tuple[Ledger, Batch]:
-    """T2. planned → opened."""
-    ledger = move(ledger, batch, is_fenced, batch_state="opened", salesforce_job_id=job_id)
+    """T2. pending → uploading."""
+    ledger = move(ledger, batch, is_fenced, batch_state="uploading", salesforce_job_id=job_id)
     known = KnownJob(job_id, batch.batch_id)
     return moved(ledger._replace(jobs=(*ledger.jobs, known)), batch.batch_id)
 
 
 def record_submitted(ledger: Ledger, batch: Batch, is_fenced: bool = True) -> tuple[Ledger, Batch]:
-    """T3. opened → closing; planned → closing for collections."""
-    ledger = move(ledger, batch, is_fenced, batch_state="closing")
+    """T3. uploading → submitted; pending → submitted for collections."""
+    ledger = move(ledger, batch, is_fenced, batch_state="submitted")
     ledger = _note(ledger, batch.salesforce_job_id, is_to_close=True)
     return moved(ledger, batch.batch_id)
 
@@ -146,7 +146,7 @@ def renew_lease(ledger: Ledger, batch: Batch, is_fenced: bool = True) -> tuple[L
 def discard_job(
     ledger: Ledger, batch: Batch, end_state: str | None, is_fenced: bool = True
 ) -> tuple[Ledger, Batch]:
-    """Everybody stays for another attempt. opened or closing → planned."""
+    """Everybody stays for another attempt. opened or submitted → pending."""
     ledger = _return(ledger, batch, is_fenced)
     ledger = _note(ledger, batch.salesforce_job_id, end_state=end_state)
     return moved(ledger, batch.batch_id)
@@ -158,7 +158,7 @@ def release(
     """Let persons go whose source rows changed; they are new again."""
     ledger = _drop_claims(move(ledger, batch, is_fenced), persons)
     if not held_by(ledger, batch.batch_id):
-        ledger = move(ledger, batch, is_fenced, batch_state="settled")
+        ledger = move(ledger, batch, is_fenced, batch_state="completed")
     return moved(ledger, batch.batch_id)
 
 
@@ -169,13 +169,13 @@ def settle(
     end_state: str | None,
     is_fenced: bool = True,
 ) -> tuple[Ledger, Batch]:
-    """T4: outcomes and state in one. closing → settled, or planned when persons stay."""
+    """T4: outcomes and state in one. submitted → completed, or planned when persons stay."""
     ledger = tell(move(ledger, batch, is_fenced), outcomes)
     ledger = _note(ledger, batch.salesforce_job_id, end_state=end_state)
     if held_by(ledger, batch.batch_id):
         ledger = _return(ledger, batch, is_fenced)
     else:
-        ledger = move(ledger, batch, is_fenced, batch_state="settled")
+        ledger = move(ledger, batch, is_fenced, batch_state="completed")
     return moved(ledger, batch.batch_id)
 
 
@@ -194,14 +194,14 @@ def tell(ledger: Ledger, outcomes: tuple[Outcome, ...]) -> Ledger:
 def take(
     ledger: Ledger, taker: str, found: tuple[tuple[str, int], ...]
 ) -> tuple[Ledger, tuple[Batch, ...]]:
-    """Take these batches over as they were seen (id, fence), each under a higher fence. Of two
+    """Take these batches over as they were seen (id, fencing_token), each under a higher fencing_token. Of two
     takers one wins."""
     taken: list[Batch] = []
-    for batch_id, fence in found:
+    for batch_id, fencing_token in found:
         _, batch = moved(ledger, batch_id)
-        if batch.fence == fence and batch.batch_state != "settled":
-            taken.append(batch._replace(fence=fence + 1, holder=taker))
-            ledger = move(ledger, batch, fence=fence + 1, holder=taker)
+        if batch.fencing_token == fencing_token and batch.batch_state != "completed":
+            taken.append(batch._replace(fencing_token=fencing_token + 1, holder=taker))
+            ledger = move(ledger, batch, fencing_token=fencing_token + 1, holder=taker)
     return ledger, tuple(taken)
 
 
@@ -210,7 +210,7 @@ def _return(ledger: Ledger, batch: Batch, is_fenced: bool) -> Ledger:
         ledger,
         batch,
         is_fenced,
-        batch_state="planned",
+        batch_state="pending",
         salesforce_job_id=None,
         attempt_count=batch.attempt_count + 1,
     )

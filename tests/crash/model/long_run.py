@@ -17,7 +17,7 @@ from tests.crash.model.settings import LONG, setting_of, words_of
 from tests.crash.model.trace import draw
 
 MOST_STATES = 4_000_000
-HEAD = "runs | field | carrier | persons | faults | troubles | preemptions | else"
+HEAD = "runs | field | load_api | persons | faults | troubles | preemptions | else"
 FIGURES = "states | steps | schedules | violating | complete | seconds"
 
 

@@ -66,7 +66,7 @@ class Mind(NamedTuple):
 
     name: str
     persons: tuple[str, ...]
-    carrier: str
+    load_api: str
     agenda: tuple[str, ...]
     operation: str = "insert"
     org_id: str = "the org"

@@ -103,6 +103,6 @@ def eight_days_later(world: World) -> World:
     jobs = tuple(job._replace(is_gone=True) for job in world.org.jobs)
     doubt = set(world.unknowable)
     for batch in world.ledger.batches:
-        if batch.batch_state == "closing":
+        if batch.batch_state == "submitted":
             doubt |= set(held_by(world.ledger, batch.batch_id))
     return world._replace(org=world.org._replace(jobs=jobs), unknowable=frozenset(doubt))

@@ -23,7 +23,7 @@ Label = tuple[str, ...]
 NAMES = {"A": "Ada", "B": "Bob", "C": "Cyd"}
 
 TABLE = """
-carrier     | does   | fld | who | job                       | steps
+load_api     | does   | fld | who | job                       | steps
 bulk        | insert | on  | ABC |                           | lost@0 taken@1 lost@1 lost@0
             |        |     |     |                           | taken@1 - failed@2 - aborted@2 -
             |        |     |     |                           | taken@3
@@ -94,7 +94,7 @@ collections | update | on  | A   |                           | -
 class Journey(NamedTuple):
     """A row of the table."""
 
-    carrier: str
+    load_api: str
     operation: str
     has_field: bool
     persons: str
@@ -103,7 +103,7 @@ class Journey(NamedTuple):
 
 
 def journeys() -> list[Journey]:
-    """Every row; a line without a carrier goes on with the one above it."""
+    """Every row; a line without a load_api goes on with the one above it."""
     rows: list[list[str]] = []
     for line in TABLE.strip().splitlines()[1:]:
         cells = [cell.strip() for cell in line.split("|")]
@@ -112,8 +112,8 @@ def journeys() -> list[Journey]:
         else:
             rows[-1][-1] += f" {cells[-1]}"
     return [
-        Journey(carrier, does, field == "on", " ".join(NAMES[one] for one in who), job, steps)
-        for carrier, does, field, who, job, steps in rows
+        Journey(load_api, does, field == "on", " ".join(NAMES[one] for one in who), job, steps)
+        for load_api, does, field, who, job, steps in rows
     ]
 
 
@@ -142,18 +142,18 @@ def by_stage() -> list[list[Journey]]:
         if journey.operation == "update" or not _is_by_rule(journey):
             alone.append([journey])
         else:
-            shared.setdefault((journey.carrier, journey.has_field), []).append(journey)
+            shared.setdefault((journey.load_api, journey.has_field), []).append(journey)
     return [*shared.values(), *alone]
 
 
 def _is_by_rule(journey: Journey) -> bool:
     # Without the field only a deliberate duplicate travels by collections, and only to a queue.
-    return journey.carrier == "bulk" or journey.has_field
+    return journey.load_api == "bulk" or journey.has_field
 
 
 def _steps(rig: Rig, steps: str) -> Iterator[Label]:
     for word in steps.split():
-        if rig.batch.batch_state == "settled":
+        if rig.batch.batch_state == "completed":
             return  # the code has left the way, and the sets of steps say where
         if word == "-" or "@" in word:
             label = rig.step(word)
@@ -164,13 +164,13 @@ def _steps(rig: Rig, steps: str) -> Iterator[Label]:
 
 
 def _how(journey: Journey) -> dict[str, Any]:
-    """What makes the code choose this carrier and this operation."""
+    """What makes the code choose this load_api and this operation."""
     how: dict[str, Any] = {"has_field": journey.has_field}
     addresses = [f"{name.lower()}0" for name in journey.persons.split()]
     if journey.operation == "update":
         how |= {"matching": {"existing_lead": "update"}}
         how |= {"org": "".join(map(LEAD.format, addresses))}
-    if journey.carrier == "collections" and journey.has_field:
+    if journey.load_api == "collections" and journey.has_field:
         how |= {"mode": "now"}
     if not _is_by_rule(journey):
         how |= {"strategy": "queue:Inbound", "org": "".join(map(CONTACT.format, addresses))}

@@ -58,9 +58,9 @@ def _apply(
 
 
 def open_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
-    """planned → closing."""
+    """pending → submitted."""
     batch, rows = yield from payload_of(protocol, memory, batch)
-    if batch.batch_state == "settled":
+    if batch.batch_state == "completed":
         return batch
     fenced = protocol.is_fenced
     job_id = yield Call("create_job", (batch.operation,))
@@ -72,7 +72,7 @@ def open_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
 
 
 def throw_away_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
-    """opened → planned."""
+    """uploading → pending."""
     yield Call("abort_job", (batch.salesforce_job_id,))
     after: Batch = yield commit(
         batch, ledger_side.discard_job, "Aborted", is_fenced=protocol.is_fenced
@@ -81,7 +81,7 @@ def throw_away_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
 
 
 def follow_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
-    """closing → any but opened."""
+    """submitted → any but uploading."""
     yield commit(batch, ledger_side.renew_lease, is_fenced=protocol.is_fenced)
     job = yield Call("ask_job", (batch.salesforce_job_id,))
     if job is None:
@@ -119,9 +119,9 @@ def is_still(protocol: Protocol, memory: Memory, batch: Batch, job: Any) -> bool
 
 
 def send_collection(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
-    """planned → settled."""
+    """pending → completed."""
     batch, rows = yield from payload_of(protocol, memory, batch)
-    if batch.batch_state == "settled":
+    if batch.batch_state == "completed":
         return batch
     batch = yield commit(batch, ledger_side.record_submitted, is_fenced=protocol.is_fenced)
     answers = yield Call("send_records", (batch.operation, rows))
@@ -138,7 +138,7 @@ def settle_answers(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
 
 
 def recover_collection(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
-    """A call whose answer nobody has. closing → planned | settled."""
+    """A call whose answer nobody has. submitted → pending | completed."""
     if (batch.batch_id, batch.attempt_count) in memory.answers:
         return (yield from settle_answers(protocol, memory, batch))
     if batch.operation == "update":
@@ -171,9 +171,9 @@ def payload_of(
 
 
 STEPS: Mapping[tuple[str, str], StepFunction] = {
-    ("bulk", "planned"): open_job,
-    ("bulk", "opened"): throw_away_job,
-    ("bulk", "closing"): follow_job,
-    ("collections", "planned"): send_collection,
-    ("collections", "closing"): recover_collection,
+    ("bulk", "pending"): open_job,
+    ("bulk", "uploading"): throw_away_job,
+    ("bulk", "submitted"): follow_job,
+    ("collections", "pending"): send_collection,
+    ("collections", "submitted"): recover_collection,
 }

@@ -20,7 +20,7 @@ from tests.crash.model.seen import Seen, changes
 
 SEEN = """
 select
-    batch_state, salesforce_job_id, attempt_count, fence,
+    batch_state, salesforce_job_id, attempt_count, fencing_token,
     (select count(*) from person_claims where batch_id = :id) as claim_count,
     (select count(*) from person_outcomes) as outcome_count,
     (select count(*) from salesforce_jobs where batch_id = :id) as job_count,
@@ -29,13 +29,13 @@ select
 from lead_batches where batch_id = :id
 """
 STATES = {"aborted": "Aborted", "robbed": "Aborted", "closed": "UploadComplete"}
-TAKE = "update lead_batches set fence = fence + 1, leased_by_run_id = 'another' where batch_id = ?"
+TAKE = "update lead_batches set fencing_token = fencing_token + 1, leased_by_run_id = 'another' where batch_id = ?"
 OTHERS = {
     "taken": (TAKE,),
-    "settled": (
+    "completed": (
         TAKE,
         "delete from person_claims where batch_id = ?",
-        "update lead_batches set batch_state = 'settled' where batch_id = ?",
+        "update lead_batches set batch_state = 'completed' where batch_id = ?",
     ),
 }
 

@@ -64,8 +64,8 @@ class Rig:
 
     def step(self, disturbed: str = "-") -> tuple[str, ...]:
         """Take one step, perhaps disturbed: `lost@2` at its third event. Answers what could be
-        observed; after trouble the batch is read again, as the carrier does."""
-        start = (self.batch.carrier, self.batch.batch_state)
+        observed; after trouble the batch is read again, as the loader does."""
+        start = (self.batch.load_api, self.batch.batch_state)
         with self.disturbing(disturbed) as recorder:
             word = self._advance()
         return (*start, *recorder.events, f"⇒ {word}")

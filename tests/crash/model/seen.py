@@ -14,7 +14,7 @@ class Seen(NamedTuple):
     batch_state: str = "none"
     salesforce_job_id: str | None = None
     attempt_count: int = 1
-    fence: int = 1
+    fencing_token: int = 1
     claim_count: int = 0
     outcome_count: int = 0
     job_count: int = 0
@@ -31,7 +31,7 @@ def seen(ledger: Ledger, batch_id: str) -> Seen:
         batch.batch_state,
         batch.salesforce_job_id,
         batch.attempt_count,
-        batch.fence,
+        batch.fencing_token,
         len(ledger_side.held_by(ledger, batch_id)),
         len(ledger.outcomes),
         len(jobs),
@@ -44,8 +44,8 @@ def changes(before: Seen, after: Seen) -> str:
     words = []
     if before.batch_state != after.batch_state:
         words.append(f"{before.batch_state} → {after.batch_state}")
-    if before.fence != after.fence:
-        words.append("fence moved")
+    if before.fencing_token != after.fencing_token:
+        words.append("fencing_token moved")
     if after.attempt_count > before.attempt_count:
         words.append("next attempt")
     if after.job_count > before.job_count:

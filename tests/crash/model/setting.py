@@ -56,10 +56,10 @@ class Happening(NamedTuple):
     transition: tuple[str, ...] | None = None
 
 
-def run_of(name: str, mode: str, carrier: str = "bulk", **more: Any) -> Mind:
+def run_of(name: str, mode: str, load_api: str = "bulk", **more: Any) -> Mind:
     """A run that is about to begin."""
     persons = more.pop("persons", ("Ada", "Bob", "Cyd"))
-    return Mind(name, persons, carrier, MODES[mode], **more)
+    return Mind(name, persons, load_api, MODES[mode], **more)
 
 
 def first_state(setting: Setting) -> State:

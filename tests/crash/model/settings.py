@@ -9,7 +9,7 @@ from tests.crash.model.setting import Setting, run_of
 from tests.crash.model.units import as_it_is
 
 ALL = ("Ada", "Bob", "Cyd")
-# Modes of the runs, carrier, operation, persons; faults, troubles, preemptions; what else.
+# Modes of the runs, load_api, operation, persons; faults, troubles, preemptions; what else.
 Drawn = tuple[str, str, str, tuple[str, ...], tuple[int, int, int], dict[str, Any]]
 ALONE, BOTH = "nightly", "nightly nightly"
 
@@ -55,12 +55,12 @@ LONG: tuple[Drawn, ...] = (
 
 def setting_of(has_field: bool, drawn: Drawn, **more: Any) -> Setting:
     """The setting that a row draws."""
-    modes, carrier, operation, persons, budgets, extra = drawn
+    modes, load_api, operation, persons, budgets, extra = drawn
     runs = tuple(
         run_of(
             "ABC"[place],
             mode,
-            _carrier(mode, carrier, has_field),
+            _carrier(mode, load_api, has_field),
             operation=operation,
             persons=persons[-1:] if mode == "now" else persons,
         )
@@ -80,9 +80,9 @@ def setting_of(has_field: bool, drawn: Drawn, **more: Any) -> Setting:
     )
 
 
-def _carrier(mode: str, carrier: str, has_field: bool) -> str:
+def _carrier(mode: str, load_api: str, has_field: bool) -> str:
     # Without the field only a job's id tells what a lost answer did: there `now` is a job too.
-    return "collections" if mode == "now" and has_field else carrier
+    return "collections" if mode == "now" and has_field else load_api
 
 
 def for_steps() -> Iterator[Setting]:
@@ -93,8 +93,8 @@ def for_steps() -> Iterator[Setting]:
 
 def words_of(has_field: bool, drawn: Drawn) -> tuple[str, ...]:
     """A setting as cells of a table."""
-    modes, carrier, operation, persons, budgets, extra = drawn
+    modes, load_api, operation, persons, budgets, extra = drawn
     field = "on" if has_field else "off"
     more = " ".join(f"{name}={value}" for name, value in extra.items())
-    what = carrier if operation == "insert" else f"{carrier} {operation}"
+    what = load_api if operation == "insert" else f"{load_api} {operation}"
     return (modes, field, what, str(len(persons)), *map(str, budgets), more)

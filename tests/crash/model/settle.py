@@ -63,7 +63,7 @@ def reconcile_collection(
 def reconcile_without_job(protocol: Protocol, memory: Memory, batch: Batch) -> Step:
     """Nothing is told: what the org still knows decides."""
     persons = yield from held(batch)
-    end_state = "Gone" if batch.carrier == "bulk" else None
+    end_state = "Gone" if batch.load_api == "bulk" else None
     return (yield from settle(protocol, batch, persons, {}, end_state))
 
 

@@ -24,7 +24,7 @@ def carry(rig: Rig, *disturbed: str) -> None:
     for how in disturbed:
         rig.step(how)
     for _ in range(12):
-        if rig.batch.batch_state == "settled":
+        if rig.batch.batch_state == "completed":
             return
         if rig.batch.salesforce_job_id:
             rig.wait()
@@ -82,10 +82,10 @@ def test_a_run_whose_batch_another_settles_meanwhile_goes_on(
     with rigged(stage, relay, "Ada Cyd", has_field=False) as rig:
         rig.step()
         rig.wait()
-        rig.carrier.in_flight[:] = [rig.batch]
+        rig.load_api.in_flight[:] = [rig.batch]
         with rig.disturbing(f"settled@{place}"):
-            rig.carrier.carry(until_at_most=0)
-    assert rig.carrier.in_flight == []
+            rig.load_api.carry(until_at_most=0)
+    assert rig.load_api.in_flight == []
 
 
 def test_an_aborted_job_is_seen_still_as_often_as_in_the_model(stage: Stage, relay: Relay) -> None:

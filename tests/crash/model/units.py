@@ -100,7 +100,7 @@ def weigh(
     """Who is sent in what batch, and who is known already."""
     # Minted anew for every judgement: the versions tell two of one run apart.
     batch_id = f"B-{mind.name}-{sum(versions.values())}"
-    batch = Batch(batch_id, "planned", mind.carrier, mind.operation, holder=mind.name)
+    batch = Batch(batch_id, "pending", mind.load_api, mind.operation, holder=mind.name)
     told = {} if mind.operation == "update" else known
     sent = [one for one in new if one not in told]
     claims = tuple(Claim(person, batch_id, versions[person]) for person in sent)
@@ -108,10 +108,12 @@ def weigh(
 
 
 def carry(protocol: Protocol, mind: Mind) -> Unit:
-    """One step of the batch whose turn it is, and what the carrier makes of how it ended."""
+    """One step of the batch whose turn it is, and what the load_api makes of how it ended."""
     batch, memory = mind.carried[mind.turn], Memory(mind)
     try:
-        after = yield from protocol.steps[batch.carrier, batch.batch_state](protocol, memory, batch)
+        after = yield from protocol.steps[batch.load_api, batch.batch_state](
+            protocol, memory, batch
+        )
         word = "busy" if after == batch else after.batch_state
     except LeaseLostError:
         after, word = None, "LeaseLostError"
@@ -121,7 +123,11 @@ def carry(protocol: Protocol, mind: Mind) -> Unit:
     except (OrgRejectedError, LedgerInconsistentError) as trouble:
         after = yield Read(lambda world: ledger_side.find(world.ledger, batch.batch_id))
         word = type(trouble).__name__
-        if protocol.is_alarm_checked and after is not None and after.fence != batch.fence:
+        if (
+            protocol.is_alarm_checked
+            and after is not None
+            and after.fencing_token != batch.fencing_token
+        ):
             return next_turn(memory, batch, after, word)
         return stopped(mind, word)._replace(is_alarm=True)
     return next_turn(memory, batch, after, word)
@@ -131,7 +137,11 @@ def next_turn(memory: Memory, batch: Batch, after: Batch | None, word: str) -> E
     """`Carrier._replace`: drop the batch, or go on with it, now or after a sleep."""
     mind = memory.mind
     others = (mind.carried[: mind.turn], mind.carried[mind.turn + 1 :])
-    if after is None or after.batch_state == "settled" or after.fence != batch.fence:
+    if (
+        after is None
+        or after.batch_state == "completed"
+        or after.fencing_token != batch.fencing_token
+    ):
         memory.forget_batch(batch.batch_id)
         carried, turn = others[0] + others[1], mind.turn
     else:

@@ -40,7 +40,7 @@ def upload_again(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
 
 
 def abort_running(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
-    if batch.fence <= batch.attempt_count:  # its own
+    if batch.fencing_token <= batch.attempt_count:  # its own
         return (yield from protocol.follow_job(protocol_, memory, batch))
     yield Call("abort_job", (batch.salesforce_job_id,))
     after: Batch = yield commit(batch, ledger_side.discard_job, "Aborted")
@@ -141,7 +141,7 @@ def call_library(protocol_: Protocol, mind: Mind) -> Unit:
         yield Call("close_job", (job_id,))
     except (OrgRejectedError, OrgUnavailableError):
         return units.stopped(after)
-    job = Batch("", "closing", "library", mind.operation, mind.name, job_id)
+    job = Batch("", "submitted", "library", mind.operation, mind.name, job_id)
     return Ended(after._replace(carried=(job,)), "judged")
 
 
@@ -156,4 +156,4 @@ def await_library(protocol_: Protocol, memory: Memory, batch: Batch) -> Step:
         *(Outcome(person, "duplicate") for person, _ in refused),
     )
     yield Commit("", lambda ledger: (ledger_side.tell(ledger, outcomes), None))
-    return batch._replace(batch_state="settled")
+    return batch._replace(batch_state="completed")
