@@ -198,8 +198,9 @@ class RunContext:
     def plan_slices(self, person_count: int) -> None:
         """Set how many persons are read, in slices small enough for every worker to get one."""
         self.person_count = person_count
-        share = max(-(-person_count // self._asked_workers), MIN_PERSONS_PER_WORKER)
-        self.slice_size = min(self.settings.run.slice_size, share)
+        self.slice_size = slice_size_for(
+            person_count, self._asked_workers, self.settings.run.slice_size
+        )
 
     @property
     def worker_count(self) -> int:
@@ -226,6 +227,12 @@ class RunContext:
                 f"the run's deadline is over with {len(self.in_flight)} batches open "
                 f"({self.in_flight.waiting()}): person-sync resume completes them"
             )
+
+
+def slice_size_for(person_count: int, worker_count: int, max_slice_size: int) -> int:
+    """Return how many persons a slice has, so that every worker gets one where it is worth it."""
+    share = -(-person_count // worker_count)
+    return min(max_slice_size, max(share, MIN_PERSONS_PER_WORKER))
 
 
 def new_batches_in_flight(settings: Settings, clock: Clock = time) -> BatchesInFlight:
