@@ -321,7 +321,7 @@ def test_w25_where_every_upload_is_repeated_the_run_ends_and_nothing_is_lost(
     soon = {"retry_timeout_seconds": 0.5, "poll_seconds": 0.05}
     with meddling(stage.emulator.url, repeat=lambda request: request.startswith("PUT")) as url:
         salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
-        with pytest.raises(OrgUnavailableError, match="would not start"):
+        with pytest.raises(OrgUnavailableError, match="did not start"):
             stage.sync(salesforce=salesforce, run=soon)
     stage.sync("resume", **groups)
     assert_sound(stage)

@@ -160,7 +160,7 @@ def test_only_a_held_person_can_be_resolved(stage: Stage) -> None:
     stage.put_frame(crowd(1))
     stage.sync()
     assert "is created, not held" in refused(stage, "resend")
-    assert "no run has ever decided on person 'p0001'" in refused(stage, "resend", "p0001")
+    assert "no run has ever decided about person 'p0001'" in refused(stage, "resend", "p0001")
 
 
 def test_a_lead_that_the_org_does_not_have_is_nobodys(stage: Stage) -> None:
@@ -179,7 +179,7 @@ def test_a_lead_that_bears_another_persons_id_is_not_given(stage: Stage) -> None
     hold_crowd(stage, 2)
     give_ids(stage, 2)
     told = refused(stage, f"created:{lead_of(stage, 2)}", salesforce={})
-    assert "bears another person's id in Person_Id__c (P0002)" in told
+    assert "has another person's id in Person_Id__c (P0002)" in told
 
 
 @pytest.mark.parametrize("word", ["resend", "rejected"])
@@ -238,7 +238,7 @@ def test_a_person_sent_again_and_under_way_cannot_be_resolved(stage: Stage) -> N
             row_hash, attempt_count)
         values ('P0001', 'B1', 'R1', '2026-01-01', 'rules', '-', 2)
     """)
-    assert "is under way in batch B1" in refused(stage, "rejected")
+    assert "is in open batch B1" in refused(stage, "rejected")
 
 
 # --- What settles by itself
