@@ -79,7 +79,7 @@ def sync_together(stage: Stage, count: int, **groups: dict[str, Any]) -> dict[st
     """One run by so many threads; answers its summary."""
     settings = stage.settings(**groups)
     request = new_run_request("live", workers=count)
-    return flows.sync(settings, request, flows.run_plainly, partial(in_threads, settings))
+    return flows.sync(settings, request, flows.call_step, partial(in_threads, settings))
 
 
 def everything_said(stage: Stage) -> dict[str, list[dict[str, Any]]]:
