@@ -20,7 +20,7 @@ from tests.crash.environments import Workshop, World
 from tests.crash.mutants import CREATE, POLL
 from tests.crash.table import as_text
 from tests.crash.variants import PEOPLE, Kind
-from tests.steps.scenario import crowd
+from tests.steps.scenario import make_persons
 
 POLL_SECONDS = 0.5
 SETTINGS = {"slice_size": 10_000, "open_batches": 8, "poll_seconds": POLL_SECONDS}
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=20260731)
     parser.add_argument("--engine", default="sqlite")
     asked = parser.parse_args(arguments)
-    PEOPLE["crowd"] = lambda: crowd(asked.persons)
-    kind = Kind(asked.engine, has_field=True, people="crowd")
+    PEOPLE["many"] = lambda: make_persons(asked.persons)
+    kind = Kind(asked.engine, has_field=True, people="many")
     rows = []
     with Workshop() as shop:
         with shop.world(kind) as world:

@@ -75,10 +75,10 @@ def _with(world: World, statement: str) -> list[str]:
 def test_a_second_lead_is_noticed(shop: Workshop) -> None:
     with shop.world(Kind("sqlite", has_field=False)) as world:
         assert world.tell().is_done
-        _make_lead(world, "p5@crowd.example")
-        _make_lead(world, "stranger@crowd.example")
+        _make_lead(world, "p5@persons.example")
+        _make_lead(world, "stranger@persons.example")
         found = troubles(world)
-    assert "more than one lead for this e-mail: p5@crowd.example" in found
+    assert "more than one lead for this e-mail: p5@persons.example" in found
     assert sum(line.startswith("lead in the org without exactly one person") for line in found) == 2
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tests.steps.scenario import crowd
+from tests.steps.scenario import make_persons
 
 COUNT = 60
 TWINS = {"P0020": "P0007", "P0050": "P0008"}  # who has the e-mail of an elder one
@@ -14,13 +14,13 @@ KNOWN = """
 [[lead]]
 LastName = "Known"
 Company = "Old"
-Email = "p1@crowd.example"
+Email = "p1@persons.example"
 [[contact]]
 LastName = "Known"
-Email = "p2@crowd.example"
+Email = "p2@persons.example"
 [[contact]]
 LastName = "Known"
-Email = "p6@crowd.example"
+Email = "p6@persons.example"
 """
 
 
@@ -49,7 +49,7 @@ def mixed() -> pd.DataFrame:
 
     Three strategies in the first slice and one in the second: five batches, of every kind there is.
     """
-    made = crowd(COUNT).set_index("person_id")
+    made = make_persons(COUNT).set_index("person_id")
     made["owner_strategy"] = made["owner_strategy"].replace("rule:Fair", None)
     made.loc["P0031":, "owner_strategy"] = "rule:Fair"
     made.loc["P0010", "company"] = None
@@ -61,12 +61,12 @@ def mixed() -> pd.DataFrame:
 
 def many() -> pd.DataFrame:
     """So many that they are three of Salesforce's chunks in one job."""
-    return crowd(450).assign(owner_strategy=None)
+    return make_persons(450).assign(owner_strategy=None)
 
 
 def few() -> pd.DataFrame:
     """Three in one batch, one of them rejected."""
-    made = crowd(4).assign(owner_strategy=None)
+    made = make_persons(4).assign(owner_strategy=None)
     made.loc[1, "company"] = None
     return made
 
