@@ -123,7 +123,7 @@ MOMENTS = {
     "results": hanging("GET /jobs/ingest/*/successfulResults*", "successfulResults"),
 }
 CASES = [
-    pytest.param(name, number, has_terminal, marks=[pytest.mark.long] if is_long else [])
+    pytest.param(name, number, has_terminal, marks=[pytest.mark.slow] if is_long else [])
     for at, name in enumerate(MOMENTS)
     for number, has_terminal, is_long in [
         (INT, True, bool(at % 2)),
@@ -348,7 +348,7 @@ def test_workers_that_are_threads_end_with_their_run(
     assert ends(any_busy)[0][:2] in [("failed", "PROCESS_DIED"), ("failed", "Interrupted")]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [INT, TERM])
 @pytest.mark.parametrize("seconds", [None, 1.0, 3.0])
 def test_workers_of_a_dask_cluster_end_with_their_run(

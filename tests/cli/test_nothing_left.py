@@ -42,7 +42,7 @@ def cases() -> list[Any]:
     for name in COMMANDS:
         for at in range(INSTANTS):
             share = round((at + chance.random()) / INSTANTS, 3)
-            marks = [] if at in (3, 7) else [pytest.mark.long]
+            marks = [] if at in (3, 7) else [pytest.mark.slow]
             found.append(pytest.param(name, share, marks=marks, id=f"{name} at {share:.0%}"))
     return found
 

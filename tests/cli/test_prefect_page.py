@@ -228,7 +228,7 @@ def test_the_page_keeps_a_progress_bar(seen: Front, prefect_server: Server) -> N
     assert float(page.artifact("person-sync-live-progress")) in (50.0, 100.0)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_server_that_goes_away_in_the_middle_of_a_run_costs_only_the_page(
     front: Front, tmp_path: Path
 ) -> None:

@@ -99,7 +99,7 @@ print(inspect.getsourcefile(load_flow_from_entrypoint({entrypoint!r}).fn))
 """
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_whoever_installed_the_wheel_deploys_and_runs(
     team: Path, unpacked: Path, prefect_server: Server, scenario: Scenario
 ) -> None:

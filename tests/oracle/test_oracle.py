@@ -26,7 +26,7 @@ CASES = [
         engine,
         way,
         id=f"{engine}-{way.name}",
-        marks=[] if engine == "sqlite" or way.name in ON_BOTH else pytest.mark.long,
+        marks=[] if engine == "sqlite" or way.name in ON_BOTH else pytest.mark.slow,
     )
     for engine in ENGINES
     for way in WAYS

@@ -78,7 +78,7 @@ WRITTEN = (
 
 # On SQLite it takes as long and shows no more: the processes wait for the file instead of for rows.
 @pytest.mark.parametrize(
-    "warehouse_url", ["postgres", pytest.param("sqlite", marks=pytest.mark.long)], indirect=True
+    "warehouse_url", ["postgres", pytest.param("sqlite", marks=pytest.mark.slow)], indirect=True
 )
 def test_two_processes_end_as_one_worker_person_by_person(
     any_scenario: Scenario, prefect_server: Server, tmp_path: Path
@@ -114,7 +114,7 @@ def under_way(scenario: Scenario) -> bool:
 on_postgres = pytest.mark.parametrize("warehouse_url", ["postgres"], indirect=True)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @on_postgres
 def test_a_killed_worker_process_costs_nobody(
     any_scenario: Scenario, prefect_server: Server, tmp_path: Path
@@ -132,7 +132,7 @@ def test_a_killed_worker_process_costs_nobody(
     assert sound(scenario)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @on_postgres
 def test_when_the_run_is_killed_resume_and_the_next_run_lose_nobody(
     any_scenario: Scenario, prefect_server: Server, tmp_path: Path
@@ -233,7 +233,7 @@ def test_no_secret_and_no_person_reaches_the_scheduler(
         assert canary not in heard
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_ends_the_run_as_passing_trouble(
     scenario: Scenario, prefect_server: Server, tmp_path: Path
 ) -> None:

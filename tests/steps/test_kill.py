@@ -130,7 +130,7 @@ def kill_at(scenario: Scenario, run: PlainRun, count: int, seconds: float) -> No
 # Five of the ten, every kind of scenario among them, are enough for whoever cannot wait.
 AT_ONCE = (0, 3, 5, 6, 9)
 INSTANTS = [
-    pytest.param(one, marks=[] if one.number in AT_ONCE else pytest.mark.long) for one in instants()
+    pytest.param(one, marks=[] if one.number in AT_ONCE else pytest.mark.slow) for one in instants()
 ]
 
 

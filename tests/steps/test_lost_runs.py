@@ -92,7 +92,7 @@ def kill_like_a_power_cut(worker: subprocess.Popen[bytes], server: Server, run: 
     os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_night_whose_machine_died_does_not_stop_the_next_one(
     scenario: Scenario, tmp_path: Path

@@ -97,7 +97,7 @@ def elsewhere(tmp_path: Path, pool: str) -> Path:
 
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param(one, marks=[] if one == "kubernetes" else pytest.mark.long) for one in ELSEWHERE],
+    [pytest.param(one, marks=[] if one == "kubernetes" else pytest.mark.slow) for one in ELSEWHERE],
 )
 def test_the_same_flow_is_deployed_elsewhere(server: Server, tmp_path: Path, kind: str) -> None:
     server.command("work-pool", "create", f"person-sync-{kind}", "--type", kind)

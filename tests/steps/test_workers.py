@@ -186,7 +186,7 @@ def test_a_worker_stops_at_the_deadline_of_its_run(scenario: Scenario) -> None:
 # --- The run dies over its workers
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_workers_whose_run_is_declared_dead_stop_and_are_fenced_off(
     any_scenario: Scenario, tmp_path: Path
 ) -> None:
