@@ -28,7 +28,7 @@ CREATE, PUT, CLOSE, POLL = (
     for method, path in (("POST", ""), ("PUT", "/*/batches"), ("PATCH", "/*"), ("GET", "/*"))
 )
 RESULTS = "GET /jobs/ingest/*/successfulResults/"
-CLOSING = "COMMIT update lead_batches closing"
+CLOSING = "COMMIT update lead_batches submitted"
 
 
 @dataclass(frozen=True)
@@ -100,19 +100,19 @@ _NO_FENCE = """
 _IGNORED = tuple(
     Change(f"sql/queries/{name}.sql", _FENCE, _NO_FENCE) for name in (*_FENCED, "renew_lease")
 )
-_UPLOAD = "    bulk.upload(org, job.job_id, data)\n"
+_UPLOAD = "    ingest_jobs.upload(org, job.job_id, data)\n"
 _INTENT = "    batch = ledger.record_submitted(store, batch)\n"
-_CLOSE = """    bulk.close_job(org, job.job_id)
+_CLOSE = """    ingest_jobs.close_job(org, job.job_id)
     return batch
 """
 _ID_FIRST = "    # The id before the bytes: a job whose id is lost was never given data"
-_THROW_AWAY = """    bulk.abort_job(load_api.ground.org, job_id)
-    return ledger.discard_job(load_api.ground.warehouse, batch, "Aborted")
+_THROW_AWAY = """    ingest_jobs.abort_job(carrier.ground.org, job_id)
+    return ledger.discard_job(carrier.ground.warehouse, batch, "Aborted")
 """
-_ASK = """    job = bulk.job_status(org, _job_id(batch))
+_ASK = """    job = ingest_jobs.job_status(org, _job_id(batch))
     if job is None:
 """
-_CREATE = """    job = bulk.create_job(
+_CREATE = """    job = ingest_jobs.create_job(
         org,
         operation=batch.operation,
         sobject=batch.sobject,
@@ -123,7 +123,7 @@ _LIBRARY = """    if batch.operation == "insert":
         from simple_salesforce.bulk2 import Operation
 
         told = org._sf.bulk2.Lead._upload_data(Operation.insert, data.decode(), wait=0.01)
-        job = bulk.job_status(org, told["job_id"])
+        job = ingest_jobs.job_status(org, told["job_id"])
         batch = ledger.record_job(store, batch, job.job_id, payload_sha256="", payload_bytes=0)
         return ledger.record_submitted(store, batch)
 """
@@ -140,7 +140,9 @@ PLANTS = [
             Change(DELIVERY, _CLOSE, "    return batch\n"),
             Change(DELIVERY, _UPLOAD, ""),
             Change(
-                DELIVERY, _ID_FIRST, f"{_UPLOAD}    bulk.close_job(org, job.job_id)\n{_ID_FIRST}"
+                DELIVERY,
+                _ID_FIRST,
+                f"{_UPLOAD}    ingest_jobs.close_job(org, job.job_id)\n{_ID_FIRST}",
             ),
         ),
         (Trial("killed", CLOSE, "after"),),
@@ -149,7 +151,7 @@ PLANTS = [
         "the intent to close is stored after the close",
         (
             Change(DELIVERY, _CLOSE, "    return batch\n"),
-            Change(DELIVERY, _INTENT, f"    bulk.close_job(org, job.job_id)\n{_INTENT}"),
+            Change(DELIVERY, _INTENT, f"    ingest_jobs.close_job(org, job.job_id)\n{_INTENT}"),
         ),
         (Trial("killed", CLOSE, "after"),),
     ),
@@ -158,9 +160,9 @@ PLANTS = [
         (
             Change(
                 DELIVERY,
-                '    if job.state == "Open":\n        return _close_again(load_api, batch)\n',
+                '    if job.state == "Open":\n        return _close_again(carrier, batch)\n',
                 "    if batch.fencing_token > 1 and batch.attempt_count == 1 and not job.has_ended:\n"
-                "        return _throw_away_job(load_api, batch)\n",
+                "        return _throw_away_job(carrier, batch)\n",
             ),
         ),
         (Trial("killed", POLL, "after", SLOW_JOBS),),
@@ -201,10 +203,10 @@ PLANTS = [
             Change(
                 DELIVERY,
                 _THROW_AWAY,
-                "    batch, payload = rebuild_payload(load_api.ground, batch)\n"
-                "    bulk.upload(load_api.ground.org, job_id, leads.encode_csv(payload.records))\n"
-                "    batch = ledger.record_submitted(load_api.ground.warehouse, batch)\n"
-                "    bulk.close_job(load_api.ground.org, job_id)\n"
+                "    batch, payload = rebuild_payload(carrier.ground, batch)\n"
+                "    ingest_jobs.upload(carrier.ground.org, job_id, leads.encode_csv(payload.records))\n"
+                "    batch = ledger.record_submitted(carrier.ground.warehouse, batch)\n"
+                "    ingest_jobs.close_job(carrier.ground.org, job_id)\n"
                 "    return batch\n",
             ),
         ),
@@ -216,8 +218,8 @@ PLANTS = [
             Change(
                 DELIVERY,
                 _THROW_AWAY,
-                "    batch = ledger.record_submitted(load_api.ground.warehouse, batch)\n"
-                "    bulk.close_job(load_api.ground.org, job_id)\n"
+                "    batch = ledger.record_submitted(carrier.ground.warehouse, batch)\n"
+                "    ingest_jobs.close_job(carrier.ground.org, job_id)\n"
                 "    return batch\n",
             ),
         ),
@@ -245,7 +247,7 @@ PLANTS = [
                 "        if after.person_count:\n            after = _move(",
             ),
         ),
-        (Trial("killed", "COMMIT update lead_batches settled, update sync_runs", "before"),),
+        (Trial("killed", "COMMIT update lead_batches completed, update sync_runs", "before"),),
     ),
     Plant(
         "result rows are matched by position",
