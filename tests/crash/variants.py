@@ -1,4 +1,4 @@
-"""The kinds of world there are: which engine, which org, which persons."""
+"""The variants there are: which engine, which org, which persons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 from tests.steps.scenario import make_persons
 
 COUNT = 60
-TWINS = {"P0020": "P0007", "P0050": "P0008"}  # who has the e-mail of an elder one
+SAME_EMAIL = {"P0020": "P0007", "P0050": "P0008"}  # who has the e-mail of an elder one
 KNOWN = """
 [[lead]]
 LastName = "Known"
@@ -25,9 +25,9 @@ Email = "p6@persons.example"
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Which world: the engine, whether the org has the person-id field, who is to be synced, and
-    what the org has beside the usual."""
+class Variant:
+    """Which environment: engine, whether the org has the person-id field, persons, and what else
+    the org holds."""
 
     engine: str
     has_field: bool
@@ -38,8 +38,8 @@ class Kind:
         return f"{self.engine}, field {'on' if self.has_field else 'off'}"
 
 
-KINDS = [
-    Kind(engine, has_field) for engine in ("sqlite", "postgres") for has_field in (True, False)
+VARIANTS = [
+    Variant(engine, has_field) for engine in ("sqlite", "postgres") for has_field in (True, False)
 ]
 
 
@@ -54,7 +54,7 @@ def mixed() -> pd.DataFrame:
     made.loc["P0031":, "owner_strategy"] = "rule:Fair"
     made.loc["P0010", "company"] = None
     made.loc["P0044", "owner_strategy"] = "user:nobody@acme.example"
-    for person_id, elder in TWINS.items():
+    for person_id, elder in SAME_EMAIL.items():
         made.loc[person_id, "email"] = made.loc[elder, "email"].title()
     return made.reset_index()
 

@@ -96,4 +96,4 @@ def test_an_aborted_job_is_seen_still_as_often_as_in_the_model(
         rig.step()
         rig.wait()
         ends = [rig.step()[-1] for _ in range(as_it_is(has_field=False).still_times)]
-    assert ends == ["⇒ busy", "⇒ busy", "⇒ planned"]
+    assert ends == ["⇒ busy", "⇒ busy", "⇒ pending"]
