@@ -64,7 +64,7 @@ class Mutant:
 
 
 def changed_texts(changes: tuple[Change, ...]) -> dict[str, str]:
-    """Return each changed file's text, by path. Raise LookupError where a text is not there once."""
+    """Return each changed file's text, by path. Raise LookupError if a text is not there once."""
     texts: dict[str, str] = {}
     for change in changes:
         text = texts.get(change.file) or (ROOT / change.file).read_text(encoding="utf-8")

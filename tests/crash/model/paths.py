@@ -23,7 +23,7 @@ Label = tuple[str, ...]
 NAMES = {"A": "Ada", "B": "Bob", "C": "Cyd"}
 
 TABLE = """
-load_api     | does   | fld | who | job                       | steps
+load_api    | does   | fld | who | job                       | steps
 bulk        | insert | on  | ABC |                           | lost@0 taken@1 lost@1 lost@0
             |        |     |     |                           | taken@1 - failed@2 - aborted@2 -
             |        |     |     |                           | taken@3
@@ -33,7 +33,7 @@ bulk        | insert | on  | ABC |                           | lost@3 lost@0 tak
             |        |     |     |                           | failed@2 closed@2 wait lost@2
             |        |     |     |                           | lost@3 lost@4 lost@5 cut@2
 bulk        | insert | on  | ABC |                           | lost@4 wait taken@6 lost@6
-bulk        | insert | on  | A   |                           | - wait settled@2
+bulk        | insert | on  | A   |                           | - wait completed@2
 bulk        | insert | on  | ABC |                           | lost@3 - wait -
 bulk        | insert | off | A   |                           | repeated@2 lost@3 failed@4 lost@5 -
 bulk        | insert | on  | A   |                           | repeated@2 taken@5

@@ -83,7 +83,7 @@ def test_a_run_whose_batch_another_settles_meanwhile_goes_on(
         rig.step()
         rig.wait()
         rig.carrier.in_flight[:] = [rig.batch]
-        with rig.disturbing(f"settled@{place}"):
+        with rig.disturbing(f"completed@{place}"):
             rig.carrier.carry(until_at_most=0)
     assert rig.carrier.in_flight == []
 
