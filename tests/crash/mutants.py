@@ -13,14 +13,14 @@ from pathlib import Path
 from tests.crash.directed import ROOT
 from tests.crash.variants import Variant
 
-DELIVERY = "pipelines/steps/load.py"
-SETTLING = "pipelines/steps/reconcile.py"
+LOAD = "pipelines/steps/load.py"
+RESULTS_OF_JOB = "pipelines/steps/job_results.py"
 SESSION = "pipelines/salesforce/session.py"
 TRANSPORT = "pipelines/salesforce/transport.py"
 BATCHES = "pipelines/warehouse/ledger/batches.py"
-JUDGEMENTS = "pipelines/warehouse/ledger/claims.py"
-JUDGING = "pipelines/steps/transform.py"
-MATCHING = "pipelines/steps/match.py"
+CLAIMS = "pipelines/warehouse/ledger/claims.py"
+PARTITION = "pipelines/steps/partition.py"
+MATCH = "pipelines/steps/match.py"
 
 ALONE = Variant("sqlite", has_field=False)  # the ledger stands alone: nothing hides its bugs
 CREATE, PUT, CLOSE, POLL = (
@@ -28,7 +28,6 @@ CREATE, PUT, CLOSE, POLL = (
     for method, path in (("POST", ""), ("PUT", "/*/batches"), ("PATCH", "/*"), ("GET", "/*"))
 )
 RESULTS = "GET /jobs/ingest/*/successfulResults/"
-CLOSING = "COMMIT update lead_batches submitted"
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,8 @@ IMPATIENT = (Change(SESSION, "timeout: Timeout = (10.0, 120.0)", "timeout: Timeo
 
 # Nor this: nobody is looked up, so that with an emptied ledger the person-id field stands alone.
 BLIND = (
-    Change(MATCHING, "emails=list(emails.dropna()),", "emails=[],"),
-    Change(MATCHING, "person_ids=list(person_ids) if self._field else [],", "person_ids=[],"),
+    Change(MATCH, "emails=list(emails.dropna()),", "emails=[],"),
+    Change(MATCH, "person_ids=list(person_ids) if self._field else [],", "person_ids=[],"),
 )
 
 _FENCED = ("open_batch", "close_batch", "count_batch", "return_batch", "finish_batch")
@@ -107,20 +106,21 @@ _NO_FENCE = """
 _IGNORED = tuple(
     Change(f"sql/queries/{name}.sql", _FENCE, _NO_FENCE) for name in (*_FENCED, "renew_lease")
 )
-_UPLOAD = "    ingest_jobs.upload(org, job.job_id, data)\n"
-_INTENT = "    batch = ledger.record_submitted(store, batch)\n"
-_CLOSE = """    ingest_jobs.close_job(org, job.job_id)
+_UPLOAD = "    ingest_jobs.upload(run.org, job.job_id, data)\n"
+# As it reads once closing is taken away; a collections call records the same intent.
+_INTENT = "    batch = ledger.record_submitted(run.warehouse, batch)\n    return batch\n"
+_CLOSE = """    ingest_jobs.close_job(run.org, job.job_id)
     return batch
 """
-_ID_FIRST = "    # The id before the bytes: a job whose id is lost was never given data"
-_THROW_AWAY = """    ingest_jobs.abort_job(carrier.ground.org, job_id)
-    return ledger.discard_job(carrier.ground.warehouse, batch, "Aborted")
+_ID_FIRST = "    # The id is recorded before any byte is uploaded"
+_DISCARD = """    ingest_jobs.abort_job(run.org, _job_id(batch))
+    return ledger.discard_job(run.warehouse, batch, "Aborted")
 """
-_ASK = """    job = ingest_jobs.job_status(org, _job_id(batch))
+_ASK = """    job = ingest_jobs.job_status(run.org, _job_id(batch))
     if job is None:
 """
 _CREATE = """    job = ingest_jobs.create_job(
-        org,
+        run.org,
         operation=batch.operation,
         sobject=batch.sobject,
         assignment_rule_id=batch.assignment_rule_id,
@@ -129,10 +129,11 @@ _CREATE = """    job = ingest_jobs.create_job(
 _LIBRARY = """    if batch.operation == "insert":
         from simple_salesforce.bulk2 import Operation
 
-        told = org._sf.bulk2.Lead._upload_data(Operation.insert, data.decode(), wait=0.01)
-        job = ingest_jobs.job_status(org, told["job_id"])
-        batch = ledger.record_job(store, batch, job.job_id, payload_sha256="", payload_bytes=0)
-        return ledger.record_submitted(store, batch)
+        told = run.org._sf.bulk2.Lead._upload_data(Operation.insert, data.decode(), wait=0.01)
+        job = ingest_jobs.job_status(run.org, told["job_id"])
+        given = {"payload_sha256": "", "payload_bytes": 0}
+        batch = ledger.record_job(run.warehouse, batch, job.job_id, **given)
+        return ledger.record_submitted(run.warehouse, batch)
 """
 
 MANY = Variant("sqlite", has_field=False, people="many")
@@ -144,12 +145,12 @@ MUTANTS = [
     Mutant(
         "the job's id is stored after the close",
         (
-            Change(DELIVERY, _CLOSE, "    return batch\n"),
-            Change(DELIVERY, _UPLOAD, ""),
+            Change(LOAD, _CLOSE, "    return batch\n"),
+            Change(LOAD, _UPLOAD, ""),
             Change(
-                DELIVERY,
+                LOAD,
                 _ID_FIRST,
-                f"{_UPLOAD}    ingest_jobs.close_job(org, job.job_id)\n{_ID_FIRST}",
+                f"{_UPLOAD}    ingest_jobs.close_job(run.org, job.job_id)\n{_ID_FIRST}",
             ),
         ),
         (Trial("killed", CLOSE, "after"),),
@@ -157,8 +158,8 @@ MUTANTS = [
     Mutant(
         "the intent to close is stored after the close",
         (
-            Change(DELIVERY, _CLOSE, "    return batch\n"),
-            Change(DELIVERY, _INTENT, f"    ingest_jobs.close_job(org, job.job_id)\n{_INTENT}"),
+            Change(LOAD, _CLOSE, "    return batch\n"),
+            Change(LOAD, _INTENT, f"    ingest_jobs.close_job(run.org, job.job_id)\n{_INTENT}"),
         ),
         (Trial("killed", CLOSE, "after"),),
     ),
@@ -166,11 +167,11 @@ MUTANTS = [
         "recovery aborts running jobs",
         (
             Change(
-                DELIVERY,
-                '    if job.state == "Open":\n        return _close_again(carrier, batch)\n',
+                LOAD,
+                '    if job.state == "Open":\n        return _close_job_again(run, batch)\n',
                 "    is_first = batch.attempt_count == 1\n"
                 "    if batch.fencing_token > 1 and is_first and not job.has_ended:\n"
-                "        return _throw_away_job(carrier, batch)\n",
+                "        return _discard_job(run, batch)\n",
             ),
         ),
         (Trial("killed", POLL, "after", SLOW_JOBS),),
@@ -179,10 +180,10 @@ MUTANTS = [
         "recovery forgets the job",
         (
             Change(
-                DELIVERY,
+                LOAD,
                 _ASK,
                 "    if batch.fencing_token > 1 and batch.attempt_count == 1:\n"
-                '        return ledger.discard_job(store, batch, "Aborted")\n' + _ASK,
+                '        return ledger.discard_job(run.warehouse, batch, "Aborted")\n' + _ASK,
             ),
         ),
         (Trial("killed", POLL, "before"),),
@@ -210,13 +211,13 @@ MUTANTS = [
         "recovery uploads a second time into the same job",
         (
             Change(
-                DELIVERY,
-                _THROW_AWAY,
-                "    batch, payload = rebuild_payload(carrier.ground, batch)\n"
+                LOAD,
+                _DISCARD,
+                "    batch, payload = rebuild_payload(run, batch)\n"
                 "    data = leads.encode_csv(payload.records)\n"
-                "    ingest_jobs.upload(carrier.ground.org, job_id, data)\n"
-                "    batch = ledger.record_submitted(carrier.ground.warehouse, batch)\n"
-                "    ingest_jobs.close_job(carrier.ground.org, job_id)\n"
+                "    ingest_jobs.upload(run.org, _job_id(batch), data)\n"
+                "    batch = ledger.record_submitted(run.warehouse, batch)\n"
+                "    ingest_jobs.close_job(run.org, _job_id(batch))\n"
                 "    return batch\n",
             ),
         ),
@@ -226,10 +227,10 @@ MUTANTS = [
         "recovery closes a job whose upload nobody knows of",
         (
             Change(
-                DELIVERY,
-                _THROW_AWAY,
-                "    batch = ledger.record_submitted(carrier.ground.warehouse, batch)\n"
-                "    ingest_jobs.close_job(carrier.ground.org, job_id)\n"
+                LOAD,
+                _DISCARD,
+                "    batch = ledger.record_submitted(run.warehouse, batch)\n"
+                "    ingest_jobs.close_job(run.org, _job_id(batch))\n"
                 "    return batch\n",
             ),
         ),
@@ -239,7 +240,7 @@ MUTANTS = [
         "claims and batches are two transactions",
         (
             Change(
-                JUDGEMENTS,
+                CLAIMS,
                 "        until = lease_end(warehouse, connection, lease_seconds)\n",
                 "    with warehouse.transaction() as connection:\n"
                 "        until = lease_end(warehouse, connection, lease_seconds)\n",
@@ -263,9 +264,9 @@ MUTANTS = [
         "result rows are matched by position",
         (
             Change(
-                SETTLING,
-                'rows.assign(person_id=case.claims["person_id"].take(places).array)',
-                'rows.assign(person_id=case.claims["person_id"].array[: len(rows)])',
+                RESULTS_OF_JOB,
+                'rows.assign(person_id=reconciled.claims["person_id"].take(places).array)',
+                'rows.assign(person_id=reconciled.claims["person_id"].array[: len(rows)])',
             ),
         ),
         (Trial("undisturbed"),),
@@ -274,9 +275,11 @@ MUTANTS = [
         "the file of unprocessed rows is not read",
         (
             Change(
-                SETTLING,
-                '            pd.DataFrame({"file": "left", '
-                '"key": _row_keys(case, results.unprocessed)}),\n',
+                RESULTS_OF_JOB,
+                "            pd.DataFrame(\n"
+                '                {"result": "unprocessed", '
+                '"key": _row_keys(reconciled, files.unprocessed)}\n'
+                "            ),\n",
                 "",
             ),
         ),
@@ -284,7 +287,13 @@ MUTANTS = [
     ),
     Mutant(
         "the job's counts are not compared",
-        (Change(SETTLING, "        if _adds_up(case, answers, job):\n", "        if True:\n"),),
+        (
+            Change(
+                RESULTS_OF_JOB,
+                "        if _adds_up(reconciled, results, job):\n",
+                "        if True:\n",
+            ),
+        ),
         (Trial("a row missing once", RESULTS),),
     ),
     Mutant(
@@ -305,15 +314,15 @@ MUTANTS = [
     ),
     Mutant(
         "the library's own call instead of the ledger's steps",
-        (Change(DELIVERY, _CREATE, _LIBRARY + _CREATE),),
+        (Change(LOAD, _CREATE, _LIBRARY + _CREATE),),
         (Trial("killed", CLOSE, "after"),),
     ),
     Mutant(
         "whom another run has claimed is sent all the same",
         (
             Change(
-                JUDGING,
-                "payload = payload.keep(~payload.person_ids.isin(gone))",
+                PARTITION,
+                "payload = payload.keep(~payload.person_ids.isin(not_claimed))",
                 "pass",
             ),
         ),
