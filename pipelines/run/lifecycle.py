@@ -282,7 +282,7 @@ def close_run(run: Run) -> dict[str, Any]:
     """Count, check that everything adds up, and tell. Raises LedgerInconsistentError when it does not."""
     run_id, warehouse = run.request.run_id, run.ground.warehouse
     with run.progress.during("checks: looking whether everything adds up"):
-        if unread_count := ledger.count_listed(warehouse, run_id):
+        if unread_count := ledger.count_listed_persons(warehouse, run_id):
             log.warning("persons: %s", summaries.unread_sentence(unread_count))
         require_checks_pass(warehouse, run_id)
         run.ground.matcher.note()

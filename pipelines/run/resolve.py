@@ -22,11 +22,12 @@ from typing import Any
 import pandas as pd
 
 from pipelines.errors import ConfigurationError
+from pipelines.rules.frames import FoundLeads, select
 from pipelines.rules.rejection_rules import description_of
 from pipelines.run.preflight import Ground
 from pipelines.salesforce import ids, lookups
 from pipelines.settings import Settings
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 
 FORMS = "created:LEAD_ID, resend or rejected"
 
@@ -79,7 +80,7 @@ def resolve(ground: Ground, saying: ResolutionRequest) -> dict[str, Any]:
     Raises ConfigurationError, with the reason, when the person is not held or the lead cannot be theirs.
     """
     standing = _require_held(ground, saying)
-    said = standing.said if standing.is_said else None
+    said = standing.resolution if standing.is_resolved else None
     if said and (said.resolved_as, said.lead_id) == (saying.resolved_as, saying.lead_id):
         return _told(saying.person_id, said, is_new=False)
     said = ledger.record_resolution(
@@ -93,7 +94,7 @@ def resolve(ground: Ground, saying: ResolutionRequest) -> dict[str, Any]:
     return _told(saying.person_id, said, is_new=True)
 
 
-def _require_held(ground: Ground, saying: ResolutionRequest) -> ledger.Standing:
+def _require_held(ground: Ground, saying: ResolutionRequest) -> ledger.PersonState:
     standing = ledger.read_person_state(ground.warehouse, saying.person_id)
     if standing is None:
         raise ConfigurationError(
@@ -105,31 +106,33 @@ def _require_held(ground: Ground, saying: ResolutionRequest) -> ledger.Standing:
             "wait for person-sync resume"
         )
     is_same = (
-        standing.is_said and standing.said is not None and saying.words == _words(standing.said)
+        standing.is_resolved
+        and standing.resolution is not None
+        and saying.words == _words(standing.resolution)
     )
     if standing.is_held or is_same:
         return standing
-    if standing.is_said and standing.said is not None:
+    if standing.is_resolved and standing.resolution is not None:
         raise ConfigurationError(
-            f"person {saying.person_id} was resolved as {_words(standing.said)} "
-            f"{_origin(standing.said)}: that has been acted upon and stands"
+            f"person {saying.person_id} was resolved as {_words(standing.resolution)} "
+            f"{_origin(standing.resolution)}: that has been acted upon and stands"
         )
     raise ConfigurationError(
         f"person {saying.person_id} is {standing.outcome}, not held: nothing to say"
     )
 
 
-def _words(said: ledger.Said) -> str:
+def _words(said: ledger.Resolution) -> str:
     return f"{said.resolved_as}:{said.lead_id}" if said.lead_id else said.resolved_as
 
 
-def _origin(said: ledger.Said) -> str:
+def _origin(said: ledger.Resolution) -> str:
     who = "by a run that found the lead" if said.is_automatic else f"by {said.resolved_by}"
     return f"{who} at {said.resolved_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _word(ground: Ground, saying: ResolutionRequest) -> ledger.Word:
-    word = ledger.Word(saying.resolved_as, saying.by, saying.note)
+def _word(ground: Ground, saying: ResolutionRequest) -> ledger.NewResolution:
+    word = ledger.NewResolution(saying.resolved_as, saying.by, saying.note)
     if saying.lead_id is not None:
         return _created(ground, saying, saying.lead_id, word)
     _require_no_lead(ground, saying.person_id)
@@ -141,13 +144,13 @@ def _word(ground: Ground, saying: ResolutionRequest) -> ledger.Word:
         reason_code="REJECTED_MANUALLY",
         message=saying.note or description_of("rejected_manually"),
         # As it is today: a change from before this word must not undo it.
-        source_version=new_persons.source_version(ground.warehouse, saying.person_id),
+        source_version=person_rows.source_version(ground.warehouse, saying.person_id),
     )
 
 
 def _created(
-    ground: Ground, saying: ResolutionRequest, lead_id: str, word: ledger.Word
-) -> ledger.Word:
+    ground: Ground, saying: ResolutionRequest, lead_id: str, word: ledger.NewResolution
+) -> ledger.NewResolution:
     found = lookups.find_leads(ground.org, [lead_id], ground.person_id_field)
     if found.empty:
         raise ConfigurationError(
@@ -201,7 +204,7 @@ def _run(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _told(person_id: str, said: ledger.Said, *, is_new: bool) -> dict[str, Any]:
+def _told(person_id: str, said: ledger.Resolution, *, is_new: bool) -> dict[str, Any]:
     return {
         "person_id": person_id,
         "resolved_as": said.resolved_as,
@@ -238,7 +241,7 @@ def settle_found(ground: Ground, run_id: str, person_ids: Sequence[str] | None =
     """
     if not ground.person_id_field:
         return 0
-    held = ledger.list_held(ground.warehouse)
+    held = ledger.held_person_ids(ground.warehouse)
     wanted = held if person_ids is None else sorted(set(held) & set(person_ids))
     found = lookups.find_leads_by_person_id(ground.org, ground.person_id_field, wanted)
     if found.empty:
@@ -248,6 +251,5 @@ def settle_found(ground: Ground, run_id: str, person_ids: Sequence[str] | None =
     found["reason_code"] = (
         found["is_deleted"].map({True: "LEAD_DELETED", False: "FOUND_BY_PERSON_ID"}).astype("str")
     )
-    return ledger.settle_found(
-        ground.warehouse, run_id, found.merge(owners, on="lead_id", how="left")
-    )
+    leads = select(found.merge(owners, on="lead_id", how="left"), FoundLeads)
+    return ledger.resolve_found_leads(ground.warehouse, run_id, leads)

@@ -185,7 +185,7 @@ def recover_lost_workers(run: Run) -> int:
     while (judged := ledger.committed_position(warehouse, run_id)) < run.person_count:
         _judge_left(here, judged + 1)
     seconds = run.settings.run.lease_seconds
-    batches = ledger.claim_left_batches(warehouse, run_id, lease_seconds=seconds)
+    batches = ledger.claim_remaining_batches(warehouse, run_id, lease_seconds=seconds)
     for batch in batches:
         run.carrier.take(batch)
     return len(batches)

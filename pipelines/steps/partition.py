@@ -15,7 +15,7 @@ from pipelines.rules.leads import Payload
 from pipelines.run.preflight import Ground
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.sobject_collections import MAX_RECORDS
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, person_rows
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def rebuild_payload(ground: Ground, batch: ledger.Batch) -> tuple[ledger.Batch, 
     nobody is left.
     """
     wanted = columns_to_read(ground)
-    claimed = new_persons.read_claimed(ground.warehouse, batch.batch_id, wanted)
+    claimed = person_rows.read_claimed(ground.warehouse, batch.batch_id, wanted)
     claims = claimed[["person_id", "owner_id", "lead_id", "contact_id", "row_hash"]]
     # Filling defaults again names the same fields as the claim does; the claim's word stays.
     found = claimed.drop(columns="defaulted_fields")

@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from pipelines.errors import LedgerInconsistentError
 from pipelines.rules import leads
+from pipelines.rules.frames import BatchOutcomes, Duplicates, Rejected, select
 from pipelines.rules.text import positions
 from pipelines.run.preflight import Ground
 from pipelines.salesforce import ingest_jobs, lookups, sobject_collections
 from pipelines.warehouse import ledger
+
+if TYPE_CHECKING:
+    from pandera.typing import DataFrame
 
 MAX_ATTEMPTS = 5
 READS = 3  # of result files that do not add up, before what is missing counts as unknown
@@ -179,11 +184,11 @@ def _settle(case: ReconciledBatch, answers: pd.DataFrame) -> ledger.Batch:
     outcomes = _decide_outcomes(case, answers)
     decided = outcomes[outcomes["outcome"].notna()]
     job = case.job
-    return ledger.settle(
+    return ledger.record_results(
         case.ground.warehouse,
         case.batch,
         ledger.BatchResults(
-            outcomes=_with_owners(case, decided),
+            outcomes=select(_with_owners(case, decided), BatchOutcomes),
             rejected=_rejections(decided[decided["outcome"] == "rejected"]),
             duplicates=_known_by_rule(decided[decided["outcome"] == "duplicate"]),
             end_state=job.state if job else "Gone" if case.batch.load_api == "bulk" else None,
@@ -271,9 +276,9 @@ def _flag_default_owner(case: ReconciledBatch, outcomes: pd.DataFrame) -> pd.Dat
     return outcomes
 
 
-def _rejections(decided: pd.DataFrame) -> pd.DataFrame:
+def _rejections(decided: pd.DataFrame) -> DataFrame[Rejected]:
     left = decided["file"] == "left"
-    return pd.DataFrame(
+    rows = pd.DataFrame(
         {
             "person_id": decided["person_id"],
             "rule_name": decided["code"].where(~left, "UNPROCESSED"),
@@ -285,12 +290,13 @@ def _rejections(decided: pd.DataFrame) -> pd.DataFrame:
             ),
             "is_retryable": decided["is_passing"],
         }
-    ).reset_index(drop=True)
+    )
+    return select(rows.reset_index(drop=True), Rejected)
 
 
-def _known_by_rule(decided: pd.DataFrame) -> pd.DataFrame:
+def _known_by_rule(decided: pd.DataFrame) -> DataFrame[Duplicates]:
     """Bulk API 2.0 cannot say allowSave and does not say which record the duplicate rule found."""
-    return pd.DataFrame(
+    rows = pd.DataFrame(
         {
             "person_id": decided["person_id"],
             "matched_in": "salesforce_rule",
@@ -300,4 +306,5 @@ def _known_by_rule(decided: pd.DataFrame) -> pd.DataFrame:
             "is_ambiguous": False,
             "action_taken": "reported",
         }
-    ).reset_index(drop=True)
+    )
+    return select(rows.reset_index(drop=True), Duplicates)

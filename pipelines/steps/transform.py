@@ -10,24 +10,33 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
 from pipelines.errors import WarehouseUnavailableError
 from pipelines.retry import RetryTimeout
 from pipelines.rules import deduplication, match_decisions, owners, validation
+from pipelines.rules.frames import (
+    Claims,
+    Duplicates,
+    Outcomes,
+    Persons,
+    PlannedPersons,
+    Rejected,
+    columns_of,
+    conform,
+    empty,
+    select,
+)
 from pipelines.rules.leads import Payload
 from pipelines.rules.selection import keep
 from pipelines.run.preflight import Ground
 from pipelines.steps.partition import PreparedBatch, columns_to_read, pack
-from pipelines.warehouse import ledger, new_persons
-from pipelines.warehouse.ledger.claims import (
-    CLAIM_COLUMNS,
-    OUTCOME_COLUMNS,
-    PERSON_COLUMNS,
-    PLANNED_COLUMNS,
-)
+from pipelines.warehouse import ledger, person_rows
+
+if TYPE_CHECKING:
+    from pandera.typing import DataFrame
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +61,14 @@ class Request:
 class SliceDecisions:
     """What the rules say of a slice; nothing is recorded yet.
 
-    `persons`: PERSON_COLUMNS of all that were read. `rejected` and `duplicates`: rows of the result
-    tables. `decided`: OUTCOME_COLUMNS of those who need no batch. `sent`: those who do, with their
-    action, owner and match. `columns`: Lead field → column of `sent`.
+    `persons`: all that were read. `decided`: those who need no batch. `sent`: those who do, with
+    their action, owner and match. `columns`: Lead field → column of `sent`.
     """
 
-    persons: pd.DataFrame
-    rejected: pd.DataFrame
-    duplicates: pd.DataFrame
-    decided: pd.DataFrame
+    persons: DataFrame[Persons]
+    rejected: DataFrame[Rejected]
+    duplicates: DataFrame[Duplicates]
+    decided: DataFrame[Outcomes]
     sent: pd.DataFrame
     columns: dict[str, str]
 
@@ -118,7 +126,7 @@ def transform_slice(
         decided = _added(decided, verdict, _really_claimed(parcels, recorded))
         # Released: another run took their e-mail between our look and our write. They are still
         # new, and a second look finds whose duplicates they are.
-        if not recorded.released:
+        if not recorded.to_retry:
             return decided
 
 
@@ -156,7 +164,7 @@ def _record(
                 request.run_id,
                 judgement,
                 lease_seconds=ground.settings.run.lease_seconds,
-                turn=turn,
+                part=turn,
             )
         except WarehouseUnavailableError as trouble:
             # After an unanswered commit it may stand in the ledger: then the next run looks.
@@ -190,7 +198,7 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> SliceDecis
     )
     # A slice is in memory once, not once for every rule that sets somebody apart: each frame is let
     # go of as soon as the next is there, and of those set apart only what is told of them stays.
-    everybody = cleaned[[*dict.fromkeys([*PERSON_COLUMNS, *_NOTED])]]
+    everybody = cleaned[[*dict.fromkeys([*columns_of(Persons), *_NOTED])]]
     accepted, invalid = validation.validate(
         cleaned, columns, ground.lead_fields, ground.person_id_length
     )
@@ -214,13 +222,16 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> SliceDecis
         decided[decided["action"] == "duplicate"].assign(outcome="duplicate"),
     ]
     return SliceDecisions(
-        persons=everybody[PERSON_COLUMNS],
-        rejected=rejected,
-        duplicates=pd.concat(
-            [deduplication.follow_duplicate_chains(twins, known_here), known_here, known_there],
-            ignore_index=True,
+        persons=select(everybody, Persons),
+        rejected=select(rejected, Rejected),
+        duplicates=select(
+            pd.concat(
+                [deduplication.follow_duplicate_chains(twins, known_here), known_here, known_there],
+                ignore_index=True,
+            ),
+            Duplicates,
         ),
-        decided=pd.concat([one.reindex(columns=OUTCOME_COLUMNS) for one in outcomes]),
+        decided=conform(pd.concat([conform(one, Outcomes) for one in outcomes]), Outcomes),
         sent=keep(decided, decided["action"] != "duplicate"),
         columns=columns,
     )
@@ -228,7 +239,7 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> SliceDecis
 
 def _read(ground: Ground, request: Request, first: int, last: int) -> pd.DataFrame:
     columns = columns_to_read(ground)
-    return new_persons.read_slice(ground.warehouse, request.run_id, first, last, columns)
+    return person_rows.read_slice(ground.warehouse, request.run_id, first, last, columns)
 
 
 def _assign_owners(ground: Ground, accepted: pd.DataFrame) -> owners.Assigned:
@@ -256,7 +267,7 @@ def _outcomes(
 def _really_claimed(
     parcels: list[PreparedBatch], recorded: ledger.RecordedSlice
 ) -> Iterator[tuple[ledger.Batch, Payload]]:
-    gone = [*recorded.released, *recorded.taken_by_others]
+    gone = [*recorded.to_retry, *recorded.taken_by_others]
     payloads = {parcel.batch.batch_id: parcel.payload for parcel in parcels}
     for batch in recorded.batches:
         payload = payloads[batch.batch_id]
@@ -267,18 +278,21 @@ def _really_claimed(
 
 def _judgement(verdict: SliceDecisions, parcels: list[PreparedBatch]) -> ledger.SliceRecord:
     claims = [
-        parcel.persons.assign(
-            batch_id=parcel.batch.batch_id, row_hash=parcel.payload.row_hashes
-        ).reindex(columns=CLAIM_COLUMNS)
+        conform(
+            parcel.persons.assign(
+                batch_id=parcel.batch.batch_id, row_hash=parcel.payload.row_hashes
+            ),
+            Claims,
+        )
         for parcel in parcels
     ]
-    nobody = pd.DataFrame(columns=CLAIM_COLUMNS, dtype="str")
+    all_claims = conform(pd.concat(claims, ignore_index=True), Claims) if claims else empty(Claims)
     return ledger.SliceRecord(
         persons=verdict.persons,
         rejected=verdict.rejected,
         duplicates=verdict.duplicates,
         outcomes=verdict.decided,
-        claims=pd.concat(claims, ignore_index=True) if claims else nobody,
+        claims=all_claims,
         batches=[parcel.batch for parcel in parcels],
     )
 
@@ -287,7 +301,7 @@ def _holds_email(verdict: SliceDecisions) -> pd.Series[bool]:
     return verdict.persons["person_id"].isin(verdict.sent["person_id"])
 
 
-def _planned(verdict: SliceDecisions) -> pd.DataFrame:
+def _planned(verdict: SliceDecisions) -> DataFrame[PlannedPersons]:
     decisions = {"rejected": "reject", "duplicate": "duplicate"}
     decided = verdict.decided.assign(
         decision=verdict.decided["outcome"].map(decisions),
@@ -301,4 +315,4 @@ def _planned(verdict: SliceDecisions) -> pd.DataFrame:
     first = verdict.rejected.drop_duplicates("person_id").set_index("person_id")["rule_name"]
     rows = pd.concat([decided, sent], ignore_index=True)
     rows["reason_code"] = rows["reason_code"].fillna(rows["person_id"].map(first))
-    return rows.reindex(columns=PLANNED_COLUMNS)
+    return conform(rows, PlannedPersons)

@@ -7,12 +7,18 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import text
 
+from pipelines.rules.frames import (
+    BatchOutcomes,
+    Claims,
+    Duplicates,
+    Outcomes,
+    Persons,
+    Rejected,
+    columns_of,
+)
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.engines.base import run_script
-from pipelines.warehouse.ledger.batches import LEAVING_COLUMNS
-from pipelines.warehouse.ledger.claims import OUTCOME_COLUMNS, PERSON_COLUMNS
-from pipelines.warehouse.ledger.rejects_and_duplicates import DUPLICATE_COLUMNS, REJECTED_COLUMNS
 from tests.tables import drawn, drawn_rows
 
 ALWAYS = {
@@ -67,12 +73,9 @@ def begin(warehouse: Warehouse, run_id: str = "R1", run_mode: str = "live", pid:
     return run_id
 
 
-def none_of(columns: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(columns=columns, dtype="str")
-
-
-def filled(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """The frame with all of the columns: what always stands there where nothing is drawn."""
+def filled(frame: pd.DataFrame, model: Any) -> Any:
+    """The frame with all columns of the model; a column that is not drawn has its usual value."""
+    columns = columns_of(model)
     missing = {name: ALWAYS.get(name) for name in columns if name not in frame}
     return frame.assign(**missing)[columns]
 
@@ -87,11 +90,11 @@ def judgement(table: str | pd.DataFrame, load_api: str = "bulk") -> ledger.Slice
     sent = judged[~is_rejected & ~is_known]
     decided = judged[is_rejected | is_known]
     return ledger.SliceRecord(
-        persons=filled(judged.astype({"source_changed_at": "datetime64[us]"}), PERSON_COLUMNS),
-        rejected=filled(judged[is_rejected], REJECTED_COLUMNS),
+        persons=filled(judged.astype({"source_changed_at": "datetime64[us]"}), Persons),
+        rejected=filled(judged[is_rejected], Rejected),
         duplicates=_matches(judged[is_known]),
-        outcomes=filled(decided, OUTCOME_COLUMNS),
-        claims=filled(sent, ledger.CLAIM_COLUMNS),
+        outcomes=filled(decided, Outcomes),
+        claims=filled(sent, Claims),
         batches=[new_batch(batch_id, load_api) for batch_id in sent["batch_id"].unique()],
     )
 
@@ -105,7 +108,7 @@ def _matches(known: pd.DataFrame) -> pd.DataFrame:
     is_person = known["becomes"].str.contains(" of ")
     matched_in = last_word.mask(is_person, "persons")
     matched = known.assign(matched_in=matched_in, matched_id=last_word.where(is_person, "00Q1"))
-    return filled(matched, DUPLICATE_COLUMNS)
+    return filled(matched, Duplicates)
 
 
 def judge(
@@ -141,9 +144,9 @@ def settlement(table: str, **facts: Any) -> ledger.BatchResults:
         matched_in="salesforce_rule", matched_id="00Q9"
     )
     return ledger.BatchResults(
-        outcomes=filled(ended, LEAVING_COLUMNS),
-        rejected=filled(rejected, REJECTED_COLUMNS),
-        duplicates=filled(known, DUPLICATE_COLUMNS),
+        outcomes=filled(ended, BatchOutcomes),
+        rejected=filled(rejected, Rejected),
+        duplicates=filled(known, Duplicates),
         **facts,
     )
 

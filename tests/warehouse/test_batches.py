@@ -117,7 +117,7 @@ def test_a_settled_batch_tells_of_everybody(warehouse: Warehouse) -> None:
         processed_count=5,
         failed_count=2,
     )
-    after = ledger.settle(warehouse, batch, found)
+    after = ledger.record_results(warehouse, batch, found)
     assert (after.batch_state, after.person_count) == ("completed", 0)
     assert after.completed_at is not None
     assert cells(warehouse, OUTCOMES) == [
@@ -143,7 +143,7 @@ def test_an_outcome_remembers_what_the_claim_knew(warehouse: Warehouse) -> None:
         "update person_claims set defaulted_fields = 'Company', contact_id = '0031',"
         " lead_id = '00Q7', reason_code = 'OWNER_KEPT', source_version = 'v1'",
     )
-    ledger.settle(
+    ledger.record_results(
         warehouse, closing(warehouse, batch), settlement("person_id | outcome\nP1 | updated")
     )
     query = """
@@ -155,14 +155,14 @@ def test_an_outcome_remembers_what_the_claim_knew(warehouse: Warehouse) -> None:
 
 def test_who_is_left_over_takes_part_in_another_attempt(warehouse: Warehouse) -> None:
     batch = closing(warehouse, start(warehouse, "P1", "P2", "P3"))
-    after = ledger.settle(warehouse, batch, replace(P1_CREATED, end_state="Failed"))
+    after = ledger.record_results(warehouse, batch, replace(P1_CREATED, end_state="Failed"))
     assert (after.batch_state, after.attempt_count, after.person_count) == ("pending", 2, 2)
     assert after.salesforce_job_id is None
     assert list(ledger.batch_claims(warehouse, "B1")["person_id"]) == ["P2", "P3"]
     assert cells(warehouse, JOBS) == [("750-B1-1-1", 1, "Failed", None)]
     assert lawful(warehouse)
     rest = settlement("person_id | outcome\nP2 | created\nP3 | held")
-    assert ledger.settle(warehouse, closing(warehouse, after), rest).batch_state == "completed"
+    assert ledger.record_results(warehouse, closing(warehouse, after), rest).batch_state == "completed"
     assert lawful(warehouse)
 
 
@@ -187,7 +187,7 @@ def test_matches_and_emails_fit_the_end(
         " 'duplicate_lead_created', '2026-01-01 00:00:00.000000')",
     )
     ended = settlement(f"person_id | outcome\nP1 | {end}")
-    ledger.settle(warehouse, closing(warehouse, batch), ended)
+    ledger.record_results(warehouse, closing(warehouse, batch), ended)
     query = "select matched_in, action_taken from duplicate_persons order by matched_in"
     assert cells(warehouse, query) == matches
     assert [key for (key,) in cells(warehouse, "select email_hash from person_emails")] == emails
@@ -200,7 +200,7 @@ def test_a_person_the_batch_does_not_hold_stops_the_settlement(warehouse: Wareho
     with pytest.raises(
         LedgerInconsistentError, match="2 persons should leave batch B1, and it holds 1"
     ):
-        ledger.settle(warehouse, batch, both)
+        ledger.record_results(warehouse, batch, both)
     assert cells(warehouse, OUTCOMES) == []
     assert ledger.read_batch(warehouse, "B1") == batch
     assert lawful(warehouse)
@@ -210,7 +210,7 @@ def test_a_person_settled_twice_at_once_stops_the_settlement(warehouse: Warehous
     batch = closing(warehouse, start(warehouse, "P1", "P2"))
     twice = settlement("person_id | outcome\nP1 | created\nP1 | rejected")
     with pytest.raises(LedgerInconsistentError, match="twice"):
-        ledger.settle(warehouse, batch, twice)
+        ledger.record_results(warehouse, batch, twice)
 
 
 def test_a_report_on_a_person_without_an_outcome_stops_the_settlement(
@@ -219,7 +219,7 @@ def test_a_report_on_a_person_without_an_outcome_stops_the_settlement(
     batch = closing(warehouse, start(warehouse, "P1", "P2"))
     other = settlement("person_id | outcome\nP2 | rejected")
     with pytest.raises(LedgerInconsistentError, match="rejected"):
-        ledger.settle(warehouse, batch, replace(P1_CREATED, rejected=other.rejected))
+        ledger.record_results(warehouse, batch, replace(P1_CREATED, rejected=other.rejected))
 
 
 def test_released_persons_were_never_there(warehouse: Warehouse) -> None:
@@ -242,7 +242,7 @@ def test_a_batch_that_releases_everybody_is_settled(warehouse: Warehouse) -> Non
 
 def test_only_persons_of_the_batch_are_released(warehouse: Warehouse) -> None:
     batch = start(warehouse, "P1")
-    with pytest.raises(LedgerInconsistentError, match="holds 0 of them"):
+    with pytest.raises(LedgerInconsistentError, match="0 of them are in it"):
         ledger.release_persons(warehouse, batch, ["P9"])
     assert lawful(warehouse)
 
@@ -255,7 +255,7 @@ STEPS: dict[str, Callable[[Warehouse, ledger.Batch], ledger.Batch]] = {
     "pending lease": lambda store, batch: ledger.renew_lease(store, batch, 60),
     "submitted lease": lambda store, batch: ledger.renew_lease(store, batch, 60),
     "pending release": lambda store, batch: ledger.release_persons(store, batch, ["P1"]),
-    "submitted settle": lambda store, batch: ledger.settle(store, batch, P1_CREATED),
+    "submitted settle": lambda store, batch: ledger.record_results(store, batch, P1_CREATED),
 }
 
 
@@ -320,7 +320,7 @@ def test_nobody_takes_their_own_batches_over(warehouse: Warehouse) -> None:
 
 
 def test_a_settled_batch_is_nobodys(warehouse: Warehouse) -> None:
-    ledger.settle(warehouse, closing(warehouse, start(warehouse, "P1")), P1_CREATED)
+    ledger.record_results(warehouse, closing(warehouse, start(warehouse, "P1")), P1_CREATED)
     begin(warehouse, "R2")
     assert take(warehouse, "R2", dead) == []
 
@@ -352,7 +352,7 @@ def test_a_take_over_fences_the_old_holder_off(warehouse: Warehouse) -> None:
     for step in (STEPS["submitted settle"], STEPS["submitted detach"], STEPS["submitted lease"]):
         with pytest.raises(LeaseLostError):
             step(warehouse, old)
-    assert ledger.settle(warehouse, taken, P1_CREATED).batch_state == "completed"
+    assert ledger.record_results(warehouse, taken, P1_CREATED).batch_state == "completed"
     # The run that planned the batch counts its persons, whoever carries it.
     assert ledger.run_counts(warehouse, "R1").created_count == 1
     assert ledger.run_counts(warehouse, "R2").read_count == 0

@@ -43,7 +43,7 @@ def test_everybody_is_decided_or_claimed_and_counted(warehouse: Warehouse) -> No
         """,
     )
     assert [(b.batch_id, b.person_count) for b in recorded.batches] == [("B1", 2), ("B2", 1)]
-    assert (recorded.released, recorded.taken_by_others) == ([], [])
+    assert (recorded.to_retry, recorded.taken_by_others) == ([], [])
     assert cells(warehouse, OUTCOMES) == [
         ("P4", "rejected", 1),
         ("P5", "duplicate", 1),
@@ -114,7 +114,7 @@ def test_who_lost_the_email_to_another_run_is_released(warehouse: Warehouse) -> 
     begin(warehouse, "R2")
     table = "person_id | becomes | email_hash\nP2 | B2 | e1\nP3 | duplicate in lead | e1\nP4 | B2 |"
     recorded = judge(warehouse, table, run_id="R2")
-    assert (recorded.released, recorded.taken_by_others) == (["P2"], [])
+    assert (recorded.to_retry, recorded.taken_by_others) == (["P2"], [])
     assert cells(warehouse, EMAILS) == [("e1", "P1")]
     assert cells(warehouse, CLAIMS) == [("P1", "B1", 1), ("P4", "B2", 1)]
     assert ledger.run_counts(warehouse, "R2").read_count == 2
@@ -124,7 +124,7 @@ def test_who_lost_the_email_to_another_run_is_released(warehouse: Warehouse) -> 
 def test_of_two_with_one_email_in_a_judgement_one_is_sent(warehouse: Warehouse) -> None:
     begin(warehouse)
     recorded = judge(warehouse, "person_id | becomes | email_hash\nP1 | B1 | e1\nP2 | B1 | e1")
-    assert recorded.released == ["P2"]
+    assert recorded.to_retry == ["P2"]
     assert [batch.person_count for batch in recorded.batches] == [1]
     assert lawful(warehouse)
 
@@ -135,7 +135,7 @@ def test_who_is_sent_again_keeps_the_email(warehouse: Warehouse) -> None:
     recorded = judge(
         warehouse, "person_id | becomes | email_hash | attempt_count\nP1 | B1 | e1 | 1"
     )
-    assert recorded.released == []
+    assert recorded.to_retry == []
     assert cells(warehouse, EMAILS) == [("e1", "P1")]
 
 
@@ -150,7 +150,7 @@ def test_who_is_decided_anew_has_only_the_latest_word(warehouse: Warehouse) -> N
     begin(warehouse, "R1")
     batch = closing(warehouse, planned(warehouse, "P1"))
     change(warehouse, "update person_claims set lead_id = '00Q1'")
-    ledger.settle(
+    ledger.record_results(
         warehouse, batch, settlement("person_id | outcome | owner_id\nP1 | rejected | 0051")
     )
     begin(warehouse, "R2")
@@ -237,7 +237,7 @@ def test_a_broken_off_judgement_leaves_nothing(warehouse: Warehouse) -> None:
 def test_holders_of_emails_come_with_what_they_have_in_salesforce(warehouse: Warehouse) -> None:
     begin(warehouse, "R1")
     batch = closing(warehouse, planned(warehouse, "P1"))
-    ledger.settle(
+    ledger.record_results(
         warehouse, batch, settlement("person_id | outcome | lead_id\nP1 | created | 00Q1")
     )
     begin(warehouse, "R2")

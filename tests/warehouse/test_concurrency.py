@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pipelines.errors import LeaseLostError, OrgMismatchError
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.warehouse.ledger_steps import (
     begin,
@@ -55,12 +55,12 @@ def judge_everybody(url: str, run_id: str, *, backwards: bool) -> int:
 def transform_slice(warehouse: Warehouse, run_id: str, first: int) -> None:
     released = True
     while released:
-        found = new_persons.read_slice(warehouse, run_id, first, first + 49, [])
+        found = person_rows.read_slice(warehouse, run_id, first, first + 49, [])
         if found.empty:
             return
         verdict = judgement(with_fates(warehouse, run_id, found, f"{run_id}-{first}"))
         recorded = ledger.record_slice(warehouse, run_id, verdict, lease_seconds=60)
-        released = bool(recorded.released)
+        released = bool(recorded.to_retry)
 
 
 def with_fates(warehouse: Warehouse, run_id: str, found: pd.DataFrame, batch: str) -> pd.DataFrame:
@@ -131,7 +131,7 @@ def test_of_two_persons_with_one_email_one_is_sent(warehouse: Warehouse, second:
                 second, f"person_id | becomes | email_hash\nB{n} | B{n} | e{n}", "R2"
             ),
         )
-        assert sorted([one.released, other.released]) in ([[], [f"A{n}"]], [[], [f"B{n}"]])
+        assert sorted([one.to_retry, other.to_retry]) in ([[], [f"A{n}"]], [[], [f"B{n}"]])
         assert len(one.batches) + len(other.batches) == 1
     assert lawful(warehouse)
 
@@ -148,7 +148,7 @@ def test_emails_held_crosswise_end_in_no_deadlock(warehouse: Warehouse, second: 
             lambda up=up: judge(warehouse, heading + up),
             lambda down=down: judge(second, heading + down, "R2"),
         )
-        assert len(one.released) + len(other.released) == 3000
+        assert len(one.to_retry) + len(other.to_retry) == 3000
     assert lawful(warehouse)
 
 
@@ -192,7 +192,7 @@ def planned_as(warehouse: Warehouse, n: int) -> ledger.Batch:
 
 def settled(warehouse: Warehouse, batch: ledger.Batch, person_id: str) -> bool:
     try:
-        ledger.settle(warehouse, batch, settlement(f"person_id | outcome\n{person_id} | created"))
+        ledger.record_results(warehouse, batch, settlement(f"person_id | outcome\n{person_id} | created"))
     except LeaseLostError:
         return False
     return True

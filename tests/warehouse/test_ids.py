@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.warehouse.ledger_steps import begin, cells, change, judge, put_persons, remake_persons
 
@@ -61,7 +61,7 @@ def listed(warehouse: Warehouse, run_id: str = "R1", **choice: object) -> list[s
 
 
 def read(warehouse: Warehouse, run_id: str = "R1") -> dict[str, int]:
-    found = new_persons.read_slice(warehouse, run_id, 1, 100, ["last_name"])
+    found = person_rows.read_slice(warehouse, run_id, 1, 100, ["last_name"])
     return dict(zip(found["person_id"], found["row_count"].astype(int), strict=True))
 
 
@@ -97,7 +97,7 @@ def test_what_the_ledger_holds_of_a_person_finds_its_row_again(
             warehouse,
             "person_id | becomes\n1 | B1\nx | B1\nX'00' | B1",
         )
-        claimed = new_persons.read_claimed(warehouse, "B1", ["last_name"])
+        claimed = person_rows.read_claimed(warehouse, "B1", ["last_name"])
         assert list(claimed["person_id"]) == ["1", "X'00'", "x"]
         assert list(claimed["row_count"]) == [1, 1, 1]
         assert list(claimed["last_name"]) == ["Row", "Row", "Row"]
@@ -170,7 +170,7 @@ def test_a_column_of_texts_is_not(warehouse: Warehouse) -> None:
 
 
 def counted(warehouse: Warehouse, run_id: str = "R1") -> tuple[int | None, ...]:
-    unread = ledger.count_listed(warehouse, run_id)
+    unread = ledger.count_listed_persons(warehouse, run_id)
     query = (
         f"select listed_count, taken_count, unread_count from sync_runs where run_id = '{run_id}'"
     )

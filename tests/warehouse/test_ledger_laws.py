@@ -21,9 +21,9 @@ from hypothesis.stateful import (
 )
 
 from pipelines.errors import LeaseLostError
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from pipelines.warehouse.ledger.batches import OUTCOMES
+from pipelines.warehouse.ledger.batch_results import OUTCOMES
 from tests.conftest import PostgresServer
 from tests.warehouse.ledger_steps import (
     begin,
@@ -70,7 +70,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def judge_who_is_new(self, run_id: str, outcomes: list[str], emails: list[str | None]) -> None:
         change(self.warehouse, f"delete from run_persons where run_id = '{run_id}'")
         count = new_persons.list_new_persons(self.warehouse, run_id)
-        found = new_persons.read_slice(self.warehouse, run_id, 1, count, [])
+        found = person_rows.read_slice(self.warehouse, run_id, 1, count, [])
         self.minted += 1
         fate = {
             p: w.replace("sent", f"B{self.minted}") for p, w in zip(PERSONS, outcomes, strict=True)
@@ -128,7 +128,7 @@ class LedgerMachine(RuleBasedStateMachine):
         ends = data.draw(st.lists(st.sampled_from(OUTCOMES), min_size=8, max_size=8))
         rows = "\n".join(f"{p} | {end}" for p, end in zip(some, ends, strict=False))
         ended = settlement(f"person_id | outcome\n{rows}")
-        self.step(batch, lambda: ledger.settle(self.warehouse, batch, ended))
+        self.step(batch, lambda: ledger.record_results(self.warehouse, batch, ended))
 
     def some_of(self, batch: ledger.Batch, data: st.DataObject) -> list[str]:
         claims = list(ledger.batch_claims(self.warehouse, batch.batch_id)["person_id"])

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 
-from pipelines.warehouse import ledger, new_persons
+from pipelines.rules.frames import BatchOutcomes, Duplicates, Rejected, empty
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.ledger.batches import LEAVING_COLUMNS
-from pipelines.warehouse.ledger.rejects_and_duplicates import DUPLICATE_COLUMNS, REJECTED_COLUMNS
-from tests.warehouse.ledger_steps import begin, closing, filled, judgement, none_of
+from tests.warehouse.ledger_steps import begin, closing, filled, judgement
 
 PERSONS, SLICE = 100_000, 10_000
 COLUMNS = ["first_name", "last_name", "company", "email", "phone", "street", "city", "country"]
@@ -55,7 +54,7 @@ def carry(warehouse: Warehouse, first: int, *, is_timed: bool) -> None:
     words = ["read a slice", "judge it", "read it as claimed", "settle it"]
     read, judge, claimed, settle = words if is_timed else [""] * 4
     with timed(read, warehouse):
-        found = new_persons.read_slice(warehouse, "R1", first, first + SLICE - 1, COLUMNS)
+        found = person_rows.read_slice(warehouse, "R1", first, first + SLICE - 1, COLUMNS)
     judged = found.assign(becomes=f"B{first}", email_hash=found["email"]).drop(
         columns="owner_strategy"
     )
@@ -63,8 +62,8 @@ def carry(warehouse: Warehouse, first: int, *, is_timed: bool) -> None:
         [batch] = ledger.record_slice(warehouse, "R1", judgement(judged), lease_seconds=60).batches
     batch = closing(warehouse, batch)
     with timed(claimed, warehouse):
-        assert len(new_persons.read_claimed(warehouse, batch.batch_id, COLUMNS)) == SLICE
-    ended = filled(found[["person_id"]].assign(outcome="created", lead_id="00Q1"), LEAVING_COLUMNS)
-    done = ledger.BatchResults(ended, none_of(REJECTED_COLUMNS), none_of(DUPLICATE_COLUMNS))
+        assert len(person_rows.read_claimed(warehouse, batch.batch_id, COLUMNS)) == SLICE
+    ended = filled(found[["person_id"]].assign(outcome="created", lead_id="00Q1"), BatchOutcomes)
+    done = ledger.BatchResults(ended, empty(Rejected), empty(Duplicates))
     with timed(settle, warehouse):
-        assert ledger.settle(warehouse, batch, done).batch_state == "completed"
+        assert ledger.record_results(warehouse, batch, done).batch_state == "completed"

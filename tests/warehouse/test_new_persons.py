@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.warehouse.ledger_steps import (
     begin,
@@ -28,7 +28,7 @@ def listed(warehouse: Warehouse, **choice: object) -> list[str]:
 
 
 def read(warehouse: Warehouse, run_id: str) -> list[str]:
-    return list(new_persons.read_slice(warehouse, run_id, 1, 100, [])["person_id"])
+    return list(person_rows.read_slice(warehouse, run_id, 1, 100, [])["person_id"])
 
 
 TWO = """
@@ -40,7 +40,7 @@ TWO = """
 
 def as_read(warehouse: Warehouse, words: str, run_id: str = "R1") -> None:
     """Judges a person with the source version that the database gives."""
-    versions = new_persons.read_slice(warehouse, run_id, 1, 100, []).set_index("person_id")
+    versions = person_rows.read_slice(warehouse, run_id, 1, 100, []).set_index("person_id")
     person_id, becomes = words.split(maxsplit=1)
     version, attempts = versions.loc[person_id, ["source_version", "attempt_count"]]
     judge(
@@ -75,7 +75,7 @@ def test_ids_that_a_column_takes_for_equal_are_told_apart(sqlite_warehouse_url: 
             "insert into persons values ('b1', 'a'), ('a1', 'b'), ('B1', 'c')",
         )
         assert listed(warehouse) == ["B1", "a1", "b1"]
-        found = new_persons.read_slice(warehouse, "R1", 1, 3, ["last_name"])
+        found = person_rows.read_slice(warehouse, "R1", 1, 3, ["last_name"])
         assert (list(found["last_name"]), list(found["row_count"])) == (["c", "b", "a"], [1, 1, 1])
 
 
@@ -96,7 +96,7 @@ def test_rows_without_an_id_are_one_person_and_so_are_rows_of_one_id(warehouse: 
         "insert into persons values (null, 'a'), ('', 'b'), (' ', 'c'), ('P1', 'd'), ('P1', 'e')",
     )
     assert listed(warehouse) == ["", "P1"]
-    found = new_persons.read_slice(warehouse, "R1", 1, 2, ["last_name"])
+    found = person_rows.read_slice(warehouse, "R1", 1, 2, ["last_name"])
     assert list(found["row_count"]) == [3, 2]
 
 
@@ -107,7 +107,7 @@ def test_a_number_missing_for_an_id_is_the_person_without_one(warehouse: Warehou
         "insert into persons values (null, 'a'), (null, 'b'), (0, 'c')",
     )
     assert sorted(listed(warehouse)) == ["", "0"]
-    found = new_persons.read_slice(warehouse, "R1", 1, 2, ["last_name"]).set_index("person_id")
+    found = person_rows.read_slice(warehouse, "R1", 1, 2, ["last_name"]).set_index("person_id")
     assert found["row_count"].to_dict() == {"": 2, "0": 1}
     assert found.loc["0", "last_name"] == "c"
 
@@ -119,7 +119,7 @@ def test_ids_of_other_types_are_compared_as_text(warehouse: Warehouse) -> None:
         "insert into persons values (10.5, 'ten'), (9.5, 'nine')",
     )
     assert listed(warehouse) == ["9.5", "10.5"]
-    found = new_persons.read_slice(warehouse, "R1", 1, 2, ["last_name"])
+    found = person_rows.read_slice(warehouse, "R1", 1, 2, ["last_name"])
     assert list(found["last_name"]) == ["nine", "ten"]
 
 
@@ -176,7 +176,7 @@ def test_a_person_with_an_outcome_is_not_new(warehouse: Warehouse, outcome: str)
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
     batch = closing(warehouse, planned(warehouse, "P1"))
-    ledger.settle(warehouse, batch, settlement(f"person_id | outcome\nP1 | {outcome}"))
+    ledger.record_results(warehouse, batch, settlement(f"person_id | outcome\nP1 | {outcome}"))
     change(warehouse, "update persons set updated_at = '2027-01-01'")
     assert listed(warehouse) == ["P2"]
 
@@ -239,7 +239,7 @@ def test_a_duplicate_of_a_person_is_new_when_that_one_ends_without_a_lead(
     begin(warehouse, "R1")
     [batch] = judge(warehouse, "person_id | becomes\nP1 | B1\nP2 | duplicate of P1").batches
     assert listed(warehouse) == []
-    ledger.settle(
+    ledger.record_results(
         warehouse, closing(warehouse, batch), settlement(f"person_id | outcome\nP1 | {end}")
     )
     assert ("P2" in listed(warehouse)) is is_new
@@ -273,6 +273,6 @@ def test_what_others_took_between_listing_and_reading_is_not_read(warehouse: War
 def test_a_slice_holds_its_positions_and_no_other(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id\nP1\nP2\nP3\nP4")
     listed(warehouse)
-    found = new_persons.read_slice(warehouse, "R1", 2, 3, [])
+    found = person_rows.read_slice(warehouse, "R1", 2, 3, [])
     assert list(found["person_id"]) == ["P2", "P3"]
-    assert new_persons.read_slice(warehouse, "R1", 5, 9, []).empty
+    assert person_rows.read_slice(warehouse, "R1", 5, 9, []).empty

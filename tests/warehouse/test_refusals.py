@@ -15,7 +15,9 @@ from pipelines.errors import (
     WarehouseUnavailableError,
 )
 from pipelines.warehouse.database import open_warehouse
-from pipelines.warehouse.errors import as_ours, of_sqlstate, translated
+from pipelines.warehouse.engines.postgresql import PostgreSQL
+from pipelines.warehouse.engines.sqlite import SQLite
+from pipelines.warehouse.errors import as_sync_error, translated
 
 KINDS: dict[type[SyncError], tuple[str, ...]] = {
     WarehouseUnavailableError: (
@@ -44,7 +46,7 @@ KINDS: dict[type[SyncError], tuple[str, ...]] = {
 
 @pytest.mark.parametrize(("kind", "code"), [(k, c) for k, codes in KINDS.items() for c in codes])
 def test_postgresql_s_codes_have_a_kind(kind: type[SyncError], code: str) -> None:
-    error = of_sqlstate(code)
+    error = PostgreSQL().problem_of_sqlstate(code).as_error()
     assert type(error) is kind
     assert code in str(error)
 
@@ -71,14 +73,14 @@ def test_a_statement_that_takes_too_long_passes(postgres_url: str) -> None:
 
 
 def test_no_free_connection_passes() -> None:
-    with pytest.raises(WarehouseUnavailableError, match="no free connection"), translated():
+    with pytest.raises(WarehouseUnavailableError, match="no free connection"), translated(SQLite()):
         raise exc.TimeoutError
 
 
 def test_an_error_of_the_sqlite_module_itself_is_refused() -> None:
     connection = sqlite3.connect(":memory:")
     connection.close()
-    with pytest.raises(WarehousePermissionError, match="SQLITE_MISUSE"), translated():
+    with pytest.raises(WarehousePermissionError, match="SQLITE_MISUSE"), translated(SQLite()):
         connection.execute("select 1")
 
 
@@ -95,4 +97,4 @@ def test_an_error_of_the_sqlite_module_itself_is_refused() -> None:
 def test_without_a_code_only_a_lost_connection_passes(
     error: Exception, kind: type[SyncError]
 ) -> None:
-    assert type(as_ours(error)) is kind
+    assert type(as_sync_error(error, PostgreSQL())) is kind

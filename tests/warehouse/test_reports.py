@@ -67,7 +67,7 @@ def told_run(warehouse: Warehouse) -> Warehouse:
         P3        | email_malformed | The e-mail is none.
         """,
     )
-    fill(warehouse, "rejection_rules", "rule_name | sentence\ncompany_missing | No company.")
+    fill(warehouse, "rejection_rules", "rule_name | description\ncompany_missing | No company.")
     fill(warehouse, "duplicate_persons", "person_id | matched_in | matched_id\nP4 | lead | 00Q9")
     return warehouse
 
@@ -165,6 +165,6 @@ def test_asking_for_nobody_answers_nobody(warehouse: Warehouse) -> None:
 
 
 def test_rules_are_told_in_words(warehouse: Warehouse) -> None:
-    rule = {"rule_name": "r", "stage": "owner", "field_name": None, "sentence": "S", "remedy": "M"}
+    rule = {"rule_name": "r", "stage": "owner", "field_name": None, "description": "S", "remedy": "M"}
     migrate(warehouse, [rule])
     assert told(explain_rules(warehouse)) == [["r", "owner", None, "S", "M"]]

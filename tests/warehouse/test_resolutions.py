@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from pipelines.errors import ConfigurationError, LeaseLostError, SyncError
+from pipelines.rules.frames import FoundLeads, conform
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from pipelines.warehouse.ledger.resolutions import FOUND_COLUMNS
 from tests.warehouse.ledger_steps import begin, cells, closing, lawful, planned, settlement
 
 RUN = {
@@ -23,20 +23,20 @@ RUN = {
     "code_version": "1",
     "settings_hash": "0",
 }
-CREATED = ledger.Word("created", "ada", lead_id="00Q1")
+CREATED = ledger.NewResolution("created", "ada", lead_id="00Q1")
 
 
-def hold(warehouse: Warehouse, *person_ids: str) -> list[ledger.Standing]:
+def hold(warehouse: Warehouse, *person_ids: str) -> list[ledger.PersonState]:
     """Held persons of a run R1."""
     begin(warehouse)
     batch = closing(warehouse, planned(warehouse, *person_ids))
     rows = "\n".join(f"{one} | held | JOB_GONE" for one in person_ids)
-    ledger.settle(warehouse, batch, settlement(f"person_id | outcome | reason_code\n{rows}"))
+    ledger.record_results(warehouse, batch, settlement(f"person_id | outcome | reason_code\n{rows}"))
     found = [ledger.read_person_state(warehouse, one) for one in person_ids]
     return [one for one in found if one is not None]
 
 
-def say(warehouse: Warehouse, standing: ledger.Standing, word: ledger.Word, run_id: str) -> None:
+def say(warehouse: Warehouse, standing: ledger.PersonState, word: ledger.NewResolution, run_id: str) -> None:
     facts: dict[str, Any] = {**RUN, "run_id": run_id}
     ledger.record_resolution(warehouse, standing, word, run=facts, org_id="00D", api_call_count=3)
 
@@ -49,7 +49,7 @@ def test_a_word_on_somebody_no_longer_as_seen_writes_nothing(warehouse: Warehous
     (seen,) = hold(warehouse, "P1")
     say(warehouse, seen, CREATED, "R2")
     with pytest.raises(LeaseLostError):
-        say(warehouse, seen, ledger.Word("rejected", "bo"), "R3")
+        say(warehouse, seen, ledger.NewResolution("rejected", "bo"), "R3")
     assert cells(warehouse, "select run_id from sync_runs order by run_id") == [("R1",), ("R2",)]
     assert lawful(warehouse)
 
@@ -60,7 +60,7 @@ def test_a_word_on_somebody_no_longer_as_seen_writes_nothing(warehouse: Warehous
 def test_a_word_is_a_run_that_adds_up(warehouse: Warehouse, resolved_as: str, counted: int) -> None:
     (seen,) = hold(warehouse, "P1")
     lead_id = "00Q1" if resolved_as == "created" else None
-    say(warehouse, seen, ledger.Word(resolved_as, "ada", lead_id=lead_id), "R2")
+    say(warehouse, seen, ledger.NewResolution(resolved_as, "ada", lead_id=lead_id), "R2")
     query = "select run_state, read_count, api_call_count from sync_runs where run_id = 'R2'"
     assert cells(warehouse, query) == [("finished", counted, 3)]
     emails = cells(warehouse, "select person_id from person_emails")
@@ -92,7 +92,7 @@ def test_of_two_who_name_one_lead_at_once_one_is_refused(
 
 def found(*rows: tuple[str, str]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["person_id", "lead_id"], dtype="str")
-    return frame.assign(reason_code="FOUND_BY_PERSON_ID").reindex(columns=FOUND_COLUMNS)
+    return conform(frame.assign(reason_code="FOUND_BY_PERSON_ID"), FoundLeads)
 
 
 def test_leads_found_go_to_those_still_held_and_are_counted_once(warehouse: Warehouse) -> None:
@@ -100,8 +100,8 @@ def test_leads_found_go_to_those_still_held_and_are_counted_once(warehouse: Ware
     say(warehouse, first, CREATED, "R2")
     leads = found(("P1", "00Q9"), ("P2", "00Q2"), ("P3", "00Q3"))
     begin(warehouse, "R3", "resume")
-    assert ledger.settle_found(warehouse, "R3", leads) == 1
-    assert ledger.settle_found(warehouse, "R3", leads) == 0
+    assert ledger.resolve_found_leads(warehouse, "R3", leads) == 1
+    assert ledger.resolve_found_leads(warehouse, "R3", leads) == 0
     words = cells(warehouse, "select person_id, lead_id from person_outcomes order by person_id")
     assert words == [("P1", "00Q1"), ("P2", "00Q2")]
     assert lawful(warehouse)

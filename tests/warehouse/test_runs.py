@@ -3,9 +3,10 @@
 import pytest
 
 from pipelines.errors import LedgerInconsistentError, OrgMismatchError
+from pipelines.rules.frames import PlannedPersons, conform
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.ledger.runs import move_counts
+from pipelines.warehouse.ledger.runs import add_counts
 from tests.tables import drawn
 from tests.warehouse.ledger_steps import begin, cells, judge, put_persons
 
@@ -110,7 +111,7 @@ def test_counts_that_would_not_add_up_are_refused(warehouse: Warehouse) -> None:
         pytest.raises(LedgerInconsistentError, match="add up"),
         warehouse.transaction() as connection,
     ):
-        move_counts(warehouse, connection, "R1", read_count=2, created_count=1)
+        add_counts(warehouse, connection, "R1", read_count=2, created_count=1)
 
 
 PLANNED = """
@@ -125,7 +126,7 @@ PLANNED = """
 def plan(warehouse: Warehouse) -> None:
     begin(warehouse, run_mode="plan")
     new_persons.list_new_persons(warehouse, "R1")
-    rows = drawn(PLANNED).reindex(columns=ledger.PLANNED_COLUMNS)
+    rows = conform(drawn(PLANNED), PlannedPersons)
     emails = drawn("person_id | email_hash\nP1 | e1\nP4 |")
     ledger.record_plan(warehouse, "R1", rows, emails)
 

@@ -23,7 +23,7 @@ def turn(first: int, last: int) -> ledger.Slice:
 
 def record(warehouse: Warehouse, at: ledger.Slice, table: str) -> ledger.RecordedSlice:
     drawn = judgement(table)
-    return ledger.record_slice(warehouse, "R1", drawn, lease_seconds=60, turn=at)
+    return ledger.record_slice(warehouse, "R1", drawn, lease_seconds=60, part=at)
 
 
 def test_four_threads_take_every_slice_once(warehouse: Warehouse) -> None:
@@ -90,10 +90,10 @@ def test_the_turn_stays_while_somebody_is_to_be_judged_again(warehouse: Warehous
     begin(warehouse)
     record(warehouse, turn(1, 10), EARLIER)
     first_look = "person_id | becomes | email_hash\nC | B2 | e1\nD | B2 | e2"
-    assert record(warehouse, turn(11, 20), first_look).released == ["C"]
+    assert record(warehouse, turn(11, 20), first_look).to_retry == ["C"]
     assert ledger.committed_position(warehouse, "R1") == 10
     second_look = "person_id | becomes | email_hash\nC | duplicate of A | e1"
-    assert record(warehouse, turn(11, 20), second_look).released == []
+    assert record(warehouse, turn(11, 20), second_look).to_retry == []
     assert ledger.committed_position(warehouse, "R1") == 20
     assert lawful(warehouse)
 
@@ -104,21 +104,21 @@ def test_who_is_known_to_the_org_is_looked_at_again_too(warehouse: Warehouse) ->
     look = (
         "person_id | becomes | email_hash\nC | duplicate in lead | e1\nD | duplicate in lead | e2"
     )
-    assert record(warehouse, turn(11, 20), look).released == ["C"]
+    assert record(warehouse, turn(11, 20), look).to_retry == ["C"]
 
 
 def test_so_is_the_duplicate_of_one_who_is(warehouse: Warehouse) -> None:
     begin(warehouse)
     record(warehouse, turn(1, 10), EARLIER)
     look = "person_id | becomes | email_hash\nC | B2 | e1\nD | duplicate of C | e1"
-    assert record(warehouse, turn(11, 20), look).released == ["C", "D"]
+    assert record(warehouse, turn(11, 20), look).to_retry == ["C", "D"]
 
 
 def test_so_is_the_duplicate_of_one_who_holds_the_email_no_more(warehouse: Warehouse) -> None:
     begin(warehouse)
     record(warehouse, turn(1, 10), "person_id | becomes | email_hash\nA | rejected | e1")
     look = "person_id | becomes | email_hash\nC | duplicate of A | e1"
-    assert record(warehouse, turn(11, 20), look).released == ["C"]
+    assert record(warehouse, turn(11, 20), look).to_retry == ["C"]
 
 
 def test_a_duplicate_in_the_ledger_or_in_its_own_slice_stands(warehouse: Warehouse) -> None:
@@ -133,7 +133,7 @@ def test_a_duplicate_in_the_ledger_or_in_its_own_slice_stands(warehouse: Warehou
         G         | duplicate of F      | e3
         H         | rejected            | e1
     """
-    assert record(warehouse, turn(11, 20), look).released == []
+    assert record(warehouse, turn(11, 20), look).to_retry == []
 
 
 def test_what_dead_workers_left_is_taken_and_a_frozen_one_is_fenced_off(
@@ -141,8 +141,8 @@ def test_what_dead_workers_left_is_taken_and_a_frozen_one_is_fenced_off(
 ) -> None:
     begin(warehouse)
     batch = closing(warehouse, planned(warehouse, "P1"))
-    (taken,) = ledger.claim_left_batches(warehouse, "R1", lease_seconds=60)
+    (taken,) = ledger.claim_remaining_batches(warehouse, "R1", lease_seconds=60)
     assert (taken.batch_id, taken.fencing_token) == (batch.batch_id, batch.fencing_token + 1)
     with pytest.raises(LeaseLostError):
         ledger.renew_lease(warehouse, batch, 60)
-    assert ledger.claim_left_batches(warehouse, "R2", lease_seconds=60) == []
+    assert ledger.claim_remaining_batches(warehouse, "R2", lease_seconds=60) == []

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.tables import told
 from tests.warehouse.ledger_steps import (
@@ -29,7 +29,7 @@ FIXED = [
 def rows(warehouse: Warehouse, *columns: str) -> pd.DataFrame:
     begin(warehouse)
     new_persons.list_new_persons(warehouse, "R1")
-    return new_persons.read_slice(warehouse, "R1", 1, 1000, columns)
+    return person_rows.read_slice(warehouse, "R1", 1, 1000, columns)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_batchs_persons_come_with_their_claims(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id | last_name | owner_strategy\nP2 | b | mine\nP1 | a | mine")
     begin(warehouse)
     planned(warehouse, "P2", "P1")
-    found = new_persons.read_claimed(warehouse, "B1", ["last_name", "owner_strategy", "fax"])
+    found = person_rows.read_claimed(warehouse, "B1", ["last_name", "owner_strategy", "fax"])
     assert list(found.columns) == [
         *FIXED,
         *["owner_id", "lead_id", "contact_id", "row_hash", "defaulted_fields", "email_hash"],
@@ -199,7 +199,7 @@ def test_a_claimed_person_whose_row_is_gone_counts_no_row(warehouse: Warehouse) 
     begin(warehouse)
     planned(warehouse, "P1", "P2", '""')
     change(warehouse, "delete from persons where person_id = 'P1'")
-    found = new_persons.read_claimed(warehouse, "B1", ["last_name"])
+    found = person_rows.read_claimed(warehouse, "B1", ["last_name"])
     assert told(found[["person_id", "row_count", "last_name"]]) == [
         ["", "0", None],
         ["P1", "0", None],
