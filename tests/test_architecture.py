@@ -97,7 +97,7 @@ MAY_KNOW = {
     "connections": {"salesforce", "warehouse", "settings"},
     "settings": {"errors"},
     "rules": set(),
-    "warehouse": {"errors"},
+    "warehouse": {"rules", "errors"},
     "salesforce": {"errors"},
     "retry": {"errors"},
     "errors": set(),

@@ -18,6 +18,7 @@ SETTLING = "pipelines/steps/reconcile.py"
 SESSION = "pipelines/salesforce/session.py"
 TRANSPORT = "pipelines/salesforce/transport.py"
 BATCHES = "pipelines/warehouse/ledger/batches.py"
+RESULTS_OF_BATCH = "pipelines/warehouse/ledger/batch_results.py"
 JUDGEMENTS = "pipelines/warehouse/ledger/claims.py"
 JUDGING = "pipelines/steps/transform.py"
 MATCHING = "pipelines/steps/match.py"
@@ -28,16 +29,17 @@ CREATE, PUT, CLOSE, POLL = (
     for method, path in (("POST", ""), ("PUT", "/*/batches"), ("PATCH", "/*"), ("GET", "/*"))
 )
 RESULTS = "GET /jobs/ingest/*/successfulResults/"
-CLOSING = "COMMIT update lead_batches closing"
+CLOSING = "COMMIT update lead_batches submitted"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A text of a file that stands in it once, and what stands there instead."""
+    """A text of a file that occurs in it so many times, and what replaces it."""
 
     file: str
     old: str
     new: str
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,11 @@ def plant(changes: tuple[Change, ...], folder: Path) -> Path:
     for change in changes:
         file = folder / change.file
         text = file.read_text(encoding="utf-8")
-        if text.count(change.old) != 1:
-            found = text.count(change.old)
-            raise LookupError(f"found {found} times in {change.file}, not once: {change.old!r}")
+        found = text.count(change.old)
+        if found != change.times:
+            raise LookupError(
+                f"found {found} times in {change.file}, not {change.times}: {change.old!r}"
+            )
         file.write_text(text.replace(change.old, change.new), encoding="utf-8")
     return folder
 
@@ -86,7 +90,8 @@ BLIND = (
     Change(MATCHING, "person_ids=list(person_ids) if self._field else [],", "person_ids=[],"),
 )
 
-_FENCED = ("open_batch", "close_batch", "count_batch", "return_batch", "finish_batch")
+STATEMENTS = "sql/queries/batches.sql"
+FENCED = 6  # renew_lease, start_upload, submit_batch, return_batch, add_batch_counts, complete_batch
 _FENCE = """
     and fencing_token = :fencing_token
     and leased_by_run_id = :leased_by_run_id
@@ -97,9 +102,7 @@ _NO_FENCE = """
     and cast(:leased_by_run_id as text) is not null
     and cast(:seen_state as text) is not null
 """
-_IGNORED = tuple(
-    Change(f"sql/queries/{name}.sql", _FENCE, _NO_FENCE) for name in (*_FENCED, "renew_lease")
-)
+_IGNORED = (Change(STATEMENTS, _FENCE, _NO_FENCE, FENCED),)
 _UPLOAD = "    bulk.upload(org, job.job_id, data)\n"
 _INTENT = "    batch = ledger.record_submitted(store, batch)\n"
 _CLOSE = """    bulk.close_job(org, job.job_id)
@@ -184,14 +187,14 @@ PLANTS = [
     ),
     Plant(
         "what a take-over changes is no fencing_token: a batch moves from its state alone",
-        tuple(
+        (
             Change(
-                change.file,
+                STATEMENTS,
                 "    and fencing_token = :fencing_token\n    and leased_by_run_id = :leased_by_run_id\n",
                 "    and cast(:fencing_token as integer) is not null\n"
                 "    and cast(:leased_by_run_id as text) is not null\n",
-            )
-            for change in _IGNORED
+                FENCED,
+            ),
         ),
         (Trial("raced", PUT, "after"),),
     ),
@@ -239,13 +242,13 @@ PLANTS = [
         "outcomes and the batch's state are two transactions",
         (
             Change(
-                BATCHES,
-                "        if after.person_count:\n            after = _move(",
+                RESULTS_OF_BATCH,
+                "        if after.person_count:\n            after = move(",
                 "    with warehouse.transaction() as connection:\n"
-                "        if after.person_count:\n            after = _move(",
+                "        if after.person_count:\n            after = move(",
             ),
         ),
-        (Trial("killed", "COMMIT update lead_batches settled, update sync_runs", "before"),),
+        (Trial("killed", "COMMIT update lead_batches completed, update sync_runs", "before"),),
     ),
     Plant(
         "result rows are matched by position",

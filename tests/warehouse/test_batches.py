@@ -198,7 +198,7 @@ def test_a_person_the_batch_does_not_hold_stops_the_settlement(warehouse: Wareho
     judge(warehouse, "person_id | becomes\nP2 | B2")
     both = settlement("person_id | outcome\nP1 | created\nP2 | created")
     with pytest.raises(
-        LedgerInconsistentError, match="2 persons should leave batch B1, and it holds 1"
+        LedgerInconsistentError, match="2 persons should leave batch B1, and 1"
     ):
         ledger.record_results(warehouse, batch, both)
     assert cells(warehouse, OUTCOMES) == []

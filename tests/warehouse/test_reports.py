@@ -110,7 +110,7 @@ def test_a_summary_tells_each_strategy_s_persons_by_outcome(told_run: Warehouse)
 
 def test_a_summary_tells_why_persons_were_rejected_and_how_to_mend_it(told_run: Warehouse) -> None:
     assert told(run_summary(told_run, "R1").reasons)[0] == (
-        ["company_missing", "validation", "NONE", "No company.", "Mend it.", "1", "0"]
+        ["company_missing", "validation", "NONE", "No company.", "Fix it.", "1", "0"]
     )
 
 

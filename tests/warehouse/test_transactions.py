@@ -126,7 +126,7 @@ def test_instants_sort_as_they_happened_however_written(warehouse: Warehouse) ->
     later = text("select run_id from sync_runs where started_at > :noon").bindparams(noon=noon)
     with warehouse.reading() as connection:
         assert list(connection.execute(later).scalars()) == ["R1"]
-        assert warehouse.read_frame(connection, "report_runs", run_id="R1", most=1)[
+        assert warehouse.read_frame(connection, "report_runs", run_id="R1", row_limit=1)[
             "started_at"
         ].tolist() == [pd.Timestamp("2026-01-31 12:00:00.000001")]
 
