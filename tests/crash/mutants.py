@@ -91,7 +91,8 @@ BLIND = (
 )
 
 STATEMENTS = "sql/queries/batches.sql"
-FENCED = 6  # renew_lease, start_upload, submit_batch, return_batch, add_batch_counts, complete_batch
+# renew_lease, start_upload, submit_batch, return_batch, add_batch_counts, complete_batch
+FENCED = 6
 _FENCE = """
     and fencing_token = :fencing_token
     and leased_by_run_id = :leased_by_run_id

@@ -26,7 +26,7 @@ def test_the_columns_explained_are_the_columns_there_are(warehouse: Warehouse) -
     assert there == {name: list(table.columns) for name, table in TABLES.items()}
 
 
-def test_no_table_or_column_is_without_words() -> None:
+def test_no_table_or_column_is_without_a_comment() -> None:
     for name, table in TABLES.items():
         assert table.description.startswith("One row"), name
         assert [c for c, note in table.columns.items() if not note] == [], name
@@ -52,7 +52,7 @@ def test_a_view_explains_only_columns_it_has(warehouse: Warehouse) -> None:
             assert noted <= set(columns_of(inspector, name)), name
 
 
-def test_postgresql_s_catalogue_holds_the_words(postgres_warehouse_url: str) -> None:
+def test_postgresql_s_catalogue_has_the_comments(postgres_warehouse_url: str) -> None:
     query = text("""
         select c.relname, a.attname, col_description(c.oid, a.attnum) as note
         from pg_class as c
@@ -68,7 +68,7 @@ def test_postgresql_s_catalogue_holds_the_words(postgres_warehouse_url: str) -> 
     assert grain == "One row a UTC day and run mode."
 
 
-def test_sqlite_keeps_the_words_beside_the_columns(sqlite_warehouse_url: str) -> None:
+def test_sqlite_keeps_the_comments_of_the_columns(sqlite_warehouse_url: str) -> None:
     query = text("select sql from sqlite_master where name = 'sync_runs'")
     with open_warehouse(sqlite_warehouse_url) as warehouse, warehouse.reading() as connection:
         assert "-- made at the start" in connection.execute(query).scalar_one()
@@ -109,7 +109,7 @@ def test_a_column_added_later_is_explained_too() -> None:
     }
 
 
-def test_a_view_s_own_words_come_before_its_source_s() -> None:
+def test_a_view_s_own_comments_come_before_its_source_s() -> None:
     query = "-- One row a run.\n-- run_id: of the view\nselect run_id, run_mode from sync_runs"
     words = explained_view(query, ["run_id", "run_mode", "new_one"], TABLES).columns
     assert words == {

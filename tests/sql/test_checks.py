@@ -53,7 +53,9 @@ FAULTS: dict[str, Rows] = {
     },
     "fail_rejected_without_reason": {"person_outcomes": "person_id | outcome\nP1 | rejected"},
     "fail_duplicate_without_match": {"person_outcomes": "person_id | outcome\nP1 | duplicate"},
-    "fail_rule_without_description": {"rejected_persons": "person_id | rule_name\nP1 | no_such_rule"},
+    "fail_rule_without_description": {
+        "rejected_persons": "person_id | rule_name\nP1 | no_such_rule"
+    },
     "warn_many_rejected": {
         "sync_runs": "run_id | read_count | rejected_count | duplicate_count\nR1 | 100 | 21 | 79"
     },
@@ -135,13 +137,13 @@ def test_of_very_many_faults_the_first_are_shown(warehouse: Warehouse) -> None:
 OLD_DAMAGE = "run_id | read_count | started_at\nR0 | 1 | 2026-01-30\n"
 
 
-def test_an_old_damage_is_told_once_and_stops_no_later_run(warehouse: Warehouse) -> None:
+def test_an_old_damage_is_reported_once_and_stops_no_later_run(warehouse: Warehouse) -> None:
     fill(warehouse, "sync_runs", OLD_DAMAGE)
     assert found_in(warehouse, {}) == ["fail_run_miscounted"]
     assert found_in(warehouse, {}) == []
 
 
-def test_a_run_that_is_carried_on_is_looked_at_again(warehouse: Warehouse) -> None:
+def test_a_run_that_is_continued_is_looked_at_again(warehouse: Warehouse) -> None:
     fill(warehouse, "sync_runs", OLD_DAMAGE)
     found_in(warehouse, {})
     with warehouse.transaction() as connection:

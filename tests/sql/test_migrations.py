@@ -66,7 +66,7 @@ def test_tables_go_where_the_setting_says(postgres_url: str) -> None:
             assert inspect(connection).has_table("sync_runs", schema="crm_sync")
 
 
-def test_nothing_to_do_waits_for_nobody(warehouse: Warehouse, warehouse_url: str) -> None:
+def test_nothing_to_do_waits_for_no_lock(warehouse: Warehouse, warehouse_url: str) -> None:
     with open_warehouse(warehouse_url) as other, warehouse.transaction() as connection:
         connection.execute(text("update schema_versions set file_name = file_name"))
         assert migrate(other) == []
@@ -98,7 +98,9 @@ def test_an_old_migration_may_not_change(warehouse: Warehouse, sql_folder: Path)
             call(warehouse, sql_folder=sql_folder)
 
 
-def test_the_words_of_an_old_migration_may_change(warehouse: Warehouse, sql_folder: Path) -> None:
+def test_the_comments_of_an_old_migration_may_change(
+    warehouse: Warehouse, sql_folder: Path
+) -> None:
     change(sql_folder / "migrations" / "001_schema.sql", "made at the start", "our own id")
     assert migrate(warehouse, sql_folder=sql_folder) == ["views"]
 
@@ -147,7 +149,9 @@ def test_rules_are_kept_up_to_date_and_old_ones_stay(warehouse: Warehouse) -> No
     assert migrate(warehouse, [RULE]) == []
     assert migrate(warehouse) == []
     other = {**RULE, "rule_name": "last_name_missing"}
-    assert migrate(warehouse, [{**RULE, "description": "No company."}, other]) == ["rejection_rules"]
+    assert migrate(warehouse, [{**RULE, "description": "No company."}, other]) == [
+        "rejection_rules"
+    ]
     migrate(warehouse, [other])
     with warehouse.reading() as connection:
         rules = warehouse.run(connection, "report_rules").all()
@@ -191,7 +195,7 @@ def test_a_role_that_may_not_make_the_schema_is_refused(
         postgres_server.run("drop role {}", "newcomer")
 
 
-def test_somebody_else_s_schema_versions_is_not_ours(postgres_url: str) -> None:
+def test_another_program_s_schema_versions_is_not_ours(postgres_url: str) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as admin:
         admin.execute("create table public.schema_versions (something text)")
     with open_warehouse(postgres_url) as warehouse:
@@ -232,7 +236,7 @@ def test_a_run_may_be_a_resolution_but_no_unknown_mode(
 
 
 @pytest.mark.parametrize("is_made", [True, False])
-def test_a_login_without_the_right_to_temporary_tables_is_told_which_right(
+def test_a_login_without_the_right_to_temporary_tables_is_shown_which_right(
     postgres_server: PostgresServer, postgres_url: str, is_made: bool
 ) -> None:
     database = make_url(postgres_url).database or ""

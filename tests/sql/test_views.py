@@ -175,7 +175,7 @@ def test_an_owner_who_was_not_read_back_is_none(filled: Warehouse) -> None:
     )
 
 
-def test_reasons_are_told_by_day_in_words(filled: Warehouse) -> None:
+def test_reasons_are_counted_by_day_with_a_description(filled: Warehouse) -> None:
     refused = "Salesforce rejected the record with this status code."
     assert holds(
         filled,
@@ -211,7 +211,7 @@ def test_a_batch_counts_the_jobs_it_has_had(filled: Warehouse) -> None:
     )
 
 
-def test_open_persons_are_told_with_their_job(filled: Warehouse) -> None:
+def test_open_persons_are_reported_with_their_job(filled: Warehouse) -> None:
     assert holds(
         filled,
         "rpt_open_persons",

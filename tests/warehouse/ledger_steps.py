@@ -80,7 +80,7 @@ def filled(frame: pd.DataFrame, model: Any) -> Any:
     return frame.assign(**missing)[columns]
 
 
-def judgement(table: str | pd.DataFrame, load_api: str = "bulk") -> ledger.SliceRecord:
+def slice_record(table: str | pd.DataFrame, load_api: str = "bulk") -> ledger.SliceRecord:
     """Who `becomes` what: `rejected`, `duplicate of PERSON`, `duplicate in lead`, or a batch."""
     judged = drawn_rows(table) if isinstance(table, str) else table
     judged = judged.assign(batch_id=judged["becomes"], source_changed_at=pd.NaT)
@@ -111,30 +111,30 @@ def _matches(known: pd.DataFrame) -> pd.DataFrame:
     return filled(matched, Duplicates)
 
 
-def judge(
+def record_decisions(
     warehouse: Warehouse, table: str, run_id: str = "R1", load_api: str = "bulk"
 ) -> ledger.RecordedSlice:
-    found = judgement(table, load_api)
+    found = slice_record(table, load_api)
     return ledger.record_slice(warehouse, run_id, found, lease_seconds=60)
 
 
-def planned(warehouse: Warehouse, *person_ids: str, run_id: str = "R1") -> ledger.Batch:
+def pending(warehouse: Warehouse, *person_ids: str, run_id: str = "R1") -> ledger.Batch:
     """A planned batch B1 of these persons."""
     rows = "\n".join(f"{person_id} | B1 | e-{person_id}" for person_id in person_ids)
-    recorded = judge(warehouse, f"person_id | becomes | email_hash\n{rows}", run_id)
+    recorded = record_decisions(warehouse, f"person_id | becomes | email_hash\n{rows}", run_id)
     return recorded.batches[0]
 
 
-def opened(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
+def uploading(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
     job_id = f"750-{batch.batch_id}-{batch.fencing_token}-{batch.attempt_count}"
     return ledger.record_job(warehouse, batch, job_id, payload_sha256="0", payload_bytes=1)
 
 
-def closing(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
-    return ledger.record_submitted(warehouse, opened(warehouse, batch))
+def submitted(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
+    return ledger.record_submitted(warehouse, uploading(warehouse, batch))
 
 
-def settlement(table: str, **facts: Any) -> ledger.BatchResults:
+def results(table: str, **facts: Any) -> ledger.BatchResults:
     """Who ends how; a rejected person with Salesforce's word, a duplicate with its rule's match."""
     ended = drawn(table)
     rejected = ended[ended["outcome"] == "rejected"].assign(
@@ -151,7 +151,7 @@ def settlement(table: str, **facts: Any) -> ledger.BatchResults:
     )
 
 
-def lawful(warehouse: Warehouse) -> bool:
+def is_consistent(warehouse: Warehouse) -> bool:
     """The conservation law of every run, and claims and batches that agree with it."""
     for run_id, *counts in cells(warehouse, RUNS):
         read, *parts, claimed = counts

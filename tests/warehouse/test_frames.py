@@ -44,7 +44,7 @@ def test_whatever_people_type_comes_back_as_it_was(warehouse: Warehouse, shared_
     assert kept(warehouse, *cells) == cells
 
 
-def test_a_frame_of_nobody_adds_nobody(warehouse: Warehouse) -> None:
+def test_an_empty_frame_adds_no_row(warehouse: Warehouse) -> None:
     assert kept(warehouse) == []
 
 

@@ -9,7 +9,14 @@ from sqlalchemy import event
 
 from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from tests.warehouse.ledger_steps import begin, cells, change, judge, put_persons, remake_persons
+from tests.warehouse.ledger_steps import (
+    begin,
+    cells,
+    change,
+    put_persons,
+    record_decisions,
+    remake_persons,
+)
 
 # SQLite: the declared type and what is put there; the ids listed, and how many rows bear each.
 KEPT = [
@@ -93,7 +100,7 @@ def test_what_the_ledger_holds_of_a_person_finds_its_row_again(
     with open_warehouse(sqlite_warehouse_url) as warehouse:
         remake_persons(warehouse, *table_of(type_, "1, 'x', x'00'"))
         listed(warehouse)
-        judge(
+        record_decisions(
             warehouse,
             "person_id | becomes\n1 | B1\nx | B1\nX'00' | B1",
         )
@@ -182,17 +189,19 @@ def counted(warehouse: Warehouse, run_id: str = "R1") -> tuple[int | None, ...]:
 FOUR = "person_id | updated_at\nP1 | 2026-01-01\nP2 | 2026-01-01\nP3 | 2026-01-01\nP4 | 2026-01-01"
 
 
-def test_whoever_is_decided_or_in_flight_was_read(warehouse: Warehouse) -> None:
+def test_a_person_decided_or_claimed_was_read(warehouse: Warehouse) -> None:
     put_persons(warehouse, FOUR)
     listed(warehouse)
-    judge(warehouse, "person_id | becomes\nP1 | rejected\nP2 | B1\nP3 | B1\nP4 | rejected")
+    record_decisions(
+        warehouse, "person_id | becomes\nP1 | rejected\nP2 | B1\nP3 | B1\nP4 | rejected"
+    )
     assert counted(warehouse) == (4, 0, 0)
 
 
-def test_whom_nobody_has_a_word_on_was_not_read(warehouse: Warehouse) -> None:
+def test_a_person_without_outcome_or_claim_was_not_read(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id\nP1\nP2\nP3\nP4")
     listed(warehouse)
-    judge(warehouse, "person_id | becomes\nP1 | rejected")
+    record_decisions(warehouse, "person_id | becomes\nP1 | rejected")
     assert counted(warehouse) == (4, 0, 3)
     assert counted(warehouse) == (4, 0, 3), "counting is repeatable"
     ledger.end_run(warehouse, "R1", "finished", api_call_count=0)
@@ -203,8 +212,8 @@ def test_whom_another_run_has_is_not_missing(warehouse: Warehouse) -> None:
     put_persons(warehouse, FOUR)
     listed(warehouse)
     listed(warehouse, "R2")
-    judge(warehouse, "person_id | becomes\nP1 | rejected\nP2 | B2", "R2")
-    judge(warehouse, "person_id | becomes\nP3 | B1", "R1")
+    record_decisions(warehouse, "person_id | becomes\nP1 | rejected\nP2 | B2", "R2")
+    record_decisions(warehouse, "person_id | becomes\nP3 | B1", "R1")
     assert counted(warehouse, "R1") == (4, 2, 1)
     assert counted(warehouse, "R2") == (4, 1, 1)
 
@@ -212,10 +221,12 @@ def test_whom_another_run_has_is_not_missing(warehouse: Warehouse) -> None:
 def test_a_rejected_person_listed_again_and_not_read_is_missing(warehouse: Warehouse) -> None:
     put_persons(warehouse, FOUR)
     listed(warehouse)
-    judge(warehouse, "person_id | becomes\nP1 | rejected\nP2 | rejected\nP3 | B1\nP4 | B1")
+    record_decisions(
+        warehouse, "person_id | becomes\nP1 | rejected\nP2 | rejected\nP3 | B1\nP4 | B1"
+    )
     change(warehouse, "update persons set updated_at = '2026-01-02'")
     assert listed(warehouse, "R2") == ["P1", "P2"]
-    judge(warehouse, "person_id | becomes | attempt_count\nP1 | rejected | 1", "R2")
+    record_decisions(warehouse, "person_id | becomes | attempt_count\nP1 | rejected | 1", "R2")
     assert counted(warehouse, "R2") == (2, 0, 1)
 
 
@@ -230,15 +241,17 @@ def test_a_plan_counts_whom_it_has_planned(warehouse: Warehouse) -> None:
     assert counted(warehouse) == (4, 0, 3)
 
 
-def test_a_run_that_has_listed_nobody_has_missed_nobody(warehouse: Warehouse) -> None:
+def test_a_run_that_has_listed_no_person_has_missed_none(warehouse: Warehouse) -> None:
     begin(warehouse, "R1", "resume")
     assert counted(warehouse) == (0, 0, 0)
 
 
-def test_whom_a_finished_run_lets_go_of_counts_as_unread(warehouse: Warehouse) -> None:
+def test_persons_released_by_a_finished_run_count_as_unread(warehouse: Warehouse) -> None:
     put_persons(warehouse, FOUR)
     listed(warehouse)
-    recorded = judge(warehouse, "person_id | becomes\nP1 | B1\nP2 | B1\nP3 | B1\nP4 | B1")
+    recorded = record_decisions(
+        warehouse, "person_id | becomes\nP1 | B1\nP2 | B1\nP3 | B1\nP4 | B1"
+    )
     assert counted(warehouse) == (4, 0, 0)
     ledger.release_persons(warehouse, recorded.batches[0], ["P2", "P3"])
     query = "select read_count, unread_count from sync_runs"

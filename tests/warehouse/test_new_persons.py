@@ -8,12 +8,12 @@ from tests.warehouse.ledger_steps import (
     begin,
     cells,
     change,
-    closing,
-    judge,
-    planned,
+    pending,
     put_persons,
+    record_decisions,
     remake_persons,
-    settlement,
+    results,
+    submitted,
 )
 
 
@@ -43,7 +43,7 @@ def as_read(warehouse: Warehouse, words: str, run_id: str = "R1") -> None:
     versions = person_rows.read_slice(warehouse, run_id, 1, 100, []).set_index("person_id")
     person_id, becomes = words.split(maxsplit=1)
     version, attempts = versions.loc[person_id, ["source_version", "attempt_count"]]
-    judge(
+    record_decisions(
         warehouse,
         "person_id | becomes | source_version | attempt_count\n"
         f"{person_id} | {becomes} | {'' if version != version else version} | {attempts}",
@@ -67,7 +67,7 @@ def test_the_earliest_come_first_then_the_smallest_id_by_code_point(warehouse: W
     assert listed(warehouse) == ["B2", "a-3", "b1", "b-1", "a1", "a2"]
 
 
-def test_ids_that_a_column_takes_for_equal_are_told_apart(sqlite_warehouse_url: str) -> None:
+def test_ids_that_a_column_takes_for_equal_are_distinguished(sqlite_warehouse_url: str) -> None:
     with open_warehouse(sqlite_warehouse_url) as warehouse:
         remake_persons(
             warehouse,
@@ -137,7 +137,7 @@ def test_a_view_without_known_types_is_read_too(sqlite_warehouse_url: str) -> No
 def test_only_those_asked_for_are_listed_and_only_the_new_ones(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id\nP1\nP2\nP3")
     begin(warehouse, "R1")
-    planned(warehouse, "P2")
+    pending(warehouse, "P2")
     assert listed(warehouse, only=["P3", "P2", "P1", "P9", "P1"]) == ["P1", "P3"]
 
 
@@ -164,10 +164,10 @@ def test_the_columns_of_the_persons_table_are_known(warehouse: Warehouse) -> Non
     assert {"person_id", "company", "updated_at"} <= new_persons.persons_columns(warehouse)
 
 
-def test_a_person_in_flight_is_not_new(warehouse: Warehouse) -> None:
+def test_a_person_claimed_is_not_new(warehouse: Warehouse) -> None:
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
-    planned(warehouse, "P1")
+    pending(warehouse, "P1")
     assert listed(warehouse) == ["P2"]
 
 
@@ -175,8 +175,8 @@ def test_a_person_in_flight_is_not_new(warehouse: Warehouse) -> None:
 def test_a_person_with_an_outcome_is_not_new(warehouse: Warehouse, outcome: str) -> None:
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
-    batch = closing(warehouse, planned(warehouse, "P1"))
-    ledger.record_results(warehouse, batch, settlement(f"person_id | outcome\nP1 | {outcome}"))
+    batch = submitted(warehouse, pending(warehouse, "P1"))
+    ledger.record_results(warehouse, batch, results(f"person_id | outcome\nP1 | {outcome}"))
     change(warehouse, "update persons set updated_at = '2027-01-01'")
     assert listed(warehouse) == ["P2"]
 
@@ -209,7 +209,7 @@ def test_without_updated_at_a_rejected_person_is_never_new_by_itself(warehouse: 
         "insert into persons values ('P1', 'a')",
     )
     assert listed(warehouse) == ["P1"]
-    judge(warehouse, "person_id | becomes\nP1 | rejected")
+    record_decisions(warehouse, "person_id | becomes\nP1 | rejected")
     change(warehouse, "update persons set last_name = 'b'")
     assert listed(warehouse) == []
 
@@ -237,10 +237,12 @@ def test_a_duplicate_of_a_person_is_new_when_that_one_ends_without_a_lead(
 ) -> None:
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
-    [batch] = judge(warehouse, "person_id | becomes\nP1 | B1\nP2 | duplicate of P1").batches
+    [batch] = record_decisions(
+        warehouse, "person_id | becomes\nP1 | B1\nP2 | duplicate of P1"
+    ).batches
     assert listed(warehouse) == []
     ledger.record_results(
-        warehouse, closing(warehouse, batch), settlement(f"person_id | outcome\nP1 | {end}")
+        warehouse, submitted(warehouse, batch), results(f"person_id | outcome\nP1 | {end}")
     )
     assert ("P2" in listed(warehouse)) is is_new
 
@@ -248,7 +250,9 @@ def test_a_duplicate_of_a_person_is_new_when_that_one_ends_without_a_lead(
 def test_a_duplicate_is_new_with_the_released_person_it_matched(warehouse: Warehouse) -> None:
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
-    [batch] = judge(warehouse, "person_id | becomes\nP1 | B1\nP2 | duplicate of P1").batches
+    [batch] = record_decisions(
+        warehouse, "person_id | becomes\nP1 | B1\nP2 | duplicate of P1"
+    ).batches
     ledger.release_persons(warehouse, batch, ["P1"])
     assert listed(warehouse) == ["P1", "P2"]
     assert read(warehouse, "R2") == ["P1", "P2"]
@@ -257,7 +261,7 @@ def test_a_duplicate_is_new_with_the_released_person_it_matched(warehouse: Wareh
 def test_a_duplicate_of_a_lead_stays_one(warehouse: Warehouse) -> None:
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
-    judge(warehouse, "person_id | becomes\nP1 | rejected\nP2 | duplicate in lead")
+    record_decisions(warehouse, "person_id | becomes\nP1 | rejected\nP2 | duplicate in lead")
     assert "P2" not in listed(warehouse)
 
 
@@ -265,7 +269,9 @@ def test_what_others_took_between_listing_and_reading_is_not_read(warehouse: War
     put_persons(warehouse, "person_id\nP1\nP2\nP3\nP4\nP5")
     assert listed(warehouse) == ["P1", "P2", "P3", "P4", "P5"]
     begin(warehouse, "R2")
-    judge(warehouse, "person_id | becomes\nP2 | B1\nP3 | rejected\nP4 | duplicate in lead", "R2")
+    record_decisions(
+        warehouse, "person_id | becomes\nP2 | B1\nP3 | rejected\nP4 | duplicate in lead", "R2"
+    )
     change(warehouse, "delete from persons where person_id = 'P5'")
     assert read(warehouse, "R1") == ["P1"]
 

@@ -52,7 +52,7 @@ def test_frames_go_in_and_out(plain: Warehouse) -> None:
     assert nobody.empty
 
 
-def test_its_clock_is_told_in_utc(plain: Warehouse) -> None:
+def test_its_clock_is_reported_in_utc(plain: Warehouse) -> None:
     with plain.reading() as connection:
         told_time = plain.now(connection)
     assert told_time.tzinfo is None

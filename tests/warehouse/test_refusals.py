@@ -51,7 +51,7 @@ def test_postgresql_s_codes_have_a_kind(kind: type[SyncError], code: str) -> Non
     assert code in str(error)
 
 
-def test_a_full_disk_passes_and_is_told_as_such(sqlite_warehouse_url: str) -> None:
+def test_a_full_disk_passes_and_is_reported_as_such(sqlite_warehouse_url: str) -> None:
     with open_warehouse(sqlite_warehouse_url) as warehouse:
         with warehouse.reading() as connection:
             pages = connection.execute(text("pragma page_count")).scalar_one()

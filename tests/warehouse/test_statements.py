@@ -61,7 +61,7 @@ def test_parameters_are_found_but_not_in_comments_or_strings() -> None:
     assert parameters_of("report_last_run") == frozenset()
 
 
-def test_a_query_nobody_wrote_is_our_own_mistake() -> None:
+def test_an_unknown_query_is_our_own_mistake() -> None:
     with pytest.raises(KeyError):
         query_text("no_such_query")
 

@@ -84,7 +84,7 @@ def impatient(engine: Engine) -> None:
     event.listen(engine, "connect", lambda driver, _record: driver.execute(setting).close())
 
 
-def test_a_broken_rule_of_the_database_tells_no_row(warehouse: Warehouse) -> None:
+def test_a_broken_rule_of_the_database_shows_no_row(warehouse: Warehouse) -> None:
     add_person(warehouse, CANARY)
     for values in (f"('{CANARY}', null)", f"('P2', '{CANARY}'), (null, '{CANARY}')"):
         with (
@@ -96,7 +96,7 @@ def test_a_broken_rule_of_the_database_tells_no_row(warehouse: Warehouse) -> Non
         assert refused.value.__suppress_context__
 
 
-def test_a_frame_that_does_not_fit_tells_no_row(warehouse: Warehouse) -> None:
+def test_a_frame_that_does_not_fit_shows_no_row(warehouse: Warehouse) -> None:
     frame = pd.DataFrame({"person_id": ["P1", "P1"], "email": [CANARY, CANARY]})
     with pytest.raises(WarehousePermissionError) as refused, warehouse.transaction() as connection:
         warehouse.insert_frame(connection, "persons", frame)
@@ -156,7 +156,7 @@ def test_a_connection_lost_in_a_transaction_passes(postgres_warehouse_url: str) 
         lose_connection()
 
 
-def test_every_error_of_the_room_is_one_of_ours(warehouse: Warehouse) -> None:
+def test_every_database_error_is_one_of_ours(warehouse: Warehouse) -> None:
     for statement in ("selec 1", "select * from nowhere", "select nothing from persons"):
         with pytest.raises(SyncError), warehouse.reading() as connection:
             connection.execute(text(statement))
