@@ -48,7 +48,7 @@ limit 1;
 -- Count the persons of a run by owner strategy and outcome; open ones are still in a batch.
 with
 
-judged as (
+decided as (
 
     select
         owner_strategy,
@@ -72,7 +72,7 @@ counted as (
         coalesce(owner_strategy, 'NONE') as owner_strategy,
         outcome,
         count(*) as person_count
-    from judged
+    from decided
     group by coalesce(owner_strategy, 'NONE'), outcome
 
 )

@@ -1,4 +1,4 @@
-"""Every column is explained once, beside itself, and the catalogue knows."""
+"""Every column has its comment in the schema, and the catalogue has it too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each check finds what it is for, and nothing in a ledger that is in order."""
+"""Each check finds its fault, and nothing in a correct ledger."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_of_very_many_faults_the_first_are_shown(warehouse: Warehouse) -> None:
     assert len(finding.rows) == ROWS_SHOWN
 
 
-# --- True after every run, and told once
+# --- True after every run, and reported once
 
 
 OLD_DAMAGE = "run_id | read_count | started_at\nR0 | 1 | 2026-01-30\n"

@@ -1,4 +1,4 @@
-"""The SQL files: each is used, says what it is, keeps the form, means the same everywhere."""
+"""The SQL files: every statement is used, has a comment, and means the same on every engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger's moves, drawn: persons put in, judged and settled, in the words a test needs."""
+"""Steps of the ledger for tests, with persons and results drawn as tables."""
 
 from __future__ import annotations
 
@@ -82,17 +82,17 @@ def filled(frame: pd.DataFrame, model: Any) -> Any:
 
 def slice_record(table: str | pd.DataFrame, load_api: str = "bulk") -> ledger.SliceRecord:
     """Who `becomes` what: `rejected`, `duplicate of PERSON`, `duplicate in lead`, or a batch."""
-    judged = drawn_rows(table) if isinstance(table, str) else table
-    judged = judged.assign(batch_id=judged["becomes"], source_changed_at=pd.NaT)
-    is_rejected = judged["becomes"] == "rejected"
-    is_known = judged["becomes"].str.startswith("duplicate")
-    judged["outcome"] = is_known.map({True: "duplicate", False: "rejected"})
-    sent = judged[~is_rejected & ~is_known]
-    decided = judged[is_rejected | is_known]
+    persons = drawn_rows(table) if isinstance(table, str) else table
+    persons = persons.assign(batch_id=persons["becomes"], source_changed_at=pd.NaT)
+    is_rejected = persons["becomes"] == "rejected"
+    is_known = persons["becomes"].str.startswith("duplicate")
+    persons["outcome"] = is_known.map({True: "duplicate", False: "rejected"})
+    sent = persons[~is_rejected & ~is_known]
+    decided = persons[is_rejected | is_known]
     return ledger.SliceRecord(
-        persons=filled(judged.astype({"source_changed_at": "datetime64[us]"}), Persons),
-        rejected=filled(judged[is_rejected], Rejected),
-        duplicates=_matches(judged[is_known]),
+        persons=filled(persons.astype({"source_changed_at": "datetime64[us]"}), Persons),
+        rejected=filled(persons[is_rejected], Rejected),
+        duplicates=_matches(persons[is_known]),
         outcomes=filled(decided, Outcomes),
         claims=filled(sent, Claims),
         batches=[new_batch(batch_id, load_api) for batch_id in sent["batch_id"].unique()],
@@ -135,7 +135,7 @@ def submitted(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
 
 
 def results(table: str, **facts: Any) -> ledger.BatchResults:
-    """Who ends how; a rejected person with Salesforce's word, a duplicate with its rule's match."""
+    """Who ends how; a rejected person with Salesforce's code, a duplicate with its rule's match."""
     ended = drawn(table)
     rejected = ended[ended["outcome"] == "rejected"].assign(
         stage="salesforce", rule_name="STRING_TOO_LONG"

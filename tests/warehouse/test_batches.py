@@ -1,4 +1,4 @@
-"""A batch moves step by step, only in the hands of its holder, and ends with everybody told."""
+"""A batch moves step by step, only under the lease of its run, until each person has an outcome."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -254,11 +254,11 @@ STEPS: dict[str, Callable[[Warehouse, ledger.Batch], ledger.Batch]] = {
     "pending job": uploading,
     "uploading submit": ledger.record_submitted,
     "uploading detach": lambda store, batch: ledger.discard_job(store, batch, "Aborted"),
-    "submitted detach": lambda store, batch: ledger.discard_job(store, batch, "Aborted"),
+    "submitted discard": lambda store, batch: ledger.discard_job(store, batch, "Aborted"),
     "pending lease": lambda store, batch: ledger.renew_lease(store, batch, 60),
     "submitted lease": lambda store, batch: ledger.renew_lease(store, batch, 60),
     "pending release": lambda store, batch: ledger.release_persons(store, batch, ["P1"]),
-    "submitted settle": lambda store, batch: ledger.record_results(store, batch, P1_CREATED),
+    "submitted results": lambda store, batch: ledger.record_results(store, batch, P1_CREATED),
 }
 
 
@@ -276,14 +276,14 @@ def everything(warehouse: Warehouse) -> list[list[tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("changed", ["fencing_token", "holder", "state"])
+@pytest.mark.parametrize("changed", ["fencing_token", "run", "state"])
 def test_a_step_of_a_batch_that_has_moved_on_changes_nothing(
     warehouse: Warehouse, step: str, changed: str
 ) -> None:
     batch = moved_to(warehouse, step.split()[0])
     moved = {
         "fencing_token": "fencing_token = fencing_token + 1",
-        "holder": "leased_by_run_id = 'R9'",
+        "run": "leased_by_run_id = 'R9'",
         "state": "batch_state = case batch_state when 'uploading' then 'submitted' "
         "else 'uploading' end",
     }
@@ -353,11 +353,11 @@ def test_a_take_over_shuts_out_the_old_run(warehouse: Warehouse) -> None:
     old = submitted(warehouse, start(warehouse, "P1"))
     begin(warehouse, "R2")
     [taken] = take(warehouse, "R2", dead)
-    for step in (STEPS["submitted settle"], STEPS["submitted detach"], STEPS["submitted lease"]):
+    for step in (STEPS["submitted results"], STEPS["submitted discard"], STEPS["submitted lease"]):
         with pytest.raises(LeaseLostError):
             step(warehouse, old)
     assert ledger.record_results(warehouse, taken, P1_CREATED).batch_state == "completed"
-    # The run that planned the batch counts its persons, whoever carries it.
+    # The run that planned the batch counts its persons, whichever run has the lease.
     assert ledger.run_counts(warehouse, "R1").created_count == 1
     assert ledger.run_counts(warehouse, "R2").read_count == 0
     assert is_consistent(warehouse)

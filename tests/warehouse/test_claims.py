@@ -1,4 +1,4 @@
-"""A judgement is recorded whole, and only as far as no other run was quicker."""
+"""A slice is recorded as a whole, except for persons that another run got first."""
 
 from dataclasses import replace
 
@@ -76,8 +76,8 @@ def test_batches_without_persons_are_not_written(warehouse: Warehouse) -> None:
 
 
 def test_a_slice_without_persons_writes_nothing(warehouse: Warehouse) -> None:
-    nobody = slice_record(pd.DataFrame({"person_id": [], "becomes": []}, dtype="str"))
-    recorded = ledger.record_slice(warehouse, "R1", nobody, lease_seconds=60)
+    nothing = slice_record(pd.DataFrame({"person_id": [], "becomes": []}, dtype="str"))
+    recorded = ledger.record_slice(warehouse, "R1", nothing, lease_seconds=60)
     assert recorded == ledger.RecordedSlice([], [], [])
 
 
@@ -239,7 +239,7 @@ def test_an_interrupted_slice_record_writes_nothing(warehouse: Warehouse) -> Non
     begin(warehouse)
     pending(warehouse, "P1")
     before = [cells(warehouse, query) for query in (CLAIMS, OUTCOMES, EMAILS, MATCHES)]
-    # A batch id is used once: the last statement but one of the judgement fails.
+    # A batch id is used once: the last statement but one of the transaction fails.
     with pytest.raises(Exception, match="refused"):
         record_decisions(
             warehouse, "person_id | becomes | email_hash\nP2 | B1 | e2\nP3 | rejected |"

@@ -1,4 +1,4 @@
-"""Several runs at once, in threads and processes: nobody twice, nobody lost, no deadlock."""
+"""Several runs in threads and processes: no person twice, none lost, no deadlock."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def with_results(
     """Every third is rejected; two neighbours have one e-mail, and the second is a duplicate."""
     number = found["person_id"].astype("int64")
     emails = ("e" + (number // 2).astype("str")).where(number % 3 > 0)
-    holders = ledger.email_claims(warehouse, run_id, emails)
+    claimed = ledger.email_claims(warehouse, run_id, emails)
     becomes = pd.Series(f"{batch}-{len(found)}", index=found.index)
     becomes = becomes.mask(
-        emails.isin(holders["email_hash"]) | emails.duplicated(), "duplicate in lead"
+        emails.isin(claimed["email_hash"]) | emails.duplicated(), "duplicate in lead"
     )
     becomes = becomes.mask(number % 3 == 0, "rejected")
     return found.assign(becomes=becomes.astype("str"), email_hash=emails).drop(
@@ -113,7 +113,7 @@ def test_three_runs_in_processes_claim_each_person_once(
 
 @pytest.fixture
 def second(warehouse_url: str) -> Iterator[Warehouse]:
-    """The same warehouse, opened by somebody else."""
+    """The same warehouse, opened a second time."""
     with open_warehouse(warehouse_url) as uploading:
         yield uploading
 

@@ -1,4 +1,4 @@
-"""Ids are compared as text, whatever the persons table keeps them as: nobody listed gets lost."""
+"""Ids are compared as text, whatever their type in the persons table: no listed person is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEPT = [
     ("", "x'', x'20', null, '', 'P1'", {"": 4, "P1": 1}),
     ("", "'a', 'A', 'é', 'e\u0301'", {"a": 1, "A": 1, "é": 1, "e\u0301": 1}),
     ("primary key", "1, 2, 'x', x'00'", {"1": 1, "2": 1, "x": 1, "X'00'": 1}),
-    # Among integers a word stays a word, and a number too large becomes a rounded one.
+    # Among integers a text stays a text, and a number too large becomes a rounded one.
     ("integer", "1, '2', 'x', '007', '1e2'", {"1": 1, "2": 1, "x": 1, "7": 1, "100": 1}),
     ("integer", "1, 1.5, x'31'", {"1": 1, "1.5": 1, "X'31'": 1}),
     ("integer", "9223372036854775807, 9007199254740993", {f"{2**63 - 1}": 1, f"{2**53 + 1}": 1}),
@@ -88,8 +88,8 @@ def test_who_is_there_can_be_asked_for(
 ) -> None:
     with open_warehouse(sqlite_warehouse_url) as warehouse:
         remake_persons(warehouse, *table_of(type_, ids))
-        assert new_persons.unknown_person_ids(warehouse, [*expected, "nobody"]) == ["nobody"]
-        assert sorted(listed(warehouse, only=[*expected, "nobody"])) == sorted(expected)
+        assert new_persons.unknown_person_ids(warehouse, [*expected, "unknown"]) == ["unknown"]
+        assert sorted(listed(warehouse, only=[*expected, "unknown"])) == sorted(expected)
         assert read(warehouse) == expected
 
 
@@ -158,8 +158,8 @@ def test_ids_of_every_type_of_postgresql_are_read(postgres_warehouse_url: str, t
             f"create table persons (person_id {type_}, last_name text)",
             f"insert into persons values ('{ids}', 'Row'), (null, 'Row')",
         )
-        (person_id, nobody) = sorted(listed(warehouse), key=len, reverse=True)
-        assert nobody == ""
+        (person_id, without_id) = sorted(listed(warehouse), key=len, reverse=True)
+        assert without_id == ""
         assert read(warehouse) == {person_id: 1, "": 1}
 
 

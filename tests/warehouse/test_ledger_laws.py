@@ -42,7 +42,7 @@ FATES = ["sent", "sent", "sent", "rejected", "duplicate in lead", "duplicate of 
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Three runs judge, carry, settle, release and take over each other's batches."""
+    """Three runs record, send, complete, release and take over each other's batches."""
 
     url = ""
 
@@ -74,16 +74,16 @@ class LedgerMachine(RuleBasedStateMachine):
         count = new_persons.list_new_persons(self.warehouse, run_id)
         found = person_rows.read_slice(self.warehouse, run_id, 1, count, [])
         self.minted += 1
-        fate = {
+        decision = {
             p: w.replace("sent", f"B{self.minted}") for p, w in zip(PERSONS, outcomes, strict=True)
         }
-        becomes = found["person_id"].map(fate)
+        becomes = found["person_id"].map(decision)
         email_hash = found["person_id"].map(dict(zip(PERSONS, emails, strict=True)))
-        # Nobody is a duplicate of themselves.
+        # A person is never a duplicate of itself.
         becomes = becomes.mask(found["person_id"].eq("P0"), "rejected")
-        judged = found.assign(becomes=becomes.astype("str"), email_hash=email_hash.astype("str"))
-        words = slice_record(judged.drop(columns="owner_strategy"))
-        recorded = ledger.record_slice(self.warehouse, run_id, words, lease_seconds=60)
+        decided = found.assign(becomes=becomes.astype("str"), email_hash=email_hash.astype("str"))
+        record = slice_record(decided.drop(columns="owner_strategy"))
+        recorded = ledger.record_slice(self.warehouse, run_id, record, lease_seconds=60)
         assert recorded.taken_by_others == []
         self.held += recorded.batches
 
@@ -92,11 +92,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def continue_batches(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(self.held))
         if batch.batch_state == "pending":
-            self.step(batch, lambda: self.open_anew(batch))
+            self.step(batch, lambda: self.upload_again(batch))
         elif batch.batch_state == "uploading":
             self.step(batch, lambda: ledger.record_submitted(self.warehouse, batch))
         elif batch.batch_state == "submitted":
-            self.settle(batch, data)
+            self.complete(batch, data)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -151,7 +151,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.held[self.held.index(batch)] = after
 
     @invariant()
-    def invariant(self) -> None:
+    def counts_add_up(self) -> None:
         assert is_consistent(self.warehouse)
 
     @invariant()

@@ -1,4 +1,4 @@
-"""How long the ledger takes for 100,000 persons: printed, not judged. `pytest -s` shows it."""
+"""How long the ledger takes for 100,000 persons: printed, not checked. `pytest -s` shows it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_hundred_thousand_persons_come_in_and_go_out(warehouse: Warehouse) -> 
         advance(warehouse, first, is_timed=first == PERSONS - SLICE + 1)
     assert ledger.run_counts(warehouse, "R1").created_count == PERSONS
     begin(warehouse, "R2")
-    with timed("list nobody new", warehouse):
+    with timed("list no new person", warehouse):
         assert new_persons.list_new_persons(warehouse, "R2") == 0
 
 

@@ -1,4 +1,4 @@
-"""Opening a warehouse: what is wrong is said at once, and nothing is made by mistake."""
+"""Opening a warehouse: errors are reported immediately, and nothing is created by mistake."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_mistyped_sqlite_file_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", ["", "not a database, but somebody's letter\n" * 100])
+@pytest.mark.parametrize("content", ["", "not a database, but a letter\n" * 100])
 def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path, content: str) -> None:
     file = tmp_path / "letter.txt"
     file.write_text(content)
@@ -112,14 +112,14 @@ def test_both_forms_of_a_postgresql_address_go_by_psycopg_3(postgres_url: str) -
 def test_a_postgresql_connection_never_waits_without_end(postgres_url: str) -> None:
     names = ("lock_timeout", "idle_in_transaction_session_timeout", "statement_timeout", "timezone")
     with open_warehouse(postgres_url) as warehouse, warehouse.reading() as connection:
-        told = [connection.execute(text(f"show {name}")).scalar_one() for name in names]
-    assert told == ["3s", "20s", "5min", "UTC"]
+        shown = [connection.execute(text(f"show {name}")).scalar_one() for name in names]
+    assert shown == ["3s", "20s", "5min", "UTC"]
 
 
 def test_how_instants_are_formatted_is_not_for_others_to_decide(
     postgres_server: PostgresServer, postgres_url: str
 ) -> None:
-    """A rejected person is new again once `updated_at` is spelt otherwise."""
+    """A rejected person is new again once `updated_at` is formatted differently."""
     database = make_url(postgres_url).database or ""
     postgres_server.run("alter database {} set datestyle = 'SQL, DMY'", database)
     postgres_server.run("alter database {} set extra_float_digits = 0", database)
@@ -127,15 +127,15 @@ def test_how_instants_are_formatted_is_not_for_others_to_decide(
         "select cast(timestamp '2026-01-31 08:00' as text), cast(0.1::float8 + 0.2 as text)"
     )
     with open_warehouse(postgres_url) as warehouse, warehouse.reading() as connection:
-        told = tuple(connection.execute(query).one())
-    assert told == ("2026-01-31 08:00:00", "0.30000000000000004")
+        shown = tuple(connection.execute(query).one())
+    assert shown == ("2026-01-31 08:00:00", "0.30000000000000004")
 
 
 def test_a_sqlite_connection_keeps_what_it_commits(sqlite_warehouse_url: str) -> None:
     with open_warehouse(sqlite_warehouse_url) as warehouse, warehouse.reading() as connection:
         pragmas = ("journal_mode", "synchronous", "busy_timeout")
-        told = [connection.execute(text(f"pragma {name}")).scalar_one() for name in pragmas]
-    assert told == ["wal", 2, 10_000]
+        shown = [connection.execute(text(f"pragma {name}")).scalar_one() for name in pragmas]
+    assert shown == ["wal", 2, 10_000]
 
 
 BAD_NAMES = [

@@ -1,4 +1,4 @@
-"""What the reports tell of a run and of a person, on every engine."""
+"""Reports on a run and on a person, the same on every engine."""
 
 from __future__ import annotations
 

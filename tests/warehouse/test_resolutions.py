@@ -1,4 +1,4 @@
-"""Words on held persons: all or nothing, and one at a time."""
+"""Resolutions of held persons: all or nothing, and one at a time."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def hold(warehouse: Warehouse, *person_ids: str) -> list[ledger.PersonState]:
 
 
 def resolve_as(
-    warehouse: Warehouse, standing: ledger.PersonState, word: ledger.NewResolution, run_id: str
+    warehouse: Warehouse, state: ledger.PersonState, new: ledger.NewResolution, run_id: str
 ) -> None:
     facts: dict[str, Any] = {**RUN, "run_id": run_id}
-    ledger.record_resolution(warehouse, standing, word, run=facts, org_id="00D", api_call_count=3)
+    ledger.record_resolution(warehouse, state, new, run=facts, org_id="00D", api_call_count=3)
 
 
 def test_an_unknown_person_has_no_state(warehouse: Warehouse) -> None:

@@ -1,4 +1,4 @@
-"""Slices are taken once each, and recorded in their order, however many workers take them."""
+"""Each slice is claimed once and recorded in order, however many workers there are."""
 
 from __future__ import annotations
 

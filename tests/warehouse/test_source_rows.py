@@ -1,4 +1,4 @@
-"""What a person's row looks like once it is read: text, alike on every engine."""
+"""A person's row as it is read: text, the same on every engine."""
 
 import pandas as pd
 import pytest

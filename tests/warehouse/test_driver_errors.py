@@ -1,4 +1,4 @@
-"""The border: what a database says, by its code, becomes the right one of our errors."""
+"""A database's error code becomes the right one of our errors."""
 
 from __future__ import annotations
 
