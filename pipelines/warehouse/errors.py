@@ -1,6 +1,6 @@
 """Translate the errors of a database driver into ours.
 
-Each engine says what its own error codes mean (`Dialect.problem_of`). The decision is made by code,
+Each engine knows what its error codes mean (`Dialect.problem_of`). The decision is made by code,
 never by the text of a message: texts change with the version and with the server's language.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import exc
 
@@ -18,9 +18,6 @@ from pipelines.errors import (
     WarehousePermissionError,
     WarehouseUnavailableError,
 )
-
-if TYPE_CHECKING:
-    from pipelines.warehouse.engines.base import Dialect
 
 _MESSAGES: dict[type[SyncError], str] = {
     WarehouseUnavailableError: (
@@ -59,8 +56,19 @@ class Problem(NamedTuple):
         return error
 
 
+class Translator(Protocol):
+    """The part of an engine's dialect that knows its errors."""
+
+    @property
+    def driver_errors(self) -> tuple[type[Exception], ...]:
+        """The exceptions to translate."""
+
+    def problem_of(self, error: Exception) -> Problem | None:
+        """Return what an exception of the driver means; None for one without a code."""
+
+
 @contextmanager
-def translated(dialect: Dialect) -> Iterator[None]:
+def translated(dialect: Translator) -> Iterator[None]:
     """Raise WarehouseUnavailableError, WarehousePermissionError or ConfigurationError in place of
     what the driver or SQLAlchemy's pool raises."""
     try:
@@ -71,7 +79,7 @@ def translated(dialect: Dialect) -> Iterator[None]:
         raise Problem(WarehouseUnavailableError, "no free connection").as_error() from None
 
 
-def as_sync_error(error: Exception, dialect: Dialect) -> SyncError:
+def as_sync_error(error: Exception, dialect: Translator) -> SyncError:
     """Return the error of ours for an error of the driver, as the engine explains it."""
     original = error.orig if isinstance(error, exc.DBAPIError) else error
     if isinstance(original, Exception) and (problem := dialect.problem_of(original)):

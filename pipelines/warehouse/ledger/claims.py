@@ -136,9 +136,7 @@ def _join_persons(decisions: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFram
     places = frames.positions(decisions["person_id"], persons["person_id"])
     is_complete = len(decisions) == len(persons) and (places >= 0).all()
     if not is_complete or len(np.unique(places)) != len(persons):
-        raise LedgerInconsistentError(
-            "each person of a slice must be decided or sent exactly once"
-        )
+        raise LedgerInconsistentError("each person of a slice must be decided or sent exactly once")
     joined = persons.drop(columns="person_id").take(places).set_axis(decisions.index)
     return pd.concat([decisions, joined], axis=1)
 
