@@ -86,7 +86,7 @@ def _reasons(summary: Summary) -> Iterator[str]:
         return
     yield from ("", f"### {_REASONS}", "", "| | persons | why | remedy |", "|---|--:|---|---|")
     for one in summary["reasons"]:
-        words = (escaped(one[name] or "") for name in ("sentence", "remedy"))
+        words = (escaped(one[name] or "") for name in ("description", "remedy"))
         yield f"| {escaped(one['rule_name'])} | {one['person_count']:,} | {' | '.join(words)} |"
 
 

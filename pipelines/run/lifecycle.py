@@ -150,7 +150,7 @@ def close_run(run: RunContext) -> dict[str, Any]:
     Raise LedgerInconsistentError when it does not.
     """
     with run.progress.during("checks: checking that everything adds up"):
-        if unread_count := ledger.count_listed(run.warehouse, run.run_id):
+        if unread_count := ledger.count_listed_persons(run.warehouse, run.run_id):
             log.warning("persons: %s", summaries.unread_sentence(unread_count))
         require_checks_pass(run.warehouse, run.run_id)
         run.matcher.note()

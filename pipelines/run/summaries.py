@@ -33,7 +33,7 @@ def summarise(
     summary: Summary = {"run": _plain([told.run])[0]}
     for name in TABLES:
         summary[name] = _plain(getattr(told, name))
-    summary["carried_batches"] = _plain(reports.carried_batches(warehouse, run_id))
+    summary["carried_batches"] = _plain(reports.taken_over_batches(warehouse, run_id))
     summary["open_batches"] = _plain(reports.open_batches(warehouse))
     summary["held_persons"] = _plain(reports.held_persons(warehouse))
     summary["held_person_count"] = reports.held_count(warehouse)
@@ -115,11 +115,11 @@ def _lines(summary: Summary) -> Iterator[str]:
 
 
 def _matching(run: Mapping[str, Any]) -> Iterator[str]:
-    if not run.get("matching_call_count"):
+    if not run.get("lookup_call_count"):
         return
     yield (
-        f"known records looked up by {run['lookup_method']}: {run['matching_record_count']} read in "
-        f"{run['matching_call_count']} of these calls, {run['matching_seconds']} s"
+        f"known records looked up by {run['lookup_method']}: {run['lookup_record_count']} read in "
+        f"{run['lookup_call_count']} of these calls, {run['lookup_seconds']} s"
     )
 
 
@@ -206,7 +206,7 @@ def _detailed_tables(summary: Summary) -> Iterator[tuple[str, list[Row]]]:
     yield (
         "rejected, per rule",
         [
-            (one["rule_name"], one["person_count"], one["sentence"] or "")
+            (one["rule_name"], one["person_count"], one["description"] or "")
             for one in summary["reasons"]
         ],
     )

@@ -135,7 +135,7 @@ def recover_lost_workers(run: RunContext) -> int:
     while (position := ledger.committed_position(run.warehouse, run.run_id)) < run.person_count:
         _process_slice(here, run.slice_from(position + 1))
     # Each under a higher fencing token, those of the slices just processed too.
-    batches = ledger.claim_left_batches(
+    batches = ledger.claim_remaining_batches(
         run.warehouse, run.run_id, lease_seconds=run.settings.run.lease_seconds
     )
     for batch in batches:

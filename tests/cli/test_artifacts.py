@@ -63,7 +63,7 @@ def test_the_page_tells_the_balance_and_the_run() -> None:
 
 def test_each_reason_has_its_remedy_beside_it() -> None:
     reason = {"rule_name": "company_missing", "person_count": 1234}
-    words = {"sentence": "The company is blank.", "remedy": "Fill it in | or set one."}
+    words = {"description": "The company is blank.", "remedy": "Fill it in | or set one."}
     page = as_markdown(summary(run_row(rejected=1234), reasons=[reason | words]))
     assert page.endswith(
         "| company_missing | 1,234 | The company is blank. | Fill it in \\| or set one. |"

@@ -70,7 +70,7 @@ def test_without_a_run_the_way_to_one_is_told() -> None:
 
 def test_rows_of_one_name_are_counted_together_and_the_most_come_first() -> None:
     rows = [
-        {"rule_name": name, "person_count": count, "sentence": "No."}
+        {"rule_name": name, "person_count": count, "description": "No."}
         for name, count in (("a", 1), ("b", 20), ("a", 3))
     ]
     told = as_lines(summary(run_row(rejected=24), reasons=rows))
@@ -190,7 +190,7 @@ def test_each_outcome_of_a_person_has_its_sentence(outcome: str, words: str) -> 
 # --- What a state's message and a log's last line say
 
 REASONS = [
-    {"rule_name": name, "person_count": count, "sentence": "S", "remedy": "R"}
+    {"rule_name": name, "person_count": count, "description": "S", "remedy": "R"}
     for name, count in (("a", 1200), ("b", 40), ("c", 3), ("d", 1))
 ]
 
