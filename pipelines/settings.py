@@ -3,7 +3,7 @@
 The environment (`PERSON_SYNC_<GROUP>__<NAME>`) beats the file, the file beats the defaults. The
 file is `--config`, else `PERSON_SYNC_CONFIG`, else `person-sync.toml` in the current folder.
 Relative paths in the file are relative to the file. Below `load_settings` nothing reads the
-environment.
+environment. `settings_sources` reads the two sources; the groups here validate what they hold.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,9 +21,16 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_core import ErrorDetails
 
 from pipelines.errors import ConfigurationError
+from pipelines.settings_sources import (
+    FILE_NAME,
+    PREFIX,
+    Merged,
+    find_file,
+    read_blocks,
+    resolve_paths,
+)
 
-PREFIX = "PERSON_SYNC_"
-FILE_NAME = "person-sync.toml"
+__all__ = ["DEFAULT_FIELDS", "FILE_NAME", "SalesforceSettings", "Settings", "load_settings"]
 
 DEFAULT_FIELDS = {
     "FirstName": "first_name",
@@ -50,7 +55,7 @@ DEFAULT_FIELDS = {
 
 
 class Group(BaseModel):
-    """One table of the file; an unknown name in it is an error, not a silent nothing."""
+    """One table of the file. An unknown name in it is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -79,9 +84,9 @@ class SalesforceSettings(Group):
     api_version: str = Field(default="67.0", pattern=r"^\d{2,3}\.0$")
     emulator_url: str = ""
     person_id_field: str = Field(default="Person_Id__c", pattern=r"^([A-Za-z][A-Za-z0-9_]*)?$")
-    # true: nobody else uses this login, so a job left open is ours to abort. false: other tools
-    # load leads by it, so jobs the ledger does not know mean nothing. Unsaid, the safe side of
-    # both: such a job stops a run that stands on the ledger alone, and none is ever aborted.
+    # true: no other tool uses this login, so a job left open is ours to abort. false: other tools
+    # load leads by it, so jobs that the ledger does not know mean nothing. Not set: such a job
+    # stops a run without the person-id field, and none is ever aborted.
     dedicated_user: bool | None = None
 
 
@@ -91,34 +96,35 @@ class OwnerSettings(Group):
     default: str = "rules"
     choice: tuple[dict[str, Any], ...] = ()
     without_active_rule: Literal["stop", "running_user"] = "stop"
-    # Salesforce does not tell by its API who the default lead owner is (Lead Settings are metadata
-    # only): named here, leads that fell to it are flagged DEFAULT_LEAD_OWNER.
+    # Salesforce's API does not return the default lead owner (Lead Settings are metadata only).
+    # Where it is named here, leads that it owns are flagged DEFAULT_LEAD_OWNER.
     default_lead_owner: str = ""
 
 
 class MatchingSettings(Group):
-    """What to do about persons the org already knows."""
+    """How persons are found in Salesforce, and what is done about those found."""
 
     existing_lead: Literal["report", "update"] = "report"
     existing_contact: Literal["report", "update"] = "report"
     contact_with_queue: Literal["duplicate_lead", "report"] = "duplicate_lead"
     deleted: Literal["recreate", "report"] = "recreate"
-    # How they are looked up: by lists of e-mails and ids, or against a mirror of all leads and
-    # contacts in the warehouse, read by bulk queries. auto takes what costs less calls and time.
+    # How they are looked up: by SOQL queries for e-mails and ids, or in a snapshot of all leads and
+    # contacts in the warehouse, read by bulk queries. auto takes what costs fewer calls and less
+    # time.
     lookup: Literal["auto", "soql", "snapshot"] = "auto"
-    # A run looks what has changed when it begins, and again when its mirror is older than this.
+    # A run refreshes the snapshot when it begins, and again when it is older than this.
     refresh_minutes: float = Field(default=10, gt=0)
 
 
 class RunSettings(Group):
-    """How a run goes about it."""
+    """Sizes, waiting times and workers of a run."""
 
     allowed_reject_share: float = Field(default=0.2, ge=0, le=1)
     # A slice is in memory whole, some 4 kB a person; a smaller one costs more calls a person.
     slice_size: int = Field(default=100_000, ge=1, le=100_000)
-    # Every job costs some eight calls, whatever its size, and Salesforce cuts it into batches of
-    # 10,000 rows by itself. Without the person-id field a lost job holds all of its persons, so
-    # there jobs are kept small.
+    # Every job costs some eight calls, whatever its size, and Salesforce itself cuts it into
+    # batches of 10,000 rows. Without the person-id field all persons of a lost job end as held,
+    # so jobs are small there.
     batch_size: int = Field(default=100_000, ge=1, le=100_000)
     batch_size_without_field: int = Field(default=2_000, ge=1, le=10_000)
     open_batches: int = Field(default=8, ge=1, le=50)
@@ -126,14 +132,14 @@ class RunSettings(Group):
     poll_seconds: float = Field(default=5, gt=0)
     start_timeout_seconds: float = Field(default=0, ge=0)
     retry_timeout_seconds: float = Field(default=120, ge=0)
-    # Below a day: the next night must not wait behind one job that never ends. 0 = no deadline.
+    # Below a day, so that the next nightly run does not wait for a job that never ends. 0 = none.
     deadline_minutes: float = Field(default=1200, ge=0)
-    # While a run waits, a line in its log at least so often.
+    # While a run waits, it logs a line at least so often.
     progress_seconds: float = Field(default=30, gt=0)
-    # The state of a Prefect run in which more was rejected than allowed, or somebody is held.
+    # The state of a Prefect run with more rejected than allowed, or with a held person.
     on_many_rejected: Literal["fail", "warn"] = "fail"
-    # Several workers share the slices of a nightly run between them: threads of its process, or
-    # processes of a Dask cluster, with no address one of this machine for the run alone.
+    # Several workers share the slices of a run: threads of its process, or processes of a Dask
+    # cluster. Without an address the run starts a cluster of its own on this machine.
     workers: int = Field(default=1, ge=1, le=64)
     task_runner: Literal["threads", "dask"] = "threads"
     dask_address: str = Field(default="", pattern=r"^([a-z]+://\S+)?$")
@@ -159,29 +165,31 @@ class Settings(Group):
 
     @field_validator("fields", "defaults")
     @classmethod
-    def _field_names_as_the_contract_spells_them(cls, value: dict[str, str]) -> dict[str, str]:
-        # Environment variables shout; Salesforce's own names are matched case-insensitively anyway.
+    def _restore_capital_letters(cls, value: dict[str, str]) -> dict[str, str]:
+        # Names of variables are often in capitals. Salesforce ignores case in names of fields.
         known = {name.lower(): name for name in DEFAULT_FIELDS}
         return {known.get(name.lower(), name): column for name, column in value.items()}
 
     @property
     def columns(self) -> dict[str, str]:
-        """Lead field → persons column: the defaults, completed by the file; "" leaves one out."""
+        """Lead field → persons column: the defaults and the settings'; "" leaves a field out."""
         merged = {**DEFAULT_FIELDS, **self.fields}
         return {name: column for name, column in merged.items() if column}
 
     @property
     def explicit_fields(self) -> frozenset[str]:
-        """The Lead fields that were mapped by hand: their columns must exist."""
+        """The Lead fields that the settings map: their columns must exist."""
         return frozenset(name for name, column in self.fields.items() if column)
 
     def fingerprint(self) -> str:
-        """sha256 of every setting without a secret: tells whether two runs were asked the same."""
+        """Return the sha256 of every setting that is no secret, to compare the settings of runs."""
         return _hash(self.model_dump(mode="json"))  # SecretStr dumps as asterisks
 
     def decisions(self) -> str:
-        """sha256 of what decides about a person, and of no secret: all workers of a run must agree
-        on it, wherever they are."""
+        """Return the sha256 of the settings that decide about a person, without secrets.
+
+        All workers of a run must have the same one, wherever they run.
+        """
         decides = {"fields", "defaults", "owners", "matching"}
         plain = self.model_dump(mode="json", include=decides)
         names = {"persons": self.warehouse.persons, "key": self.salesforce.person_id_field}
@@ -197,113 +205,49 @@ def load_settings(
     environment: Mapping[str, str] | None = None,
     read_block: Callable[[str], str] | None = None,
 ) -> Settings:
-    """Read the settings. Raises ConfigurationError naming each wrong one by its path, and the remedy.
+    """Return the settings. Raise ConfigurationError that names every wrong one, with the remedy.
 
-    A text `block:NAME` is replaced by what `read_block` answers for NAME (a Prefect Secret block).
+    `read_block` returns the text of a Prefect Secret block: it replaces a text `block:NAME`.
     """
     environment = os.environ if environment is None else environment
-    path = _find_file(config, environment)
-    values = _read_file(path) if path else {}
-    _overlay(values, environment)
-    folder = path.parent if path else Path.cwd()
-    _resolve(values, folder, read_block)
-    warehouse = values.get("warehouse", {})
-    if isinstance(warehouse, dict) and "url" not in warehouse:
-        raise ConfigurationError(
-            f"warehouse.url is not set: name a settings file with --config or {PREFIX}CONFIG, "
-            f"write {FILE_NAME} here, or set {PREFIX}WAREHOUSE__URL"
-        )
+    merged = Merged(find_file(config, environment), environment)
+    read_blocks(merged.values, read_block)
+    resolve_paths(merged.values, merged.file.parent if merged.file else Path.cwd())
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate(merged.values)
     except ValidationError as error:
-        where = str(path) if path else "the environment"
-        problems = "\n".join(f"  {_explain(detail)}" for detail in error.errors())
-        raise ConfigurationError(f"settings in {where} are wrong:\n{problems}") from None
+        raise ConfigurationError(_explain(error.errors(), merged)) from None
 
 
-def _find_file(config: Path | None, environment: Mapping[str, str]) -> Path | None:
-    named = config or (
-        Path(environment[f"{PREFIX}CONFIG"]) if environment.get(f"{PREFIX}CONFIG") else None
-    )
-    if named is None:
-        # Path.is_file raises in a folder that this user may not look into.
-        return Path(FILE_NAME).resolve() if os.path.isfile(FILE_NAME) else None
-    if not os.path.isfile(named):
-        raise ConfigurationError(
-            f"settings file {named} is not there: check --config or {PREFIX}CONFIG"
-        )
-    return named.resolve()
+_NO_URL = (
+    f"warehouse.url is not set: name a settings file with --config or {PREFIX}CONFIG, "
+    f"write {FILE_NAME} here, or set {PREFIX}WAREHOUSE__URL"
+)
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"settings file {path} is not valid TOML: {error}") from None
-    except OSError as error:
-        raise ConfigurationError(f"settings file {path} cannot be read: {error.strerror}") from None
+def _explain(details: list[ErrorDetails], merged: Merged) -> str:
+    """Return a line for each mistake; a missing address alone is told in one sentence."""
+    problems = [_explain_one(detail, merged) for detail in details]
+    if problems == [_NO_URL]:
+        return _NO_URL
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    return f"settings in {merged.file or 'the environment'} are wrong:\n{lines}"
 
 
-def _overlay(values: dict[str, Any], environment: Mapping[str, str]) -> None:
-    for name, text in environment.items():
-        group, separator, key = name.removeprefix(PREFIX).partition("__")
-        if not name.startswith(PREFIX) or not separator:
-            continue
-        table = values.setdefault(group.lower(), {})
-        if not isinstance(table, dict):
-            continue  # the model says what is wrong with it
-        same = next((known for known in table if known.lower() == key.lower()), None)
-        if (group, key) == ("OWNERS", "CHOICE"):
-            text = _read_json(name, text)
-        spelled = key if group.lower() in ("fields", "defaults") else key.lower()
-        table[same or spelled] = text
-
-
-def _read_json(name: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        raise ConfigurationError(
-            f'{name} must be JSON, such as [{{"when": {{}}, "assign_to": "rules"}}]'
-        ) from None
-
-
-def _resolve(values: dict[str, Any], folder: Path, read_block: Callable[[str], str] | None) -> None:
-    for name, group in values.items():
-        if not isinstance(group, dict):
-            continue
-        for key, text in group.items():
-            if isinstance(text, str) and text.startswith("block:"):
-                block = text.removeprefix("block:")
-                group[key] = _from_block(f"{name}.{key}", block, read_block)
-    _relative_to(folder, values.get("warehouse"), "url", r"sqlite(?:\+\w+)?:///")
-    _relative_to(folder, values.get("salesforce"), "private_key_file", "")
-
-
-def _from_block(key: str, name: str, read_block: Callable[[str], str] | None) -> str:
-    if read_block is None:
-        raise ConfigurationError(
-            f"{key} = block:{name} needs Prefect: set it in the environment instead"
-        )
-    return read_block(name)
-
-
-def _relative_to(folder: Path, group: object, key: str, scheme: str) -> None:
-    if not isinstance(group, dict) or not isinstance(group.get(key), str):
-        return
-    found = re.match(scheme, group[key])
-    path = group[key][found.end() :] if found else ""
-    # ":memory:" and "file:..." are SQLite's own words, not paths.
-    if found and path and not path.startswith((":", "/", "file:")):
-        group[key] = f"{found.group()}{folder / path}"
-
-
-def _explain(detail: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in detail["loc"])
-    variable = PREFIX + "__".join(str(part).upper() for part in detail["loc"][:2])
+def _explain_one(detail: ErrorDetails, merged: Merged) -> str:
+    location = detail["loc"]
+    path = ".".join(str(part) for part in location)
+    place = merged.place_of(location)
+    if detail["type"] == "missing" and location[0] == "warehouse":
+        return _NO_URL
     if detail["type"] == "extra_forbidden":
-        return f"{path} is no setting{_perhaps(detail['loc'])}: remove it"
-    return f"{path}: {detail['msg']} (mend it there, or set {variable})"
+        return f"{path} is no setting{_perhaps(location)}: remove it ({place})"
+    message = detail["msg"]
+    variable = PREFIX + "__".join(str(part).upper() for part in location[:2])
+    if place == f"variable {variable}" and detail["type"] == "tuple_type":
+        message = 'must be JSON, such as [{"when": {}, "assign_to": "rules"}]'
+    where = place if place.startswith("variable") else f"{place}, or set {variable}"
+    return f"{path}: {message} (correct it: {where})"
 
 
 def _perhaps(location: tuple[int | str, ...]) -> str:
@@ -311,10 +255,6 @@ def _perhaps(location: tuple[int | str, ...]) -> str:
     names: list[str] = list(groups)
     if len(location) == 2:
         group = groups.get(str(location[0]))
-        names = (
-            list(group.model_fields)
-            if isinstance(group, type) and issubclass(group, BaseModel)
-            else []
-        )
+        names = list(getattr(group, "model_fields", ()))  # a group of free names has none
     close = difflib.get_close_matches(str(location[-1]), names, n=1)
     return f", perhaps {close[0]} is meant" if close else ""
