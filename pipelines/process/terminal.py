@@ -1,0 +1,66 @@
+"""How text and tables are laid out on stdout: by rich on a terminal, as plain lines elsewhere.
+
+On a terminal, tables keep to its width and may have colours; NO_COLOR and TERM=dumb switch those
+off. In a pipe or a file a row is one line of any length, without colours and trailing spaces.
+Nothing is ever cut off.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from io import StringIO
+
+import click
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+UNLIMITED = 100_000  # columns of a pipe: no row is as long
+MIN_COLUMNS = 40  # a narrower terminal breaks the lines itself
+INDENT = 2
+
+
+def table(rows: Iterable[Sequence[str | Text]], *, numbers: Sequence[int] = ()) -> RenderableType:
+    """Return an indented table without lines; `numbers` are the columns that stand to the right.
+
+    The cells are never read as markup: a name in brackets is a name.
+    """
+    grid = Table.grid(padding=(0, 2))
+    for row in rows:
+        if not grid.columns:
+            for at in range(len(row)):
+                grid.add_column(justify="right" if at in numbers else "left", overflow="fold")
+        grid.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return Padding(grid, (0, 0, 0, INDENT))
+
+
+def as_lines(parts: Iterable[RenderableType]) -> list[str]:
+    """Return the lines of a pipe: plain, a row each."""
+    return list(_lines(parts, Console(file=StringIO(), width=UNLIMITED, **_PLAIN_TEXT)))
+
+
+def print_parts(parts: Iterable[RenderableType]) -> None:
+    """Print texts and tables to stdout. A text is not wrapped: it may be a command to copy."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    if is_terminal:
+        width = max(MIN_COLUMNS, Console(file=sys.stdout).width)
+        console = Console(file=StringIO(), width=width, force_terminal=True, **_PLAIN_TEXT)
+        lines: Iterable[str] = _lines(parts, console)
+    else:
+        lines = as_lines(parts)
+    for line in lines:
+        click.echo(line)
+
+
+# Names of owners and rules are no markup, and ":smile:" in one stays as it is.
+_PLAIN_TEXT = {"markup": False, "emoji": False, "highlight": False}
+
+
+def _lines(parts: Iterable[RenderableType], console: Console) -> Iterator[str]:
+    for part in parts:
+        with console.capture() as captured:
+            console.print(part, soft_wrap=isinstance(part, str | Text))
+        # rich fills the last column with spaces.
+        yield from (line.rstrip() for line in captured.get().removesuffix("\n").split("\n"))
