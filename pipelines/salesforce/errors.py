@@ -29,7 +29,7 @@ Foreign = requests.RequestException | sf_errors.SalesforceError | sf_errors.Sale
 NOT_FOUND: Final = "NOT_FOUND"
 SESSION_INVALID: Final = "INVALID_SESSION_ID"
 
-_PATIENCE_OVER: Final = 408
+_REQUEST_TIMEOUT: Final = 408
 BUSY_STATUSES: Final = frozenset({420, 429})
 BUSY_CODES: Final = frozenset(
     {
@@ -98,7 +98,7 @@ def judge_answer(status: int, content: object) -> SyncError:
     """What an answer of 300 or more means. `content` is the parsed JSON, or a text."""
     trouble = _judge(status, content)
     # A fault of the server's own may come half way; so may the end of a patience on the way.
-    trouble.had_no_effect = 400 <= status < 500 and status != _PATIENCE_OVER
+    trouble.had_no_effect = 400 <= status < 500 and status != _REQUEST_TIMEOUT
     return trouble
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipelines.demo.local import DATA, _read_persons
-from pipelines.run import preflight
+from pipelines.run import checks
 from tests.cli.conftest import Answer, Front, clean_environment, run_command
 from tests.salesforce.servers import Emulator
 from tests.steps.scenario import ORG, PERSON_ID_FIELD, Stage, crowd
@@ -61,7 +61,7 @@ def test_check_tells_a_line_each_and_that_a_run_could_start(front: Front) -> Non
     ]
     assert subjects == [
         "warehouse",
-        *((probe.__doc__ or "").partition(":")[0] for probe in preflight.ALL_CHECKS),
+        *((probe.__doc__ or "").partition(":")[0] for probe in checks.ALL_CHECKS),
     ]
     assert all(line.startswith("ok   ") for line in answer.stdout.splitlines())
     assert answer.exit_code == 0

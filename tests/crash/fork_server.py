@@ -24,8 +24,8 @@ from typing import Any
 import pipelines
 from pipelines import flows
 from pipelines.errors import SyncError
-from pipelines.run import lifecycle
 from pipelines.settings import Settings
+from pipelines.steps.context import new_run_request
 from tests.crash.observed import Line, observe_commits
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -50,7 +50,7 @@ def _say(word: str) -> None:
 
 
 def _warm_up(settings: dict[str, Any]) -> int:
-    flows.sync(Settings.model_validate(settings), lifecycle.new_run_request("live"), flows.plainly)
+    flows.sync(Settings.model_validate(settings), new_run_request("live"), flows.run_plainly)
     gc.collect()
     gc.freeze()  # what stays in its pages need not be copied by every child
     return os.getpid()
@@ -87,13 +87,13 @@ def _perform(line: Line, wanted: dict[str, Any]) -> int:
     try:
         settings = Settings.model_validate(wanted["settings"])
         ids = wanted["person_ids"]
-        request = lifecycle.new_run_request(
+        request = new_run_request(
             wanted["mode"],
             person_ids=tuple(ids) if ids else None,
             accept_unknown_jobs=wanted["accept_unknown_jobs"],
         )
-        tell = flows.carry_on if wanted["mode"] == "resume" else flows.sync
-        summary = tell(settings, request, flows.plainly)
+        tell = flows.complete_open_batches if wanted["mode"] == "resume" else flows.sync
+        summary = tell(settings, request, flows.run_plainly)
     except SyncError as error:
         traceback.print_exception(error.__context__ or error)
         line.say(code=error.exit_code, words=f"{type(error).__name__}: {error}")

@@ -23,8 +23,8 @@ import requests
 import sqlalchemy
 
 from pipelines import flows
-from pipelines.run import lifecycle
 from pipelines.settings import Settings
+from pipelines.steps.context import new_run_request
 from tests.conftest import _prepare
 from tests.crash.environments import Databases, serving
 from tests.oracle.compare import differences, engine_of, fill
@@ -86,7 +86,7 @@ def _sync(warehouse_url: str, org_url: str, way: Way) -> None:
     values = {**way.settings, "warehouse": {"url": warehouse_url}, "run": {"poll_seconds": 0.2}}
     values["matching"] = way.matching  # and lists or a mirror, whatever is cheaper for so many
     values["salesforce"] = {**way.settings["salesforce"], **org, "emulator_url": org_url}
-    flows.sync(Settings.model_validate(values), lifecycle.new_run_request("live"), flows.plainly)
+    flows.sync(Settings.model_validate(values), new_run_request("live"), flows.run_plainly)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import pandas as pd
 import sqlalchemy
 
 from pipelines import flows
-from pipelines.run import lifecycle
 from pipelines.settings import DEFAULT_FIELDS, Settings
+from pipelines.steps.context import new_run_request
 from tests.salesforce.servers import Emulator
 
 COLUMNS = ["person_id", *DEFAULT_FIELDS.values(), "owner_strategy", "created_at", "updated_at"]
@@ -252,9 +252,9 @@ class Stage:
         **groups: dict[str, Any],
     ) -> dict[str, Any]:
         """One run of the real story, without Prefect; answers its summary."""
-        request = lifecycle.new_run_request(mode, person_ids=person_ids, limit=limit)
-        tell = flows.carry_on if mode == "resume" else flows.sync
-        return tell(self.settings(**groups), request, flows.plainly)
+        request = new_run_request(mode, person_ids=person_ids, limit=limit)
+        tell = flows.complete_open_batches if mode == "resume" else flows.sync
+        return tell(self.settings(**groups), request, flows.run_plainly)
 
     def rows(self, select: str) -> list[dict[str, Any]]:
         """What a select finds in the warehouse."""

@@ -20,25 +20,27 @@ from pipelines.errors import (
     OrgUnavailableError,
     TransientError,
 )
-from pipelines.run import connections, lifecycle
+from pipelines.run import connections
 from pipelines.salesforce import ingest_jobs
+from pipelines.steps import load, partition
+from pipelines.steps.context import new_run_request
 from tests.steps.scenario import Stage, crowd
 from tests.steps.tampering_proxy import meddling
 
-HERE = "flows/test_crash_windows"
-FAULTS = "flows/test_delivery_faults"
-KILL = "flows/test_kill::test_a_killed_run_is_carried_on_with_nobody_lost_and_no_lead_twice"
+HERE = "steps/test_crash_windows"
+FAULTS = "steps/test_delivery_faults"
+KILL = "steps/test_kill::test_a_killed_run_is_carried_on_with_nobody_lost_and_no_lead_twice"
 
 # Window, what is cut off, and the tests that hold it (folder/file::test, beginnings will do).
 WINDOWS = {
     "W1 before or during the claim": [
-        "warehouse/test_judgements::test_a_broken_off_judgement_leaves_nothing",
+        "warehouse/test_claims::test_a_broken_off_judgement_leaves_nothing",
         KILL,
     ],
     "W2 claimed, no job": [f"{HERE}::test_w2"],
     "W3 job opened, its id lost": [
         f"{FAULTS}::test_an_impatient_run_stops_and_a_resume_heals",
-        "flows/test_stray_jobs::test_a_job_left_open_for_two_hours_is_aborted_and_known",
+        "steps/test_unknown_jobs::test_a_job_left_open_for_two_hours_is_aborted_and_known",
     ],
     "W4 commit of the id unanswered: W3 or W5": [
         f"{FAULTS}::test_an_impatient_run_stops_and_a_resume_heals",
@@ -48,7 +50,7 @@ WINDOWS = {
     "W6 intent to close recorded, close not sent": [f"{HERE}::test_w6_w7"],
     "W7 close sent, answer lost": [f"{HERE}::test_w6_w7"],
     "W8 job at work, process dead": [
-        "flows/test_now_and_nightly::test_what_a_killed_now_has_left_open_the_nightly_run_carries",
+        "steps/test_now_and_nightly::test_what_a_killed_now_has_left_open_the_nightly_run_carries",
         KILL,
     ],
     "W9 results unread, half read, cut short": [
@@ -69,7 +71,7 @@ WINDOWS = {
     "W15 job gone after the close": [
         f"{FAULTS}::test_a_job_that_the_org_has_forgotten_is_found_out_by_the_person_id_field",
         f"{FAULTS}::test_without_the_field_the_persons_of_a_forgotten_job_are_held_for_a_human",
-        "flows/test_resolve::test_a_held_person_whose_lead_bears_their_id_is_settled_without",
+        "steps/test_resolve::test_a_held_person_whose_lead_bears_their_id_is_settled_without",
     ],
     "W16 job gone before the close": [f"{HERE}::test_w16"],
     "W17 job queued for long": [f"{HERE}::test_w17"],
@@ -82,8 +84,8 @@ WINDOWS = {
         "warehouse/test_batches::test_a_lease_is_renewed_by_the_clock_of_the_database",
     ],
     "W20 ledger restored from yesterday": [
-        "flows/test_stray_jobs::test_a_restored_ledger_stops_the_run_and_names_the_jobs",
-        "flows/test_stray_jobs::test_with_the_field_a_restored_ledger_is_found_out_person_by",
+        "steps/test_unknown_jobs::test_a_restored_ledger_stops_the_run_and_names_the_jobs",
+        "steps/test_unknown_jobs::test_with_the_field_a_restored_ledger_is_found_out_person_by",
     ],
     "W21 another org": [
         f"{HERE}::test_w21",
@@ -91,7 +93,7 @@ WINDOWS = {
     ],
     "W22 lead deleted before the results are read": [
         f"{HERE}::test_w22",
-        "flows/test_resolve::test_a_lead_that_was_deleted_since_was_made_all_the_same",
+        "steps/test_resolve::test_a_lead_that_was_deleted_since_was_made_all_the_same",
     ],
     "W23 session ends in the middle": [f"{FAULTS}::test_a_run_heals_itself_of_a_fault_on_the_wire"],
     "W24 source row changed after the claim": [f"{HERE}::test_w24"],
@@ -110,14 +112,14 @@ class CutOff(BaseException):
 def cut_off_after(stage: Stage, step: Callable[..., int], **groups: Any) -> None:
     """A run of which nothing happens after this step."""
 
-    def perform(wanted: Callable[..., int], *arguments: Any) -> int:
+    def perform(wanted: Callable[..., Any], *arguments: Any) -> Any:
         count = wanted(*arguments)
         if wanted is step:
             raise CutOff
         return count
 
     with pytest.raises(CutOff):
-        flows.sync(stage.settings(**groups), lifecycle.new_run_request("live"), perform)
+        flows.sync(stage.settings(**groups), new_run_request("live"), perform)
 
 
 def cut_off_at(stage: Stage, request: str, fault: str, **groups: Any) -> None:
@@ -154,7 +156,7 @@ def test_every_window_is_held_by_tests_there_are() -> None:
 @EITHER
 def test_w2_what_was_claimed_is_sent_by_the_next_run(any_stage: Stage, groups: Any) -> None:
     prepare(any_stage)
-    cut_off_after(any_stage, lifecycle.judge, **groups)
+    cut_off_after(any_stage, partition.partition_slice, **groups)
     assert (batch_states(any_stage), any_stage.leads()) == (["pending"], [])
     any_stage.sync("resume", **groups)
     assert_sound(any_stage)
@@ -175,7 +177,7 @@ def test_w6_w7_a_close_in_doubt_is_sent_again_and_the_job_never_aborted(
 
 def test_w11_outcomes_written_by_a_run_that_never_reported_are_told(any_stage: Stage) -> None:
     prepare(any_stage)
-    cut_off_after(any_stage, lifecycle.settle)
+    cut_off_after(any_stage, load.reconcile_batches)
     any_stage.sync("resume")
     assert_sound(any_stage)
     (run,) = any_stage.rows("select run_state, created_count from sync_runs where read_count = 3")
@@ -230,13 +232,13 @@ def test_w18_a_run_that_wakes_after_a_take_over_touches_nothing_more(
 ) -> None:
     prepare(stage)
 
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
-        if step is lifecycle.send:  # asleep between the claim and the job; its lease runs out
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
+        if step is load.load_batches:  # asleep between the claim and the job; its lease runs out
             stage.run("update lead_batches set lease_until = '2026-01-01 00:00:00.000000'")
             stage.sync("resume", **groups)
         return step(*arguments)
 
-    told = flows.sync(stage.settings(**groups), lifecycle.new_run_request("live"), perform)
+    told = flows.sync(stage.settings(**groups), new_run_request("live"), perform)
     assert (told["run"]["created_count"], told["run"]["open_count"]) == (3, 0)
     assert_sound(stage)
 
@@ -277,7 +279,7 @@ def test_w24_a_row_that_changes_before_the_close_is_sent_as_it_is_now_and_once(
     any_stage: Stage, groups: Any
 ) -> None:
     prepare(any_stage)
-    cut_off_after(any_stage, lifecycle.judge, **groups)
+    cut_off_after(any_stage, partition.partition_slice, **groups)
     any_stage.run("update persons set company = 'Looms' where person_id = 'P0002'")
     any_stage.sync("resume", **groups)
     assert any_stage.told() == {"created": 2}

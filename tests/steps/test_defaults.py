@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipelines import flows
-from pipelines.run import lifecycle
+from pipelines.steps import partition
+from pipelines.steps.context import new_run_request
 from tests.steps.scenario import Stage
 
 LEAD, OTHER_LEAD = "00Q000000000001EAA", "00Q000000000002EAA"
@@ -160,12 +161,12 @@ def cut_off_after_judging(stage: Stage) -> None:
 
     def perform(step: Any, *arguments: Any) -> int:
         count: int = step(*arguments)
-        if step is lifecycle.judge:
+        if step is partition.partition_slice:
             raise CutOff
         return count
 
     with pytest.raises(CutOff):
-        flows.sync(stage.settings(**SETTINGS), lifecycle.new_run_request("live"), perform)
+        flows.sync(stage.settings(**SETTINGS), new_run_request("live"), perform)
 
 
 def test_a_plan_says_the_same_and_changes_nothing(known: Stage) -> None:

@@ -12,7 +12,9 @@ import pytest
 from pipelines import flows
 from pipelines.errors import ConfigurationError
 from pipelines.orchestration import artifacts
-from pipelines.run import lifecycle, preflight, summaries
+from pipelines.run import checks, summaries
+from pipelines.steps import extract, load, partition
+from pipelines.steps.context import new_run_request
 from tests.steps.scenario import Stage
 from tests.steps.worker_runs import in_threads
 
@@ -39,13 +41,13 @@ def sync_with(
 ) -> dict[str, Any]:
     """A run in which something happens between the list and the first slice."""
 
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
         count = step(*arguments)
-        if step is lifecycle.find_new_persons:
+        if step is extract.find_new_persons:
             after_listing()
         return count
 
-    return flows.sync(stage.settings(**groups), lifecycle.new_run_request(mode), perform)
+    return flows.sync(stage.settings(**groups), new_run_request(mode), perform)
 
 
 def counts(told: dict[str, Any]) -> tuple[int, ...]:
@@ -104,7 +106,7 @@ def test_a_column_of_bytes_is_refused_before_anybody_is_read(stage: Stage) -> No
     ) as caught:
         stage.sync()
     assert caught.value.exit_code == 2
-    found = {one.subject: one for one in preflight.check(stage.settings())}
+    found = {one.subject: one for one in checks.check(stage.settings())}
     assert "holds bytes" in found["persons table"].words
     assert stage.outcomes() == {}
 
@@ -122,15 +124,15 @@ def test_a_run_cut_off_finds_ids_of_any_kind_again(stage: Stage, type_: str) -> 
     class CutOff(BaseException):
         pass
 
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
         count = step(*arguments)
-        if step is lifecycle.judge:
+        if step is partition.partition_slice:
             raise CutOff
         return count
 
     remake(stage, type_, "1", "2", "'x'")
     with pytest.raises(CutOff):
-        flows.sync(stage.settings(), lifecycle.new_run_request("live"), perform)
+        flows.sync(stage.settings(), new_run_request("live"), perform)
     assert len(stage.under_way()) == 3
     stage.sync("resume")
     assert (stage.told(), stage.under_way()) == ({"created": 3}, [])
@@ -187,13 +189,14 @@ def test_whose_row_is_gone_is_told_and_not_looked_for_again(any_stage: Stage) ->
 def test_a_row_that_changes_before_it_is_sent_is_told_too(any_stage: Stage) -> None:
     any_stage.put(FOUR)
 
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
-        if step is lifecycle.send:  # as if the process had been another: the payload is made again
-            arguments[0].load_api.payloads.clear()
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
+        # As if the process had been another: the payload is built again.
+        if step is load.load_batches:
+            arguments[0].in_flight.payloads.clear()
             any_stage.run("update persons set company = 'Looms' where person_id = 'P2'")
         return step(*arguments)
 
-    told = flows.sync(any_stage.settings(), lifecycle.new_run_request("live"), perform)
+    told = flows.sync(any_stage.settings(), new_run_request("live"), perform)
     assert counts(told) == (4, 3, 0, 1)
     any_stage.sync()
     assert any_stage.told() == {"created": 3, "rejected": 1}
@@ -223,13 +226,13 @@ def test_workers_of_one_run_count_together(any_stage: Stage) -> None:
     settings = any_stage.settings(run={"slice_size": 1, "poll_seconds": 0.02})
     gone = "delete from persons where person_id in ('P1', 'P3')"
 
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
         count = step(*arguments)
-        if step is lifecycle.find_new_persons:
+        if step is extract.find_new_persons:
             any_stage.run(gone)
         return count
 
-    request = lifecycle.new_run_request("live", workers=2)
+    request = new_run_request("live", workers=2)
     told = flows.sync(settings, request, perform, partial(in_threads, settings))
     assert counts(told) == (4, 2, 0, 2)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import ConfigurationError
-from pipelines.run import connections, lifecycle, resolve
+from pipelines.run import connections, resolve
 from pipelines.salesforce import sobject_collections
 from tests.steps.scenario import Stage, crowd
 
@@ -38,8 +38,8 @@ def hold_crowd(stage: Stage, count: int = 1, *faults: dict[str, Any]) -> None:
 
 
 def say(stage: Stage, word: str, person_id: str = "P0001", **groups: Any) -> dict[str, Any]:
-    saying = resolve.parse(person_id, word, by="ada", note="I looked")
-    return lifecycle.say(stage.settings(**(groups or WITHOUT)), saying)
+    saying = resolve.parse_resolution(person_id, word, by="ada", note="I looked")
+    return resolve.resolve_person(stage.settings(**(groups or WITHOUT)), saying)
 
 
 def lead_of(stage: Stage, number: int = 1) -> str:
@@ -144,7 +144,7 @@ def test_only_a_later_change_of_the_row_undoes_a_rejection_by_hand(any_stage: St
 )
 def test_a_word_nobody_can_mean_is_refused_with_the_forms_there_are(word: str, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
-        resolve.parse("P1", word, by="ada")
+        resolve.parse_resolution("P1", word, by="ada")
 
 
 def refused(stage: Stage, word: str, person_id: str = "P0001", **groups: Any) -> str:

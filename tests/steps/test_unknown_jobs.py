@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from pipelines.errors import LedgerInconsistentError
-from pipelines.run import connections, lifecycle, preflight
+from pipelines.run import checks, connections, lifecycle
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.session import Org
 from pipelines.steps import unknown_jobs
+from pipelines.steps.context import new_run_request
 from pipelines.warehouse.database import open_warehouse
 from tests.steps.scenario import Stage, crowd
 
@@ -92,7 +93,7 @@ def test_a_login_shared_with_other_tools_stops_nothing(stage: Stage, org: Org) -
 def test_a_human_may_take_the_jobs_as_known(any_stage: Stage) -> None:
     lose_a_run(any_stage, **ALONE)
     settings = any_stage.settings(salesforce=ALONE)
-    request = lifecycle.new_run_request("resume", accept_unknown_jobs=True)
+    request = new_run_request("resume", accept_unknown_jobs=True)
     with lifecycle.open_run(settings, request) as run:
         lifecycle.close_run(run)
     (row,) = any_stage.rows("select batch_id, end_state, processed_count from salesforce_jobs")
@@ -127,7 +128,7 @@ def test_a_job_still_at_work_stops_the_run(stage: Stage) -> None:
 def test_check_tells_of_them_too(stage: Stage) -> None:
     lose_a_run(stage, **ALONE)
     (found,) = [
-        one for one in preflight.check(stage.settings(salesforce=ALONE)) if one.subject == "jobs"
+        one for one in checks.check(stage.settings(salesforce=ALONE)) if one.subject == "jobs"
     ]
     assert (found.is_good, found.exit_code) == (False, 4)
 

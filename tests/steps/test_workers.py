@@ -23,7 +23,9 @@ from pipelines.errors import (
     OrgRejectedError,
     RunEndedError,
 )
-from pipelines.run import connections, lifecycle, workers
+from pipelines.run import workers
+from pipelines.steps import extract
+from pipelines.steps.context import RunContext, new_run_request, slice_size_for
 from pipelines.warehouse import ledger
 from tests.salesforce.servers import Emulator
 from tests.steps.scenario import Stage, crowd
@@ -128,7 +130,7 @@ def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(any_stag
     any_stage.put_frame(crowd(30))
     gone = take_slices_before(2)
     settings = any_stage.settings(run={**SMALL, "retry_timeout_seconds": 0.3})
-    request = lifecycle.new_run_request("live", workers=3)
+    request = new_run_request("live", workers=3)
     told = flows.sync(settings, request, gone, partial(in_threads, settings))
     assert told["run"]["created_count"] == 30
     assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
@@ -137,7 +139,7 @@ def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(any_stag
 def test_the_run_itself_does_what_none_of_its_workers_has_done(any_stage: Stage) -> None:
     any_stage.put_frame(crowd(30))
     settings = any_stage.settings(run=SMALL)
-    request = lifecycle.new_run_request("live", workers=2)
+    request = new_run_request("live", workers=2)
     told = flows.sync(settings, request, take_slices_before(99), partial(in_threads, settings))
     assert told["run"]["created_count"] == 30
     assert any_stage.unaccounted() == []
@@ -146,10 +148,10 @@ def test_the_run_itself_does_what_none_of_its_workers_has_done(any_stage: Stage)
 def take_slices_before(count: int) -> Callable[..., int]:
     """Performs a run's steps; so many slices are taken by somebody who dies at once."""
 
-    def perform(step: Callable[..., int], run: lifecycle.Run, *more: Any) -> int:
+    def perform(step: Callable[..., Any], run: RunContext, *more: Any) -> Any:
         answer = step(run, *more)
-        if step is lifecycle.find_new_persons:
-            store, size = run.ground.warehouse, run.slice_size
+        if step is extract.find_new_persons:
+            store, size = run.warehouse, run.slice_size
             for _ in range(count):
                 ledger.claim_slice(store, run.request.run_id, size=size, count=run.person_count)
         return answer
@@ -161,9 +163,9 @@ def test_a_worker_with_other_settings_is_told_so(stage: Stage) -> None:
     stage.put_frame(crowd(20))
     settings = stage.settings(run=SMALL)
     other = stage.settings(run=SMALL, matching={"deleted": "report"})
-    request = lifecycle.new_run_request("live", workers=2)
+    request = new_run_request("live", workers=2)
     with pytest.raises(ConfigurationError, match="give every machine the same settings file"):
-        flows.sync(settings, request, flows.plainly, partial(in_threads, other))
+        flows.sync(settings, request, flows.run_plainly, partial(in_threads, other))
     assert stage.leads() == []
 
 
@@ -233,12 +235,7 @@ def wait_for(happens: Callable[[], Any]) -> None:
     ],
 )
 def test_every_worker_gets_a_slice_where_persons_are_enough(
-    stage: Stage, persons: int, asked: int, sizes: list[int]
+    persons: int, asked: int, sizes: list[int]
 ) -> None:
-    settings = stage.settings(run={"workers": asked})
-    with connections.open_store(settings, create=True) as warehouse:
-        run = lifecycle.Run(settings, lifecycle.new_run_request("live"), warehouse)
-        run.share_out(persons)
-        slices = list(run.slices)
-    assert [last - first + 1 for first, last in slices] == sizes
-    assert run.worker_count == max(1, min(asked, len(slices)))
+    size = slice_size_for(persons, asked, 100_000)
+    assert [min(size, persons - before) for before in range(0, persons, size)] == sizes

@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from pipelines import flows
-from pipelines.run import lifecycle, workers
+from pipelines.run import workers
 from pipelines.settings import Settings
+from pipelines.steps.context import RunContext, new_run_request
 from tests.steps.scenario import COLUMNS, Stage
 
 # Known to the org: to report, to update, and beside which a lead is made on purpose.
@@ -63,7 +64,7 @@ def mixed_crowd(seed: int, count: int) -> pd.DataFrame:
 
 
 @contextmanager
-def in_threads(settings: Settings, run: lifecycle.Run) -> Iterator[None]:
+def in_threads(settings: Settings, run: RunContext) -> Iterator[None]:
     """The run's workers as threads, without Prefect."""
     with ThreadPoolExecutor(run.worker_count) as pool, workers.stop_on_error(run):
         share = workers.worker_spec(run)
@@ -77,8 +78,8 @@ def in_threads(settings: Settings, run: lifecycle.Run) -> Iterator[None]:
 def sync_together(stage: Stage, count: int, **groups: dict[str, Any]) -> dict[str, Any]:
     """One run by so many threads; answers its summary."""
     settings = stage.settings(**groups)
-    request = lifecycle.new_run_request("live", workers=count)
-    return flows.sync(settings, request, flows.plainly, partial(in_threads, settings))
+    request = new_run_request("live", workers=count)
+    return flows.sync(settings, request, flows.run_plainly, partial(in_threads, settings))
 
 
 def everything_said(stage: Stage) -> dict[str, list[dict[str, Any]]]:

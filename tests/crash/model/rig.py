@@ -14,7 +14,8 @@ from pipelines.errors import SyncError
 from pipelines.run import lifecycle
 from pipelines.salesforce import ingest_jobs
 from pipelines.settings import Settings
-from pipelines.steps import load
+from pipelines.steps import extract, load, partition, transform
+from pipelines.steps.context import RunContext, new_run_request
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse
 from tests.crash.model.recorder import Recorder
@@ -55,12 +56,12 @@ class Rig:
         self,
         stage: Stage,
         relay: Relay,
-        run: lifecycle.Run,
+        run: RunContext,
         batch: ledger.Batch,
         persons: list[str],
     ) -> None:
         self.stage, self.relay, self.run = stage, relay, run
-        self.carrier, self.batch, self.persons = run.carrier, batch, persons
+        self.batch, self.persons = batch, persons
 
     def step(self, disturbed: str = "-") -> tuple[str, ...]:
         """Take one step, perhaps disturbed: `lost@2` at its third event. Answers what could be
@@ -82,7 +83,7 @@ class Rig:
 
     def _advance(self) -> str:
         try:
-            after = load.advance(self.carrier, self.batch)
+            after = load.advance(self.run, self.batch)
         except SyncError as trouble:
             self.look()
             return type(trouble).__name__
@@ -93,15 +94,15 @@ class Rig:
     @property
     def warehouse(self) -> Warehouse:
         """The warehouse of the run."""
-        return self.run.ground.warehouse
+        return self.run.warehouse
 
     def abort(self) -> None:
         """An admin aborts the job."""
-        ingest_jobs.abort_job(self.run.ground.org, str(self.batch.salesforce_job_id))
+        ingest_jobs.abort_job(self.run.org, str(self.batch.salesforce_job_id))
 
     def forget(self) -> None:
         """The payload, as by a run that has taken the batch over."""
-        self.carrier.payloads.pop(self.batch.batch_id, None)
+        self.run.in_flight.payloads.pop(self.batch.batch_id, None)
 
     def change(self) -> None:
         """The source rows have changed since the claim."""
@@ -121,7 +122,7 @@ class Rig:
         """Leads with the persons' ids are there, as by a chunk that comes late."""
         for person in self.persons:
             lead = {"LastName": "Late", "Company": "Late", "Person_Id__c": person}
-            self.run.ground.org.post_json("sobjects/Lead", lead)
+            self.run.org.post_json("sobjects/Lead", lead)
 
     def look(self) -> None:
         """Read the batch as it stands."""
@@ -135,7 +136,7 @@ class Rig:
             return
         until = time.monotonic() + 20
         while time.monotonic() < until:
-            job = ingest_jobs.job_status(self.run.ground.org, str(self.batch.salesforce_job_id))
+            job = ingest_jobs.job_status(self.run.org, str(self.batch.salesforce_job_id))
             if job is None or job.has_ended or job.state == "Open":
                 return
             time.sleep(0.005)
@@ -163,15 +164,18 @@ def fleet(
     stage.put_frame(crowd(crews, how.pop("strategy", "rule:Fleet{}")))
     relay.upstream = stage.emulator.url
     settings = settings_of(stage, relay, has_field, **how)
-    with lifecycle.open_run(settings, lifecycle.new_run_request(mode)) as run:
-        lifecycle.find_new_persons(run)
-        lifecycle.judge(run, 1, run.person_count)
-        rigs = [_rig(stage, relay, run, batch) for batch in run.carrier.in_flight]
+    with lifecycle.open_run(settings, new_run_request(mode)) as run:
+        extract.find_new_persons(run)
+        for part in run.slices:
+            rows = extract.extract_slice(run, part)
+            matched = transform.match_slice(run, transform.validate_slice(run, rows))
+            partition.partition_slice(run, matched)
+        rigs = [_rig(stage, relay, run, batch) for batch in run.in_flight.batches]
         yield sorted(rigs, key=lambda rig: number_of(rig.persons[0]))
 
 
-def _rig(stage: Stage, relay: Relay, run: lifecycle.Run, batch: ledger.Batch) -> Rig:
-    claims = ledger.batch_claims(run.ground.warehouse, batch.batch_id)
+def _rig(stage: Stage, relay: Relay, run: RunContext, batch: ledger.Batch) -> Rig:
+    claims = ledger.batch_claims(run.warehouse, batch.batch_id)
     return Rig(stage, relay, run, batch, list(claims["person_id"]))
 
 
