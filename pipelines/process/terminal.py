@@ -19,26 +19,31 @@ from rich.text import Text
 
 UNLIMITED = 100_000  # columns of a pipe: no row is as long
 MIN_COLUMNS = 40  # a narrower terminal breaks the lines itself
-INDENT = 2
 
 
-def table(rows: Iterable[Sequence[str | Text]], *, numbers: Sequence[int] = ()) -> RenderableType:
-    """Return an indented table without lines; `numbers` are the columns that stand to the right.
+def table(
+    rows: Iterable[Sequence[str | Text]],
+    *,
+    numbers: Sequence[int] = (),
+    indent: int = 2,
+    gap: int = 2,
+) -> RenderableType:
+    """Return a table without lines; `numbers` are the columns that are aligned to the right.
 
     The cells are never read as markup: a name in brackets is a name.
     """
-    grid = Table.grid(padding=(0, 2))
+    grid = Table.grid(padding=(0, gap))
     for row in rows:
         if not grid.columns:
             for at in range(len(row)):
                 grid.add_column(justify="right" if at in numbers else "left", overflow="fold")
         grid.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-    return Padding(grid, (0, 0, 0, INDENT))
+    return Padding(grid, (0, 0, 0, indent))
 
 
 def as_lines(parts: Iterable[RenderableType]) -> list[str]:
     """Return the lines of a pipe: plain, a row each."""
-    return list(_lines(parts, Console(file=StringIO(), width=UNLIMITED, **_PLAIN_TEXT)))
+    return list(_lines(parts, _console(UNLIMITED, is_terminal=False)))
 
 
 def print_parts(parts: Iterable[RenderableType]) -> None:
@@ -46,16 +51,24 @@ def print_parts(parts: Iterable[RenderableType]) -> None:
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     if is_terminal:
         width = max(MIN_COLUMNS, Console(file=sys.stdout).width)
-        console = Console(file=StringIO(), width=width, force_terminal=True, **_PLAIN_TEXT)
-        lines: Iterable[str] = _lines(parts, console)
+        lines: Iterable[str] = _lines(parts, _console(width, is_terminal=True))
     else:
         lines = as_lines(parts)
     for line in lines:
         click.echo(line)
 
 
-# Names of owners and rules are no markup, and ":smile:" in one stays as it is.
-_PLAIN_TEXT = {"markup": False, "emoji": False, "highlight": False}
+def _console(width: int, *, is_terminal: bool) -> Console:
+    """Return a console that writes nowhere: its output is captured."""
+    return Console(
+        file=StringIO(),
+        width=width,
+        force_terminal=is_terminal,
+        # Names of owners and rules are no markup, and ":smile:" in one stays as it is.
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
 
 
 def _lines(parts: Iterable[RenderableType], console: Console) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ _STYLES: Final = {
     "held": "bold red",
     "new": "bold red",
 }
+_MARKS: Final = {True: Text("ok   ", "green"), False: Text("WRONG", "bold red")}
 _DECISIONS: Final = ("created:LEAD_ID", "resend", "rejected")
 
 
@@ -49,6 +50,21 @@ def summary_parts(summary: Summary) -> Iterator[RenderableType]:
             yield terminal.table(
                 ((name, str(count), words) for name, count, words in rows), numbers=[1]
             )
+
+
+def status_parts(summary: Summary, config: Path | None) -> Iterator[RenderableType]:
+    """Yield a run's summary and the held persons; `config` is the file for their commands."""
+    yield from summary_parts(summary)
+    yield from held_parts(summary, config)
+
+
+def check_parts(results: Iterable[tuple[bool, str, str]]) -> Iterator[RenderableType]:
+    """Yield a row for each check: whether it passed, its subject, its message."""
+    yield terminal.table(
+        ((_MARKS[is_ok], f"{subject}: {message}") for is_ok, subject, message in results),
+        indent=0,
+        gap=1,
+    )
 
 
 def titled(title: str) -> Iterator[RenderableType]:
