@@ -9,6 +9,7 @@ from rich.console import RenderableType
 
 from pipelines.demo.org_emulator import IDLE_SECONDS
 from pipelines.demo.server_state import HOME
+from pipelines.process.terminal import unbroken
 from pipelines.run.connections import log_in_to
 from pipelines.run.summaries import Summary
 from pipelines.run.summary_lines import summary_parts, titled
@@ -30,9 +31,8 @@ def closing_parts(folder: Path, settings: Settings, summary: Summary) -> Iterato
     for one in held.itertuples():
         yield f"  {one.owner_name} ({one.owner_type}): {one.lead_count}"
     yield from titled("look further")
-    yield f"  .venv/bin/person-sync status {config}"
-    yield f"  .venv/bin/person-sync run {config}"
-    yield f"  .venv/bin/person-sync now P0001 {config}"
+    for command in ("status", "run", "now P0001"):
+        yield unbroken(f"  .venv/bin/person-sync {command} {config}")
     yield f"(the org emulator still runs at {settings.salesforce.emulator_url}"
     yield f"and stops by itself after {IDLE_SECONDS // 60} idle minutes)"
 
@@ -41,8 +41,8 @@ def _prefect_parts(folder: Path, summary: Summary) -> Iterator[RenderableType]:
     if "prefect" not in summary:
         return
     yield from titled("this run in Prefect")
-    yield f"  {summary['prefect']['flow_run_url']}"
+    yield unbroken(f"  {summary['prefect']['flow_run_url']}")
     yield "its schedules, and the runs to come"
-    yield f"  {summary['prefect']['url']}/v2/deployments"
+    yield unbroken(f"  {summary['prefect']['url']}/v2/deployments")
     yield f"(server and worker log to {folder / HOME}/*.log and stop by themselves"
     yield f"after {IDLE_SECONDS // 60} minutes without use; a page left open is use)"

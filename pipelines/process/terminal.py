@@ -46,8 +46,13 @@ def as_lines(parts: Iterable[RenderableType]) -> list[str]:
     return list(_lines(parts, _console(UNLIMITED, is_terminal=False)))
 
 
+def unbroken(text: str) -> Text:
+    """Return a text that is never wrapped: a command or an address to copy."""
+    return Text(text, no_wrap=True, overflow="ignore")
+
+
 def print_parts(parts: Iterable[RenderableType]) -> None:
-    """Print texts and tables to stdout. A text is not wrapped: it may be a command to copy."""
+    """Print texts and tables to stdout."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     if is_terminal:
         width = max(MIN_COLUMNS, Console(file=sys.stdout).width)
@@ -74,6 +79,6 @@ def _console(width: int, *, is_terminal: bool) -> Console:
 def _lines(parts: Iterable[RenderableType], console: Console) -> Iterator[str]:
     for part in parts:
         with console.capture() as captured:
-            console.print(part, soft_wrap=isinstance(part, str | Text))
+            console.print(part, soft_wrap=isinstance(part, Text) and bool(part.no_wrap))
         # rich fills the last column with spaces.
         yield from (line.rstrip() for line in captured.get().removesuffix("\n").split("\n"))

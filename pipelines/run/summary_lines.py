@@ -95,7 +95,8 @@ def held_parts(summary: Summary, config: Path | None = None) -> Iterator[Rendera
         since = str(one["decided_at"])[:16].replace("T", " ")
         yield f"  {one['person_id']}: {one['reason_code']}{job}, since {since} UTC"
         for decision in _DECISIONS:
-            yield f"    {_resolve_command(one['person_id'], decision, config)}"
+            command = _resolve_command(one["person_id"], decision, config)
+            yield terminal.unbroken(f"    {command}")
     if summary["held_person_count"] > len(held):
         yield f"  ... and {summary['held_person_count'] - len(held)} more"
 
