@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from pipelines.demo.local import DATA
-from tests.cli.conftest import Answer, clean_environment, run_command
+from tests.cli.conftest import CommandResult, clean_environment, run_command
 
 
 @dataclass
@@ -26,17 +26,17 @@ class Demo:
 
     folder: Path
     environment: dict[str, str]
-    answers: list[Answer]
+    answers: list[CommandResult]
 
-    def play(self, *words: str) -> Answer:
+    def play(self, *words: str) -> CommandResult:
         answer = self("demo", "--dir", str(self.folder), "--json", *words)
         self.answers.append(answer)
         return answer
 
-    def __call__(self, *words: str) -> Answer:
+    def __call__(self, *words: str) -> CommandResult:
         return run_command(*words, folder=self.folder, environment=self.environment)
 
-    def on_config(self, *words: str) -> Answer:
+    def on_config(self, *words: str) -> CommandResult:
         return self(*words, "--config", str(self.folder / "person-sync.toml"), "--json")
 
     def rows(self, select: str) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ def is_running(pid: int) -> bool:
     return words.is_file() and b"pipelines.emulator.server" in words.read_bytes()
 
 
-def counts(answer: Answer) -> dict[str, int]:
+def counts(answer: CommandResult) -> dict[str, int]:
     # How often a job is asked for its state depends on how quick the org is, and the machine.
     run = {**answer.document["run"], "api_call_count": None}
     return {name: count for name, count in run.items() if name.endswith("_count")}

@@ -22,7 +22,7 @@ from pipelines.demo import prefect_server
 from pipelines.demo.flow_run import PrefectServer
 from pipelines.demo.tied_process import descendants
 from pipelines.errors import PrefectUnavailableError
-from tests.cli.conftest import COMMAND, Answer, clean_environment
+from tests.cli.conftest import COMMAND, CommandResult, clean_environment
 
 # A first start has taken 70 seconds while six others worked on this machine.
 pytestmark = pytest.mark.timeout(400)
@@ -94,7 +94,7 @@ class Shown(Folder):
     """The same after a demo, with what it printed."""
 
     foreign: socket.socket
-    first: Answer
+    first: CommandResult
 
     @property
     def told(self) -> dict[str, Any]:
@@ -111,10 +111,10 @@ class Shown(Folder):
         return requests.get(f"{self.told['url']}/{path}", timeout=30).json()
 
 
-def ended(process: subprocess.Popen[str]) -> Answer:
+def ended(process: subprocess.Popen[str]) -> CommandResult:
     stdout, stderr = process.communicate(timeout=DEADLINE)
     assert "Traceback" not in stdout + stderr, stdout + stderr
-    return Answer(process.returncode, stdout, stderr)
+    return CommandResult(process.returncode, stdout, stderr)
 
 
 @pytest.fixture(scope="module")

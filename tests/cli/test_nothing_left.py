@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import signal
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import COMMAND, Front, clean_environment
+from tests.cli.conftest import COMMAND, CommandLine
 from tests.cli.terminals import Command, started
 from tests.steps.scenario import Stage, crowd
 
@@ -26,11 +26,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture
-def front(stage: Stage, tmp_path: Path, prefect_home: Path) -> Front:
-    """The command on SQLite, with a crowd of new persons and an org that takes its time."""
+def cli(stage: Stage, make_cli: Callable[[Stage], CommandLine]) -> CommandLine:
+    """The command on SQLite, with some new persons and an org that processes slowly."""
     stage.set_org("[behaviour]\nqueue_seconds = 0.3\n")
     stage.put_frame(crowd(COUNT).assign(owner_strategy=None))
-    made = Front(stage, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
+    made = make_cli(stage)
     made.set(run={"slice_size": 4})
     return made
 
@@ -61,33 +61,33 @@ def took() -> dict[str, float]:
 
 @pytest.mark.parametrize(("name", "share"), cases())
 def test_a_killed_command_leaves_no_process(
-    front: Front, took: dict[str, float], name: str, share: float
+    cli: CommandLine, took: dict[str, float], name: str, share: float
 ) -> None:
     words = COMMANDS[name]
     if name not in took:
         began = time.monotonic()
-        with started([COMMAND, *words], front.folder, front.environment) as command:
+        with started([COMMAND, *words], cli.folder, cli.environment) as command:
             command.wait(began, 120)
             took[name] = time.monotonic() - began
             assert command.left_after(but=EMULATOR) == {}
-        again(front)
-    with started([COMMAND, *words], front.folder, front.environment) as command:
+        again(cli)
+    with started([COMMAND, *words], cli.folder, cli.environment) as command:
         kill(command, share * took[name])
         assert command.left_after(but=EMULATOR) == {}
         assert len(command.left()) <= (1 if name == "demo" else 0)
     if name == "demo":
-        with started([COMMAND, *words], front.folder, front.environment) as command:
+        with started([COMMAND, *words], cli.folder, cli.environment) as command:
             ended = command.wait(time.monotonic(), 120)
         # The demo's persons are the sample's, of which more are rejected than a run allows.
         assert (ended.exit_code, "212 read" in ended.stdout) == (0, True), ended
     else:
-        assert front("run").exit_code == 0
-        assert len(front.stage.leads()) == COUNT
-        assert (front.stage.unaccounted(), front.stage.miscounted_runs()) == ([], [])
+        assert cli("run").exit_code == 0
+        assert len(cli.stage.leads()) == COUNT
+        assert (cli.stage.unaccounted(), cli.stage.miscounted_runs()) == ([], [])
 
 
-def again(front: Front) -> None:
+def again(cli: CommandLine) -> None:
     """The same start as before: nobody has been read, and the org is empty."""
     for table in ("person_outcomes", "person_emails", "lead_batches", "salesforce_jobs"):
-        front.stage.run(f"delete from {table}")
-    front.stage.set_org("[behaviour]\nqueue_seconds = 0.3\n")
+        cli.stage.run(f"delete from {table}")
+    cli.stage.set_org("[behaviour]\nqueue_seconds = 0.3\n")

@@ -10,19 +10,18 @@ from typing import Any
 import pytest
 
 from pipelines.errors import ConfigurationError, OrgUnavailableError, WarehouseUnavailableError
+from pipelines.process import terminal
 from pipelines.run.summaries import (
     OUTCOMES,
     TABLES,
-    as_lines,
     attention,
     duration,
     exit_code,
     failure,
-    held_lines,
     last_line,
-    person_lines,
     summarise,
 )
+from pipelines.run.summary_lines import as_lines, held_parts, person_parts
 from tests.steps.scenario import Stage
 
 PARTS = (*TABLES, "carried_batches", "open_batches", "held_persons")
@@ -125,9 +124,9 @@ HELD = {
 
 def test_held_persons_are_told_with_the_commands_that_release_them() -> None:
     told = summary(run_row(), held_persons=[HELD]) | {"held_person_count": 3}
-    assert list(held_lines(told)) == [
+    assert terminal.as_lines(held_parts(told)) == [
         "",
-        "3 held, each waiting for a human's word",
+        "3 held, each waiting for a decision",
         "  P 1: JOB_GONE, job 750A, since 2026-01-31 08:00 UTC",
         "    person-sync resolve 'P 1' --as created:LEAD_ID",
         "    person-sync resolve 'P 1' --as resend",
@@ -138,7 +137,7 @@ def test_held_persons_are_told_with_the_commands_that_release_them() -> None:
 
 def test_the_command_for_an_id_like_an_option_can_be_typed_as_it_stands() -> None:
     told = summary(run_row(), held_persons=[HELD | {"person_id": "-7"}]) | {"held_person_count": 1}
-    command = list(held_lines(told, Path("my.toml")))[-1]
+    command = terminal.as_lines(held_parts(told, Path("my.toml")))[-1]
     assert command == "    person-sync resolve --config my.toml --as rejected -- -7"
 
 
@@ -150,7 +149,7 @@ def test_what_was_resolved_is_told_with_who_found_it_out() -> None:
     assert as_lines(summary(run_row(created=3), resolutions=rows))[-3:] == [
         "held before, now resolved",
         "  created  2  found by the person-id field",
-        "  created  1  a human's word",
+        "  created  1  decided by a user",
     ]
 
 
@@ -162,7 +161,7 @@ def carried(**counts: int) -> dict[str, Any]:
 
 def test_what_was_carried_on_for_an_earlier_run_is_told() -> None:
     told = as_lines(summary(run_row(), carried_batches=[carried(created=3)]))
-    assert told[-2:] == ["carried on for earlier runs", "  created of batch B1  3  run R0"]
+    assert told[-2:] == ["completed for earlier runs", "  created of batch B1  3  run R0"]
 
 
 PERSONS = [
@@ -170,7 +169,7 @@ PERSONS = [
     ("updated", "updated 00Q1"),
     ("duplicate", "duplicate: already known in lead 00Q2"),
     ("rejected", "rejected: company_missing"),
-    ("held", "held: LOST; a human must look: person-sync resolve"),
+    ("held", "held: LOST; decide on it by person-sync resolve"),
     ("open", "under way in batch B1, submitted"),
     ("new", "not decided: no such person in the persons table"),
 ]
@@ -181,7 +180,7 @@ def test_each_outcome_of_a_person_has_its_sentence(outcome: str, words: str) -> 
     person = {"person_id": "P1", "outcome": outcome, "lead_id": "00Q1", "contact_id": None}
     person |= {"owner_name": "Mira", "matched": "lead 00Q2", "rules": "company_missing"}
     person |= {"reason_code": "LOST", "batch_id": "B1", "batch_state": "submitted"}
-    assert person_lines({"persons": [person]}) == [f"P1: {words}"]
+    assert terminal.as_lines(person_parts({"persons": [person]})) == [f"P1: {words}"]
 
 
 # --- Markdown
@@ -230,7 +229,7 @@ def test_a_transient_failure_tells_who_stays_open_and_when_they_are_taken_on() -
     assert told == (
         "transient: Salesforce did not answer; 2,500 read = 2,110 created + 0 updated + 0 duplicate"
         " + 0 rejected + 0 held + 390 open; 390 persons stay open; "
-        "resume takes them on at 21:07 UTC"
+        "resume continues with them at 21:07 UTC"
     )
 
 
@@ -238,14 +237,14 @@ def test_a_permanent_failure_tells_that_something_must_be_mended_first() -> None
     told = failure(ConfigurationError("owners.default is wrong"), summary(run_row(open=1)))
     assert told.startswith("permanent: owners.default is wrong; 1 read = ")
     assert told.endswith(
-        "1 person stays open; once this is mended, person-sync resume, or the next run, "
-        "takes them on"
+        "1 person stays open; once this is corrected, person-sync resume, or the next run, "
+        "continues with them"
     )
 
 
 def test_a_failure_that_left_nobody_open_says_so() -> None:
     told = failure(OrgUnavailableError("no answer"), summary(run_row()))
-    assert told.endswith("nobody stays open; the next run reads who is still new")
+    assert told.endswith("no person stays open; the next run reads those who are still new")
 
 
 def test_a_failure_without_a_warehouse_tells_what_it_knows() -> None:

@@ -17,7 +17,7 @@ from pipelines.cli import main
 from pipelines.demo import local
 from pipelines.settings import Settings, load_settings
 from pipelines.steps.context import new_run_request
-from tests.cli.conftest import COMMAND, Answer, as_toml, clean_environment, run_command
+from tests.cli.conftest import COMMAND, CommandResult, as_toml, clean_environment, run_command
 from tests.prefect_server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             process.terminate()
 
 
-def typed(command: str, home: Path, server: Server, **environment: str) -> Answer:
+def typed(command: str, home: Path, server: Server, **environment: str) -> CommandResult:
     """The command as it is typed in that folder, `.venv/bin/` left out."""
     words = command.removeprefix(".venv/bin/").split()
     assert words[0] == "person-sync"

@@ -1,0 +1,54 @@
+"""`person-sync resolve`: a decision on a held person."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import (
+    NOW,
+    CommandLine,
+    nothing_done,
+)
+
+GONE = {"job": "nth:1", "fault": "forget"}
+
+
+def hold(cli: CommandLine) -> None:
+    """P1 is held: the org has forgotten the job, and there is no field to ask by."""
+    cli.stage.set_org(person_id_field=False)
+    cli.set(salesforce={"person_id_field": ""})
+    cli.stage.emulator.go_wrong(GONE)
+    assert cli(*NOW).stdout.startswith("P1: held: JOB_GONE")
+
+
+def test_status_gives_the_command_that_releases_a_held_person(cli: CommandLine) -> None:
+    hold(cli)
+    told = cli("status").stdout
+    command = next(line for line in told.splitlines() if "created:LEAD_ID" in line)
+    lead_id = cli.stage.leads()[0]["Id"]
+    words = command.replace("LEAD_ID", lead_id).split()[1:]
+    answer = cli(*words, LOGNAME="ada")
+    assert (answer.exit_code, "said by ada" in answer.stdout) == (0, True)
+    assert cli(*NOW).stdout.startswith(f"P1: created lead {lead_id}")
+    assert "waiting for a human" not in cli("status").stdout
+
+
+def test_resolve_answers_in_json(cli: CommandLine) -> None:
+    hold(cli)
+    words = ("resolve", "P1", "--as", "resend", "--by", "bo", "--note", "no lead there", "--json")
+    first, second = cli(*words).document, cli(*words).document
+    told = [first[name] for name in ("person_id", "resolved_as", "resolved_by", "note", "is_new")]
+    assert told == ["P1", "resend", "bo", "no lead there", True]
+    assert second == {**first, "is_new": False}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("P1", "--as", "gone"), "--as takes created:LEAD_ID, resend or rejected"),
+        (("P1", "--as", "created:003"), "is not the id of a lead"),
+        (("P9", "--as", "resend"), "no run has ever decided on person 'P9'"),
+    ],
+)
+def test_a_word_that_cannot_be_is_told(cli: CommandLine, words: tuple[str, ...], told: str) -> None:
+    nothing_done(cli, cli("resolve", *words), 2, told)
