@@ -13,14 +13,14 @@ from pathlib import Path
 from tests.crash.directed import ROOT
 from tests.crash.variants import Kind
 
-DELIVERY = "pipelines/steps/load.py"
-SETTLING = "pipelines/steps/reconcile.py"
+LOAD = "pipelines/steps/load.py"
+RESULTS_OF_JOB = "pipelines/steps/job_results.py"
 SESSION = "pipelines/salesforce/session.py"
 TRANSPORT = "pipelines/salesforce/transport.py"
 BATCHES = "pipelines/warehouse/ledger/batches.py"
-JUDGEMENTS = "pipelines/warehouse/ledger/claims.py"
-JUDGING = "pipelines/steps/transform.py"
-MATCHING = "pipelines/steps/match.py"
+CLAIMS = "pipelines/warehouse/ledger/claims.py"
+PARTITION = "pipelines/steps/partition.py"
+MATCH = "pipelines/steps/match.py"
 
 ALONE = Kind("sqlite", has_field=False)  # the ledger stands alone: nothing hides its bugs
 CREATE, PUT, CLOSE, POLL = (
@@ -28,7 +28,6 @@ CREATE, PUT, CLOSE, POLL = (
     for method, path in (("POST", ""), ("PUT", "/*/batches"), ("PATCH", "/*"), ("GET", "/*"))
 )
 RESULTS = "GET /jobs/ingest/*/successfulResults/"
-CLOSING = "COMMIT update lead_batches closing"
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ IMPATIENT = (Change(SESSION, "timeout: Timeout = (10.0, 120.0)", "timeout: Timeo
 
 # Nor this: nobody is looked up, so that with an emptied ledger the person-id field stands alone.
 BLIND = (
-    Change(MATCHING, "emails=list(emails.dropna()),", "emails=[],"),
-    Change(MATCHING, "person_ids=list(person_ids) if self._field else [],", "person_ids=[],"),
+    Change(MATCH, "emails=list(emails.dropna()),", "emails=[],"),
+    Change(MATCH, "person_ids=list(person_ids) if self._field else [],", "person_ids=[],"),
 )
 
 _FENCED = ("open_batch", "close_batch", "count_batch", "return_batch", "finish_batch")
@@ -100,20 +99,21 @@ _NO_FENCE = """
 _IGNORED = tuple(
     Change(f"sql/queries/{name}.sql", _FENCE, _NO_FENCE) for name in (*_FENCED, "renew_lease")
 )
-_UPLOAD = "    bulk.upload(org, job.job_id, data)\n"
-_INTENT = "    batch = ledger.record_submitted(store, batch)\n"
-_CLOSE = """    bulk.close_job(org, job.job_id)
+_UPLOAD = "    ingest_jobs.upload(run.org, job.job_id, data)\n"
+# As it reads once closing is taken away; a collections call records the same intent.
+_INTENT = "    batch = ledger.record_submitted(run.warehouse, batch)\n    return batch\n"
+_CLOSE = """    ingest_jobs.close_job(run.org, job.job_id)
     return batch
 """
-_ID_FIRST = "    # The id before the bytes: a job whose id is lost was never given data"
-_THROW_AWAY = """    bulk.abort_job(load_api.ground.org, job_id)
-    return ledger.discard_job(load_api.ground.warehouse, batch, "Aborted")
+_ID_FIRST = "    # The id is recorded before any byte is uploaded"
+_DISCARD = """    ingest_jobs.abort_job(run.org, _job_id(batch))
+    return ledger.discard_job(run.warehouse, batch, "Aborted")
 """
-_ASK = """    job = bulk.job_status(org, _job_id(batch))
+_ASK = """    job = ingest_jobs.job_status(run.org, _job_id(batch))
     if job is None:
 """
-_CREATE = """    job = bulk.create_job(
-        org,
+_CREATE = """    job = ingest_jobs.create_job(
+        run.org,
         operation=batch.operation,
         sobject=batch.sobject,
         assignment_rule_id=batch.assignment_rule_id,
@@ -122,10 +122,11 @@ _CREATE = """    job = bulk.create_job(
 _LIBRARY = """    if batch.operation == "insert":
         from simple_salesforce.bulk2 import Operation
 
-        told = org._sf.bulk2.Lead._upload_data(Operation.insert, data.decode(), wait=0.01)
-        job = bulk.job_status(org, told["job_id"])
-        batch = ledger.record_job(store, batch, job.job_id, payload_sha256="", payload_bytes=0)
-        return ledger.record_submitted(store, batch)
+        told = run.org._sf.bulk2.Lead._upload_data(Operation.insert, data.decode(), wait=0.01)
+        job = ingest_jobs.job_status(run.org, told["job_id"])
+        given = {"payload_sha256": "", "payload_bytes": 0}
+        batch = ledger.record_job(run.warehouse, batch, job.job_id, **given)
+        return ledger.record_submitted(run.warehouse, batch)
 """
 
 MANY = Kind("sqlite", has_field=False, people="many")
@@ -137,10 +138,12 @@ PLANTS = [
     Plant(
         "the job's id is stored after the close",
         (
-            Change(DELIVERY, _CLOSE, "    return batch\n"),
-            Change(DELIVERY, _UPLOAD, ""),
+            Change(LOAD, _CLOSE, "    return batch\n"),
+            Change(LOAD, _UPLOAD, ""),
             Change(
-                DELIVERY, _ID_FIRST, f"{_UPLOAD}    bulk.close_job(org, job.job_id)\n{_ID_FIRST}"
+                LOAD,
+                _ID_FIRST,
+                f"{_UPLOAD}    ingest_jobs.close_job(run.org, job.job_id)\n{_ID_FIRST}",
             ),
         ),
         (Trial("killed", CLOSE, "after"),),
@@ -148,8 +151,8 @@ PLANTS = [
     Plant(
         "the intent to close is stored after the close",
         (
-            Change(DELIVERY, _CLOSE, "    return batch\n"),
-            Change(DELIVERY, _INTENT, f"    bulk.close_job(org, job.job_id)\n{_INTENT}"),
+            Change(LOAD, _CLOSE, "    return batch\n"),
+            Change(LOAD, _INTENT, f"    ingest_jobs.close_job(run.org, job.job_id)\n{_INTENT}"),
         ),
         (Trial("killed", CLOSE, "after"),),
     ),
@@ -157,10 +160,10 @@ PLANTS = [
         "recovery aborts running jobs",
         (
             Change(
-                DELIVERY,
-                '    if job.state == "Open":\n        return _close_again(load_api, batch)\n',
+                LOAD,
+                '    if job.state == "Open":\n        return _close_job_again(run, batch)\n',
                 "    if batch.fencing_token > 1 and batch.attempt_count == 1 and not job.has_ended:\n"
-                "        return _throw_away_job(load_api, batch)\n",
+                "        return _discard_job(run, batch)\n",
             ),
         ),
         (Trial("killed", POLL, "after", SLOW_JOBS),),
@@ -169,10 +172,10 @@ PLANTS = [
         "recovery forgets the job",
         (
             Change(
-                DELIVERY,
+                LOAD,
                 _ASK,
                 "    if batch.fencing_token > 1 and batch.attempt_count == 1:\n"
-                '        return ledger.discard_job(store, batch, "Aborted")\n' + _ASK,
+                '        return ledger.discard_job(run.warehouse, batch, "Aborted")\n' + _ASK,
             ),
         ),
         (Trial("killed", POLL, "before"),),
@@ -199,12 +202,13 @@ PLANTS = [
         "recovery uploads a second time into the same job",
         (
             Change(
-                DELIVERY,
-                _THROW_AWAY,
-                "    batch, payload = rebuild_payload(load_api.ground, batch)\n"
-                "    bulk.upload(load_api.ground.org, job_id, leads.encode_csv(payload.records))\n"
-                "    batch = ledger.record_submitted(load_api.ground.warehouse, batch)\n"
-                "    bulk.close_job(load_api.ground.org, job_id)\n"
+                LOAD,
+                _DISCARD,
+                "    batch, payload = rebuild_payload(run, batch)\n"
+                "    data = leads.encode_csv(payload.records)\n"
+                "    ingest_jobs.upload(run.org, _job_id(batch), data)\n"
+                "    batch = ledger.record_submitted(run.warehouse, batch)\n"
+                "    ingest_jobs.close_job(run.org, _job_id(batch))\n"
                 "    return batch\n",
             ),
         ),
@@ -214,10 +218,10 @@ PLANTS = [
         "recovery closes a job whose upload nobody knows of",
         (
             Change(
-                DELIVERY,
-                _THROW_AWAY,
-                "    batch = ledger.record_submitted(load_api.ground.warehouse, batch)\n"
-                "    bulk.close_job(load_api.ground.org, job_id)\n"
+                LOAD,
+                _DISCARD,
+                "    batch = ledger.record_submitted(run.warehouse, batch)\n"
+                "    ingest_jobs.close_job(run.org, _job_id(batch))\n"
                 "    return batch\n",
             ),
         ),
@@ -227,7 +231,7 @@ PLANTS = [
         "claims and batches are two transactions",
         (
             Change(
-                JUDGEMENTS,
+                CLAIMS,
                 "        until = lease_end(warehouse, connection, lease_seconds)\n",
                 "    with warehouse.transaction() as connection:\n"
                 "        until = lease_end(warehouse, connection, lease_seconds)\n",
@@ -245,15 +249,15 @@ PLANTS = [
                 "        if after.person_count:\n            after = _move(",
             ),
         ),
-        (Trial("killed", "COMMIT update lead_batches settled, update sync_runs", "before"),),
+        (Trial("killed", "COMMIT update lead_batches completed, update sync_runs", "before"),),
     ),
     Plant(
         "result rows are matched by position",
         (
             Change(
-                SETTLING,
-                'rows.assign(person_id=case.claims["person_id"].take(places).array)',
-                'rows.assign(person_id=case.claims["person_id"].array[: len(rows)])',
+                RESULTS_OF_JOB,
+                'rows.assign(person_id=reconciled.claims["person_id"].take(places).array)',
+                'rows.assign(person_id=reconciled.claims["person_id"].array[: len(rows)])',
             ),
         ),
         (Trial("undisturbed"),),
@@ -262,9 +266,11 @@ PLANTS = [
         "the file of unprocessed rows is not read",
         (
             Change(
-                SETTLING,
-                '            pd.DataFrame({"file": "left", '
-                '"key": _row_keys(case, results.unprocessed)}),\n',
+                RESULTS_OF_JOB,
+                "            pd.DataFrame(\n"
+                '                {"result": "unprocessed", '
+                '"key": _row_keys(reconciled, files.unprocessed)}\n'
+                "            ),\n",
                 "",
             ),
         ),
@@ -272,7 +278,13 @@ PLANTS = [
     ),
     Plant(
         "the job's counts are not compared",
-        (Change(SETTLING, "        if _adds_up(case, answers, job):\n", "        if True:\n"),),
+        (
+            Change(
+                RESULTS_OF_JOB,
+                "        if _adds_up(reconciled, results, job):\n",
+                "        if True:\n",
+            ),
+        ),
         (Trial("a row missing once", RESULTS),),
     ),
     Plant(
@@ -293,15 +305,15 @@ PLANTS = [
     ),
     Plant(
         "the library's own call instead of the ledger's steps",
-        (Change(DELIVERY, _CREATE, _LIBRARY + _CREATE),),
+        (Change(LOAD, _CREATE, _LIBRARY + _CREATE),),
         (Trial("killed", CLOSE, "after"),),
     ),
     Plant(
         "whom another run has claimed is sent all the same",
         (
             Change(
-                JUDGING,
-                "payload = payload.keep(~payload.person_ids.isin(gone))",
+                PARTITION,
+                "payload = payload.keep(~payload.person_ids.isin(not_claimed))",
                 "pass",
             ),
         ),
