@@ -33,7 +33,7 @@ def test_check_tells_a_line_each_and_that_a_run_could_start(cli: CommandLine) ->
 
 def test_check_answers_in_json(cli: CommandLine) -> None:
     answer = cli("check", "--json")
-    assert {"subject", "is_good", "words", "exit_code"} == set(answer.document["findings"][0])
+    assert {"subject", "is_ok", "message", "exit_code"} == set(answer.document["checks"][0])
     assert answer.exit_code == 0
 
 

@@ -43,7 +43,7 @@ def demo_stage(any_stage: Stage) -> Stage:
     return any_stage
 
 
-@pytest.mark.parametrize("slice_size", [20, 10_000])
+@pytest.mark.parametrize("slice_size", [60, 10_000])
 def test_a_live_run_does_what_was_planned_person_by_person(
     demo_stage: Stage, slice_size: int
 ) -> None:

@@ -28,9 +28,9 @@ def test_status_gives_the_command_that_releases_a_held_person(cli: CommandLine) 
     lead_id = cli.stage.leads()[0]["Id"]
     words = command.replace("LEAD_ID", lead_id).split()[1:]
     answer = cli(*words, LOGNAME="ada")
-    assert (answer.exit_code, "said by ada" in answer.stdout) == (0, True)
+    assert (answer.exit_code, "by ada" in answer.stdout) == (0, True)
     assert cli(*NOW).stdout.startswith(f"P1: created lead {lead_id}")
-    assert "waiting for a human" not in cli("status").stdout
+    assert "waiting for a decision" not in cli("status").stdout
 
 
 def test_resolve_answers_in_json(cli: CommandLine) -> None:
@@ -47,7 +47,7 @@ def test_resolve_answers_in_json(cli: CommandLine) -> None:
     [
         (("P1", "--as", "gone"), "--as takes created:LEAD_ID, resend or rejected"),
         (("P1", "--as", "created:003"), "is not the id of a lead"),
-        (("P9", "--as", "resend"), "no run has ever decided on person 'P9'"),
+        (("P9", "--as", "resend"), "no run has ever decided about person 'P9'"),
     ],
 )
 def test_a_word_that_cannot_be_is_told(cli: CommandLine, words: tuple[str, ...], told: str) -> None:

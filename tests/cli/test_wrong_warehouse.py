@@ -69,7 +69,7 @@ def test_a_missing_column_of_the_settings_is_told_with_those_there_are(cli: Comm
         "persons has no column job_title, which fields.Title needs",
         "which has annual_revenue",
     )
-    nothing_done(cli, cli(*NOW), 2, *words, "mend [fields] or the table")
+    nothing_done(cli, cli(*NOW), 2, *words, "correct [fields] or the table")
 
 
 @pytest.mark.parametrize("column", ["company", "last_name"])

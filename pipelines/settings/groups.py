@@ -1,36 +1,16 @@
-"""What the outside may choose: one TOML file and the environment, read once and frozen.
+"""What the outside may choose: the groups of settings, validated and frozen.
 
-The environment (`PERSON_SYNC_<GROUP>__<NAME>`) beats the file, the file beats the defaults. The
-file is `--config`, else `PERSON_SYNC_CONFIG`, else `person-sync.toml` in the current folder.
-Relative paths in the file are relative to the file. Below `load_settings` nothing reads the
-environment. `settings_sources` reads the two sources; the groups here validate what they hold.
+Each group is a table of the settings file. `loading` reads them.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.util
 import json
-import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_core import ErrorDetails
-
-from pipelines.errors import ConfigurationError
-from pipelines.settings_sources import (
-    FILE_NAME,
-    PREFIX,
-    Merged,
-    find_file,
-    read_blocks,
-    resolve_paths,
-)
-
-__all__ = ["DEFAULT_FIELDS", "FILE_NAME", "SalesforceSettings", "Settings", "load_settings"]
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 DEFAULT_FIELDS = {
     "FirstName": "first_name",
@@ -198,63 +178,3 @@ class Settings(Group):
 
 def _hash(plain: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def load_settings(
-    config: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    read_block: Callable[[str], str] | None = None,
-) -> Settings:
-    """Return the settings. Raise ConfigurationError that names every wrong one, with the remedy.
-
-    `read_block` returns the text of a Prefect Secret block: it replaces a text `block:NAME`.
-    """
-    environment = os.environ if environment is None else environment
-    merged = Merged(find_file(config, environment), environment)
-    read_blocks(merged.values, read_block)
-    resolve_paths(merged.values, merged.file.parent if merged.file else Path.cwd())
-    try:
-        return Settings.model_validate(merged.values)
-    except ValidationError as error:
-        raise ConfigurationError(_explain(error.errors(), merged)) from None
-
-
-_NO_URL = (
-    f"warehouse.url is not set: name a settings file with --config or {PREFIX}CONFIG, "
-    f"write {FILE_NAME} here, or set {PREFIX}WAREHOUSE__URL"
-)
-
-
-def _explain(details: list[ErrorDetails], merged: Merged) -> str:
-    """Return a line for each mistake; a missing address alone is told in one sentence."""
-    problems = [_explain_one(detail, merged) for detail in details]
-    if problems == [_NO_URL]:
-        return _NO_URL
-    lines = "\n".join(f"  {problem}" for problem in problems)
-    return f"settings in {merged.file or 'the environment'} are wrong:\n{lines}"
-
-
-def _explain_one(detail: ErrorDetails, merged: Merged) -> str:
-    location = detail["loc"]
-    path = ".".join(str(part) for part in location)
-    place = merged.place_of(location)
-    if detail["type"] == "missing" and location[0] == "warehouse":
-        return _NO_URL
-    if detail["type"] == "extra_forbidden":
-        return f"{path} is no setting{_perhaps(location)}: remove it ({place})"
-    message = detail["msg"]
-    variable = PREFIX + "__".join(str(part).upper() for part in location[:2])
-    if place == f"variable {variable}" and detail["type"] == "tuple_type":
-        message = 'must be JSON, such as [{"when": {}, "assign_to": "rules"}]'
-    where = place if place.startswith("variable") else f"{place}, or set {variable}"
-    return f"{path}: {message} (correct it: {where})"
-
-
-def _perhaps(location: tuple[int | str, ...]) -> str:
-    groups = {name: field.annotation for name, field in Settings.model_fields.items()}
-    names: list[str] = list(groups)
-    if len(location) == 2:
-        group = groups.get(str(location[0]))
-        names = list(getattr(group, "model_fields", ()))  # a group of free names has none
-    close = difflib.get_close_matches(str(location[-1]), names, n=1)
-    return f", perhaps {close[0]} is meant" if close else ""
