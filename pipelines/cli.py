@@ -4,7 +4,7 @@
 or arguments are wrong · 3 transient trouble: run again · 4 a human must look · 70 an unexpected
 error, ours · 130 interrupted by Ctrl-C · 143 terminated.
 
-Each command imports what it needs: `status` answers in half a second, without pandas and Prefect.
+Each command imports only what it needs: `status` takes half a second, without pandas and Prefect.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def run(
 ) -> None:
     """Sync new persons.
 
-    Where a Prefect server is named and answers, the run is a flow run there.
+    If a Prefect server is named and responds, the run is a flow run there.
     """
     from pipelines.orchestration.late_import import reachable_prefect
 

@@ -40,12 +40,12 @@ def start_emulator(folder: Path) -> str:
 def _await_address(process: subprocess.Popen[bytes], log: Path) -> str:
     give_up_at = time.monotonic() + START_SECONDS
     while time.monotonic() < give_up_at:
-        words = log.read_text(encoding="utf-8", errors="replace")
-        for line in words.splitlines():
+        text = log.read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
             if line.startswith("org emulator on "):
                 return line.removeprefix("org emulator on ").strip()
         if process.poll() is not None:
-            raise ConfigurationError(f"the org emulator did not start: {words.strip()[-500:]}")
+            raise ConfigurationError(f"the org emulator did not start: {text.strip()[-500:]}")
         time.sleep(0.05)
     process.terminate()
     raise OrgUnavailableError(
@@ -70,15 +70,15 @@ def stop_emulator(folder: Path, *, waits: bool = True) -> None:
 
 def _responds(url: str) -> bool:
     try:
-        answer = requests.get(f"{url}/emulator/requests", timeout=2)
+        response = requests.get(f"{url}/emulator/requests", timeout=2)
     except requests.RequestException:
         return False
-    return answer.ok
+    return response.ok
 
 
 def _is_emulator(pid: int) -> bool:
-    words = Path(f"/proc/{pid}/cmdline")
+    command = Path(f"/proc/{pid}/cmdline")
     # Without /proc, a response from the address has to do.
     return not Path("/proc").is_dir() or (
-        words.is_file() and b"pipelines.emulator.server" in words.read_bytes()
+        command.is_file() and b"pipelines.emulator.server" in command.read_bytes()
     )

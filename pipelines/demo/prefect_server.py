@@ -206,14 +206,14 @@ class Supervisor:
             await _end(process)
 
     async def _start_child(
-        self, name: str, words: Sequence[str], settings: Mapping[str, str]
+        self, name: str, arguments: Sequence[str], settings: Mapping[str, str]
     ) -> None:
         """Start what has to run as long as this process does."""
         # Prefect reads settings files of its current folder: in this one there are none.
-        self._children.append(await self._start_tied(name, words, settings, self._home))
+        self._children.append(await self._start_tied(name, arguments, settings, self._home))
 
     async def _start_tied(
-        self, name: str, words: Sequence[str], settings: Mapping[str, str], folder: Path
+        self, name: str, arguments: Sequence[str], settings: Mapping[str, str], folder: Path
     ) -> asyncio.subprocess.Process:
         """Start a prefect command that ends with this process, even by kill -9."""
         command = (
@@ -228,7 +228,7 @@ class Supervisor:
             return await asyncio.create_subprocess_exec(
                 sys.executable,
                 *command,
-                *words,
+                *arguments,
                 cwd=folder,
                 env=environment(self._home, self._inner_url, **settings),
                 stdin=asyncio.subprocess.PIPE,
@@ -276,8 +276,8 @@ def _send(url: str, body: Any) -> bool:
     with requests.Session() as session:
         session.trust_env = False  # the user's proxy cannot reach this machine's loopback
         method = "GET" if body is None else "POST"
-        answer = session.request(method, url, json=body, timeout=REQUEST_SECONDS)
-    return answer.status_code in (200, 201)
+        response = session.request(method, url, json=body, timeout=REQUEST_SECONDS)
+    return response.status_code in (200, 201)
 
 
 @click.command()

@@ -25,9 +25,9 @@ POLL_SECONDS = 0.2
 HOME = "prefect"  # in the demo's folder: Prefect's own files, the logs, and the files below
 STATE_FILE = "demo-server.json"
 LOCK_FILE = "demo-server.lock"
-DEMO_LOCK_FILE = "demo.lock"  # beside HOME: held by a demo at work there
-UNFINISHED_FILE = "demo-unfinished"  # there until a demo has printed where the server is
-EMULATOR_FILE = "emulator.json"  # beside HOME: where the org emulator answers
+DEMO_LOCK_FILE = "demo.lock"  # in HOME's parent: a running demo holds it
+UNFINISHED_FILE = "demo-unfinished"  # exists until a demo has printed the server's address
+EMULATOR_FILE = "emulator.json"  # in HOME's parent: the org emulator's address
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _QUIET: Final = {
 
 
 def reachable_prefect(config: Path | None) -> Any:
-    """Return the module `prefect_flows` where a Prefect server is named and answers, else None.
+    """Return the module `prefect_flows` if a Prefect server is named and responds, else None.
 
     For None, a line on stderr says why. The flow reads the settings again, from the file that
     PERSON_SYNC_CONFIG names: flow parameters are stored in plain text, so settings are none.

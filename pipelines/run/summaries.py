@@ -149,12 +149,12 @@ def unread_sentence(count: int) -> str:
 
 
 def tables(summary: Summary) -> Iterator[tuple[str, list[Row]]]:
-    """Yield the tables of a summary: a title, and rows of name, count and words."""
+    """Yield the tables of a summary: a title, and rows of name, count and text."""
     for title, rows in _detailed_tables(summary):
         counts: dict[tuple[str, str], int] = {}
-        for name, count, words in rows:
-            counts[name, words] = counts.get((name, words), 0) + count
-        merged = [(name, count, words) for (name, words), count in counts.items()]
+        for name, count, text in rows:
+            counts[name, text] = counts.get((name, text), 0) + count
+        merged = [(name, count, text) for (name, text), count in counts.items()]
         yield title, sorted(merged, key=lambda row: -row[1])
 
 
@@ -229,4 +229,4 @@ def _per_strategy(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         name = "(undecided)" if row["owner_strategy"] == "NONE" else row["owner_strategy"]
         strategies.setdefault(name, []).append(f"{row['person_count']} {row['outcome']}")
         totals[name] = totals.get(name, 0) + row["person_count"]
-    return [(name, totals[name], ", ".join(words)) for name, words in strategies.items()]
+    return [(name, totals[name], ", ".join(texts)) for name, texts in strategies.items()]

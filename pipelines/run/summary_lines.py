@@ -48,7 +48,7 @@ def summary_parts(summary: Summary) -> Iterator[RenderableType]:
         if rows:
             yield from titled(title)
             yield terminal.table(
-                ((name, str(count), words) for name, count, words in rows), numbers=[1]
+                ((name, str(count), text) for name, count, text in rows), numbers=[1]
             )
 
 
@@ -102,11 +102,11 @@ def held_parts(summary: Summary, config: Path | None = None) -> Iterator[Rendera
 
 
 def _resolve_command(person_id: str, decision: str, config: Path | None) -> str:
-    words = ["person-sync", "resolve", *(["--config", str(config)] if config else [])]
+    command = ["person-sync", "resolve", *(["--config", str(config)] if config else [])]
     if person_id.startswith("-"):
         # An id that looks like an option has to follow `--`, and all options precede that.
-        return shlex.join([*words, "--as", decision, "--", person_id])
-    return shlex.join([*words, person_id, "--as", decision])
+        return shlex.join([*command, "--as", decision, "--", person_id])
+    return shlex.join([*command, person_id, "--as", decision])
 
 
 def person_parts(summary: Summary) -> Iterator[Text]:

@@ -48,7 +48,7 @@ _NO_URL = (
 
 
 def _explain(details: list[ErrorDetails], merged: Merged) -> str:
-    """Return a line for each mistake; a missing address alone is told in one sentence."""
+    """Return a line for each mistake; if only the address is missing, return one sentence."""
     problems = [_explain_one(detail, merged) for detail in details]
     if problems == [_NO_URL]:
         return _NO_URL

@@ -138,7 +138,7 @@ def _decoded(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        return text  # a text where a list belongs is an error of the settings, told with the others
+        return text  # not a list: validation reports it together with the other mistakes
 
 
 class Merged:
