@@ -7,6 +7,7 @@ Nothing is ever cut off.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
@@ -69,6 +70,8 @@ def _console(width: int, *, is_terminal: bool) -> Console:
         file=StringIO(),
         width=width,
         force_terminal=is_terminal,
+        # rich alone would keep bold letters.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
         # Names of owners and rules are no markup, and ":smile:" in one stays as it is.
         markup=False,
         emoji=False,

@@ -3,8 +3,8 @@
     python -m tests.cli.command_server SOCKET_NUMBER
 
 A child is the real command: it has the arguments, folder, environment and standard streams of its
-caller, and it ends by itself with its own exit code. It only does not import everything again, which
-took three quarters of its time. The fork is safe: this process has no thread and no connection.
+caller, and it ends by itself with its own exit code. It only need not import everything, which took
+three quarters of its time. The fork is safe: this process has no thread and no connection.
 """
 
 from __future__ import annotations

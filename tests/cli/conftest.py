@@ -70,7 +70,7 @@ def ctrl_c_reaches_a_child() -> Iterator[None]:
 
 
 def clean_environment(**given: str) -> dict[str, str]:
-    """Return this environment without variables of Person Sync or Prefect, and with what is given."""
+    """Return this environment without variables of Person Sync or Prefect, with the given ones."""
     foreign = ("PERSON_SYNC_", "PREFECT_")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(foreign)}
     return {**kept, **given}
@@ -218,7 +218,7 @@ NOW = ("now", "P1")
 
 
 def nothing_done(cli: CommandLine, answer: CommandResult, exit_code: int, *words: str) -> None:
-    """The sentence is on stderr alone, the exit code is the contract's, and nothing was begun."""
+    """Assert that stderr alone holds the sentence, and that no run has begun its work."""
     assert answer.exit_code == exit_code, answer.output
     assert answer.stdout == ""
     told = answer.stderr.splitlines()[-1]
@@ -229,10 +229,12 @@ def nothing_done(cli: CommandLine, answer: CommandResult, exit_code: int, *words
 
 
 def closed_port() -> int:
+    """Return a port of loopback where no server listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 def held(stage: Stage) -> list[Any]:
+    """Return the leads, contacts and jobs of the org."""
     return [stage.emulator.held(kind) for kind in ("leads", "contacts", "jobs")]

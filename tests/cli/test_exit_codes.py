@@ -224,8 +224,8 @@ def test_a_full_disk_behind_stdout_is_a_sentence(cli: CommandLine, options: str)
     code, told = shell(cli, f"person-sync status{options} > /dev/full")
     assert code == 3
     assert told == (
-        "person-sync: the answer could not be written (No space left on device): make room; "
-        "`person-sync status` tells it\n"
+        "person-sync: the output could not be written (No space left on device): make room; "
+        "`person-sync status` shows it\n"
     )
 
 
@@ -289,7 +289,7 @@ def test_an_argument_that_is_no_text_is_told(
     ended = subprocess.run(
         [COMMAND, *words], cwd=cli.folder, env=cli.environment, capture_output=True
     )
-    assert (ended.returncode, b"is no text in UTF-8" in ended.stderr) == (2, True), ended
+    assert (ended.returncode, b"is not UTF-8 text" in ended.stderr) == (2, True), ended
     assert cli.untouched()
 
 

@@ -25,8 +25,14 @@ def wait_for(is_there: Callable[[], Any], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+def slow_org_without_field(cli: CommandLine) -> None:
+    """The org takes its time, and has no person-id field to find leads by."""
+    cli.stage.set_org(SLOW, person_id_field=False)
+    cli.set(salesforce={"person_id_field": ""})
+
+
 def interrupt_under_way(cli: CommandLine, *words: str) -> CommandResult:
-    """Start the command, and press Ctrl-C once its job is closed and the org at work."""
+    """Start the command, and press Ctrl-C once its job is closed and the org processes it."""
     with cli.start(*words) as process:
         closing = "select 1 from lead_batches where batch_state = 'submitted'"
         wait_for(lambda: cli.stage.rows(closing))
@@ -37,12 +43,10 @@ def interrupt_under_way(cli: CommandLine, *words: str) -> CommandResult:
 
 
 @pytest.mark.parametrize("words", [("run",), ("now", "P1", "P2")], ids=["run", "now"])
-def test_ctrl_c_loses_nobody_and_resume_goes_on(
-    cli_with_prefect: CommandLine, words: tuple[str, ...]
+def test_ctrl_c_loses_no_person_and_resume_continues(
+    cli: CommandLine, words: tuple[str, ...]
 ) -> None:
-    cli = cli_with_prefect
-    cli.stage.set_org(SLOW, person_id_field=False)
-    cli.set(salesforce={"person_id_field": ""})
+    slow_org_without_field(cli)
     answer = interrupt_under_way(cli, *words)
     assert answer.exit_code == 130
     assert (
@@ -56,8 +60,7 @@ def test_ctrl_c_loses_nobody_and_resume_goes_on(
 
 
 def test_status_of_an_interrupted_run_tells_what_is_open(cli: CommandLine) -> None:
-    cli.stage.set_org(SLOW, person_id_field=False)
-    cli.set(salesforce={"person_id_field": ""})
+    slow_org_without_field(cli)
     interrupt_under_way(cli, *NOW)
     told = cli("status")
     assert "(now) failed" in told.stdout

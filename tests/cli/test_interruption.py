@@ -27,7 +27,7 @@ from tests.steps.scenario import Stage, crowd
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 WORDS = {INT: "interrupted", TERM: "terminated"}
 REASONS = {INT: "interrupted by Ctrl-C", TERM: "terminated by SIGTERM"}
-GOES_ON = ": nothing is lost; `person-sync run` or `person-sync resume` goes on"
+CONTINUES = ": nothing is lost; `person-sync run` or `person-sync resume` continues"
 COUNT = 12
 LOGIN = "POST /services/oauth2/token"
 
@@ -145,7 +145,7 @@ def test_a_run_that_waits_for_the_org_ends_and_the_next_one_goes_on(
         command.wait_for(lambda: MOMENTS[name].has_come(busy))
         ended = command.end_by(number)
         assert command.left_after() == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     assert ends(busy) == [("failed", "Interrupted", REASONS[number])]
     require_complete(busy)
 
@@ -177,7 +177,7 @@ def test_a_run_that_reads_a_large_table_ends_and_its_query_with_it(
         time.sleep(0.3)
         ended = command.end_by(number)
         assert command.left_after() == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     assert queries_left(any_busy) == []
     any_busy.set(run={"slice_size": 4})
     require_complete(any_busy)
@@ -237,7 +237,7 @@ def test_a_run_that_waits_for_a_lock_ends(any_busy: CommandLine, number: signal.
         command.wait_for(lambda: waits_for_lock(any_busy, command))
         ended = command.end_by(number)
         assert command.left_after() == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     assert queries_left(any_busy) == []
     require_complete(any_busy)
 
@@ -247,9 +247,9 @@ def test_a_run_that_waits_for_a_lock_ends(any_busy: CommandLine, number: signal.
 RESOLVE = ("resolve", "P1", "--as", "resend", "--by", "ada")
 AT_LOGIN = [
     (("check",), ""),
-    (("now", "P0001"), GOES_ON),
-    (("resume",), GOES_ON),
-    (("run", "--plan"), GOES_ON),
+    (("now", "P0001"), CONTINUES),
+    (("resume",), CONTINUES),
+    (("run", "--plan"), CONTINUES),
     (RESOLVE, ": nothing is half done; give the same command again"),
 ]
 
@@ -269,7 +269,7 @@ def test_every_command_ends_while_a_login_hangs(
     require_complete(busy)
 
 
-MIGRATES = ("migrate", ": nothing is half done; `person-sync migrate` goes on")
+MIGRATES = ("migrate", ": nothing is half done; `person-sync migrate` continues")
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_workers_that_are_threads_end_with_their_run(
         command.wait_for(lambda: is_asked(any_busy, "batches"))
         ended = command.end_by(number)
         assert command.left_after() == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     require_complete(any_busy)
     # Its process was dead when the next run came, or it had the time to say so itself.
     assert ends(any_busy)[0][:2] in [("failed", "PROCESS_DIED"), ("failed", "Interrupted")]
@@ -369,7 +369,7 @@ def test_workers_of_a_dask_cluster_end_with_their_run(
             time.sleep(seconds)
         ended = command.end_by(number)
         assert command.left_after(10) == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     busy.set(run={"slice_size": 4})
     require_complete(busy)
 
@@ -384,7 +384,7 @@ def test_a_second_ctrl_c_ends_it_at_once(busy: CommandLine) -> None:
         command.send(INT)
         time.sleep(0.3)
         ended = command.end_by(INT)
-    require_ended(ended, INT, GOES_ON)
+    require_ended(ended, INT, CONTINUES)
     require_complete(busy)
 
 
@@ -395,7 +395,7 @@ def test_the_same_signal_twice_in_a_moment_is_one(busy: CommandLine) -> None:
         command.wait_for(lambda: is_asked(busy, "oauth2/token"))
         command.send(TERM)
         ended = command.end_by(TERM)
-    require_ended(ended, TERM, GOES_ON)
+    require_ended(ended, TERM, CONTINUES)
     assert ends(busy) == [("failed", "Interrupted", REASONS[TERM])]
 
 
@@ -422,7 +422,7 @@ def test_a_signal_that_is_ignored_stays_ignored(busy: CommandLine, number: signa
         time.sleep(2.5)
         assert command.left()
         ended = command.end_by(TERM)
-    require_ended(ended, TERM, GOES_ON)
+    require_ended(ended, TERM, CONTINUES)
 
 
 @pytest.mark.parametrize(("number", "kind"), [(INT, "Interrupted"), (TERM, "Terminated")])
@@ -435,7 +435,7 @@ def test_in_json_the_end_is_one_document(
     with start(busy, *words, "--json", has_terminal=False) as command:
         command.wait_for(lambda: is_asked(busy, pattern))
         ended = command.end_by(number)
-    remedy = "" if words == ("check",) else GOES_ON
+    remedy = "" if words == ("check",) else CONTINUES
     require_ended(ended, number, remedy)
     assert ended.stdout.count("\n") == 1, ended
     message = f"{WORDS[number]}{remedy}"

@@ -33,29 +33,11 @@ def test_run_imports_no_prefect_and_leaves_nothing_in_its_home(
     assert not home.exists()
 
 
-def test_run_by_a_server_is_a_flow_run_there(cli_with_prefect: CommandLine) -> None:
-    answer = cli_with_prefect("run", "--json")
-    assert answer.document["run"]["flow_run_id"]
-    assert "without Prefect" not in answer.stderr
-
-
 def test_run_goes_without_prefect_where_nobody_answers(cli: CommandLine) -> None:
     answer = cli("run", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
     assert "without Prefect: no server answers at http://127.0.0.1:1" in answer.stderr
     assert answer.document["run"]["created_count"] == 1
     assert answer.document["run"]["flow_run_id"] is None
-
-
-def test_a_profile_may_name_the_server(cli_with_prefect: CommandLine, tmp_path: Path) -> None:
-    cli = cli_with_prefect
-    url = cli.environment["PREFECT_API_URL"]
-    home = tmp_path / "home"
-    home.mkdir()
-    words = f'active = "ours"\n[profiles.ours]\nPREFECT_API_URL = "{url}"\n'
-    (home / "profiles.toml").write_text(words, encoding="utf-8")
-    del cli.environment["PREFECT_API_URL"]
-    answer = cli("run", "--json", PREFECT_HOME=str(home))
-    assert answer.document["run"]["flow_run_id"], answer.stderr
 
 
 def test_a_profile_without_a_server_is_no_server(cli: CommandLine, tmp_path: Path) -> None:
@@ -76,17 +58,6 @@ def test_run_shares_the_work_without_prefect_too(cli: CommandLine, workers: str)
     assert answer.exit_code == 0, answer.output
     assert answer.document["run"]["read_count"] == 32
     assert cli.stage.unaccounted() == []
-
-
-def test_run_plan_for_one_person_by_an_owner_of_its_own_sends_nothing(
-    cli_with_prefect: CommandLine,
-) -> None:
-    cli = cli_with_prefect
-    answer = cli("run", "--plan", "--person-id", "P1", "--owner", "user:ada@acme.example")
-    assert "would be\n  create  1  Ada\n" in answer.stdout
-    assert answer.exit_code == 0
-    assert cli.written() == {"planned_persons": 1}
-    assert cli.stage.leads() == []
 
 
 def test_a_rejected_person_is_read_again_only_once_updated_at_has_moved(cli: CommandLine) -> None:

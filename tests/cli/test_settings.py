@@ -296,6 +296,61 @@ def test_a_value_where_a_table_belongs_is_named(text: str, tmp_path: Path) -> No
     assert text.partition(" ")[0] in wrong(file, environment)
 
 
+def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "person-sync.toml"
+    lines = ["# ours", "[warehouse]", f'url = "{URL["url"]}"', "", "[run]", "slice_size = 0"]
+    file.write_text("\n".join([*lines, "[[owners.choice]]", 'when = "DE"', "zzz = 1"]), "utf-8")
+    told = wrong(file, {"PERSON_SYNC_MATCHING__DELETD": "x"}).splitlines()
+    assert told[0] == f"settings in {file} are wrong:"
+    variable = "(correct it: line 6, or set PERSON_SYNC_RUN__SLICE_SIZE)"
+    unknown = "matching.deletd is no setting, perhaps deleted is meant: remove it"
+    assert f"  {unknown} (variable PERSON_SYNC_MATCHING__DELETD)" in told
+    assert any(line.startswith("  run.slice_size: ") and line.endswith(variable) for line in told)
+
+
+def test_a_mistake_in_a_variable_is_named_with_the_variable_alone(tmp_path: Path) -> None:
+    told = wrong(write(tmp_path), {"PERSON_SYNC_RUN__WORKERS": "many"})
+    assert told.endswith("(correct it: variable PERSON_SYNC_RUN__WORKERS)")
+
+
+def test_owner_choices_that_are_no_json_are_named_with_an_example(tmp_path: Path) -> None:
+    told = wrong(write(tmp_path), {"PERSON_SYNC_OWNERS__CHOICE": "queue:Inbound"})
+    assert 'owners.choice: must be JSON, such as [{"when": {}, "assign_to": "rules"}]' in told
+
+
+def test_an_unknown_group_of_a_variable_is_an_error(tmp_path: Path) -> None:
+    told = wrong(write(tmp_path), {"PERSON_SYNC_SALESFORC__DOMAIN": "acme.my"})
+    assert "salesforc is no setting, perhaps salesforce is meant" in told
+
+
+def test_a_variable_hides_no_value_where_a_table_belongs(tmp_path: Path) -> None:
+    file = tmp_path / "person-sync.toml"
+    file.write_text(f'run = 3\n[warehouse]\nurl = "{URL["url"]}"', encoding="utf-8")
+    assert "  run: " in wrong(file, {"PERSON_SYNC_RUN__WORKERS": "2"})
+
+
+def test_a_missing_address_is_told_together_with_the_other_mistakes(tmp_path: Path) -> None:
+    file = tmp_path / "person-sync.toml"
+    file.write_text("[run]\nslice_size = 0", encoding="utf-8")
+    told = wrong(file)
+    assert "  warehouse.url is not set: " in told
+    assert "  run.slice_size: " in told
+
+
+def test_a_default_of_digits_from_a_variable_stays_a_text(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path), {"PERSON_SYNC_DEFAULTS__COMPANY": "007"})
+    assert settings.defaults == {"Company": "007"}
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte-order mark"])
+def test_a_file_of_any_editor_is_read(mark: bytes, line_end: str, tmp_path: Path) -> None:
+    file = tmp_path / "person-sync.toml"
+    text = line_end.join(["[warehouse]", f'url = "{URL["url"]}"', "[run]", "workers = 3", ""])
+    file.write_bytes(mark + text.encode())
+    assert load_settings(file, {}).run.workers == 3
+
+
 def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path), {})
     with pytest.raises(ValueError, match="frozen"):

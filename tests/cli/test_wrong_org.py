@@ -83,8 +83,7 @@ def test_an_owner_who_cannot_be_is_told(
     nothing_done(cli, cli(*NOW), 2, words)
 
 
-def test_an_unknown_queue_of_the_option_is_told(cli_with_prefect: CommandLine) -> None:
-    cli = cli_with_prefect
+def test_an_unknown_queue_of_the_option_is_told(cli: CommandLine) -> None:
     answer = cli("run", "--owner", "queue:Nobody")
     nothing_done(cli, answer, 2, "--owner = queue:Nobody: There is no queue of this name")
 

@@ -38,9 +38,8 @@ def test_a_wrong_warehouse_url_is_told(
 
 @pytest.mark.parametrize("command", ["migrate", "resume", "status", "run"])
 def test_every_command_tells_of_a_warehouse_that_is_not_there(
-    cli_with_prefect: CommandLine, command: str
+    cli: CommandLine, command: str
 ) -> None:
-    cli = cli_with_prefect
     cli.set(warehouse={"url": "oracle://scott@db.example.com/x"})
     nothing_done(cli, cli(command), 2, "needs the driver oracle")
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import requests
 
-from pipelines.demo import prefect_server
+from pipelines.demo import server_state
 from pipelines.demo.flow_run import PrefectServer
 from pipelines.demo.tied_process import descendants
 from pipelines.errors import PrefectUnavailableError
@@ -238,10 +238,10 @@ def test_a_second_demo_starts_clean_and_keeps_the_server(shown: Shown) -> None:
 
 
 def test_a_second_demo_at_the_same_time_is_told_so(shown: Shown) -> None:
-    with prefect_server.locked(shown.folder / ".demo" / prefect_server.DEMO_LOCK_FILE):
+    with server_state.locked(shown.folder / ".demo" / server_state.DEMO_LOCK_FILE):
         answer = ended(shown.start())
     assert answer.exit_code == 2
-    assert "another demo is at work in .demo/" in answer.stderr
+    assert "another demo runs in .demo/" in answer.stderr
     assert runs(shown.supervisor)
 
 
@@ -260,7 +260,7 @@ def test_a_demo_killed_before_its_last_word_leaves_no_server(shown: Shown) -> No
 
 def supervise(shown: Shown, *words: str) -> subprocess.Popen[bytes]:
     """The supervisor alone, as the demo starts it."""
-    (shown.home / prefect_server.UNFINISHED_FILE).unlink(missing_ok=True)
+    (shown.home / server_state.UNFINISHED_FILE).unlink(missing_ok=True)
     config = shown.folder / ".demo" / "person-sync.toml"
     command = [sys.executable, "-m", "pipelines.demo.prefect_server", str(shown.home)]
     return subprocess.Popen([*command, "--config", str(config), *words])
@@ -313,12 +313,12 @@ def test_server_and_worker_go_on_in_use_and_stop_without_it_whatever_the_worker_
 def test_a_server_that_does_not_start_in_time_is_told_in_one_sentence(tmp_path: Path) -> None:
     server = PrefectServer(tmp_path / "prefect", start_seconds=0.1)
     sentence = r"did not start within 0.1 seconds: see .*/server.log"
-    with prefect_server.locked(tmp_path / prefect_server.DEMO_LOCK_FILE):
+    with server_state.locked(tmp_path / server_state.DEMO_LOCK_FILE):
         server.begin(tmp_path / "person-sync.toml")
         with pytest.raises(PrefectUnavailableError, match=sentence):
             server.await_ready()
     server.stop()
-    assert not prefect_server.is_locked(server.home / prefect_server.LOCK_FILE)
+    assert not server_state.is_locked(server.home / server_state.LOCK_FILE)
 
 
 @pytest.mark.parametrize("words", [(), ("--prefect",)])

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from pipelines.demo.local import DATA
+from pipelines.demo.sample_data import DATA
 from tests.cli.conftest import CommandResult, clean_environment, run_command
 
 
@@ -77,7 +77,7 @@ def counts(answer: CommandResult) -> dict[str, int]:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A demo played once, in a folder where somebody else keeps a file.
 
-    Without Prefect; `test_demo_prefect.py` has the other one.
+    Without Prefect; `test_demo_with_prefect.py` has the other one.
     """
     folder = tmp_path_factory.mktemp("demo")
     (folder / "notes.txt").write_text("mine", encoding="utf-8")
