@@ -53,7 +53,7 @@ def test_an_unexpected_error_is_70_with_one_sentence_and_a_private_file(
     assert "command: status" in text
     assert "run: none had begun" in text
     assert re.search(r"^ValueError\n  pipelines/", text, re.MULTILINE)
-    assert re.search(r"^  pipelines/summaries\.py:\d+ summarise$", text, re.MULTILINE)
+    assert re.search(r"^  pipelines/run/summaries\.py:\d+ summarise$", text, re.MULTILINE)
     assert "canary" not in (text + answer.output).lower()
     assert str(Path.home()) not in text
 
@@ -145,18 +145,19 @@ def test_a_missing_extra_is_a_setting_that_is_wrong(cli: CommandLine, tmp_path: 
 
 
 def with_module(cli: CommandLine, folder: Path, text: str) -> Any:
-    """A run on Dask where somebody's `distributed` is this text."""
+    """Run on Dask where the module `distributed` is this text."""
     cli.stage.put("person_id | last_name | company\n3 | Three | Three\n4 | Four | Four")
     cli.set(run={"task_runner": "dask", "slice_size": 1, "workers": 2})
     (folder / "distributed.py").write_text(text)
     state = str(folder / "state")
-    return cli("run", PYTHONPATH=str(folder), XDG_STATE_HOME=state)
+    environment = {**cli.environment, "PYTHONPATH": str(folder), "XDG_STATE_HOME": state}
+    return run_command("run", folder=cli.folder, environment=environment)
 
 
 def test_a_thread_that_fails_prints_no_traceback(tmp_path: Path) -> None:
     program = """
 import sys, threading
-from pipelines import ending
+from pipelines.process import ending
 def command():
     failing = threading.Thread(target=lambda: {}["canary"])
     failing.start(), failing.join()
