@@ -86,7 +86,7 @@ def resolve_person(settings: Settings, request: ResolutionRequest) -> dict[str, 
         preflight = Preflight(settings, warehouse)
         try:
             for one in checks.RESOLVE_CHECKS:
-                one(preflight)
+                one.run(preflight)
             recorded = _resolve(preflight, request)
         finally:
             preflight.close()

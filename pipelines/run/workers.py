@@ -213,7 +213,7 @@ def _join(settings: Settings, spec: WorkerSpec) -> Iterator[RunContext]:
         preflight = Preflight(settings, warehouse, spec.owner)
         try:
             for one in checks.WORKER_CHECKS:
-                one(preflight)
+                one.run(preflight)
             with Progress(settings.run.progress_seconds) as progress:
                 request = RunRequest(spec.run_id, owner=spec.owner)
                 run = preflight.context(request, progress, seconds_left=spec.seconds_left)

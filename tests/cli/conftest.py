@@ -21,10 +21,10 @@ import pytest
 
 from tests.cli.command_server import CommandServer
 from tests.prefect_server import Server
-from tests.steps.conftest import any_stage, emulator_process, stage
-from tests.steps.scenario import Stage
+from tests.steps.conftest import any_scenario, emulator_process, scenario
+from tests.steps.scenario import Scenario
 
-__all__ = ["any_stage", "emulator_process", "stage"]
+__all__ = ["any_scenario", "emulator_process", "scenario"]
 
 COMMAND = Path(sys.executable).with_name("person-sync")
 # What a run that has begun its work has written to.
@@ -115,7 +115,7 @@ def _without_traceback(result: CommandResult) -> CommandResult:
 class CommandLine:
     """The command in a folder with its settings file, a warehouse and an org."""
 
-    stage: Stage
+    scenario: Scenario
     folder: Path
     environment: dict[str, str]
     server: CommandServer
@@ -123,12 +123,12 @@ class CommandLine:
     def set(self, **groups: dict[str, Any]) -> None:
         """Write person-sync.toml: what the warehouse and org need, changed by what is given."""
         values: dict[str, dict[str, Any]] = {
-            "warehouse": {"url": self.stage.warehouse_url},
+            "warehouse": {"url": self.scenario.warehouse_url},
             "salesforce": {
                 "domain": "acme.my",
                 "consumer_key": "test-key",
                 "consumer_secret": "test-secret",
-                "emulator_url": self.stage.emulator.url,
+                "emulator_url": self.scenario.emulator.url,
             },
             "run": {"poll_seconds": 0.05},
         }
@@ -155,15 +155,15 @@ class CommandLine:
     def written(self) -> dict[str, int]:
         """Return the row count of each table of the ledger and the results that is not empty."""
         counts = {
-            name: self.stage.rows(f"select count(*) as many from {name}")[0]["many"]
+            name: self.scenario.rows(f"select count(*) as many from {name}")[0]["many"]
             for name in WRITTEN_TABLES
         }
         return {name: count for name, count in counts.items() if count}
 
     def untouched(self) -> bool:
         """Return whether no person was decided on or claimed, no run is running, no lead exists."""
-        running = self.stage.rows("select run_id from sync_runs where run_state = 'running'")
-        return not (self.written() or running or self.stage.leads())
+        running = self.scenario.rows("select run_id from sync_runs where run_state = 'running'")
+        return not (self.written() or running or self.scenario.leads())
 
 
 @pytest.fixture(scope="session")
@@ -183,12 +183,12 @@ def command_server() -> Iterator[CommandServer]:
 @pytest.fixture
 def make_cli(
     command_server: CommandServer, tmp_path: Path, prefect_home: Path
-) -> Callable[[Stage], CommandLine]:
+) -> Callable[[Scenario], CommandLine]:
     """Return a function that returns the command for a warehouse and an org."""
 
-    def make(stage: Stage) -> CommandLine:
+    def make(scenario: Scenario) -> CommandLine:
         environment = clean_environment(PREFECT_HOME=str(prefect_home))
-        made = CommandLine(stage, tmp_path, environment, command_server)
+        made = CommandLine(scenario, tmp_path, environment, command_server)
         made.set()
         return made
 
@@ -196,16 +196,16 @@ def make_cli(
 
 
 @pytest.fixture
-def cli(stage: Stage, make_cli: Callable[[Stage], CommandLine]) -> CommandLine:
+def cli(scenario: Scenario, make_cli: Callable[[Scenario], CommandLine]) -> CommandLine:
     """The command on SQLite, with one good person and one without a company."""
-    stage.put(
+    scenario.put(
         """
         person_id | last_name | company | email         | updated_at
         P1        | Lovelace  | Engines | ada@x.example | 2026-01-01 08:00:00
         P2        | Babbage   |         | bab@x.example | 2026-01-01 08:00:00
         """
     )
-    return make_cli(stage)
+    return make_cli(scenario)
 
 
 @pytest.fixture
@@ -235,6 +235,6 @@ def closed_port() -> int:
         return int(free.getsockname()[1])
 
 
-def held(stage: Stage) -> list[Any]:
+def held(scenario: Scenario) -> list[Any]:
     """Return the leads, contacts and jobs of the org."""
-    return [stage.emulator.held(kind) for kind in ("leads", "contacts", "jobs")]
+    return [scenario.emulator.held(kind) for kind in ("leads", "contacts", "jobs")]

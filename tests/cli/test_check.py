@@ -15,7 +15,7 @@ from tests.cli.conftest import (
     closed_port,
     held,
 )
-from tests.steps.scenario import Stage
+from tests.steps.scenario import Scenario
 
 
 def test_check_tells_a_line_each_and_that_a_run_could_start(cli: CommandLine) -> None:
@@ -37,8 +37,8 @@ def test_check_answers_in_json(cli: CommandLine) -> None:
     assert answer.exit_code == 0
 
 
-def tables(stage: Stage) -> list[dict[str, Any]]:
-    return stage.rows("select type, name, sql from sqlite_master order by name")
+def tables(scenario: Scenario) -> list[dict[str, Any]]:
+    return scenario.rows("select type, name, sql from sqlite_master order by name")
 
 
 @pytest.mark.parametrize("is_good", [True, False])
@@ -47,12 +47,12 @@ def test_check_writes_nothing(cli: CommandLine, tmp_path: Path, is_good: bool) -
     with sqlite3.connect(bare) as connection:
         connection.execute("create table persons (person_id text, last_name text, company text)")
     connection.close()
-    stage = Stage(f"sqlite:///{bare}", cli.stage.emulator)
-    cli.set(warehouse={"url": stage.warehouse_url}, owners={} if is_good else {"default": "x"})
-    before = tables(stage), held(stage)
+    scenario = Scenario(f"sqlite:///{bare}", cli.scenario.emulator)
+    cli.set(warehouse={"url": scenario.warehouse_url}, owners={} if is_good else {"default": "x"})
+    before = tables(scenario), held(scenario)
     assert cli("check").exit_code == (0 if is_good else 2)
-    assert (tables(stage), held(stage)) == before
-    stage.engine.dispose()
+    assert (tables(scenario), held(scenario)) == before
+    scenario.engine.dispose()
 
 
 def wrong_lines(answer: CommandResult) -> dict[str, str]:
@@ -73,7 +73,7 @@ def test_check_tells_wrong_columns_and_owners_at_once(cli: CommandLine) -> None:
 
 
 def test_check_tells_a_wrong_field_and_owners_at_once(cli: CommandLine) -> None:
-    cli.stage.set_org(person_id_field=False)
+    cli.scenario.set_org(person_id_field=False)
     cli.set(owners={"default": "user:gone@acme.example"})
     assert list(wrong_lines(cli("check"))) == ["person-id field", "owners"]
 
@@ -114,7 +114,7 @@ def test_check_finds_a_warehouse_no_run_could_write(cli: CommandLine, tmp_path: 
 
 
 def test_check_finds_that_the_ledger_is_another_orgs(cli: CommandLine) -> None:
-    cli.stage.run(
+    cli.scenario.run(
         "insert into sync_orgs values ('00D000000000001AAA', 'Other', true, '2026-01-01 08:00:00')"
     )
     answer = cli("check")
@@ -123,5 +123,5 @@ def test_check_finds_that_the_ledger_is_another_orgs(cli: CommandLine) -> None:
 
 
 def test_check_finds_that_few_calls_are_left(cli: CommandLine) -> None:
-    cli.stage.set_org("[limits]\ndaily_api_requests = 100\n")
+    cli.scenario.set_org("[limits]\ndaily_api_requests = 100\n")
     assert "API calls are left today: run tomorrow" in wrong_lines(cli("check"))["limits"]

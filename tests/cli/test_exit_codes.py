@@ -24,7 +24,7 @@ ALTERED = f"update sync_runs set started_at = '{CANARY}'"
 def altered(cli: CommandLine, tmp_path: Path) -> CommandLine:
     """A ledger that somebody has written into by hand, and a state folder of the test's own."""
     assert cli("now", "P1").exit_code == 0
-    cli.stage.run(ALTERED)
+    cli.scenario.run(ALTERED)
     cli.environment["XDG_STATE_HOME"] = str(tmp_path / "state")
     return cli
 
@@ -120,7 +120,7 @@ def test_an_error_in_a_run_names_the_run(cli: CommandLine, tmp_path: Path) -> No
     """A library that ends the process says nothing of the run, and its text may quote anything."""
     answer = with_module(cli, tmp_path, "import sys\nsys.exit('canary')\n")
     assert answer.exit_code == 70
-    (run,) = cli.stage.rows("select * from sync_runs")
+    (run,) = cli.scenario.rows("select * from sync_runs")
     assert f"an unexpected error in run {run['run_id']} (SystemExit)" in answer.stderr
     assert (run["run_state"], run["error_code"]) == ("failed", "SystemExit")
     (file,) = details(tmp_path / "state")
@@ -146,7 +146,7 @@ def test_a_missing_extra_is_a_setting_that_is_wrong(cli: CommandLine, tmp_path: 
 
 def with_module(cli: CommandLine, folder: Path, text: str) -> Any:
     """Run on Dask where the module `distributed` is this text."""
-    cli.stage.put("person_id | last_name | company\n3 | Three | Three\n4 | Four | Four")
+    cli.scenario.put("person_id | last_name | company\n3 | Three | Three\n4 | Four | Four")
     cli.set(run={"task_runner": "dask", "slice_size": 1, "workers": 2})
     (folder / "distributed.py").write_text(text)
     state = str(folder / "state")
@@ -217,7 +217,7 @@ def test_nor_is_one_of_the_help(cli: CommandLine, line: str) -> None:
 def test_the_exit_code_of_a_run_survives_its_reader(cli: CommandLine) -> None:
     code, told = shell(cli, "person-sync run 2>&1 | head -1")
     assert (code, told) == (1, "")  # one of two was rejected, more than is allowed
-    assert cli.stage.told() == {"created": 1, "rejected": 1}
+    assert cli.scenario.outcome_counts() == {"created": 1, "rejected": 1}
 
 
 @pytest.mark.parametrize("options", ["", " --json"])
@@ -238,7 +238,7 @@ def test_a_full_disk_hides_no_worse_exit_code(cli: CommandLine) -> None:
 @pytest.mark.parametrize("place", ["2>&-", "2> /dev/full"])
 def test_without_stderr_a_run_does_its_work(cli: CommandLine, place: str) -> None:
     assert shell(cli, f"person-sync now P1 {place}") == (0, "")
-    assert cli.stage.told() == {"created": 1}
+    assert cli.scenario.outcome_counts() == {"created": 1}
 
 
 NAMED = """
@@ -260,7 +260,7 @@ person_id | last_name | company
 def test_a_name_that_the_terminal_cannot_show_is_no_error(
     cli: CommandLine, environment: dict[str, str]
 ) -> None:
-    cli.stage.put(NAMED)
+    cli.scenario.put(NAMED)
     ended = subprocess.run(
         [COMMAND, "now", "森田😀", "--json"],
         cwd=cli.folder,

@@ -27,7 +27,7 @@ def wait_for(is_there: Callable[[], Any], seconds: float = 60) -> None:
 
 def slow_org_without_field(cli: CommandLine) -> None:
     """The org takes its time, and has no person-id field to find leads by."""
-    cli.stage.set_org(SLOW, person_id_field=False)
+    cli.scenario.set_org(SLOW, person_id_field=False)
     cli.set(salesforce={"person_id_field": ""})
 
 
@@ -35,7 +35,7 @@ def interrupt_under_way(cli: CommandLine, *words: str) -> CommandResult:
     """Start the command, and press Ctrl-C once its job is closed and the org processes it."""
     with cli.start(*words) as process:
         closing = "select 1 from lead_batches where batch_state = 'submitted'"
-        wait_for(lambda: cli.stage.rows(closing))
+        wait_for(lambda: cli.scenario.rows(closing))
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     assert "Traceback" not in stdout + stderr, stderr
@@ -52,11 +52,11 @@ def test_ctrl_c_loses_no_person_and_resume_continues(
     assert (
         "interrupted: nothing is lost; `person-sync run` or `person-sync resume`" in answer.stderr
     )
-    assert list(cli.stage.outcomes()) == ["P2"]
+    assert list(cli.scenario.outcomes_by_id()) == ["P2"]
     assert cli.written()["person_claims"] == 1
     assert cli("resume").exit_code == 0
-    assert cli.stage.outcomes()["P1"]["outcome"] == "created"
-    assert len(cli.stage.leads()) == 1
+    assert cli.scenario.outcomes_by_id()["P1"]["outcome"] == "created"
+    assert len(cli.scenario.leads()) == 1
 
 
 def test_status_of_an_interrupted_run_tells_what_is_open(cli: CommandLine) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import COMMAND, CommandLine
 from tests.cli.terminals import Command, started
-from tests.steps.scenario import Stage, crowd
+from tests.steps.scenario import Scenario, make_persons
 
 EMULATOR = "pipelines.emulator.server"  # the demo's, which says that it goes on
 COUNT = 12
@@ -26,11 +26,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture
-def cli(stage: Stage, make_cli: Callable[[Stage], CommandLine]) -> CommandLine:
+def cli(scenario: Scenario, make_cli: Callable[[Scenario], CommandLine]) -> CommandLine:
     """The command on SQLite, with some new persons and an org that processes slowly."""
-    stage.set_org("[behaviour]\nqueue_seconds = 0.3\n")
-    stage.put_frame(crowd(COUNT).assign(owner_strategy=None))
-    made = make_cli(stage)
+    scenario.set_org("[behaviour]\nqueue_seconds = 0.3\n")
+    scenario.put_frame(make_persons(COUNT).assign(owner_strategy=None))
+    made = make_cli(scenario)
     made.set(run={"slice_size": 4})
     return made
 
@@ -42,7 +42,7 @@ def cases() -> list[Any]:
     for name in COMMANDS:
         for at in range(INSTANTS):
             share = round((at + chance.random()) / INSTANTS, 3)
-            marks = [] if at in (3, 7) else [pytest.mark.long]
+            marks = [] if at in (3, 7) else [pytest.mark.slow]
             found.append(pytest.param(name, share, marks=marks, id=f"{name} at {share:.0%}"))
     return found
 
@@ -82,12 +82,12 @@ def test_a_killed_command_leaves_no_process(
         assert (ended.exit_code, "212 read" in ended.stdout) == (0, True), ended
     else:
         assert cli("run").exit_code == 0
-        assert len(cli.stage.leads()) == COUNT
-        assert (cli.stage.unaccounted(), cli.stage.miscounted_runs()) == ([], [])
+        assert len(cli.scenario.leads()) == COUNT
+        assert (cli.scenario.unaccounted(), cli.scenario.miscounted_runs()) == ([], [])
 
 
 def again(cli: CommandLine) -> None:
     """The same start as before: nobody has been read, and the org is empty."""
     for table in ("person_outcomes", "person_emails", "lead_batches", "salesforce_jobs"):
-        cli.stage.run(f"delete from {table}")
-    cli.stage.set_org("[behaviour]\nqueue_seconds = 0.3\n")
+        cli.scenario.run(f"delete from {table}")
+    cli.scenario.set_org("[behaviour]\nqueue_seconds = 0.3\n")

@@ -17,7 +17,7 @@ def test_now_answers_with_each_ones_outcome(cli: CommandLine) -> None:
     assert created.endswith("owned by Unassigned")
     assert rejected == "P2: rejected: company_missing"
     assert answer.exit_code == 1  # half of them rejected is more than the settings allow
-    assert [lead["Person_Id__c"] for lead in cli.stage.leads()] == ["P1"]
+    assert [lead["Person_Id__c"] for lead in cli.scenario.leads()] == ["P1"]
 
 
 def test_now_answers_in_json_and_tells_its_progress_on_stderr(cli: CommandLine) -> None:
@@ -32,7 +32,7 @@ def test_now_answers_in_json_and_tells_its_progress_on_stderr(cli: CommandLine) 
 def test_now_answers_the_same_when_asked_again(cli: CommandLine) -> None:
     first, second = cli(*NOW), cli(*NOW)
     assert first.stdout == second.stdout
-    assert len(cli.stage.leads()) == 1
+    assert len(cli.scenario.leads()) == 1
 
 
 def test_now_starts_no_prefect(cli: CommandLine) -> None:

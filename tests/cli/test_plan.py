@@ -11,7 +11,7 @@ from tests.cli.conftest import (
     CommandLine,
     held,
 )
-from tests.steps.scenario import Stage
+from tests.steps.scenario import Scenario
 
 DECIDED = {
     "create": "created",
@@ -29,31 +29,31 @@ PLANNED = "select person_id, decision, owner_strategy, matched_id, reason_code f
 
 
 @pytest.fixture
-def demo_stage(any_stage: Stage) -> Stage:
+def demo_scenario(any_scenario: Scenario) -> Scenario:
     """The demo's persons, org and owner choices, on each engine in turn."""
     persons = read_persons(DATA / "persons.csv")
-    persons.to_sql("demo_persons", any_stage.engine, index=False)
-    any_stage.emulator.reset((DATA / "org.toml").read_text(encoding="utf-8"))
+    persons.to_sql("demo_persons", any_scenario.engine, index=False)
+    any_scenario.emulator.reset((DATA / "org.toml").read_text(encoding="utf-8"))
     choices = tomllib.loads((DATA / "owner-choices.toml").read_text(encoding="utf-8"))
-    any_stage.choices = {
+    any_scenario.choices = {
         "warehouse": {"persons": "demo_persons"},
         "salesforce": {"consumer_key": "demo-key", "consumer_secret": "demo-secret"},
         "owners": choices["owners"],
     }
-    return any_stage
+    return any_scenario
 
 
 @pytest.mark.parametrize("slice_size", [60, 10_000])
 def test_a_live_run_does_what_was_planned_person_by_person(
-    demo_stage: Stage, slice_size: int
+    demo_scenario: Scenario, slice_size: int
 ) -> None:
-    before = held(demo_stage)
-    plan = demo_stage.sync("plan", run={"slice_size": slice_size})
-    assert held(demo_stage) == before
-    assert demo_stage.outcomes() == {}
-    planned = {row["person_id"]: row for row in demo_stage.rows(PLANNED)}
-    demo_stage.sync(run={"slice_size": slice_size})
-    outcomes = demo_stage.outcomes()
+    before = held(demo_scenario)
+    plan = demo_scenario.sync("plan", run={"slice_size": slice_size})
+    assert held(demo_scenario) == before
+    assert demo_scenario.outcomes_by_id() == {}
+    planned = {row["person_id"]: row for row in demo_scenario.rows(PLANNED)}
+    demo_scenario.sync(run={"slice_size": slice_size})
+    outcomes = demo_scenario.outcomes_by_id()
     assert planned.keys() == outcomes.keys()
     changed = {
         one for one in planned if DECIDED[planned[one]["decision"]] != outcomes[one]["outcome"]
@@ -65,27 +65,27 @@ def test_a_live_run_does_what_was_planned_person_by_person(
 
 
 def test_a_plan_counts_whom_it_would_create_and_reject(cli: CommandLine) -> None:
-    told = cli.stage.sync("plan")
+    told = cli.scenario.sync("plan")
     counts = {row["decision"]: row["person_count"] for row in told["planned"]}
     assert counts == {"create": 1, "reject": 1}
     assert cli.written() == {"planned_persons": 2}
 
 
 def test_a_second_plan_finds_the_same(cli: CommandLine) -> None:
-    first, second = cli.stage.sync("plan"), cli.stage.sync("plan")
+    first, second = cli.scenario.sync("plan"), cli.scenario.sync("plan")
     assert first["planned"] == second["planned"]
 
 
 @pytest.mark.parametrize("mode", ["plan", "live"])
 def test_one_person_in_several_slices_is_found_twice_and_made_once(
-    any_stage: Stage, mode: str
+    any_scenario: Scenario, mode: str
 ) -> None:
     lines = [f"P{n} | Lovelace{n} | Engines | ada@x.example | 2026-01-0{n}" for n in range(1, 9)]
-    any_stage.put("\n".join(["person_id | last_name | company | email | created_at", *lines]))
-    any_stage.sync(mode, run={"slice_size": 3})
+    any_scenario.put("\n".join(["person_id | last_name | company | email | created_at", *lines]))
+    any_scenario.sync(mode, run={"slice_size": 3})
     table, column = (
         ("planned_persons", "decision") if mode == "plan" else ("person_outcomes", "outcome")
     )
-    found = any_stage.rows(f"select person_id, {column} as what from {table} order by person_id")
+    found = any_scenario.rows(f"select person_id, {column} as what from {table} order by person_id")
     assert [row["what"].removesuffix("d") for row in found] == ["create", *["duplicate"] * 7]
-    assert len(any_stage.leads()) == (0 if mode == "plan" else 1)
+    assert len(any_scenario.leads()) == (0 if mode == "plan" else 1)

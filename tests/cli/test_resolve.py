@@ -15,9 +15,9 @@ GONE = {"job": "nth:1", "fault": "forget"}
 
 def hold(cli: CommandLine) -> None:
     """P1 is held: the org has forgotten the job, and there is no field to ask by."""
-    cli.stage.set_org(person_id_field=False)
+    cli.scenario.set_org(person_id_field=False)
     cli.set(salesforce={"person_id_field": ""})
-    cli.stage.emulator.go_wrong(GONE)
+    cli.scenario.emulator.go_wrong(GONE)
     assert cli(*NOW).stdout.startswith("P1: held: JOB_GONE")
 
 
@@ -25,7 +25,7 @@ def test_status_gives_the_command_that_releases_a_held_person(cli: CommandLine) 
     hold(cli)
     told = cli("status").stdout
     command = next(line for line in told.splitlines() if "created:LEAD_ID" in line)
-    lead_id = cli.stage.leads()[0]["Id"]
+    lead_id = cli.scenario.leads()[0]["Id"]
     words = command.replace("LEAD_ID", lead_id).split()[1:]
     answer = cli(*words, LOGNAME="ada")
     assert (answer.exit_code, "by ada" in answer.stdout) == (0, True)

@@ -21,11 +21,11 @@ def test_resume_answers_in_json(cli: CommandLine) -> None:
 
 
 def test_a_restored_ledger_is_told_and_a_human_may_go_on(cli: CommandLine) -> None:
-    cli.stage.set_org(person_id_field=False)
+    cli.scenario.set_org(person_id_field=False)
     cli.set(salesforce={"person_id_field": ""})
     cli(*NOW)
     for table in ("salesforce_jobs", "lead_batches", "person_outcomes", "person_emails"):
-        cli.stage.run(f"delete from {table}")
+        cli.scenario.run(f"delete from {table}")
     stopped = cli(*NOW)
     assert (stopped.exit_code, "resume --accept-unknown-jobs" in stopped.stderr) == (4, True)
     assert cli("resume", "--accept-unknown-jobs").exit_code == 0

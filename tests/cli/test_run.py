@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import (
     CommandLine,
 )
-from tests.steps.scenario import crowd
+from tests.steps.scenario import make_persons
 
 # Nothing on the machine names a Prefect server: the same steps, with one line that says so.
 WITHOUT = "without Prefect: no server is named (PREFECT_API_URL or a profile)"
@@ -50,22 +50,22 @@ def test_a_profile_without_a_server_is_no_server(cli: CommandLine, tmp_path: Pat
 
 @pytest.mark.parametrize("workers", ["threads", "dask"])
 def test_run_shares_the_work_without_prefect_too(cli: CommandLine, workers: str) -> None:
-    cli.stage.put_frame(crowd(30))
+    cli.scenario.put_frame(make_persons(30))
     cli.set(
         run={"slice_size": 10, "workers": 2, "task_runner": workers, "allowed_reject_share": 0.9}
     )
     answer = cli("run", "--json")
     assert answer.exit_code == 0, answer.output
     assert answer.document["run"]["read_count"] == 32
-    assert cli.stage.unaccounted() == []
+    assert cli.scenario.unaccounted() == []
 
 
 def test_a_rejected_person_is_read_again_only_once_updated_at_has_moved(cli: CommandLine) -> None:
-    stage = cli.stage
-    assert stage.sync()["run"]["read_count"] == 2
-    stage.run("update persons set company = 'Engines' where person_id = 'P2'")
-    assert stage.sync()["run"]["read_count"] == 0
-    stage.run("update persons set updated_at = '2026-02-02 08:00:00' where person_id = 'P2'")
-    mended = stage.sync()["run"]
+    scenario = cli.scenario
+    assert scenario.sync()["run"]["read_count"] == 2
+    scenario.run("update persons set company = 'Engines' where person_id = 'P2'")
+    assert scenario.sync()["run"]["read_count"] == 0
+    scenario.run("update persons set updated_at = '2026-02-02 08:00:00' where person_id = 'P2'")
+    mended = scenario.sync()["run"]
     assert (mended["read_count"], mended["created_count"]) == (1, 1)
-    assert stage.outcomes()["P2"]["attempt_count"] == 2
+    assert scenario.outcomes_by_id()["P2"]["attempt_count"] == 2

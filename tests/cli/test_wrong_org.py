@@ -13,7 +13,7 @@ from tests.cli.conftest import (
     closed_port,
     nothing_done,
 )
-from tests.steps.scenario import ORG, PERSON_ID_FIELD, Stage
+from tests.steps.scenario import ORG, PERSON_ID_FIELD, Scenario
 
 
 def test_a_wrong_secret_is_told(cli: CommandLine) -> None:
@@ -40,12 +40,12 @@ def test_an_unreachable_org_passes(cli: CommandLine) -> None:
 
 
 def test_an_org_that_only_faults_passes(cli: CommandLine) -> None:
-    cli.stage.emulator.go_wrong({"match": "GET /query*", "count": 99, "fault": "status:503"})
+    cli.scenario.emulator.go_wrong({"match": "GET /query*", "count": 99, "fault": "status:503"})
     nothing_done(cli, cli(*NOW), 3, "the org")
 
 
 def test_another_org_than_the_ledgers_stops_the_run(cli: CommandLine) -> None:
-    cli.stage.run(
+    cli.scenario.run(
         "insert into sync_orgs values ('00D000000000001AAA', 'Other', true, '2026-01-01 08:00:00')"
     )
     nothing_done(cli, cli(*NOW), 4, "belongs to org 00D000000000001AAA (Other)", "results_schema")
@@ -88,18 +88,20 @@ def test_an_unknown_queue_of_the_option_is_told(cli: CommandLine) -> None:
     nothing_done(cli, answer, 2, "--owner = queue:Nobody: There is no queue of this name")
 
 
-def without_active_rule(stage: Stage) -> None:
-    stage.emulator.reset(ORG.replace("active = true\n[[", "active = false\n[[") + PERSON_ID_FIELD)
+def without_active_rule(scenario: Scenario) -> None:
+    scenario.emulator.reset(
+        ORG.replace("active = true\n[[", "active = false\n[[") + PERSON_ID_FIELD
+    )
 
 
 def test_an_org_without_an_active_rule_is_told(cli: CommandLine) -> None:
-    without_active_rule(cli.stage)
+    without_active_rule(cli.scenario)
     words = "No lead assignment rule is active; activate one or name one"
     nothing_done(cli, cli(*NOW), 2, "owners.default = rules", words)
 
 
 def test_without_an_active_rule_the_running_user_may_own_all(cli: CommandLine) -> None:
-    without_active_rule(cli.stage)
+    without_active_rule(cli.scenario)
     cli.set(owners={"without_active_rule": "running_user"})
     assert cli(*NOW).stdout.endswith("owned by Loader\n")
 
@@ -118,38 +120,38 @@ def hidden(name: str) -> str:
 
 
 def test_an_org_without_the_person_id_field_is_told(cli: CommandLine) -> None:
-    cli.stage.set_org(person_id_field=False)
+    cli.scenario.set_org(person_id_field=False)
     words = ("Person_Id__c is not there for this login", "Text(64), External ID, Unique")
     nothing_done(cli, cli(*NOW), 2, *words, 'salesforce.person_id_field = ""')
 
 
 def test_without_the_field_the_ledger_alone_will_do(cli: CommandLine) -> None:
-    cli.stage.set_org(person_id_field=False)
+    cli.scenario.set_org(person_id_field=False)
     cli.set(salesforce={"person_id_field": ""})
     assert cli(*NOW).stdout.startswith("P1: created lead 00Q")
-    assert len(cli.stage.leads()) == 1
+    assert len(cli.scenario.leads()) == 1
 
 
 @pytest.mark.parametrize("kind", ["unique = true", "external_id = true", ""])
 def test_a_person_id_field_of_the_wrong_kind_is_told(cli: CommandLine, kind: str) -> None:
-    cli.stage.set_org(FIELD + kind, person_id_field=False)
+    cli.scenario.set_org(FIELD + kind, person_id_field=False)
     words = "Lead field Person_Id__c is not a unique external id: create it as Text(64)"
     nothing_done(cli, cli(*NOW), 2, words)
 
 
 def test_a_hidden_person_id_field_is_told(cli: CommandLine) -> None:
-    cli.stage.set_org(hidden("Person_Id__c"))
+    cli.scenario.set_org(hidden("Person_Id__c"))
     words = ("Person_Id__c is not there for this login", "let this login edit it")
     nothing_done(cli, cli(*NOW), 2, *words)
 
 
 def test_a_field_hidden_from_the_login_is_told(cli: CommandLine) -> None:
-    cli.stage.set_org(hidden("Title"))
+    cli.scenario.set_org(hidden("Title"))
     words = ("Lead field Title cannot be written by this login", 'fields.Title = ""')
     nothing_done(cli, cli(*NOW), 2, *words)
 
 
 def test_a_hidden_field_left_out_does_no_harm(cli: CommandLine) -> None:
-    cli.stage.set_org(hidden("Title"))
+    cli.scenario.set_org(hidden("Title"))
     cli.set(fields={"Title": ""})
     assert cli(*NOW).exit_code == 0

@@ -15,7 +15,7 @@ from tests.cli.conftest import (
     nothing_done,
 )
 from tests.salesforce.servers import Emulator
-from tests.steps.scenario import Stage
+from tests.steps.scenario import Scenario
 
 WAREHOUSES = [
     ("oracle://scott@db.example.com/x", 2, "needs the driver oracle"),
@@ -73,7 +73,7 @@ def test_a_missing_column_of_the_settings_is_told_with_those_there_are(cli: Comm
 
 @pytest.mark.parametrize("column", ["company", "last_name"])
 def test_a_missing_column_that_salesforce_needs_is_told(cli: CommandLine, column: str) -> None:
-    cli.stage.run(f"alter table persons rename column {column} to other")
+    cli.scenario.run(f"alter table persons rename column {column} to other")
     nothing_done(cli, cli(*NOW), 2, f"persons has no column {column}, which fields.")
 
 
@@ -108,13 +108,13 @@ def test_a_read_only_postgresql_is_told(
     postgres_warehouse_url: str,
     postgres_server: Any,
     emulator_process: Emulator,
-    make_cli: Callable[[Stage], CommandLine],
+    make_cli: Callable[[Scenario], CommandLine],
 ) -> None:
-    stage = Stage(postgres_warehouse_url, emulator_process)
+    scenario = Scenario(postgres_warehouse_url, emulator_process)
     command = "alter database {} set default_transaction_read_only = on"
-    postgres_server.run(command, str(stage.engine.url.database))
-    answer = make_cli(stage)(*NOW)
-    stage.engine.dispose()
+    postgres_server.run(command, str(scenario.engine.url.database))
+    answer = make_cli(scenario)(*NOW)
+    scenario.engine.dispose()
     assert (answer.exit_code, answer.stdout) == (2, "")
     assert "the warehouse refused (SQLSTATE 25006)" in answer.stderr
 

@@ -1,4 +1,4 @@
-"""Bugs planted on purpose: a harness that lets one pass has no teeth.
+"""Mutants: bugs made on purpose: a harness that lets one pass has no teeth.
 
 Each is a named change of text in a copy of the project's code, which must be found exactly once, so
 that a plant cannot rot unnoticed. Each names the smallest set of trials that must catch it.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crash.directed import ROOT
-from tests.crash.variants import Kind
+from tests.crash.variants import Variant
 
 LOAD = "pipelines/steps/load.py"
 RESULTS_OF_JOB = "pipelines/steps/job_results.py"
@@ -22,7 +22,7 @@ CLAIMS = "pipelines/warehouse/ledger/claims.py"
 PARTITION = "pipelines/steps/partition.py"
 MATCH = "pipelines/steps/match.py"
 
-ALONE = Kind("sqlite", has_field=False)  # the ledger stands alone: nothing hides its bugs
+ALONE = Variant("sqlite", has_field=False)  # the ledger stands alone: nothing hides its bugs
 CREATE, PUT, CLOSE, POLL = (
     f"{method} /jobs/ingest{path}"
     for method, path in (("POST", ""), ("PUT", "/*/batches"), ("PATCH", "/*"), ("GET", "/*"))
@@ -41,20 +41,20 @@ class Change:
 
 @dataclass(frozen=True)
 class Trial:
-    """A technique on a kind of world at a place: the first of its kind, on that side."""
+    """A technique on a variant at a place: the first of its kind, on that side."""
 
     technique: str
     place: str = ""
     side: str = "before"
-    kind: Kind = ALONE
+    variant: Variant = ALONE
 
     def __str__(self) -> str:
         where = f" {self.side} {self.place}" if self.place else ""
-        return f"{self.technique}{where} ({self.kind})"
+        return f"{self.technique}{where} ({self.variant})"
 
 
 @dataclass(frozen=True)
-class Plant:
+class Mutant:
     """A bug, and the trials of which one at least must catch it."""
 
     name: str
@@ -62,17 +62,24 @@ class Plant:
     trials: tuple[Trial, ...]
 
 
-def plant(changes: tuple[Change, ...], folder: Path) -> Path:
-    """A copy of the project's code with these changes. Raises where a text is not there once."""
-    for part in ("pipelines", "sql"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+def changed_texts(changes: tuple[Change, ...]) -> dict[str, str]:
+    """Return each changed file's text, by path. Raise LookupError if a text is not there once."""
+    texts: dict[str, str] = {}
     for change in changes:
-        file = folder / change.file
-        text = file.read_text(encoding="utf-8")
+        text = texts.get(change.file) or (ROOT / change.file).read_text(encoding="utf-8")
         if text.count(change.old) != 1:
             found = text.count(change.old)
             raise LookupError(f"found {found} times in {change.file}, not once: {change.old!r}")
-        file.write_text(text.replace(change.old, change.new), encoding="utf-8")
+        texts[change.file] = text.replace(change.old, change.new)
+    return texts
+
+
+def copy_with(changes: tuple[Change, ...], folder: Path) -> Path:
+    """Copy the project's code with these changes into the folder. Raise LookupError as above."""
+    for part in ("pipelines", "sql"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file, text in changed_texts(changes).items():
+        (folder / file).write_text(text, encoding="utf-8")
     return folder
 
 
@@ -129,13 +136,13 @@ _LIBRARY = """    if batch.operation == "insert":
         return ledger.record_submitted(run.warehouse, batch)
 """
 
-MANY = Kind("sqlite", has_field=False, people="many")
-SLOW_JOBS = Kind(
+MANY = Variant("sqlite", has_field=False, people="many")
+SLOW_JOBS = Variant(
     "sqlite", has_field=False, people="many", org="[behaviour]\nrows_per_second = 400\n"
 )
 
-PLANTS = [
-    Plant(
+MUTANTS = [
+    Mutant(
         "the job's id is stored after the close",
         (
             Change(LOAD, _CLOSE, "    return batch\n"),
@@ -148,7 +155,7 @@ PLANTS = [
         ),
         (Trial("killed", CLOSE, "after"),),
     ),
-    Plant(
+    Mutant(
         "the intent to close is stored after the close",
         (
             Change(LOAD, _CLOSE, "    return batch\n"),
@@ -156,19 +163,20 @@ PLANTS = [
         ),
         (Trial("killed", CLOSE, "after"),),
     ),
-    Plant(
+    Mutant(
         "recovery aborts running jobs",
         (
             Change(
                 LOAD,
                 '    if job.state == "Open":\n        return _close_job_again(run, batch)\n',
-                "    if batch.fencing_token > 1 and batch.attempt_count == 1 and not job.has_ended:\n"
+                "    is_first = batch.attempt_count == 1\n"
+                "    if batch.fencing_token > 1 and is_first and not job.has_ended:\n"
                 "        return _discard_job(run, batch)\n",
             ),
         ),
         (Trial("killed", POLL, "after", SLOW_JOBS),),
     ),
-    Plant(
+    Mutant(
         "recovery forgets the job",
         (
             Change(
@@ -180,17 +188,18 @@ PLANTS = [
         ),
         (Trial("killed", POLL, "before"),),
     ),
-    Plant(
+    Mutant(
         "no fencing_token is compared",
         _IGNORED,
         (Trial("frozen", RESULTS), Trial("frozen", CREATE, "after")),
     ),
-    Plant(
+    Mutant(
         "what a take-over changes is no fencing_token: a batch moves from its state alone",
         tuple(
             Change(
                 change.file,
-                "    and fencing_token = :fencing_token\n    and leased_by_run_id = :leased_by_run_id\n",
+                "    and fencing_token = :fencing_token\n"
+                "    and leased_by_run_id = :leased_by_run_id\n",
                 "    and cast(:fencing_token as integer) is not null\n"
                 "    and cast(:leased_by_run_id as text) is not null\n",
             )
@@ -198,7 +207,7 @@ PLANTS = [
         ),
         (Trial("raced", PUT, "after"),),
     ),
-    Plant(
+    Mutant(
         "recovery uploads a second time into the same job",
         (
             Change(
@@ -214,7 +223,7 @@ PLANTS = [
         ),
         (Trial("killed", PUT, "after"),),
     ),
-    Plant(
+    Mutant(
         "recovery closes a job whose upload nobody knows of",
         (
             Change(
@@ -227,7 +236,7 @@ PLANTS = [
         ),
         (Trial("killed", PUT, "before"),),
     ),
-    Plant(
+    Mutant(
         "claims and batches are two transactions",
         (
             Change(
@@ -239,7 +248,7 @@ PLANTS = [
         ),
         (Trial("killed", "COMMIT insert lead_batches, update sync_runs", "before"),),
     ),
-    Plant(
+    Mutant(
         "outcomes and the batch's state are two transactions",
         (
             Change(
@@ -251,7 +260,7 @@ PLANTS = [
         ),
         (Trial("killed", "COMMIT update lead_batches completed, update sync_runs", "before"),),
     ),
-    Plant(
+    Mutant(
         "result rows are matched by position",
         (
             Change(
@@ -262,7 +271,7 @@ PLANTS = [
         ),
         (Trial("undisturbed"),),
     ),
-    Plant(
+    Mutant(
         "the file of unprocessed rows is not read",
         (
             Change(
@@ -274,9 +283,9 @@ PLANTS = [
                 "",
             ),
         ),
-        (Trial("failed half way", kind=MANY),),
+        (Trial("failed half way", variant=MANY),),
     ),
-    Plant(
+    Mutant(
         "the job's counts are not compared",
         (
             Change(
@@ -287,7 +296,7 @@ PLANTS = [
         ),
         (Trial("a row missing once", RESULTS),),
     ),
-    Plant(
+    Mutant(
         "leases end by the local clock",
         (
             Change(
@@ -296,19 +305,19 @@ PLANTS = [
                 "return datetime.now() + timedelta",
             ),
         ),
-        (Trial("beside another", POLL),),
+        (Trial("another run meanwhile", POLL),),
     ),
-    Plant(
+    Mutant(
         "a POST is sent again when its answer is lost",
         (Change(TRANSPORT, 'if request.method == "GET"', 'if request.method in ("GET", "POST")'),),
         (Trial("dropped after", "POST /composite/sobjects"),),
     ),
-    Plant(
+    Mutant(
         "the library's own call instead of the ledger's steps",
         (Change(LOAD, _CREATE, _LIBRARY + _CREATE),),
         (Trial("killed", CLOSE, "after"),),
     ),
-    Plant(
+    Mutant(
         "whom another run has claimed is sent all the same",
         (
             Change(

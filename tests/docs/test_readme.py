@@ -97,7 +97,7 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert process.stdout is not None
         try:
             sample_data.write_config(folder, process.stdout.readline().split()[-1])
-            flows.sync(local.settings_of(folder), new_run_request("live"), flows.run_plainly)
+            flows.sync(local.settings_of(folder), new_run_request("live"), flows.call_step)
             yield home
         finally:
             process.terminate()

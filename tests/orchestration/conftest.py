@@ -10,10 +10,10 @@ from tests.cli.conftest import (
     make_cli,
     prefect_home,
 )
-from tests.steps.conftest import any_stage, emulator_process, stage
+from tests.steps.conftest import any_scenario, emulator_process, scenario
 
 __all__ = [
-    "any_stage",
+    "any_scenario",
     "cli",
     "cli_with_prefect",
     "command_server",
@@ -21,5 +21,5 @@ __all__ = [
     "emulator_process",
     "make_cli",
     "prefect_home",
-    "stage",
+    "scenario",
 ]

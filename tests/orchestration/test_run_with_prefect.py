@@ -35,7 +35,7 @@ def test_run_plan_for_one_person_by_an_owner_of_its_own_sends_nothing(
     assert "would be\n  create  1  Ada\n" in answer.stdout
     assert answer.exit_code == 0
     assert cli.written() == {"planned_persons": 1}
-    assert cli.stage.leads() == []
+    assert cli.scenario.leads() == []
 
 
 def test_a_warehouse_that_is_not_there_is_told(cli_with_prefect: CommandLine) -> None:
@@ -50,5 +50,5 @@ def test_ctrl_c_loses_no_person_and_resume_continues(cli_with_prefect: CommandLi
     answer = interrupt_under_way(cli, "run")
     assert answer.exit_code == 128 + signal.SIGINT
     assert cli("resume").exit_code == 0
-    assert cli.stage.outcomes()["P1"]["outcome"] == "created"
-    assert len(cli.stage.leads()) == 1
+    assert cli.scenario.outcomes_by_id()["P1"]["outcome"] == "created"
+    assert len(cli.scenario.leads()) == 1

@@ -24,7 +24,7 @@ from pipelines.steps.snapshot import OrgSnapshot, SnapshotOptions
 from pipelines.warehouse import snapshots
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.salesforce.test_ingest_jobs import load
-from tests.steps.scenario import Stage, crowd
+from tests.steps.scenario import Scenario, make_persons
 from tests.warehouse.ledger_steps import begin
 
 BULK = {"lookup": "snapshot"}
@@ -56,10 +56,10 @@ def text(values: list[Any]) -> pd.Series:
 
 
 class Lookout:
-    """Looks at the org of a stage both ways."""
+    """Looks at the org of a scenario both ways."""
 
-    def __init__(self, stage: Stage, warehouse: Warehouse, org: Org) -> None:
-        self.stage, self.warehouse, self.org = stage, warehouse, org
+    def __init__(self, scenario: Scenario, warehouse: Warehouse, org: Org) -> None:
+        self.scenario, self.warehouse, self.org = scenario, warehouse, org
 
     def matcher(self, way: str, run_id: str = "R1", field: str = "Person_Id__c") -> Matcher:
         return Matcher(
@@ -92,7 +92,7 @@ class Lookout:
 
     def fill_count(self) -> int:
         """How often everything has been read."""
-        return len(self.stage.emulator.served("POST .*/jobs/query ")) // 2
+        return len(self.scenario.emulator.served("POST .*/jobs/query ")) // 2
 
     def age(self, minutes: int) -> None:
         """As if the mirror had been made so long ago, and all the org has with it."""
@@ -101,37 +101,37 @@ class Lookout:
             "org_snapshots": ["lead_until", "contact_until"],
             "org_records": ["created_at"],
         }.items():
-            for row in self.stage.rows(f"select distinct {', '.join(names)} from {table}"):
+            for row in self.scenario.rows(f"select distinct {', '.join(names)} from {table}"):
                 for name in names:
                     then = datetime.fromisoformat(str(row[name])) - past
-                    self.stage.run(
+                    self.scenario.run(
                         f"update {table} set {name} = '{then:%Y-%m-%d %H:%M:%S.%f}' "
                         f"where {name} = '{row[name]}'"
                     )
 
 
 @contextmanager
-def lookout_of(stage: Stage) -> Iterator[Lookout]:
+def lookout_of(scenario: Scenario) -> Iterator[Lookout]:
     with (
-        open_warehouse(stage.warehouse_url) as warehouse,
-        log_in_to(stage.settings().salesforce) as org,
+        open_warehouse(scenario.warehouse_url) as warehouse,
+        log_in_to(scenario.settings().salesforce) as org,
     ):
         begin(warehouse, "R1")
-        yield Lookout(stage, warehouse, org)
+        yield Lookout(scenario, warehouse, org)
 
 
 @pytest.fixture
-def lookout(any_stage: Stage) -> Iterator[Lookout]:
+def lookout(any_scenario: Scenario) -> Iterator[Lookout]:
     """A warehouse on each engine in turn, and an org with LEADS."""
-    any_stage.set_org(LEADS)
-    with lookout_of(any_stage) as made:
+    any_scenario.set_org(LEADS)
+    with lookout_of(any_scenario) as made:
         yield made
 
 
-def lead_id(stage: Stage, email: str) -> str:
+def lead_id(scenario: Scenario, email: str) -> str:
     return next(
         str(lead["Id"])
-        for lead in stage.emulator.held("leads")
+        for lead in scenario.emulator.held("leads")
         if (lead["Email"] or "").lower() == email
     )
 
@@ -150,14 +150,14 @@ def test_both_ways_find_the_same_by_email_and_by_person_id(lookout: Lookout) -> 
     ]
 
 
-def test_nothing_is_found_where_nothing_is(any_stage: Stage) -> None:
-    with lookout_of(any_stage) as lookout:
+def test_nothing_is_found_where_nothing_is(any_scenario: Scenario) -> None:
+    with lookout_of(any_scenario) as lookout:
         assert lookout.both().empty
 
 
 def test_no_address_is_kept(lookout: Lookout) -> None:
     lookout.both()
-    rows = lookout.stage.rows("select * from org_records")
+    rows = lookout.scenario.rows("select * from org_records")
     assert len(rows) == 4
     assert not any("@" in str(cell) for row in rows for cell in row.values())
 
@@ -191,17 +191,17 @@ def as_org(records: list[tuple[str, str, bool, str]]) -> str:
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_both_ways_find_the_same_in_any_org(request: pytest.FixtureRequest, engine: str) -> None:
     url = request.getfixturevalue(f"{engine}_warehouse_url")
-    stage = Stage(url, request.getfixturevalue("emulator_process"))
-    with lookout_of(stage) as lookout:
+    scenario = Scenario(url, request.getfixturevalue("emulator_process"))
+    with lookout_of(scenario) as lookout:
 
         @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.lists(RECORDS, max_size=6), st.lists(ANY, max_size=5))
         def law(records: list[tuple[str, str, bool, str]], emails: list[str]) -> None:
-            stage.set_org(as_org(records))
+            scenario.set_org(as_org(records))
             lookout.both(emails)
 
         law()
-    stage.engine.dispose()
+    scenario.engine.dispose()
 
 
 # --- What happens to the org between two runs
@@ -209,7 +209,7 @@ def test_both_ways_find_the_same_in_any_org(request: pytest.FixtureRequest, engi
 
 def test_what_has_changed_is_seen_without_reading_everything_again(lookout: Lookout) -> None:
     lookout.both()
-    ada, bo = (lead_id(lookout.stage, one) for one in EMAILS[:2])
+    ada, bo = (lead_id(lookout.scenario, one) for one in EMAILS[:2])
     moved = {"attributes": {"type": "Lead"}, "id": ada, "Email": "moved@x.example"}
     lookout.org.patch_json("composite/sobjects", {"records": [moved]})
     lookout.org.post_json("sobjects/Lead", {"LastName": "N", "Company": "C", "Email": EMAILS[3]})
@@ -223,7 +223,7 @@ def test_what_has_changed_is_seen_without_reading_everything_again(lookout: Look
 def test_a_lead_converted_or_taken_out_of_the_bin_is_seen(lookout: Lookout) -> None:
     lookout.both()
     converted = LEADS.replace('"bo@x.example"', '"bo@x.example"\nIsConverted = true')
-    lookout.stage.set_org(converted.replace("IsDeleted = true", ""))
+    lookout.scenario.set_org(converted.replace("IsDeleted = true", ""))
     found = lookout.both().set_index("match_value")
     assert found.loc["bo@x.example", "is_converted"]
     assert not found.loc["gone@x.example", "is_deleted"]
@@ -241,7 +241,7 @@ def remove(lookout: Lookout, record_id: str, operation: str) -> None:
 
 
 def erase(lookout: Lookout, email: str) -> None:
-    remove(lookout, lead_id(lookout.stage, email), "hardDelete")
+    remove(lookout, lead_id(lookout.scenario, email), "hardDelete")
 
 
 def test_a_young_lead_erased_for_good_is_missed(lookout: Lookout) -> None:
@@ -259,22 +259,24 @@ OLD = "".join(
 
 
 @pytest.mark.parametrize("way", ["soql", "snapshot"])
-def test_an_old_lead_erased_for_good_makes_the_counts_differ(any_stage: Stage, way: str) -> None:
-    any_stage.set_org(LEADS + OLD)
+def test_an_old_lead_erased_for_good_makes_the_counts_differ(
+    any_scenario: Scenario, way: str
+) -> None:
+    any_scenario.set_org(LEADS + OLD)
     emails = [f"old{n}@x.example" for n in range(4)]
-    with lookout_of(any_stage) as lookout:
+    with lookout_of(any_scenario) as lookout:
         assert len(lookout.both(emails)) == 5
         erase(lookout, "old1@x.example")
         assert set(lookout.both(emails)["match_value"]) == {*emails[:1], *emails[2:], "P1"}
         assert lookout.fill_count() == 2
 
 
-def test_a_bin_that_was_emptied_is_read_again_and_no_more(any_stage: Stage) -> None:
-    any_stage.set_org(LEADS + OLD)
+def test_a_bin_that_was_emptied_is_read_again_and_no_more(any_scenario: Scenario) -> None:
+    any_scenario.set_org(LEADS + OLD)
     emails = [f"old{n}@x.example" for n in range(4)]
-    with lookout_of(any_stage) as lookout:
+    with lookout_of(any_scenario) as lookout:
         lookout.both(emails)
-        any_stage.set_org(LEADS + OLD.partition("IsDeleted")[0] + "IsDeleted = true\n")
+        any_scenario.set_org(LEADS + OLD.partition("IsDeleted")[0] + "IsDeleted = true\n")
         assert set(lookout.both(emails)["match_value"]) == {*emails[:3], "P1"}
         assert lookout.fill_count() == 0  # since the org was set anew
 
@@ -288,7 +290,7 @@ def test_another_person_id_field_is_read_anew(lookout: Lookout) -> None:
         emails=text([None]), email_hashes=text([None]), person_ids=text(["P1"])
     )
     assert found.empty
-    assert len(lookout.stage.rows("select * from org_records")) == 4
+    assert len(lookout.scenario.rows("select * from org_records")) == 4
 
 
 # --- What happens to a run
@@ -299,7 +301,7 @@ def test_pages_are_small_enough_to_keep_memory_flat_and_calls_few(lookout: Looko
     before = lookout.org.api_call_count
     mirror = OrgSnapshot(lookout.warehouse, lookout.org, "R1", "", SnapshotOptions(page_rows=5))
     mirror.refresh()
-    pages = [line for line in lookout.stage.emulator.served("/results") if "query" in line]
+    pages = [line for line in lookout.scenario.emulator.served("/results") if "query" in line]
     assert len(pages) == 4 + 1  # 20 leads, 1 contact
     asked_and_awaited = lookout.org.api_call_count - before - len(pages)
     assert asked_and_awaited <= 2 * (1 + 5)
@@ -309,7 +311,7 @@ def test_pages_are_small_enough_to_keep_memory_flat_and_calls_few(lookout: Looko
 def test_a_mirror_up_to_date_costs_four_calls(lookout: Lookout) -> None:
     lookout.both()
     lookout.age(60)
-    lookout.stage.run("update org_records set created_at = '2020-01-01 00:00:00.000000'")
+    lookout.scenario.run("update org_records set created_at = '2020-01-01 00:00:00.000000'")
     before = lookout.org.api_call_count
     mirror = OrgSnapshot(lookout.warehouse, lookout.org, "R1", "Person_Id__c", SnapshotOptions())
     mirror.refresh()
@@ -328,65 +330,65 @@ def test_a_mirror_up_to_date_costs_four_calls(lookout: Lookout) -> None:
     ],
 )
 def test_where_a_bulk_query_fails_lists_do_the_work(
-    any_stage: Stage, match: str, fault: str, caplog: pytest.LogCaptureFixture
+    any_scenario: Scenario, match: str, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    any_stage.set_org(LEADS)
-    any_stage.put("person_id | last_name | company | email\nP7 | A | C | bo@x.example")
-    any_stage.emulator.go_wrong({"match": match, "fault": fault, "count": 40})
-    run = any_stage.sync(matching=BULK)["run"]
+    any_scenario.set_org(LEADS)
+    any_scenario.put("person_id | last_name | company | email\nP7 | A | C | bo@x.example")
+    any_scenario.emulator.go_wrong({"match": match, "fault": fault, "count": 40})
+    run = any_scenario.sync(matching=BULK)["run"]
     assert (run["lookup_method"], run["matching_record_count"]) == ("soql", 1)
-    assert any_stage.told("reason_code") == {"LEAD_EXISTS": 1}
+    assert any_scenario.outcome_counts("reason_code") == {"LEAD_EXISTS": 1}
     assert "by lists from now on" in caplog.text
-    assert any_stage.rows("select * from org_snapshots where is_whole") == []
-    any_stage.emulator.go_wrong()
-    any_stage.put("person_id | last_name | company | email\nP8 | A | C | ada@x.example")
-    assert any_stage.sync(matching=BULK)["run"]["lookup_method"] == "snapshot"
-    assert len(any_stage.rows("select * from org_records")) == 4
+    assert any_scenario.rows("select * from org_snapshots where is_whole") == []
+    any_scenario.emulator.go_wrong()
+    any_scenario.put("person_id | last_name | company | email\nP8 | A | C | ada@x.example")
+    assert any_scenario.sync(matching=BULK)["run"]["lookup_method"] == "snapshot"
+    assert len(any_scenario.rows("select * from org_records")) == 4
 
 
 def test_a_refresh_that_fails_leaves_the_mirror_as_complete_as_it_was(lookout: Lookout) -> None:
     lookout.both()
-    before = lookout.stage.rows("select lead_until, contact_until from org_snapshots")
-    lookout.stage.emulator.go_wrong(
+    before = lookout.scenario.rows("select lead_until, contact_until from org_snapshots")
+    lookout.scenario.emulator.go_wrong(
         {"match": "GET /queryAll", "fault": "status:500", "nth": 2, "count": 4}
     )
     matcher = lookout.matcher("snapshot")
     assert matcher.choose(5) == "soql"
-    after = lookout.stage.rows("select lead_until, contact_until, holder_id from org_snapshots")
+    after = lookout.scenario.rows("select lead_until, contact_until, holder_id from org_snapshots")
     assert after == [{**before[0], "holder_id": None}]
-    lookout.stage.emulator.go_wrong()
+    lookout.scenario.emulator.go_wrong()
     lookout.both()
 
 
 def test_a_reading_killed_half_way_is_never_taken_for_whole(
-    any_stage: Stage, tmp_path: Path
+    any_scenario: Scenario, tmp_path: Path
 ) -> None:
-    any_stage.set_org(LEADS)
-    any_stage.put_frame(crowd(3))
-    config = any_stage.write_settings(tmp_path / "person-sync.toml", matching=BULK)
+    any_scenario.set_org(LEADS)
+    any_scenario.put_frame(make_persons(3))
+    config = any_scenario.write_settings(tmp_path / "person-sync.toml", matching=BULK)
     slow = {"match": "GET /jobs/query/*/results", "fault": "slow:30", "nth": 2}
-    any_stage.emulator.go_wrong(slow)
-    with any_stage.start(config, "live") as run:
+    any_scenario.emulator.go_wrong(slow)
+    with any_scenario.start(config, "live") as run:
         run.wait_until_ready()
-        while not any_stage.rows("select * from org_records"):
+        while not any_scenario.rows("select * from org_records"):
             pass
         run.kill()
-    any_stage.emulator.go_wrong()
-    (half,) = any_stage.rows("select fill_number, is_whole from org_snapshots")
+    any_scenario.emulator.go_wrong()
+    (half,) = any_scenario.rows("select fill_number, is_whole from org_snapshots")
     assert not half["is_whole"]
-    assert any_stage.sync(matching=BULK)["run"]["lookup_method"] == "snapshot"
-    assert any_stage.unaccounted() == []
-    (whole,) = any_stage.rows("select fill_number, is_whole from org_snapshots")
+    assert any_scenario.sync(matching=BULK)["run"]["lookup_method"] == "snapshot"
+    assert any_scenario.unaccounted() == []
+    (whole,) = any_scenario.rows("select fill_number, is_whole from org_snapshots")
     assert whole["is_whole"]
     assert whole["fill_number"] != half["fill_number"]
     for table in ("org_records", "org_record_keys"):
-        (of_one,) = any_stage.rows(f"select distinct fill_number from {table}")
+        (of_one,) = any_scenario.rows(f"select distinct fill_number from {table}")
         assert of_one["fill_number"] == whole["fill_number"]
 
 
-def test_two_that_begin_at_once_read_everything_once(any_stage: Stage) -> None:
-    any_stage.set_org(LEADS)
-    with lookout_of(any_stage) as lookout:
+def test_two_that_begin_at_once_read_everything_once(any_scenario: Scenario) -> None:
+    any_scenario.set_org(LEADS)
+    with lookout_of(any_scenario) as lookout:
         begin(lookout.warehouse, "R2")
         ways = []
         start = threading.Barrier(2)
@@ -433,17 +435,19 @@ def test_a_worker_follows_the_way_of_its_run(lookout: Lookout) -> None:
     assert found["match_value"].tolist() == ["bo@x.example"]
     assert lookout.fill_count() == before
     worker.note()
-    (run,) = lookout.stage.rows("select * from sync_runs")
+    (run,) = lookout.scenario.rows("select * from sync_runs")
     assert (run["lookup_method"], run["matching_record_count"]) == ("snapshot", 4)
 
 
-def test_a_few_persons_are_looked_up_by_lists_and_the_run_says_what_it_took(stage: Stage) -> None:
-    stage.set_org(LEADS)
-    stage.put_frame(crowd(3))
-    run = stage.sync()["run"]
+def test_a_few_persons_are_looked_up_by_lists_and_the_run_says_what_it_took(
+    scenario: Scenario,
+) -> None:
+    scenario.set_org(LEADS)
+    scenario.put_frame(make_persons(3))
+    run = scenario.sync()["run"]
     assert (run["lookup_method"], run["matching_call_count"]) == ("soql", 3)
-    assert stage.emulator.served("jobs/query ") == []
-    stage.put("person_id | last_name | company | email\nP9001 | A | C | bo@x.example")
-    stage.sync("plan", matching=BULK)
-    (row,) = stage.rows("select * from dim_sync_runs where run_mode = 'plan'")
+    assert scenario.emulator.served("jobs/query ") == []
+    scenario.put("person_id | last_name | company | email\nP9001 | A | C | bo@x.example")
+    scenario.sync("plan", matching=BULK)
+    (row,) = scenario.rows("select * from dim_sync_runs where run_mode = 'plan'")
     assert (row["lookup_method"], row["matching_record_count"]) == ("snapshot", 7)
