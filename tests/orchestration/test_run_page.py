@@ -186,7 +186,7 @@ def test_a_failed_run_says_who_stays_open_and_when_they_are_taken_on(
     assert page.message.startswith("transient: the run's deadline is over with 1 batches open")
     assert "5 read = 0 created" in page.message
     assert page.message.endswith(
-        f"4 persons stay open; resume takes them on at {resume_at_seven:%H:%M} UTC"
+        f"4 persons stay open; resume continues with them at {resume_at_seven:%H:%M} UTC"
     )
     assert "4 persons stay open" in page.artifact("person-sync-live")
     lines = page.lines(until="transient: ")
