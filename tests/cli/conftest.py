@@ -1,7 +1,7 @@
-"""The real command as a process of its own, against the real emulator.
+"""The real command as a process of its own, with the real emulator.
 
 Most tests run it by the command server, which forks a process that has imported everything.
-`run_command` and `start` execute it anew, where imports, signals or streams are the subject.
+`run_command` and `start` start it from nothing, where imports, signals or streams are tested.
 """
 
 from __future__ import annotations
@@ -221,8 +221,8 @@ def nothing_done(cli: CommandLine, answer: CommandResult, exit_code: int, *words
     """Assert that stderr alone holds the sentence, and that no run has begun its work."""
     assert answer.exit_code == exit_code, answer.output
     assert answer.stdout == ""
-    told = answer.stderr.splitlines()[-1]
-    assert told.startswith("person-sync: ") or "settings in" in answer.stderr
+    reported = answer.stderr.splitlines()[-1]
+    assert reported.startswith("person-sync: ") or "settings in" in answer.stderr
     for word in words:
         assert word in answer.stderr
     assert cli.untouched()

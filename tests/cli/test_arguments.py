@@ -16,10 +16,10 @@ from tests.cli.conftest import (
 )
 
 
-def test_help_names_every_command_and_version_tells_the_version(cli: CommandLine) -> None:
-    told = cli("--help")
+def test_help_names_every_command_and_version_prints_the_version(cli: CommandLine) -> None:
+    reported = cli("--help")
     for name in ("demo", "migrate", "check", "run", "now", "resume", "status", "emulator"):
-        assert f"\n  {name} " in told.stdout
+        assert f"\n  {name} " in reported.stdout
     assert "0.1.0" in cli("--version").stdout
 
 
@@ -36,20 +36,22 @@ ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "told"), ARGUMENTS, ids=[" ".join(w) for w, _ in ARGUMENTS])
-def test_a_wrong_argument_is_told(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("words", "reported"), ARGUMENTS, ids=[" ".join(w) for w, _ in ARGUMENTS])
+def test_a_wrong_argument_is_reported(
+    words: tuple[str, ...], reported: str, tmp_path: Path
+) -> None:
     answer = run_command(*words, folder=tmp_path, environment=clean_environment())
     assert (answer.exit_code, answer.stdout) == (2, "")
-    assert told in answer.stderr
+    assert reported in answer.stderr
 
 
-def test_without_settings_the_ways_to_give_them_are_told(tmp_path: Path) -> None:
+def test_without_settings_the_ways_to_give_them_are_named(tmp_path: Path) -> None:
     answer = run_command("check", folder=tmp_path, environment=clean_environment())
     assert (answer.exit_code, answer.stdout) == (2, "")
     assert "name a settings file with --config or PERSON_SYNC_CONFIG" in answer.stderr
 
 
-def test_wrong_settings_are_all_told(cli: CommandLine) -> None:
+def test_wrong_settings_are_all_reported(cli: CommandLine) -> None:
     cli.set(run={"slice_size": 0}, matching={"deletd": "x"})
     nothing_done(cli, cli(*NOW), 2, "run.slice_size", "perhaps deleted is meant")
 

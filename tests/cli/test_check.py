@@ -18,7 +18,7 @@ from tests.cli.conftest import (
 from tests.steps.scenario import Scenario
 
 
-def test_check_tells_a_line_each_and_that_a_run_could_start(cli: CommandLine) -> None:
+def test_check_shows_a_line_each_and_that_a_run_could_start(cli: CommandLine) -> None:
     answer = cli("check")
     subjects = [
         line.removeprefix("ok").split(":")[0].strip() for line in answer.stdout.splitlines()
@@ -31,7 +31,7 @@ def test_check_tells_a_line_each_and_that_a_run_could_start(cli: CommandLine) ->
     assert answer.exit_code == 0
 
 
-def test_check_answers_in_json(cli: CommandLine) -> None:
+def test_check_prints_json(cli: CommandLine) -> None:
     answer = cli("check", "--json")
     assert {"subject", "is_ok", "message", "exit_code"} == set(answer.document["checks"][0])
     assert answer.exit_code == 0
@@ -60,40 +60,40 @@ def wrong_lines(answer: CommandResult) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in lines)
 
 
-def test_check_tells_wrong_columns_and_a_wrong_secret_at_once(cli: CommandLine) -> None:
+def test_check_shows_wrong_columns_and_a_wrong_secret_together(cli: CommandLine) -> None:
     cli.set(fields={"Title": "job_title"}, salesforce={"consumer_secret": "wrong"})
     answer = cli("check")
     assert list(wrong_lines(answer)) == ["persons table", "login"]
     assert answer.exit_code == 2
 
 
-def test_check_tells_wrong_columns_and_owners_at_once(cli: CommandLine) -> None:
+def test_check_shows_wrong_columns_and_owners_together(cli: CommandLine) -> None:
     cli.set(fields={"Title": "job_title"}, owners={"default": "queue:Nobody"})
     assert list(wrong_lines(cli("check"))) == ["persons table", "owners"]
 
 
-def test_check_tells_a_wrong_field_and_owners_at_once(cli: CommandLine) -> None:
+def test_check_shows_a_wrong_field_and_owners_together(cli: CommandLine) -> None:
     cli.scenario.set_org(person_id_field=False)
     cli.set(owners={"default": "user:gone@acme.example"})
     assert list(wrong_lines(cli("check"))) == ["person-id field", "owners"]
 
 
-def test_check_tells_every_column_that_is_missing(cli: CommandLine) -> None:
+def test_check_shows_every_column_that_is_missing(cli: CommandLine) -> None:
     cli.set(fields={"Title": "job_title", "City": "town"})
-    told = wrong_lines(cli("check"))["persons table"]
-    assert "job_title" in told
-    assert "town" in told
+    reported = wrong_lines(cli("check"))["persons table"]
+    assert "job_title" in reported
+    assert "town" in reported
 
 
-def test_check_tells_every_owner_that_cannot_be(cli: CommandLine) -> None:
+def test_check_shows_every_owner_that_cannot_be(cli: CommandLine) -> None:
     choice = {"when": {"country": ["DE"]}, "assign_to": "queue:Cases"}
     cli.set(owners={"default": "queue:Nobody", "choice": [choice]})
-    told = cli("check").stdout
-    assert "queue:Nobody" in told
-    assert "queue:Cases" in told
+    reported = cli("check").stdout
+    assert "queue:Nobody" in reported
+    assert "queue:Cases" in reported
 
 
-def test_check_tells_a_wrong_warehouse_and_a_wrong_secret_at_once(cli: CommandLine) -> None:
+def test_check_shows_a_wrong_warehouse_and_a_wrong_secret_together(cli: CommandLine) -> None:
     cli.set(warehouse={"url": "sqlite:///no.db"}, salesforce={"consumer_secret": "wrong"})
     assert {"warehouse", "login"} <= set(wrong_lines(cli("check")))
 

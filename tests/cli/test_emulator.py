@@ -10,7 +10,7 @@ from tests.cli.conftest import (
 )
 
 
-def test_the_emulator_says_where_it_listens_and_stops_when_told(cli: CommandLine) -> None:
+def test_the_emulator_prints_where_it_listens_and_stops_at_ctrl_c(cli: CommandLine) -> None:
     with cli.start("emulator", "--port", "0") as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("org emulator on http://127.0.0.1:")

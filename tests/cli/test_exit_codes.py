@@ -22,7 +22,7 @@ ALTERED = f"update sync_runs set started_at = '{CANARY}'"
 
 @pytest.fixture
 def altered(cli: CommandLine, tmp_path: Path) -> CommandLine:
-    """A ledger that somebody has written into by hand, and a state folder of the test's own."""
+    """A ledger with a row changed by hand, and a state folder of the test's own."""
     assert cli("now", "P1").exit_code == 0
     cli.scenario.run(ALTERED)
     cli.environment["XDG_STATE_HOME"] = str(tmp_path / "state")
@@ -70,9 +70,9 @@ def test_in_json_it_is_one_document(altered: CommandLine) -> None:
 def test_debug_prints_the_details_and_no_data(altered: CommandLine, tmp_path: Path) -> None:
     answer = altered("status", "--debug")
     (file,) = details(tmp_path / "state")
-    told = answer.stderr.splitlines()[1:]
+    reported = answer.stderr.splitlines()[1:]
     # The instant in the second line is a moment later.
-    assert told[2:] == file.read_text(encoding="utf-8").splitlines()[2:]
+    assert reported[2:] == file.read_text(encoding="utf-8").splitlines()[2:]
     assert "canary" not in answer.output.lower()
 
 
@@ -89,7 +89,7 @@ def test_where_the_state_folder_cannot_be_written_another_is_found(
     assert list(altered.folder.glob("relative")) == []
 
 
-def test_where_nothing_can_be_written_it_says_so(altered: CommandLine) -> None:
+def test_where_nothing_can_be_written_that_is_named(altered: CommandLine) -> None:
     # A limit on the size of files is a disk that is full for every file.
     command = f"ulimit -f 0; exec {COMMAND} status"
     ended = subprocess.run(
@@ -117,7 +117,7 @@ def test_of_many_files_the_oldest_go(altered: CommandLine, tmp_path: Path) -> No
 
 
 def test_an_error_in_a_run_names_the_run(cli: CommandLine, tmp_path: Path) -> None:
-    """A library that ends the process says nothing of the run, and its text may quote anything."""
+    """A library may end the process, and its text may quote anything."""
     answer = with_module(cli, tmp_path, "import sys\nsys.exit('canary')\n")
     assert answer.exit_code == 70
     (run,) = cli.scenario.rows("select * from sync_runs")
@@ -215,16 +215,16 @@ def test_nor_is_one_of_the_help(cli: CommandLine, line: str) -> None:
 
 
 def test_the_exit_code_of_a_run_survives_its_reader(cli: CommandLine) -> None:
-    code, told = shell(cli, "person-sync run 2>&1 | head -1")
-    assert (code, told) == (1, "")  # one of two was rejected, more than is allowed
+    code, reported = shell(cli, "person-sync run 2>&1 | head -1")
+    assert (code, reported) == (1, "")  # one of two was rejected, more than is allowed
     assert cli.scenario.outcome_counts() == {"created": 1, "rejected": 1}
 
 
 @pytest.mark.parametrize("options", ["", " --json"])
 def test_a_full_disk_behind_stdout_is_a_sentence(cli: CommandLine, options: str) -> None:
-    code, told = shell(cli, f"person-sync status{options} > /dev/full")
+    code, reported = shell(cli, f"person-sync status{options} > /dev/full")
     assert code == 3
-    assert told == (
+    assert reported == (
         "person-sync: the output could not be written (No space left on device): make room; "
         "`person-sync status` shows it\n"
     )
@@ -273,18 +273,18 @@ def test_a_name_that_the_terminal_cannot_show_is_no_error(
     assert person["person_id"] == "森田😀"
 
 
-# --- Where it runs, and what it is told
+# --- Where it runs, and its arguments
 
 
-def test_a_folder_that_was_deleted_is_told(cli: CommandLine) -> None:
-    code, told = shell(cli, "mkdir gone; cd gone; rmdir ../gone; person-sync status")
-    assert (code, "the current folder is gone: change into another one" in told) == (2, True)
+def test_a_folder_that_was_deleted_is_reported(cli: CommandLine) -> None:
+    code, reported = shell(cli, "mkdir gone; cd gone; rmdir ../gone; person-sync status")
+    assert (code, "the current folder is gone: change into another one" in reported) == (2, True)
 
 
 @pytest.mark.parametrize(
     "words", [("now", b"\xff"), ("run", "--person-id", b"\xff"), ("status", b"P\xff")]
 )
-def test_an_argument_that_is_no_text_is_told(
+def test_an_argument_that_is_no_text_is_reported(
     cli: CommandLine, words: tuple[str | bytes, ...]
 ) -> None:
     ended = subprocess.run(
@@ -316,5 +316,5 @@ def test_a_user_without_a_home_in_a_folder_that_is_closed_to_them(
 
 def test_every_command_takes_debug(tmp_path: Path) -> None:
     for command in ("status", "run", "emulator", "demo", "check"):
-        told = run_command(command, "--help", folder=tmp_path, environment=clean_environment())
-        assert "--debug" in told.stdout
+        reported = run_command(command, "--help", folder=tmp_path, environment=clean_environment())
+        assert "--debug" in reported.stdout

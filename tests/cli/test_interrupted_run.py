@@ -59,11 +59,11 @@ def test_ctrl_c_loses_no_person_and_resume_continues(
     assert len(cli.scenario.leads()) == 1
 
 
-def test_status_of_an_interrupted_run_tells_what_is_open(cli: CommandLine) -> None:
+def test_status_of_an_interrupted_run_shows_what_is_open(cli: CommandLine) -> None:
     slow_org_without_field(cli)
     interrupt_under_way(cli, *NOW)
-    told = cli("status")
-    assert "(now) failed" in told.stdout
-    assert "interrupted" in told.stdout
-    assert "1 open" in told.stdout
-    assert "submitted, held until" in told.stdout
+    reported = cli("status")
+    assert "(now) failed" in reported.stdout
+    assert "interrupted" in reported.stdout
+    assert "1 open" in reported.stdout
+    assert "submitted, held until" in reported.stdout

@@ -82,7 +82,7 @@ def require_ended(ended: Ended, number: signal.Signals, remedy: str) -> None:
 
 
 def require_complete(cli: CommandLine) -> None:
-    """The next run makes everybody a lead, once."""
+    """Assert that the next run makes every person a lead, once."""
     cli.scenario.emulator.go_wrong()
     again = cli("run")
     assert again.exit_code == 0, again.output
@@ -107,7 +107,7 @@ def slow_queue(cli: CommandLine) -> None:
 
 @dataclass(frozen=True)
 class Moment:
-    """A stretch of a run that lasts until somebody ends it, and how it is known to have come."""
+    """A moment at which a run waits until it is ended, and how the test notices it."""
 
     prepare: Callable[[CommandLine], None]
     has_come: Callable[[CommandLine], object]
@@ -137,7 +137,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "number", "has_terminal"), CASES)
-def test_a_run_that_waits_for_the_org_ends_and_the_next_one_goes_on(
+def test_a_run_that_waits_for_the_org_ends_and_the_next_one_continues(
     busy: CommandLine, name: str, number: signal.Signals, has_terminal: bool
 ) -> None:
     MOMENTS[name].prepare(busy)
@@ -274,7 +274,7 @@ MIGRATES = ("migrate", ": nothing is half done; `person-sync migrate` continues"
 
 @pytest.mark.parametrize(
     ("warehouse_url", "words", "remedy"),
-    # Without status on SQLite: a reader waits for nobody there.
+    # Without status on SQLite: a reader waits for no writer there.
     [("postgres", "status", ""), ("postgres", *MIGRATES), ("sqlite", *MIGRATES)],
     indirect=["warehouse_url"],
 )
@@ -315,7 +315,7 @@ def test_every_command_ends_while_it_is_still_importing(
 
 
 @pytest.mark.parametrize("number", [INT, TERM])
-def test_the_emulator_says_that_it_has_stopped(busy: CommandLine, number: signal.Signals) -> None:
+def test_the_emulator_prints_that_it_has_stopped(busy: CommandLine, number: signal.Signals) -> None:
     with start(busy, "emulator", "--port", "0") as command:
         command.wait_for(lambda: "org emulator on" in command.text)
         ended = command.end_by(number)
@@ -324,7 +324,7 @@ def test_the_emulator_says_that_it_has_stopped(busy: CommandLine, number: signal
 
 
 @pytest.mark.parametrize("number", [INT, TERM])
-def test_the_demo_ends_and_only_its_emulator_goes_on(
+def test_the_demo_ends_and_only_its_emulator_continues(
     busy: CommandLine, number: signal.Signals
 ) -> None:
     with start(busy, "demo", "--persons", "20000") as command:
@@ -377,7 +377,7 @@ def test_workers_of_a_dask_cluster_end_with_their_run(
 # --- How a signal may come
 
 
-def test_a_second_ctrl_c_ends_it_at_once(busy: CommandLine) -> None:
+def test_a_second_ctrl_c_ends_it_together(busy: CommandLine) -> None:
     hang(busy, "PUT /jobs/ingest/*/batches")
     with start(busy, "run", "--workers", "3") as command:
         command.wait_for(lambda: is_asked(busy, "batches"))

@@ -9,7 +9,7 @@ from tests.cli.conftest import (
 )
 
 
-def test_migrate_tells_what_it_applied_and_then_that_nothing_is_to_do(
+def test_migrate_shows_what_it_applied_and_then_that_nothing_is_to_do(
     cli: CommandLine, tmp_path: Path
 ) -> None:
     cli.set(warehouse={"url": f"sqlite:///{tmp_path}/new.db"})
@@ -19,7 +19,7 @@ def test_migrate_tells_what_it_applied_and_then_that_nothing_is_to_do(
     assert (first.exit_code, second.exit_code) == (0, 0)
 
 
-def test_migrate_answers_in_json(cli: CommandLine) -> None:
+def test_migrate_prints_json(cli: CommandLine) -> None:
     answer = cli("migrate", "--json")
     assert answer.document == {"applied": []} or "rejection_rules" in answer.document["applied"]
     assert answer.exit_code == 0

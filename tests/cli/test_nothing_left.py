@@ -1,4 +1,4 @@
-"""A command that is killed without a word leaves no process behind, and loses nobody."""
+"""A command that is killed by the system leaves no process behind, and loses no person."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cli.conftest import COMMAND, CommandLine
 from tests.cli.terminals import Command, started
 from tests.steps.scenario import Scenario, make_persons
 
-EMULATOR = "pipelines.emulator.server"  # the demo's, which says that it goes on
+EMULATOR = "pipelines.emulator.server"  # the demo's, which outlives it
 COUNT = 12
 INSTANTS = 10
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -36,7 +36,7 @@ def cli(scenario: Scenario, make_cli: Callable[[Scenario], CommandLine]) -> Comm
 
 
 def cases() -> list[Any]:
-    """Each command at ten shares of its own time; two of the ten for whoever cannot wait."""
+    """Each command at ten shares of its own time; eight of the ten are slow tests."""
     chance = random.Random(12)  # noqa: S311 - a seed, not a secret
     found = []
     for name in COMMANDS:
@@ -55,7 +55,7 @@ def kill(command: Command, seconds: float) -> None:
 
 @pytest.fixture(scope="module")
 def took() -> dict[str, float]:
-    """How long each command takes that nobody kills, as far as it is known."""
+    """Return how long each command takes when it is not killed, as far as known."""
     return {}
 
 
@@ -87,7 +87,7 @@ def test_a_killed_command_leaves_no_process(
 
 
 def again(cli: CommandLine) -> None:
-    """The same start as before: nobody has been read, and the org is empty."""
+    """Reset: no person has been read, and the org is empty."""
     for table in ("person_outcomes", "person_emails", "lead_batches", "salesforce_jobs"):
         cli.scenario.run(f"delete from {table}")
     cli.scenario.set_org("[behaviour]\nqueue_seconds = 0.3\n")

@@ -10,7 +10,7 @@ from tests.cli.conftest import (
 )
 
 
-def test_now_answers_with_each_ones_outcome(cli: CommandLine) -> None:
+def test_now_prints_the_outcome_of_each_person(cli: CommandLine) -> None:
     answer = cli("now", "P1", "P2")
     created, rejected = answer.stdout.splitlines()
     assert created.startswith("P1: created lead 00Q")
@@ -20,7 +20,7 @@ def test_now_answers_with_each_ones_outcome(cli: CommandLine) -> None:
     assert [lead["Person_Id__c"] for lead in cli.scenario.leads()] == ["P1"]
 
 
-def test_now_answers_in_json_and_tells_its_progress_on_stderr(cli: CommandLine) -> None:
+def test_now_prints_json_and_its_progress_on_stderr(cli: CommandLine) -> None:
     answer = cli(*NOW, "--json")
     (person,) = answer.document["persons"]
     assert (person["person_id"], person["outcome"]) == ("P1", "created")
@@ -29,7 +29,7 @@ def test_now_answers_in_json_and_tells_its_progress_on_stderr(cli: CommandLine) 
     assert answer.exit_code == 0
 
 
-def test_now_answers_the_same_when_asked_again(cli: CommandLine) -> None:
+def test_now_prints_the_same_when_asked_again(cli: CommandLine) -> None:
     first, second = cli(*NOW), cli(*NOW)
     assert first.stdout == second.stdout
     assert len(cli.scenario.leads()) == 1
@@ -42,7 +42,7 @@ def test_now_starts_no_prefect(cli: CommandLine) -> None:
     assert time.monotonic() - started < 15  # a server alone takes 7 to 12 seconds
 
 
-def test_unknown_persons_are_told_and_the_others_synced(cli: CommandLine) -> None:
+def test_unknown_persons_are_reported_and_the_others_synced(cli: CommandLine) -> None:
     answer = cli("now", "P1", "NOPE")
     created, unknown = answer.stdout.splitlines()
     assert created.startswith("P1: created lead 00Q")

@@ -65,8 +65,8 @@ def test_a_live_run_does_what_was_planned_person_by_person(
 
 
 def test_a_plan_counts_whom_it_would_create_and_reject(cli: CommandLine) -> None:
-    told = cli.scenario.sync("plan")
-    counts = {row["decision"]: row["person_count"] for row in told["planned"]}
+    reported = cli.scenario.sync("plan")
+    counts = {row["decision"]: row["person_count"] for row in reported["planned"]}
     assert counts == {"create": 1, "reject": 1}
     assert cli.written() == {"planned_persons": 2}
 

@@ -23,8 +23,8 @@ def hold(cli: CommandLine) -> None:
 
 def test_status_gives_the_command_that_releases_a_held_person(cli: CommandLine) -> None:
     hold(cli)
-    told = cli("status").stdout
-    command = next(line for line in told.splitlines() if "created:LEAD_ID" in line)
+    reported = cli("status").stdout
+    command = next(line for line in reported.splitlines() if "created:LEAD_ID" in line)
     lead_id = cli.scenario.leads()[0]["Id"]
     words = command.replace("LEAD_ID", lead_id).split()[1:]
     answer = cli(*words, LOGNAME="ada")
@@ -33,22 +33,26 @@ def test_status_gives_the_command_that_releases_a_held_person(cli: CommandLine) 
     assert "waiting for a decision" not in cli("status").stdout
 
 
-def test_resolve_answers_in_json(cli: CommandLine) -> None:
+def test_resolve_prints_json(cli: CommandLine) -> None:
     hold(cli)
     words = ("resolve", "P1", "--as", "resend", "--by", "bo", "--note", "no lead there", "--json")
     first, second = cli(*words).document, cli(*words).document
-    told = [first[name] for name in ("person_id", "resolved_as", "resolved_by", "note", "is_new")]
-    assert told == ["P1", "resend", "bo", "no lead there", True]
+    reported = [
+        first[name] for name in ("person_id", "resolved_as", "resolved_by", "note", "is_new")
+    ]
+    assert reported == ["P1", "resend", "bo", "no lead there", True]
     assert second == {**first, "is_new": False}
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (("P1", "--as", "gone"), "--as takes created:LEAD_ID, resend or rejected"),
         (("P1", "--as", "created:003"), "is not the id of a lead"),
         (("P9", "--as", "resend"), "no run has ever decided about person 'P9'"),
     ],
 )
-def test_a_word_that_cannot_be_is_told(cli: CommandLine, words: tuple[str, ...], told: str) -> None:
-    nothing_done(cli, cli("resolve", *words), 2, told)
+def test_a_decision_that_cannot_be_is_reported(
+    cli: CommandLine, words: tuple[str, ...], reported: str
+) -> None:
+    nothing_done(cli, cli("resolve", *words), 2, reported)

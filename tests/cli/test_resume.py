@@ -8,7 +8,7 @@ from tests.cli.conftest import (
 )
 
 
-def test_resume_with_nothing_open_reads_nobody(cli: CommandLine) -> None:
+def test_resume_with_nothing_open_reads_no_person(cli: CommandLine) -> None:
     answer = cli("resume")
     assert "(resume) finished" in answer.stdout
     assert "0 read = 0 created" in answer.stdout
@@ -16,11 +16,11 @@ def test_resume_with_nothing_open_reads_nobody(cli: CommandLine) -> None:
     assert cli.untouched()
 
 
-def test_resume_answers_in_json(cli: CommandLine) -> None:
+def test_resume_prints_json(cli: CommandLine) -> None:
     assert cli("resume", "--json").document["run"]["run_mode"] == "resume"
 
 
-def test_a_restored_ledger_is_told_and_a_human_may_go_on(cli: CommandLine) -> None:
+def test_a_restored_ledger_is_reported_and_a_user_may_continue(cli: CommandLine) -> None:
     cli.scenario.set_org(person_id_field=False)
     cli.set(salesforce={"person_id_field": ""})
     cli(*NOW)

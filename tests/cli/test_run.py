@@ -15,7 +15,7 @@ from tests.steps.scenario import make_persons
 WITHOUT = "without Prefect: no server is named (PREFECT_API_URL or a profile)"
 
 
-def test_run_syncs_everybody_new(cli: CommandLine) -> None:
+def test_run_syncs_all_new_persons(cli: CommandLine) -> None:
     cli.set(run={"poll_seconds": 0.05, "allowed_reject_share": 0.5})
     answer = cli("run", "--json")
     run = answer.document["run"]
@@ -33,7 +33,7 @@ def test_run_imports_no_prefect_and_leaves_nothing_in_its_home(
     assert not home.exists()
 
 
-def test_run_goes_without_prefect_where_nobody_answers(cli: CommandLine) -> None:
+def test_run_goes_without_prefect_where_no_server_responds(cli: CommandLine) -> None:
     answer = cli("run", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
     assert "without Prefect: no server answers at http://127.0.0.1:1" in answer.stderr
     assert answer.document["run"]["created_count"] == 1
@@ -66,6 +66,6 @@ def test_a_rejected_person_is_read_again_only_once_updated_at_has_moved(cli: Com
     scenario.run("update persons set company = 'Engines' where person_id = 'P2'")
     assert scenario.sync()["run"]["read_count"] == 0
     scenario.run("update persons set updated_at = '2026-02-02 08:00:00' where person_id = 'P2'")
-    mended = scenario.sync()["run"]
-    assert (mended["read_count"], mended["created_count"]) == (1, 1)
+    corrected = scenario.sync()["run"]
+    assert (corrected["read_count"], corrected["created_count"]) == (1, 1)
     assert scenario.outcomes_by_id()["P2"]["attempt_count"] == 2

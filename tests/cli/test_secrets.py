@@ -32,10 +32,10 @@ def persons(**changes: str) -> str:
 
 
 def silent(answer: CommandResult) -> None:
-    told = answer.output
-    assert told
+    reported = answer.output
+    assert reported
     for canary in (*PERSONAL, SECRET):
-        assert canary.lower() not in told.lower(), told
+        assert canary.lower() not in reported.lower(), reported
 
 
 # --- Persons refused by our own rules, by an owner, and by Salesforce
@@ -56,7 +56,7 @@ REFUSED = [
 ]
 
 
-def test_nothing_personal_of_a_rejected_person_is_told(cli: CommandLine) -> None:
+def test_nothing_personal_of_a_rejected_person_is_reported(cli: CommandLine) -> None:
     for number, changes in enumerate(REFUSED):
         cli.scenario.put(persons(**{"person_id": f"C{number}", **changes}))
     ids = [f"C{number}" for number in range(len(REFUSED))]
@@ -68,7 +68,7 @@ def test_nothing_personal_of_a_rejected_person_is_told(cli: CommandLine) -> None
 
 
 @pytest.mark.parametrize("words", [("now", "C1"), ("now", "C1", "--json")], ids=["plain", "json"])
-def test_nothing_personal_of_a_created_person_is_told(
+def test_nothing_personal_of_a_created_person_is_reported(
     cli: CommandLine, words: tuple[str, ...]
 ) -> None:
     cli.scenario.put(persons())
@@ -77,7 +77,7 @@ def test_nothing_personal_of_a_created_person_is_told(
     silent(answer)
 
 
-def test_nothing_personal_of_a_duplicate_is_told(cli: CommandLine) -> None:
+def test_nothing_personal_of_a_duplicate_is_reported(cli: CommandLine) -> None:
     lead = f'[[lead]]\nLastName = "{NAME}"\nCompany = "{FIRM}"\nEmail = "{MAIL}@x.example"\n'
     cli.scenario.set_org(lead + f'Phone = "{PHONE}"\n')
     cli.scenario.put(persons())
@@ -86,7 +86,7 @@ def test_nothing_personal_of_a_duplicate_is_told(cli: CommandLine) -> None:
     silent(answer)
 
 
-def test_nothing_personal_of_a_row_salesforce_refused_is_told(cli: CommandLine) -> None:
+def test_nothing_personal_of_a_row_salesforce_refused_is_reported(cli: CommandLine) -> None:
     cli.scenario.set_org(
         '[[duplicate_rule]]\nname = "Leads"\nobject = "Lead"\nmatches = "Lead"\naction = "block"\n'
         f'[[lead]]\nFirstName = "{NAME}"\nLastName = "{NAME}"\nCompany = "{FIRM}"\n'
@@ -113,7 +113,7 @@ QUICK = {"poll_seconds": 0.05, "retry_timeout_seconds": 0}
 @pytest.mark.parametrize(
     "fault", ORG_FAULTS, ids=[f"{f['match']} {f['fault']}" for f in ORG_FAULTS]
 )
-def test_nothing_personal_is_told_when_the_org_fails(
+def test_nothing_personal_is_reported_when_the_org_fails(
     cli: CommandLine, fault: dict[str, Any]
 ) -> None:
     cli.scenario.put(persons())
@@ -172,7 +172,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_no_secret_is_told_when_the_settings_are_wrong(
+def test_no_secret_is_reported_when_the_settings_are_wrong(
     cli: CommandLine, tmp_path: Path, case: str
 ) -> None:
     cli.set(**wrong_settings(tmp_path)[case])
@@ -185,9 +185,9 @@ def test_no_secret_is_told_when_the_settings_are_wrong(
 
 
 def raised_by(scenario: Scenario, **groups: Any) -> str:
-    with pytest.raises(SyncError) as told:
+    with pytest.raises(SyncError) as reported:
         scenario.sync(**groups)
-    return "".join(traceback.format_exception(told.value, chain=True)) + repr(told.value)
+    return "".join(traceback.format_exception(reported.value, chain=True)) + repr(reported.value)
 
 
 def no_canary(text: str) -> None:

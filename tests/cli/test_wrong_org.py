@@ -16,17 +16,17 @@ from tests.cli.conftest import (
 from tests.steps.scenario import ORG, PERSON_ID_FIELD, Scenario
 
 
-def test_a_wrong_secret_is_told(cli: CommandLine) -> None:
+def test_a_wrong_secret_is_reported(cli: CommandLine) -> None:
     cli.set(salesforce={"consumer_secret": "wrong"})
     nothing_done(cli, cli(*NOW), 2, "the org refused the login", "salesforce.consumer_secret")
 
 
-def test_a_secret_that_is_not_set_is_told(cli: CommandLine) -> None:
+def test_a_secret_that_is_not_set_is_reported(cli: CommandLine) -> None:
     cli.set(salesforce={"consumer_secret": ""})
     nothing_done(cli, cli(*NOW), 2, "salesforce.consumer_secret is needed")
 
 
-def test_a_key_file_others_can_read_is_told(cli: CommandLine, tmp_path: Path) -> None:
+def test_a_key_file_others_can_read_is_reported(cli: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("-", encoding="ascii")
     (tmp_path / "key.pem").chmod(0o644)
     jwt = {"login": "jwt", "username": "loader@acme.example", "private_key_file": "key.pem"}
@@ -76,14 +76,14 @@ OWNERS = [
 
 
 @pytest.mark.parametrize(("owners", "words"), OWNERS, ids=[words for _, words in OWNERS])
-def test_an_owner_who_cannot_be_is_told(
+def test_an_owner_who_cannot_be_is_reported(
     cli: CommandLine, owners: dict[str, Any], words: str
 ) -> None:
     cli.set(owners=owners)
     nothing_done(cli, cli(*NOW), 2, words)
 
 
-def test_an_unknown_queue_of_the_option_is_told(cli: CommandLine) -> None:
+def test_an_unknown_queue_of_the_option_is_reported(cli: CommandLine) -> None:
     answer = cli("run", "--owner", "queue:Nobody")
     nothing_done(cli, answer, 2, "--owner = queue:Nobody: There is no queue of this name")
 
@@ -94,7 +94,7 @@ def without_active_rule(scenario: Scenario) -> None:
     )
 
 
-def test_an_org_without_an_active_rule_is_told(cli: CommandLine) -> None:
+def test_an_org_without_an_active_rule_is_reported(cli: CommandLine) -> None:
     without_active_rule(cli.scenario)
     words = "No lead assignment rule is active; activate one or name one"
     nothing_done(cli, cli(*NOW), 2, "owners.default = rules", words)
@@ -119,7 +119,7 @@ def hidden(name: str) -> str:
     return f'[[hidden_field]]\nobject = "Lead"\nname = "{name}"\n'
 
 
-def test_an_org_without_the_person_id_field_is_told(cli: CommandLine) -> None:
+def test_an_org_without_the_person_id_field_is_reported(cli: CommandLine) -> None:
     cli.scenario.set_org(person_id_field=False)
     words = ("Person_Id__c is not there for this login", "Text(64), External ID, Unique")
     nothing_done(cli, cli(*NOW), 2, *words, 'salesforce.person_id_field = ""')
@@ -133,19 +133,19 @@ def test_without_the_field_the_ledger_alone_will_do(cli: CommandLine) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unique = true", "external_id = true", ""])
-def test_a_person_id_field_of_the_wrong_kind_is_told(cli: CommandLine, kind: str) -> None:
+def test_a_person_id_field_of_the_wrong_kind_is_reported(cli: CommandLine, kind: str) -> None:
     cli.scenario.set_org(FIELD + kind, person_id_field=False)
     words = "Lead field Person_Id__c is not a unique external id: create it as Text(64)"
     nothing_done(cli, cli(*NOW), 2, words)
 
 
-def test_a_hidden_person_id_field_is_told(cli: CommandLine) -> None:
+def test_a_hidden_person_id_field_is_reported(cli: CommandLine) -> None:
     cli.scenario.set_org(hidden("Person_Id__c"))
     words = ("Person_Id__c is not there for this login", "let this login edit it")
     nothing_done(cli, cli(*NOW), 2, *words)
 
 
-def test_a_field_hidden_from_the_login_is_told(cli: CommandLine) -> None:
+def test_a_field_hidden_from_the_login_is_reported(cli: CommandLine) -> None:
     cli.scenario.set_org(hidden("Title"))
     words = ("Lead field Title cannot be written by this login", 'fields.Title = ""')
     nothing_done(cli, cli(*NOW), 2, *words)

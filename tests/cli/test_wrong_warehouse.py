@@ -29,7 +29,7 @@ WAREHOUSES = [
 
 
 @pytest.mark.parametrize(("url", "exit_code", "words"), WAREHOUSES)
-def test_a_wrong_warehouse_url_is_told(
+def test_a_wrong_warehouse_url_is_reported(
     cli: CommandLine, url: str, exit_code: int, words: str
 ) -> None:
     cli.set(warehouse={"url": url})
@@ -37,32 +37,36 @@ def test_a_wrong_warehouse_url_is_told(
 
 
 @pytest.mark.parametrize("command", ["migrate", "resume", "status", "run"])
-def test_every_command_tells_of_a_warehouse_that_is_not_there(
+def test_every_command_reports_a_warehouse_that_is_not_there(
     cli: CommandLine, command: str
 ) -> None:
     cli.set(warehouse={"url": "oracle://scott@db.example.com/x"})
     nothing_done(cli, cli(command), 2, "needs the driver oracle")
 
 
-def test_a_postgresql_database_that_is_not_there_is_told(
+def test_a_postgresql_database_that_is_not_there_is_reported(
     cli: CommandLine, postgres_url: str
 ) -> None:
-    # A wrong password cannot be tried here: the server of the tests trusts everybody.
+    # A wrong password cannot be tried here: the server of the tests trusts every user.
     cli.set(warehouse={"url": postgres_url.replace("/test_", "/none_")})
     nothing_done(cli, cli(*NOW), 2, "SQLSTATE 3D000", "the database's name, the user or")
 
 
-def test_a_postgresql_user_that_is_not_there_is_told(cli: CommandLine, postgres_url: str) -> None:
+def test_a_postgresql_user_that_is_not_there_is_reported(
+    cli: CommandLine, postgres_url: str
+) -> None:
     cli.set(warehouse={"url": postgres_url.replace("postgres:@", "nobody:@")})
     nothing_done(cli, cli(*NOW), 2, "SQLSTATE 28", "the user or the password")
 
 
-def test_a_missing_persons_table_is_told(cli: CommandLine) -> None:
+def test_a_missing_persons_table_is_reported(cli: CommandLine) -> None:
     cli.set(warehouse={"persons": "people"})
     nothing_done(cli, cli(*NOW), 2, "`warehouse.persons` names people, and there is no such")
 
 
-def test_a_missing_column_of_the_settings_is_told_with_those_there_are(cli: CommandLine) -> None:
+def test_a_missing_column_of_the_settings_is_reported_with_those_there_are(
+    cli: CommandLine,
+) -> None:
     cli.set(fields={"Title": "job_title"})
     words = (
         "persons has no column job_title, which fields.Title needs",
@@ -72,12 +76,12 @@ def test_a_missing_column_of_the_settings_is_told_with_those_there_are(cli: Comm
 
 
 @pytest.mark.parametrize("column", ["company", "last_name"])
-def test_a_missing_column_that_salesforce_needs_is_told(cli: CommandLine, column: str) -> None:
+def test_a_missing_column_that_salesforce_needs_is_reported(cli: CommandLine, column: str) -> None:
     cli.scenario.run(f"alter table persons rename column {column} to other")
     nothing_done(cli, cli(*NOW), 2, f"persons has no column {column}, which fields.")
 
 
-def test_a_required_field_switched_off_is_told(cli: CommandLine) -> None:
+def test_a_required_field_switched_off_is_reported(cli: CommandLine) -> None:
     cli.set(fields={"Company": ""})
     nothing_done(cli, cli(*NOW), 2, "fields.Company is switched off, but Salesforce requires")
 
@@ -87,7 +91,7 @@ READ_ONLY = ["mode=ro&uri=true", "immutable=1&uri=true"]
 
 @pytest.mark.parametrize("how", READ_ONLY)
 @pytest.mark.parametrize("scheme", ["sqlite", "sqlite+pysqlite"])
-def test_a_read_only_sqlite_file_is_told(
+def test_a_read_only_sqlite_file_is_reported(
     cli: CommandLine, tmp_path: Path, scheme: str, how: str
 ) -> None:
     cli.set(warehouse={"url": f"{scheme}:///file:{tmp_path}/warehouse.db?{how}"})
@@ -95,7 +99,7 @@ def test_a_read_only_sqlite_file_is_told(
 
 
 @pytest.mark.parametrize("command", [NOW, ("migrate",)], ids=["now", "migrate"])
-def test_a_postgresql_user_who_may_not_create_is_told(
+def test_a_postgresql_user_who_may_not_create_is_reported(
     cli: CommandLine, postgres_url: str, postgres_server: Any, command: tuple[str, ...]
 ) -> None:
     postgres_server.run("create role {} login", f"reader_{command[0]}")
@@ -104,7 +108,7 @@ def test_a_postgresql_user_who_may_not_create_is_told(
     postgres_server.run("drop role {}", f"reader_{command[0]}")
 
 
-def test_a_read_only_postgresql_is_told(
+def test_a_read_only_postgresql_is_reported(
     postgres_warehouse_url: str,
     postgres_server: Any,
     emulator_process: Emulator,

@@ -65,7 +65,7 @@ def deployed(prefect_server: Server) -> Server:
     return prefect_server
 
 
-def test_a_cancel_in_prefect_ends_the_run_and_the_next_one_goes_on(
+def test_a_cancel_in_prefect_ends_the_run_and_the_next_one_continues(
     busy: CommandLine, deployed: Server, tmp_path: Path
 ) -> None:
     hang(busy, "PUT /jobs/ingest/*/batches")

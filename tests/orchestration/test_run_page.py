@@ -22,7 +22,7 @@ HIDDEN = ("lovelace", "ada@x.example", "bab@x.example", "test-secret")
 
 
 class Page:
-    """A flow run as somebody sees it who opens its page."""
+    """A flow run as its page shows it."""
 
     def __init__(self, server: Server, flow_run: dict[str, Any]) -> None:
         self._server = server
@@ -74,10 +74,10 @@ def test_a_good_run_shows_what_it_did(seen: CommandLine, prefect_server: Server)
     assert (page.state, page.message) == (("COMPLETED", "Completed"), equation)
     assert page.name == f"run {datetime.now(UTC):%F} · 2 persons"
     assert page.tags == ["live"]
-    told = page.artifact("person-sync-live")
-    assert f"**{equation}**" in told
-    assert "| Unassigned | 1 | queue |" in told
-    assert re.search(r"\| company_missing \| 1 \| [^|]+ \| [^|]+ \|", told), told
+    reported = page.artifact("person-sync-live")
+    assert f"**{equation}**" in reported
+    assert "| Unassigned | 1 | queue |" in reported
+    assert re.search(r"\| company_missing \| 1 \| [^|]+ \| [^|]+ \|", reported), reported
     assert page.artifact("person-sync-live-chart").startswith("data:image/svg+xml;base64,")
 
 
@@ -100,7 +100,7 @@ def test_the_log_has_a_line_for_each_thing_with_its_subject_and_no_long_id(
     assert not [line for line in lines if UUID.search(line)]
 
 
-def test_a_run_that_waits_for_salesforce_says_so_again_and_again(
+def test_a_run_that_waits_for_salesforce_logs_that_again_and_again(
     seen: CommandLine, prefect_server: Server
 ) -> None:
     seen.scenario.set_org(SLOW.format(3))
@@ -146,7 +146,7 @@ def test_where_the_settings_only_warn_it_is_completed_with_the_same_message(
     assert page.message.startswith("2 read = 1 created ")
 
 
-def test_somebody_held_is_a_failed_state_of_that_name(
+def test_a_held_person_is_a_failed_state_of_that_name(
     seen: CommandLine, prefect_server: Server
 ) -> None:
     seen.scenario.set_org(person_id_field=False)
@@ -171,7 +171,7 @@ def resume_at_seven(prefect_server: Server) -> Iterator[datetime]:
     prefect_server.forget("flow_runs", asked["id"])
 
 
-def test_a_failed_run_says_who_stays_open_and_when_they_are_taken_on(
+def test_a_failed_run_names_who_stays_open_and_when_resume_continues(
     seen: CommandLine, prefect_server: Server, resume_at_seven: datetime
 ) -> None:
     seen.scenario.set_org(SLOW.format(600))
@@ -250,7 +250,7 @@ def test_a_server_that_goes_away_in_the_middle_of_a_run_costs_only_the_page(
     assert cli.scenario.unaccounted() == []
 
 
-def test_an_address_that_is_none_is_told(cli: CommandLine) -> None:
+def test_an_address_that_is_none_is_reported(cli: CommandLine) -> None:
     answer = cli("run", PREFECT_API_URL="nonsense")
     assert answer.exit_code == 2
     assert "PREFECT_API_URL is no address" in answer.stderr

@@ -38,7 +38,7 @@ def test_run_plan_for_one_person_by_an_owner_of_its_own_sends_nothing(
     assert cli.scenario.leads() == []
 
 
-def test_a_warehouse_that_is_not_there_is_told(cli_with_prefect: CommandLine) -> None:
+def test_a_warehouse_that_is_not_there_is_reported(cli_with_prefect: CommandLine) -> None:
     cli = cli_with_prefect
     cli.set(warehouse={"url": "oracle://scott@db.example.com/x"})
     nothing_done(cli, cli("run"), 2, "needs the driver oracle")

@@ -1,4 +1,4 @@
-"""The command with several workers, as threads of its process, beside a Prefect server."""
+"""The command with several workers, as threads of its process, with a Prefect server."""
 
 from __future__ import annotations
 
