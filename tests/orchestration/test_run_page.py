@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Front
+from tests.cli.conftest import CommandLine
 from tests.prefect_server import Server, running_server
 from tests.steps.scenario import make_persons
 
@@ -22,7 +22,7 @@ HIDDEN = ("lovelace", "ada@x.example", "bab@x.example", "test-secret")
 
 
 class Page:
-    """A flow run as somebody sees it who opens its page."""
+    """A flow run as its page shows it."""
 
     def __init__(self, server: Server, flow_run: dict[str, Any]) -> None:
         self._server = server
@@ -51,40 +51,38 @@ class Page:
         return shown[key]
 
 
-def page_of(server: Server, front: Front) -> Page:
+def page_of(server: Server, cli: CommandLine) -> Page:
     """Return the page of the last run."""
-    (row,) = front.scenario.rows(
-        "select flow_run_id from sync_runs order by started_at desc limit 1"
-    )
+    (row,) = cli.scenario.rows("select flow_run_id from sync_runs order by started_at desc limit 1")
     (found,) = server.ask("flow_runs/filter", flow_runs={"id": {"any_": [row["flow_run_id"]]}})
     return Page(server, found)
 
 
 @pytest.fixture
-def seen(front_by_server: Front) -> Front:
+def seen(cli_with_prefect: CommandLine) -> CommandLine:
     """The command, led to a Prefect server, with more rejected allowed than happens."""
-    front_by_server.set(run={"allowed_reject_share": 0.9})
-    return front_by_server
+    cli_with_prefect.set(run={"allowed_reject_share": 0.9})
+    return cli_with_prefect
 
 
-def test_a_good_run_shows_what_it_did(seen: Front, prefect_server: Server) -> None:
+def test_a_good_run_shows_what_it_did(seen: CommandLine, prefect_server: Server) -> None:
     answer = seen("run")
-    assert answer.exit_code == 0, answer.everything
+    assert answer.exit_code == 0, answer.output
     assert "without Prefect" not in answer.stderr
     page = page_of(prefect_server, seen)
     equation = "2 read = 1 created + 0 updated + 0 duplicate + 1 rejected + 0 held + 0 open"
     assert (page.state, page.message) == (("COMPLETED", "Completed"), equation)
     assert page.name == f"run {datetime.now(UTC):%F} · 2 persons"
     assert page.tags == ["live"]
-    told = page.artifact("person-sync-live")
-    assert f"**{equation}**" in told
-    assert "| Unassigned | 1 | queue |" in told
-    assert re.search(r"\| company_missing \| 1 \| [^|]+ \| [^|]+ \|", told), told
+    reported = page.artifact("person-sync-live")
+    assert f"**{equation}**" in reported
+    assert "| Unassigned | 1 | queue |" in reported
+    assert re.search(r"\| company_missing \| 1 \| [^|]+ \| [^|]+ \|", reported), reported
     assert page.artifact("person-sync-live-chart").startswith("data:image/svg+xml;base64,")
 
 
 def test_the_log_has_a_line_for_each_thing_with_its_subject_and_no_long_id(
-    seen: Front, prefect_server: Server
+    seen: CommandLine, prefect_server: Server
 ) -> None:
     seen("run")
     lines = page_of(prefect_server, seen).lines(until="done in ")
@@ -102,8 +100,8 @@ def test_the_log_has_a_line_for_each_thing_with_its_subject_and_no_long_id(
     assert not [line for line in lines if UUID.search(line)]
 
 
-def test_a_run_that_waits_for_salesforce_says_so_again_and_again(
-    seen: Front, prefect_server: Server
+def test_a_run_that_waits_for_salesforce_logs_that_again_and_again(
+    seen: CommandLine, prefect_server: Server
 ) -> None:
     seen.scenario.set_org(SLOW.format(3))
     seen.set(run={"progress_seconds": 0.5, "poll_seconds": 0.2, "allowed_reject_share": 0.9})
@@ -117,7 +115,7 @@ def test_a_run_that_waits_for_salesforce_says_so_again_and_again(
     assert int(queued[1]) >= 2, done
 
 
-def test_a_plan_has_a_page_of_its_own(seen: Front, prefect_server: Server) -> None:
+def test_a_plan_has_a_page_of_its_own(seen: CommandLine, prefect_server: Server) -> None:
     assert seen("run", "--plan").exit_code == 0
     page = page_of(prefect_server, seen)
     assert page.state[0] == "COMPLETED"
@@ -128,7 +126,7 @@ def test_a_plan_has_a_page_of_its_own(seen: Front, prefect_server: Server) -> No
 
 
 def test_more_rejected_than_allowed_is_a_failed_state_of_that_name(
-    seen: Front, prefect_server: Server
+    seen: CommandLine, prefect_server: Server
 ) -> None:
     seen.set(run={"allowed_reject_share": 0.2})
     assert seen("run").exit_code == 1
@@ -139,7 +137,7 @@ def test_more_rejected_than_allowed_is_a_failed_state_of_that_name(
 
 
 def test_where_the_settings_only_warn_it_is_completed_with_the_same_message(
-    seen: Front, prefect_server: Server
+    seen: CommandLine, prefect_server: Server
 ) -> None:
     seen.set(run={"allowed_reject_share": 0.2, "on_many_rejected": "warn"})
     assert seen("run").exit_code == 1
@@ -148,7 +146,9 @@ def test_where_the_settings_only_warn_it_is_completed_with_the_same_message(
     assert page.message.startswith("2 read = 1 created ")
 
 
-def test_somebody_held_is_a_failed_state_of_that_name(seen: Front, prefect_server: Server) -> None:
+def test_a_held_person_is_a_failed_state_of_that_name(
+    seen: CommandLine, prefect_server: Server
+) -> None:
     seen.scenario.set_org(person_id_field=False)
     seen.scenario.emulator.go_wrong({"job": "nth:1", "fault": "forget"})
     seen.set(run={"allowed_reject_share": 0.9}, salesforce={"person_id_field": ""})
@@ -171,8 +171,8 @@ def resume_at_seven(prefect_server: Server) -> Iterator[datetime]:
     prefect_server.forget("flow_runs", asked["id"])
 
 
-def test_a_failed_run_says_who_stays_open_and_when_they_are_taken_on(
-    seen: Front, prefect_server: Server, resume_at_seven: datetime
+def test_a_failed_run_names_who_stays_open_and_when_resume_continues(
+    seen: CommandLine, prefect_server: Server, resume_at_seven: datetime
 ) -> None:
     seen.scenario.set_org(SLOW.format(600))
     seen.scenario.put_frame(
@@ -180,13 +180,13 @@ def test_a_failed_run_says_who_stays_open_and_when_they_are_taken_on(
     )
     seen.set(run={"deadline_minutes": 0.05, "poll_seconds": 0.2, "allowed_reject_share": 0.9})
     answer = seen("run")
-    assert answer.exit_code == 3, answer.everything
+    assert answer.exit_code == 3, answer.output
     page = page_of(prefect_server, seen)
     assert page.state == ("FAILED", "Failed")
     assert page.message.startswith("transient: the run's deadline is over with 1 batches open")
     assert "5 read = 0 created" in page.message
     assert page.message.endswith(
-        f"4 persons stay open; resume takes them on at {resume_at_seven:%H:%M} UTC"
+        f"4 persons stay open; resume continues with them at {resume_at_seven:%H:%M} UTC"
     )
     assert "4 persons stay open" in page.artifact("person-sync-live")
     lines = page.lines(until="transient: ")
@@ -194,7 +194,7 @@ def test_a_failed_run_says_who_stays_open_and_when_they_are_taken_on(
 
 
 def test_a_wrong_setting_fails_the_run_with_its_sentence_and_no_traceback(
-    seen: Front, prefect_server: Server
+    seen: CommandLine, prefect_server: Server
 ) -> None:
     answer = seen("run", "--owner", "queue:Nowhere")
     assert answer.exit_code == 2
@@ -206,21 +206,21 @@ def test_a_wrong_setting_fails_the_run_with_its_sentence_and_no_traceback(
 
 
 def test_nothing_personal_reaches_the_server_even_where_everything_is_logged(
-    seen: Front, prefect_server: Server
+    seen: CommandLine, prefect_server: Server
 ) -> None:
     chatty = {"PREFECT_LOGGING_ROOT_LEVEL": "DEBUG", "PREFECT_LOGGING_LEVEL": "DEBUG"}
     answer = seen("run", **chatty)
-    assert answer.exit_code == 0, answer.everything
+    assert answer.exit_code == 0, answer.output
     page_of(prefect_server, seen).lines(until="done in ")
     kept = b"".join(
         file.read_bytes() for file in prefect_server.home.rglob("*") if file.is_file()
     ).lower()
     for canary in HIDDEN:
-        assert canary not in answer.everything.lower()
+        assert canary not in answer.output.lower()
         assert canary.encode() not in kept
 
 
-def test_the_page_keeps_a_progress_bar(seen: Front, prefect_server: Server) -> None:
+def test_the_page_keeps_a_progress_bar(seen: CommandLine, prefect_server: Server) -> None:
     seen.scenario.set_org(SLOW.format(7))
     assert seen("run").exit_code == 0
     # Of two persons one is rejected at once, the other waits in Salesforce's queue.
@@ -230,15 +230,15 @@ def test_the_page_keeps_a_progress_bar(seen: Front, prefect_server: Server) -> N
 
 @pytest.mark.slow
 def test_a_server_that_goes_away_in_the_middle_of_a_run_costs_only_the_page(
-    front: Front, tmp_path: Path
+    cli: CommandLine, tmp_path: Path
 ) -> None:
-    front.scenario.set_org(SLOW.format(4))
-    front.set(run={"allowed_reject_share": 0.9, "poll_seconds": 0.2})
+    cli.scenario.set_org(SLOW.format(4))
+    cli.set(run={"allowed_reject_share": 0.9, "poll_seconds": 0.2})
     home = tmp_path / "prefect"
     home.mkdir()
     with running_server(home) as server:
-        front.environment.update(server.own)
-        process = front.start("run", "--json")
+        cli.environment.update(server.own)
+        process = cli.start("run", "--json")
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("batch 1 of 1: 1 lead sent"):
@@ -247,11 +247,11 @@ def test_a_server_that_goes_away_in_the_middle_of_a_run_costs_only_the_page(
     assert (process.returncode, "Traceback" in stderr) == (0, False), stderr
     assert json.loads(stdout)["run"]["created_count"] == 1
     assert "Prefect: the server went away; the run has ended without it" in stderr
-    assert front.scenario.unaccounted() == []
+    assert cli.scenario.unaccounted() == []
 
 
-def test_an_address_that_is_none_is_told(front: Front) -> None:
-    answer = front("run", PREFECT_API_URL="nonsense")
+def test_an_address_that_is_none_is_reported(cli: CommandLine) -> None:
+    answer = cli("run", PREFECT_API_URL="nonsense")
     assert answer.exit_code == 2
     assert "PREFECT_API_URL is no address" in answer.stderr
-    assert front.untouched()
+    assert cli.untouched()

@@ -54,7 +54,7 @@ def test_a_backslash_before_a_mark_does_not_undo_its_escape(name: str) -> None:
     assert len(cells(row)) == 5
 
 
-def test_the_page_tells_the_balance_and_the_run() -> None:
+def test_the_page_shows_the_balance_and_the_run() -> None:
     run = run_row(created=2)
     page = as_markdown(summary(run))
     assert page.startswith(f"## live run finished\n\n**{balance(run)}**\n")
@@ -80,15 +80,15 @@ def test_a_failed_run_has_its_sentence_on_the_page() -> None:
 
 
 def bars(url: str | None) -> dict[str, tuple[float, str]]:
-    """The chart's bars: how long each is, and the number beside it."""
+    """The chart's bars: how long each is, and the number next to it."""
     assert url is not None
     prefix, _, encoded = url.partition(",")
     assert prefix == "data:image/svg+xml;base64"
     svg = ElementTree.fromstring(base64.b64decode(encoded))  # noqa: S314 - our own
     ns = "{http://www.w3.org/2000/svg}"
     texts = [one.text or "" for one in svg.iter(f"{ns}text")]
-    ground, *lengths = [float(one.attrib["width"]) for one in svg.iter(f"{ns}rect")]
-    assert ground == float(svg.attrib["width"])
+    background, *lengths = [float(one.attrib["width"]) for one in svg.iter(f"{ns}rect")]
+    assert background == float(svg.attrib["width"])
     pairs = zip(texts[::2], zip(lengths, texts[1::2], strict=True), strict=True)
     return dict(pairs)
 
@@ -104,7 +104,7 @@ def test_the_chart_has_a_bar_for_each_outcome_in_proportion() -> None:
     assert drawn["held"][0] >= 2  # one of many is still to be seen
 
 
-def test_the_chart_of_a_plan_tells_what_would_be() -> None:
+def test_the_chart_of_a_plan_shows_what_would_be() -> None:
     planned = [
         {"decision": decision, "person_count": count, "owner_name": None, "owner_strategy": "rules"}
         for decision, count in (("create", 5), ("update", 2), ("duplicate", 1), ("reject", 3))
@@ -116,7 +116,7 @@ def test_the_chart_of_a_plan_tells_what_would_be() -> None:
     assert words == {"created": "5", "updated": "2", "duplicate": "1", "rejected": "3"}
 
 
-def test_a_run_that_read_nobody_has_no_chart() -> None:
+def test_a_run_that_read_no_person_has_no_chart() -> None:
     assert chart(summary(run_row())) is None
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import requests
 
-from pipelines.demo.local import DATA
-from tests.cli.conftest import Answer, clean_environment, run_command
+from pipelines.demo.sample_data import DATA
+from tests.cli.conftest import CommandResult, clean_environment, run_command
 
 
 @dataclass
@@ -26,17 +26,17 @@ class Demo:
 
     folder: Path
     environment: dict[str, str]
-    answers: list[Answer]
+    answers: list[CommandResult]
 
-    def play(self, *words: str) -> Answer:
+    def run(self, *words: str) -> CommandResult:
         answer = self("demo", "--dir", str(self.folder), "--json", *words)
         self.answers.append(answer)
         return answer
 
-    def __call__(self, *words: str) -> Answer:
+    def __call__(self, *words: str) -> CommandResult:
         return run_command(*words, folder=self.folder, environment=self.environment)
 
-    def on_config(self, *words: str) -> Answer:
+    def on_config(self, *words: str) -> CommandResult:
         return self(*words, "--config", str(self.folder / "person-sync.toml"), "--json")
 
     def rows(self, select: str) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ def is_running(pid: int) -> bool:
     return words.is_file() and b"pipelines.emulator.server" in words.read_bytes()
 
 
-def counts(answer: Answer) -> dict[str, int]:
+def counts(answer: CommandResult) -> dict[str, int]:
     # How often a job is asked for its state depends on how quick the org is, and the machine.
     run = {**answer.document["run"], "api_call_count": None}
     return {name: count for name, count in run.items() if name.endswith("_count")}
@@ -75,14 +75,14 @@ def counts(answer: Answer) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A demo played once, in a folder where somebody else keeps a file.
+    """A demo that ran once, in a folder where the user keeps a file.
 
-    Without Prefect; `test_demo_prefect.py` has the other one.
+    Without Prefect; `test_demo_with_prefect.py` has the other one.
     """
     folder = tmp_path_factory.mktemp("demo")
     (folder / "notes.txt").write_text("mine", encoding="utf-8")
     made = Demo(folder, clean_environment(), [])
-    made.play()
+    made.run()
     yield made
     stop(made.emulator)
 
@@ -90,15 +90,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 # In the order of the file: the later ones go on where the earlier ones stopped.
 
 
-def test_the_demo_accounts_for_everybody(demo: Demo) -> None:
+def test_the_demo_accounts_for_every_person(demo: Demo) -> None:
     (answer,) = demo.answers
-    told = counts(answer)
-    del told["api_call_count"]
+    reported = counts(answer)
+    del reported["api_call_count"]
     expected = {"listed": 212, "read": 212, "created": 147, "duplicate": 22, "rejected": 43}
     rows = re.search(r"^\| with these choices.*$", readme(), re.MULTILINE)
     assert rows is not None
     assert [int(one) for one in re.findall(r"\| (\d+)", rows[0])] == [147, 0, 22, 43, 0, 0]
-    ends = {name.removesuffix("_count"): count for name, count in told.items() if count}
+    ends = {name.removesuffix("_count"): count for name, count in reported.items() if count}
     assert {name: count for name, count in ends.items() if "matching" not in name} == expected
 
 
@@ -132,7 +132,7 @@ OWNER_NAMES = {
 }
 
 
-def test_each_person_ends_as_the_datas_readme_says(demo: Demo) -> None:
+def test_each_person_ends_as_in_the_data_readme(demo: Demo) -> None:
     outcomes = {row["person_id"]: row for row in demo.rows("select * from person_outcomes")}
     expected = expected_persons()
     assert expected.keys() == outcomes.keys()
@@ -143,7 +143,7 @@ def test_each_person_ends_as_the_datas_readme_says(demo: Demo) -> None:
             assert outcome["owner_name"] == OWNER_NAMES[owner.split("`")[1]], person
 
 
-def test_each_rejection_is_for_the_rules_the_datas_readme_says(demo: Demo) -> None:
+def test_each_rejection_is_for_the_rules_of_the_data_readme(demo: Demo) -> None:
     broken: dict[str, set[str]] = {}
     for row in demo.rows("select person_id, rule_name from rejected_persons"):
         broken.setdefault(row["person_id"], set()).add(row["rule_name"])
@@ -155,7 +155,7 @@ def test_each_rejection_is_for_the_rules_the_datas_readme_says(demo: Demo) -> No
     assert broken == expected
 
 
-def test_each_duplicate_is_found_where_the_datas_readme_says(demo: Demo) -> None:
+def test_each_duplicate_is_found_where_the_data_readme_has_it(demo: Demo) -> None:
     where = {
         row["person_id"]: row
         for row in demo.rows("select * from duplicate_persons order by matched_in desc")
@@ -172,26 +172,26 @@ def test_each_duplicate_is_found_where_the_datas_readme_says(demo: Demo) -> None
             assert ("ambiguous" in words) <= bool(where[person]["is_ambiguous"]), person
 
 
-def test_run_after_the_demo_finds_nobody_new_and_tells_its_calls(demo: Demo) -> None:
+def test_run_after_the_demo_finds_no_new_person_and_shows_its_calls(demo: Demo) -> None:
     answer = demo.on_config("run")
-    told = counts(answer)
-    assert set(told.values()) == {0, None}
+    reported = counts(answer)
+    assert set(reported.values()) == {0, None}
     assert 0 < answer.document["run"]["api_call_count"] < 20
     assert answer.exit_code == 0
 
 
-def test_a_mended_person_is_the_only_one_read_and_is_created(demo: Demo) -> None:
+def test_a_corrected_person_is_the_only_one_read_and_is_created(demo: Demo) -> None:
     demo.change(
         "update persons set company = 'Mended', updated_at = '2026-11-21 08:00:00' "
         "where person_id = 'P0171'"
     )
-    told = counts(demo.on_config("run"))
-    assert (told["read_count"], told["created_count"]) == (1, 1)
+    reported = counts(demo.on_config("run"))
+    assert (reported["read_count"], reported["created_count"]) == (1, 1)
 
 
-def test_a_second_demo_says_the_same_and_stops_the_emulator_of_the_first(demo: Demo) -> None:
+def test_a_second_demo_shows_the_same_and_stops_the_emulator_of_the_first(demo: Demo) -> None:
     first = demo.emulator
-    second = demo.play()
+    second = demo.run()
     assert counts(second) == counts(demo.answers[0])
     for table in ("strategies", "reasons", "duplicates"):
         assert second.document[table] == demo.answers[0].document[table]
@@ -204,10 +204,10 @@ def test_a_second_demo_says_the_same_and_stops_the_emulator_of_the_first(demo: D
 
 
 def test_the_demo_makes_as_many_persons_as_asked_for(demo: Demo) -> None:
-    told = counts(demo.play("--persons", "500"))
-    assert told["read_count"] == 500
-    assert told["created_count"] > 400
-    assert told["held_count"] == told["open_count"] == 0
+    reported = counts(demo.run("--persons", "500"))
+    assert reported["read_count"] == 500
+    assert reported["created_count"] > 400
+    assert reported["held_count"] == reported["open_count"] == 0
     assert demo.rows("select count(*) as many from persons") == [{"many": 500}]
 
 

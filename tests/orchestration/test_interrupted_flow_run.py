@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.cli.conftest import COMMAND, Front
+from tests.cli.conftest import COMMAND, CommandLine
 from tests.cli.terminals import started
-from tests.cli.test_interruption import GOES_ON, hang, is_asked, require_complete, require_ended
+from tests.cli.test_interruption import CONTINUES, hang, is_asked, require_complete, require_ended
 from tests.prefect_server import PREFECT, Server
 from tests.steps.scenario import make_persons
 
@@ -21,17 +21,17 @@ INT, TERM = signal.SIGINT, signal.SIGTERM
 
 
 @pytest.fixture
-def busy(front_by_server: Front) -> Front:
+def busy(cli_with_prefect: CommandLine) -> CommandLine:
     """The command by a Prefect server, with new persons."""
-    front_by_server.scenario.run("delete from persons")
-    front_by_server.scenario.put_frame(make_persons(12).assign(owner_strategy=None))
-    front_by_server.set(run={"slice_size": 4})
-    return front_by_server
+    cli_with_prefect.scenario.run("delete from persons")
+    cli_with_prefect.scenario.put_frame(make_persons(12).assign(owner_strategy=None))
+    cli_with_prefect.set(run={"slice_size": 4})
+    return cli_with_prefect
 
 
-def flow_run(front: Front, server: Server) -> dict[str, Any]:
+def flow_run(cli: CommandLine, server: Server) -> dict[str, Any]:
     """The flow run of the only sync run, as the server has it."""
-    (row,) = front.scenario.rows("select flow_run_id from sync_runs")
+    (row,) = cli.scenario.rows("select flow_run_id from sync_runs")
     found: dict[str, Any] = requests.get(
         f"{server.url}/flow_runs/{row['flow_run_id']}", timeout=30
     ).json()
@@ -41,7 +41,7 @@ def flow_run(front: Front, server: Server) -> dict[str, Any]:
 @pytest.mark.parametrize("number", [INT, TERM])
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_a_flow_run_of_ours_is_crashed_and_never_stays_running(
-    busy: Front, prefect_server: Server, number: signal.Signals, workers: str
+    busy: CommandLine, prefect_server: Server, number: signal.Signals, workers: str
 ) -> None:
     hang(busy, "PUT /jobs/ingest/*/batches")
     words = [COMMAND, "run", "--workers", workers]
@@ -49,7 +49,7 @@ def test_a_flow_run_of_ours_is_crashed_and_never_stays_running(
         command.wait_for(lambda: is_asked(busy, "batches"))
         ended = command.end_by(number)
         assert command.left_after() == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     state = flow_run(busy, prefect_server)["state"]
     assert state["type"] == "CRASHED", (state, ended)
     require_complete(busy)
@@ -65,8 +65,8 @@ def deployed(prefect_server: Server) -> Server:
     return prefect_server
 
 
-def test_a_cancel_in_prefect_ends_the_run_and_the_next_one_goes_on(
-    busy: Front, deployed: Server, tmp_path: Path
+def test_a_cancel_in_prefect_ends_the_run_and_the_next_one_continues(
+    busy: CommandLine, deployed: Server, tmp_path: Path
 ) -> None:
     hang(busy, "PUT /jobs/ingest/*/batches")
     nightly = deployed.deployment("nightly")["id"]

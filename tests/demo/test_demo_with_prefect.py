@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 import requests
 
-from pipelines.demo import prefect_server
+from pipelines.demo import server_state
 from pipelines.demo.flow_run import PrefectServer
 from pipelines.demo.tied_process import descendants
 from pipelines.errors import PrefectUnavailableError
-from tests.cli.conftest import COMMAND, Answer, clean_environment
+from tests.cli.conftest import COMMAND, CommandResult, clean_environment
 
 # A first start has taken 70 seconds while six others worked on this machine.
 pytestmark = pytest.mark.timeout(400)
@@ -94,27 +94,27 @@ class Shown(Folder):
     """The same after a demo, with what it printed."""
 
     foreign: socket.socket
-    first: Answer
+    first: CommandResult
 
     @property
-    def told(self) -> dict[str, Any]:
-        told: dict[str, Any] = self.first.document["prefect"]
-        return told
+    def reported(self) -> dict[str, Any]:
+        reported: dict[str, Any] = self.first.document["prefect"]
+        return reported
 
     def ask(self, path: str, **body: Any) -> Any:
-        answer = requests.post(f"{self.told['url']}/api/{path}", json=body, timeout=30)
+        answer = requests.post(f"{self.reported['url']}/api/{path}", json=body, timeout=30)
         assert answer.ok, answer.text
         return answer.json()
 
     def flow_run(self) -> Any:
-        path = f"api/flow_runs/{self.told['flow_run_id']}"
-        return requests.get(f"{self.told['url']}/{path}", timeout=30).json()
+        path = f"api/flow_runs/{self.reported['flow_run_id']}"
+        return requests.get(f"{self.reported['url']}/{path}", timeout=30).json()
 
 
-def ended(process: subprocess.Popen[str]) -> Answer:
+def ended(process: subprocess.Popen[str]) -> CommandResult:
     stdout, stderr = process.communicate(timeout=DEADLINE)
     assert "Traceback" not in stdout + stderr, stdout + stderr
-    return Answer(process.returncode, stdout, stderr)
+    return CommandResult(process.returncode, stdout, stderr)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_the_worker_of_the_demo_has_run_the_nightly_deployment(shown: Shown) -> 
         found = shown.ask("task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
         return {one["name"] for one in found}
 
-    # Task runs are told by events, some time after they have ended.
+    # Task runs are reported by events, some time after they have ended.
     wanted = {
         *("resolve-held-persons", "take-over-stale-batches", "find-new-persons"),
         *("decide-slice 1–212 of 212", "load-batches 1–212 of 212", "reconcile-batches"),
@@ -171,17 +171,21 @@ def test_the_worker_of_the_demo_has_run_the_nightly_deployment(shown: Shown) -> 
 
 
 def test_the_summary_is_that_run_of_the_warehouse(shown: Shown) -> None:
-    told = shown.first.document["run"]
-    assert told["flow_run_id"] == shown.told["flow_run_id"]
-    assert (told["read_count"], told["created_count"], told["rejected_count"]) == (212, 147, 43)
+    reported = shown.first.document["run"]
+    assert reported["flow_run_id"] == shown.reported["flow_run_id"]
+    assert (reported["read_count"], reported["created_count"], reported["rejected_count"]) == (
+        212,
+        147,
+        43,
+    )
 
 
-def test_the_address_of_the_page_answers_and_asks_its_own_server(shown: Shown) -> None:
-    page = requests.get(shown.told["flow_run_url"], headers={"Accept": "text/html"}, timeout=30)
+def test_the_address_of_the_page_responds_and_uses_its_own_server(shown: Shown) -> None:
+    page = requests.get(shown.reported["flow_run_url"], headers={"Accept": "text/html"}, timeout=30)
     assert page.ok
     assert "<html" in page.text
-    settings = requests.get(f"{shown.told['url']}/ui-settings", timeout=30).json()
-    assert settings["api_url"] == f"{shown.told['url']}/api"
+    settings = requests.get(f"{shown.reported['url']}/ui-settings", timeout=30).json()
+    assert settings["api_url"] == f"{shown.reported['url']}/api"
 
 
 def test_what_the_user_has_of_prefect_and_settings_is_neither_used_nor_touched(
@@ -229,7 +233,7 @@ def test_a_second_demo_starts_clean_and_keeps_the_server(shown: Shown) -> None:
     before = shown.processes
     second = ended(shown.start("--json"))
     assert second.exit_code == 0, second.stderr
-    assert second.document["prefect"]["url"] == shown.told["url"]
+    assert second.document["prefect"]["url"] == shown.reported["url"]
     assert second.document["run"]["created_count"] == 147
     assert all(map(runs, before[:5]))
     over = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}}
@@ -237,15 +241,15 @@ def test_a_second_demo_starts_clean_and_keeps_the_server(shown: Shown) -> None:
     assert only["id"] == second.document["prefect"]["flow_run_id"]
 
 
-def test_a_second_demo_at_the_same_time_is_told_so(shown: Shown) -> None:
-    with prefect_server.locked(shown.folder / ".demo" / prefect_server.DEMO_LOCK_FILE):
+def test_a_second_demo_at_the_same_time_is_refused(shown: Shown) -> None:
+    with server_state.locked(shown.folder / ".demo" / server_state.DEMO_LOCK_FILE):
         answer = ended(shown.start())
     assert answer.exit_code == 2
-    assert "another demo is at work in .demo/" in answer.stderr
+    assert "another demo runs in .demo/" in answer.stderr
     assert runs(shown.supervisor)
 
 
-def test_a_demo_killed_before_its_last_word_leaves_no_server(shown: Shown) -> None:
+def test_a_demo_killed_before_its_end_leaves_no_server(shown: Shown) -> None:
     process = shown.start()
     assert process.stderr is not None
     for line in process.stderr:
@@ -260,7 +264,7 @@ def test_a_demo_killed_before_its_last_word_leaves_no_server(shown: Shown) -> No
 
 def supervise(shown: Shown, *words: str) -> subprocess.Popen[bytes]:
     """The supervisor alone, as the demo starts it."""
-    (shown.home / prefect_server.UNFINISHED_FILE).unlink(missing_ok=True)
+    (shown.home / server_state.UNFINISHED_FILE).unlink(missing_ok=True)
     config = shown.folder / ".demo" / "person-sync.toml"
     command = [sys.executable, "-m", "pipelines.demo.prefect_server", str(shown.home)]
     return subprocess.Popen([*command, "--config", str(config), *words])
@@ -310,19 +314,19 @@ def test_server_and_worker_go_on_in_use_and_stop_without_it_whatever_the_worker_
     await_gone(processes)
 
 
-def test_a_server_that_does_not_start_in_time_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_in_time_is_reported_in_one_sentence(tmp_path: Path) -> None:
     server = PrefectServer(tmp_path / "prefect", start_seconds=0.1)
     sentence = r"did not start within 0.1 seconds: see .*/server.log"
-    with prefect_server.locked(tmp_path / prefect_server.DEMO_LOCK_FILE):
+    with server_state.locked(tmp_path / server_state.DEMO_LOCK_FILE):
         server.begin(tmp_path / "person-sync.toml")
         with pytest.raises(PrefectUnavailableError, match=sentence):
             server.await_ready()
     server.stop()
-    assert not prefect_server.is_locked(server.home / prefect_server.LOCK_FILE)
+    assert not server_state.is_locked(server.home / server_state.LOCK_FILE)
 
 
 @pytest.mark.parametrize("words", [(), ("--prefect",)])
-def test_a_folder_that_cannot_be_written_to_is_told_in_one_sentence(
+def test_a_folder_that_cannot_be_written_to_is_reported_in_one_sentence(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "file").touch()
