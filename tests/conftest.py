@@ -21,7 +21,10 @@ from psycopg import sql
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.engines.base import run_script
 from pipelines.warehouse.migrations import migrate
+from tests.emulator_process import running_emulator
 from tests.prefect_server import Server, running_server
+from tests.salesforce.servers import Emulator
+from tests.steps.scenario import Scenario
 from tests.together import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 
 ENGINES = ("sqlite", "postgres")
@@ -184,6 +187,29 @@ def warehouse(warehouse_url: str) -> Iterator[Warehouse]:
     """A migrated warehouse with an empty persons table, on each engine in turn."""
     with open_warehouse(warehouse_url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def emulator_process() -> Iterator[Emulator]:
+    """One org emulator for the whole session; each test resets it to the org it needs."""
+    with running_emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def scenario(sqlite_warehouse_url: str, emulator_process: Emulator) -> Iterator[Scenario]:
+    """An empty warehouse and the org of the test, on SQLite."""
+    made = Scenario(sqlite_warehouse_url, emulator_process)
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture
+def any_scenario(warehouse_url: str, emulator_process: Emulator) -> Iterator[Scenario]:
+    """The same on each engine in turn."""
+    made = Scenario(warehouse_url, emulator_process)
+    yield made
+    made.engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,7 @@ from typing import Any
 import pytest
 
 from tests.prefect_server import Server
-from tests.steps.conftest import any_scenario, emulator_process, scenario
 from tests.steps.scenario import Scenario
-
-__all__ = ["any_scenario", "emulator_process", "scenario"]
 
 COMMAND = Path(sys.executable).with_name("person-sync")
 JUDGED = (
