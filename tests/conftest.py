@@ -22,10 +22,29 @@ from psycopg import sql
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.engines.base import run_script
 from pipelines.warehouse.migrations import migrate
+from tests.emulator_process import running_emulator
 from tests.prefect_server import Server, running_server
+from tests.salesforce.servers import Emulator
+from tests.steps.scenario import Scenario
 from tests.together import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 
 ENGINES = ("sqlite", "postgres")
+
+
+def keep_files_in_memory(folder: Path = Path("/dev/shm")) -> None:  # noqa: S108 - pytest's own in it
+    """Make pytest's temporary folders in memory, where there is a roomy one.
+
+    Every commit of a SQLite warehouse waits for the disk: some 18 commits a run, up to 4 ms each.
+    Wheels and scripts are started there too, so a folder without execution is left alone.
+    """
+    if "PYTEST_DEBUG_TEMPROOT" in os.environ or not folder.is_dir():
+        return
+    space = os.statvfs(folder)
+    if space.f_bavail * space.f_frsize > 4 << 30 and not space.f_flag & os.ST_NOEXEC:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
+
+
+keep_files_in_memory()
 
 # The contract's columns of the persons table, as a marketing database would have them.
 PERSONS = """
@@ -51,15 +70,15 @@ class PostgresServer:
         self.folder = psycopg.conninfo.conninfo_to_dict(address)["host"]
 
     def run(self, command: str, *names: str) -> None:
-        """Executes a command as the administrator, names in the places of `{}`."""
+        """Execute a command as the administrator, with names in the places of `{}`."""
         self._admin.execute(sql.SQL(command).format(*map(sql.Identifier, names)))
 
     def address(self, database: str, user: str = "postgres") -> str:
-        """The URL of a database."""
+        """Return the URL of a database."""
         return f"postgresql://{user}:@/{database}?host={self.folder}"
 
     def fresh(self, template: str = "template1") -> str:
-        """The name of a database that nobody has used."""
+        """Make a copy of the template. Return its name."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         self.run("create database {} template {}", name, template)
         return name
@@ -159,7 +178,8 @@ class ReusedDatabase:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A real PostgreSQL in a folder of its own, reached through a socket in that folder."""
-    with tempfile.TemporaryDirectory(prefix="person-sync-") as folder:
+    memory = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    with tempfile.TemporaryDirectory(prefix="person-sync-", dir=memory) as folder:
         server = _pgserver().get_server(Path(folder) / "data", cleanup_mode="stop")
         running = PostgresServer(server.get_uri())
         yield running
@@ -262,6 +282,29 @@ def warehouse(warehouse_url: str) -> Iterator[Warehouse]:
     """A migrated warehouse with an empty persons table, on each engine in turn."""
     with open_warehouse(warehouse_url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def emulator_process() -> Iterator[Emulator]:
+    """One org emulator for the whole session; each test resets it to the org it needs."""
+    with running_emulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def scenario(sqlite_warehouse_url: str, emulator_process: Emulator) -> Iterator[Scenario]:
+    """An empty warehouse and the org of the test, on SQLite."""
+    made = Scenario(sqlite_warehouse_url, emulator_process)
+    yield made
+    made.engine.dispose()
+
+
+@pytest.fixture
+def any_scenario(warehouse_url: str, emulator_process: Emulator) -> Iterator[Scenario]:
+    """The same on each engine in turn."""
+    made = Scenario(warehouse_url, emulator_process)
+    yield made
+    made.engine.dispose()
 
 
 @pytest.fixture(scope="session")

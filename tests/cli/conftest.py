@@ -21,10 +21,7 @@ import pytest
 
 from tests.cli.command_server import CommandServer
 from tests.prefect_server import Server
-from tests.steps.conftest import any_scenario, emulator_process, scenario
 from tests.steps.scenario import Scenario
-
-__all__ = ["any_scenario", "emulator_process", "scenario"]
 
 COMMAND = Path(sys.executable).with_name("person-sync")
 # What a run that has begun its work has written to.

@@ -24,8 +24,8 @@ from pipelines.run import connections
 from pipelines.salesforce import ingest_jobs
 from pipelines.steps import load, partition
 from pipelines.steps.context import new_run_request
+from tests.proxy import tampering_proxy
 from tests.steps.scenario import Scenario, make_persons
-from tests.steps.tampering_proxy import meddling
 
 HERE = "steps/test_crash_windows"
 FAULTS = "steps/test_delivery_faults"
@@ -202,7 +202,7 @@ def test_w14_whom_the_results_leave_out_is_asked_for_or_held(
     scenario: Scenario, groups: Any
 ) -> None:
     prepare(scenario)
-    with meddling(scenario.emulator.url, repeat=NEVER, change=one_line_short) as url:
+    with tampering_proxy(scenario.emulator.url, repeat=NEVER, change=one_line_short) as url:
         scenario.sync(salesforce={**groups.get("salesforce", {}), "emulator_url": url})
     assert len(scenario.leads()) == 3
     if groups:
@@ -319,7 +319,7 @@ def test_w25_a_job_that_can_neither_start_nor_end_is_given_up_for_another(
     scenario: Scenario, groups: Any
 ) -> None:
     prepare(scenario, extra='\n[behaviour]\nsecond_put = "close"\n')
-    with meddling(scenario.emulator.url, repeat=first_upload()) as url:
+    with tampering_proxy(scenario.emulator.url, repeat=first_upload()) as url:
         salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
         scenario.sync(salesforce=salesforce)
     states = sorted(job["state"] for job in scenario.emulator.held("jobs"))
@@ -333,7 +333,9 @@ def test_w25_where_every_upload_is_repeated_the_run_ends_and_nothing_is_lost(
 ) -> None:
     prepare(scenario, extra='\n[behaviour]\nsecond_put = "close"\n')
     soon = {"retry_timeout_seconds": 0.5, "poll_seconds": 0.05}
-    with meddling(scenario.emulator.url, repeat=lambda request: request.startswith("PUT")) as url:
+    with tampering_proxy(
+        scenario.emulator.url, repeat=lambda request: request.startswith("PUT")
+    ) as url:
         salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
         with pytest.raises(OrgUnavailableError, match="did not start"):
             scenario.sync(salesforce=salesforce, run=soon)
@@ -365,7 +367,7 @@ def test_w25_a_job_that_cannot_be_aborted_is_not_given_up(scenario: Scenario, gr
             return body.replace(b'"JobComplete"', b'"Open"')
         return body
 
-    with meddling(scenario.emulator.url, repeat=NEVER, change=still_open) as url:
+    with tampering_proxy(scenario.emulator.url, repeat=NEVER, change=still_open) as url:
         salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
         scenario.sync(salesforce=salesforce)
     assert next(stale) >= 2
@@ -377,7 +379,7 @@ def test_w25_an_upload_refused_because_it_was_repeated_is_made_anew_by_the_next_
     scenario: Scenario,
 ) -> None:
     prepare(scenario)
-    with meddling(scenario.emulator.url, repeat=first_upload()) as url:
+    with tampering_proxy(scenario.emulator.url, repeat=first_upload()) as url:
         with pytest.raises(OrgRejectedError, match="INVALIDJOB"):
             scenario.sync(salesforce={"emulator_url": url})
         scenario.sync("resume", salesforce={"emulator_url": url})
