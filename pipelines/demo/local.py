@@ -33,7 +33,7 @@ from pipelines.errors import ConfigurationError, OrgUnavailableError, PermanentE
 from pipelines.run import lifecycle
 from pipelines.run.connections import log_in_to, open_store
 from pipelines.run.summaries import Summary, as_lines, summarise
-from pipelines.salesforce.lookups import count_leads_by_owner
+from pipelines.salesforce.lead_owners import count_leads_by_owner
 from pipelines.settings import FILE_NAME, Settings, load_settings
 
 log = logging.getLogger(__name__)

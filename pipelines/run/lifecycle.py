@@ -25,7 +25,7 @@ from pipelines.errors import (
 from pipelines.process import error_details
 from pipelines.progress import Progress
 from pipelines.retry import RetryTimeout
-from pipelines.rules.rejection_rules import rejection_rules_for
+from pipelines.rules.rejection_catalog import rejection_rules_for
 from pipelines.run import connections, preflight, resolve, summaries
 from pipelines.settings import Settings
 from pipelines.steps import match, snapshot, transform, unknown_jobs
@@ -150,7 +150,7 @@ def new_matcher(run: Run) -> match.Matcher:
         ground.org,
         run.request.run_id,
         person_id_field=ground.person_id_field,
-        way=settings.matching.lookup,
+        lookup=settings.matching.lookup,
         refresh_minutes=settings.matching.refresh_minutes,
         options=snapshot.SnapshotOptions(poll_seconds=settings.run.poll_seconds),
     )
@@ -190,7 +190,7 @@ def _record_failure(run: Run, error: BaseException) -> None:
     # When the warehouse itself is away this cannot be written; the next run finds our process gone.
     with suppress(SyncError):
         if hasattr(run.ground, "matcher"):
-            run.ground.matcher.note()
+            run.ground.matcher.flush_stats()
         ledger.end_run(
             run.ground.warehouse,
             run.request.run_id,
@@ -239,7 +239,7 @@ def find_new_persons(run: Run) -> int:
     run.share_out(count)
     log.info("persons: %s new", f"{count:,}")
     with run.progress.during("matching: choosing how to look persons up"):
-        run.ground.matcher.choose(run.person_count)
+        run.ground.matcher.choose_method(run.person_count)
     return run.person_count
 
 
@@ -285,7 +285,7 @@ def close_run(run: Run) -> dict[str, Any]:
         if unread_count := ledger.count_listed(warehouse, run_id):
             log.warning("persons: %s", summaries.unread_sentence(unread_count))
         require_checks_pass(warehouse, run_id)
-        run.ground.matcher.note()
+        run.ground.matcher.flush_stats()
         ledger.end_run(warehouse, run_id, "finished", api_call_count=_api_calls(run))
         summary = summaries.summarise(warehouse, run_id, run.request.person_ids)
     log.info("%s", summaries.last_line(summary, time.monotonic() - run.began_at))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from pipelines.errors import ConfigurationError, OrgRejectedError, SyncError
-from pipelines.rules import match_decisions, owners
-from pipelines.rules.validation import LeadField
+from pipelines.rules import match_decisions, owner_choices, owner_strategies
+from pipelines.rules.lead_fields import LeadField
+from pipelines.rules.owner_strategies import OwnerDirectory, RejectedStrategy, ResolvedStrategy
 from pipelines.run.connections import log_in_to, open_store
 from pipelines.salesforce import lookups
 from pipelines.salesforce.session import Org
@@ -27,38 +29,30 @@ LOW_API_CALLS = 500
 
 
 class OwnerLookup:
-    """The org's users, queues and assignment rules, looked up once and only as far as asked."""
+    """Resolves owner strategies against the org, each text once."""
 
-    def __init__(self, org: Org, without_active_rule: str) -> None:
+    def __init__(self, org: Org, without_active_rule: Literal["stop", "running_user"]) -> None:
         self._org = org
         self._without_active_rule = without_active_rule
-        self._queues = lookups.find_queues(org)
-        self._assignment_rules = lookups.find_assignment_rules(org)
-        self._known: dict[str, owners.Resolved | owners.Refusal] = {}
+        # Read now: a login that may not see them must fail before the run reads a person.
+        self._lists = {name: read(org) for name, read in lookups.OWNER_LISTS.items()}
+        self._resolved: dict[str, ResolvedStrategy | RejectedStrategy] = {}
 
-    def resolve(self, texts: Iterable[str]) -> Mapping[str, owners.Resolved | owners.Refusal]:
-        """Every strategy text with its owner, or the rule it breaks. One query at the most."""
-        wanted = sorted(set(texts) - self._known.keys())
-        names = [strategy.name for text in wanted if (strategy := _user_strategy(text))]
-        directory = owners.OwnerDirectory(
-            users=lookups.find_users(self._org, names),
-            queues=self._queues,
-            assignment_rules=self._assignment_rules,
-            without_active_rule="running_user"
-            if self._without_active_rule == "running_user"
-            else "stop",
-        )
+    def resolve(self, texts: Iterable[str]) -> Mapping[str, ResolvedStrategy | RejectedStrategy]:
+        """Return every text asked for so far with what it means in the org, or why it is rejected.
+
+        Sends queries only for names that are new.
+        """
+        wanted = sorted(set(texts) - self._resolved.keys())
+        names = owner_strategies.names_to_search(wanted)
+        found = {
+            name: search(self._org, names.get(name, []))
+            for name, search in lookups.OWNER_SEARCHES.items()
+        }
+        directory = OwnerDirectory({**self._lists, **found}, self._without_active_rule)
         for text in wanted:
-            self._known[text] = owners.resolve(text, directory)
-        return self._known
-
-
-def _user_strategy(text: str) -> owners.Strategy | None:
-    try:
-        strategy = owners.parse_strategy(text)
-    except owners.StrategyMalformed:
-        return None
-    return strategy if strategy.kind == "user" else None
+            self._resolved[text] = owner_strategies.resolve(text, directory)
+        return self._resolved
 
 
 @dataclass
@@ -73,8 +67,8 @@ class Ground:
     lead_fields: dict[str, LeadField]
     person_id_length: int | None
     owner_lookup: OwnerLookup
-    default_strategy: owners.Strategy
-    choices: tuple[owners.Choice, ...]
+    default_strategy: owner_strategies.Strategy
+    choices: tuple[owner_choices.Choice, ...]
     default_lead_owner_id: str | None
     described: dict[str, lookups.DescribedField]
     person_id_field: str  # the unique external id on Lead, or "" for an org without one
@@ -243,8 +237,8 @@ def find_owners(ground: Ground) -> str:
     place = "--owner" if ground.owner else "owners.default"
     ground.default_strategy = _parse_strategy(place, ground.owner or settings.default)
     try:
-        ground.choices = owners.parse_choices(list(settings.choice))
-    except (owners.ChoiceMalformed, owners.StrategyMalformed) as error:
+        ground.choices = owner_choices.parse_choices(list(settings.choice))
+    except (owner_choices.ChoiceMalformedError, owner_strategies.StrategyMalformedError) as error:
         raise ConfigurationError(f"owners.choice: {error}") from None
     ground.owner_lookup = OwnerLookup(ground.org, settings.without_active_rule)
     named = {place: str(ground.default_strategy)}
@@ -257,7 +251,7 @@ def find_owners(ground: Ground) -> str:
     wrong = [
         f"{place} = {text}: {answer.message}"
         for place, text in named.items()
-        if isinstance(answer := found[text], owners.Refusal)
+        if isinstance(answer := found[text], RejectedStrategy)
     ]
     if wrong:
         raise ConfigurationError("; ".join(wrong))
@@ -267,10 +261,10 @@ def find_owners(ground: Ground) -> str:
     return f"{len(set(named.values()))} strategies lead to an owner"
 
 
-def _default_lead_owner_id(answer: owners.Resolved | owners.Refusal | None) -> str | None:
+def _default_lead_owner_id(answer: ResolvedStrategy | RejectedStrategy | None) -> str | None:
     if answer is None:
         return None
-    if isinstance(answer, owners.Refusal) or answer.owner is None:
+    if isinstance(answer, RejectedStrategy) or answer.owner is None:
         raise ConfigurationError("owners.default_lead_owner must be a user: or a queue:")
     return answer.owner.owner_id
 
@@ -288,10 +282,10 @@ def find_choice_columns(ground: Ground) -> str:
     return f"{len(ground.choices)}, all their columns are there"
 
 
-def _parse_strategy(place: str, text: str) -> owners.Strategy:
+def _parse_strategy(place: str, text: str) -> owner_strategies.Strategy:
     try:
-        return owners.parse_strategy(text)
-    except owners.StrategyMalformed as error:
+        return owner_strategies.parse_strategy(text)
+    except owner_strategies.StrategyMalformedError as error:
         raise ConfigurationError(f"{place}: {error}") from None
 
 

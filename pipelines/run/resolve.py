@@ -22,9 +22,9 @@ from typing import Any
 import pandas as pd
 
 from pipelines.errors import ConfigurationError
-from pipelines.rules.rejection_rules import description_of
+from pipelines.rules.rejection_catalog import description_of
 from pipelines.run.preflight import Ground
-from pipelines.salesforce import ids, lookups
+from pipelines.salesforce import ids, lead_owners, lookups
 from pipelines.settings import Settings
 from pipelines.warehouse import ledger, new_persons
 
@@ -159,7 +159,7 @@ def _created(
         raise ConfigurationError(
             f"lead {lead_id} bears another person's id in {ground.person_id_field} ({bears})"
         )
-    read = lookups.read_owners(ground.org, [lead_id], created_since=None)
+    read = lead_owners.read_owners(ground.org, [lead_id], created_since=None)
     owner = {
         name: str(value) if isinstance(value, str) else None
         for name in word.owner
@@ -244,7 +244,7 @@ def settle_found(ground: Ground, run_id: str, person_ids: Sequence[str] | None =
     if found.empty:
         return 0
     found = found.sort_values("is_deleted").drop_duplicates("person_id")
-    owners = lookups.read_owners(ground.org, list(found["lead_id"]), created_since=None)
+    owners = lead_owners.read_owners(ground.org, list(found["lead_id"]), created_since=None)
     found["reason_code"] = (
         found["is_deleted"].map({True: "LEAD_DELETED", False: "FOUND_BY_PERSON_ID"}).astype("str")
     )

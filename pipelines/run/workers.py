@@ -268,10 +268,10 @@ def _join(settings: Settings, share: WorkerSpec) -> Iterator[Run]:
             for probe in preflight.WORKER_CHECKS:
                 probe(run.ground)
             run.ground.matcher = lifecycle.new_matcher(run)
-            run.ground.matcher.follow()
+            run.ground.matcher.use_chosen_method()
             with run.progress:
                 yield _among_workers(run)
-            run.ground.matcher.note()
+            run.ground.matcher.flush_stats()
         finally:
             if hasattr(run.ground, "org"):
                 run.ground.org.close()

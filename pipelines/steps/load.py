@@ -31,8 +31,8 @@ from pipelines.errors import (
 )
 from pipelines.progress import Progress
 from pipelines.retry import Clock, RetryTimeout
-from pipelines.rules import leads
-from pipelines.rules.leads import Payload
+from pipelines.rules import payloads
+from pipelines.rules.payloads import Payload
 from pipelines.run.preflight import Ground
 from pipelines.salesforce import ingest_jobs, sobject_collections
 from pipelines.steps.batch_log import BatchLog, BatchNames
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 # Whom a collections call was about, and what the org said of each.
-Answers = tuple["pd.Series[str]", Sequence[sobject_collections.RecordAnswer]]
+Answers = tuple["pd.Series[str]", Sequence[sobject_collections.RecordResult]]
 
 
 @dataclass
@@ -158,7 +158,7 @@ def _open_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     if batch.batch_state == "completed":
         return batch
     store, org = carrier.ground.warehouse, carrier.ground.org
-    data = leads.encode_csv(payload.records)
+    data = payloads.encode_csv(payload.records)
     job = ingest_jobs.create_job(
         org,
         operation=batch.operation,
@@ -210,16 +210,16 @@ def _follow_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
 def _close_again(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
     org, job_id = carrier.ground.org, _job_id(batch)
     answer = ingest_jobs.close_job(org, job_id)
-    if not isinstance(answer, ingest_jobs.Refused):
+    if not isinstance(answer, ingest_jobs.JobRequestRejected):
         return batch
     job = ingest_jobs.job_status(org, job_id)
     if job is None or job.state != "Open":
         return batch
     # Refused and yet open: the one job past the close intent that may be aborted.
     ended = ingest_jobs.abort_job(org, job_id)
-    if isinstance(ended, ingest_jobs.Refused) and ended.code != ingest_jobs.ALREADY_CLOSED:
+    if isinstance(ended, ingest_jobs.JobRequestRejected) and ended.code != ingest_jobs.ALREADY_CLOSED:
         raise OrgRejectedError(ended.code, f"job {job_id} can be neither started nor aborted")
-    if not isinstance(ended, ingest_jobs.JobInfo) or answer.code != ingest_jobs.SPOILED:
+    if not isinstance(ended, ingest_jobs.JobInfo) or answer.code != ingest_jobs.INVALID_JOB:
         return batch  # a close on its way may have come first after all: the job will tell
     # Spoiled, as by a proxy that repeated the upload, it can never have started.
     ledger.discard_job(carrier.ground.warehouse, batch, "Aborted")
@@ -249,7 +249,7 @@ def _send_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
 
 def _call_collection(carrier: Carrier, batch: ledger.Batch, payload: Payload) -> ledger.Batch:
     org = carrier.ground.org
-    records = leads.to_json_records(payload.records, batch.sobject, carrier.ground.lead_fields)
+    records = payloads.to_json_records(payload.records, batch.sobject, carrier.ground.lead_fields)
     try:
         if batch.operation == "update":
             answers = sobject_collections.update_records(org, batch.sobject, records)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipelines.rules import leads, owners, validation
-from pipelines.rules.leads import Payload
+from pipelines.rules import cleaning, leads, partitions, payloads
+from pipelines.rules.payloads import Payload
 from pipelines.run.preflight import Ground
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.sobject_collections import MAX_RECORDS
@@ -36,7 +36,7 @@ def pack(
     """
     settings = ground.settings.run
     at_once = somebody_waits and bool(ground.person_id_field)
-    for part in owners.partition(sent):
+    for part in partitions.partition(sent):
         # Somebody waits for these few, and one call is quicker than a job. Without the field only
         # a job's id tells afterwards what a lost answer did, so there even one person gets a job.
         load_api = "collections" if at_once else part.load_api
@@ -44,8 +44,8 @@ def pack(
         size = MAX_RECORDS if load_api == "collections" else size
         these = _as_sent(sent.loc[part.persons].reset_index(drop=True), columns, part)
         whole = _payload(ground, these, columns, part)
-        for first, last in leads.loads(
-            whole.records, most_rows=size, most_bytes=ingest_jobs.MAX_UPLOAD_BYTES
+        for first, last in payloads.upload_ranges(
+            whole.records, max_rows=size, max_bytes=ingest_jobs.MAX_UPLOAD_BYTES
         ):
             batch = ledger.NewBatch(
                 batch_id=uuid.uuid4().hex,
@@ -57,7 +57,7 @@ def pack(
                 allow_duplicates=part.allow_duplicates,
             )
             claimed = these.iloc[first:last].reset_index(drop=True)
-            yield PreparedBatch(batch, claimed, whole.stretch(first, last))
+            yield PreparedBatch(batch, claimed, whole.slice_rows(first, last))
 
 
 def rebuild_payload(ground: Ground, batch: ledger.Batch) -> tuple[ledger.Batch, Payload]:
@@ -72,15 +72,15 @@ def rebuild_payload(ground: Ground, batch: ledger.Batch) -> tuple[ledger.Batch, 
     claims = claimed[["person_id", "owner_id", "lead_id", "contact_id", "row_hash"]]
     # Filling defaults again names the same fields as the claim does; the claim's word stays.
     found = claimed.drop(columns="defaulted_fields")
-    cleaned, columns = validation.fill_defaults(
-        validation.clean(found), ground.columns, ground.settings.defaults
+    cleaned, columns = cleaning.fill_defaults(
+        cleaning.clean(found), ground.columns, ground.settings.defaults
     )
     payload = _payload(ground, _as_sent(cleaned, columns, batch), columns, batch)
     is_same = (payload.row_hashes == claims["row_hash"]) & (claimed["row_count"] == 1)
     changed = list(claims.loc[~is_same, "person_id"])
     if changed:
         batch = ledger.release_persons(ground.warehouse, batch, changed)
-    return batch, payload.keep(is_same)
+    return batch, payload.filter_rows(is_same)
 
 
 def columns_to_read(ground: Ground) -> list[str]:
@@ -91,18 +91,18 @@ def columns_to_read(ground: Ground) -> list[str]:
 
 
 def _as_sent(
-    these: pd.DataFrame, columns: dict[str, str], load: owners.Partition | ledger.Batch
+    these: pd.DataFrame, columns: dict[str, str], load: partitions.Partition | ledger.Batch
 ) -> pd.DataFrame:
     # A default made it past the rules, and that is all it is for where the record is there: sent
     # with an update, "[not provided]" took the place of the org's real company.
-    return validation.without_defaults(these, columns) if load.operation == "update" else these
+    return cleaning.without_defaults(these, columns) if load.operation == "update" else these
 
 
 def _payload(
     ground: Ground,
     these: pd.DataFrame,
     columns: dict[str, str],
-    load: owners.Partition | ledger.Batch,
+    load: partitions.Partition | ledger.Batch,
 ) -> Payload:
     if "assignment_rule_id" in these:
         # A part without a rule may hold persons who came by one: an update never runs a rule.
@@ -115,4 +115,4 @@ def _payload(
         operation=load.operation,
         person_id_field=ground.person_id_field,
     )
-    return Payload(these["person_id"], records, leads.row_hashes(records, ground.lead_fields))
+    return Payload(these["person_id"], records, payloads.row_hashes(records, ground.lead_fields))

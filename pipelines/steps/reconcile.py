@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from pipelines.errors import LedgerInconsistentError
-from pipelines.rules import leads
+from pipelines.rules import payloads
 from pipelines.rules.text import positions
 from pipelines.run.preflight import Ground
-from pipelines.salesforce import ingest_jobs, lookups, sobject_collections
+from pipelines.salesforce import ingest_jobs, lead_owners, lookups, sobject_collections
 from pipelines.warehouse import ledger
 
 MAX_ATTEMPTS = 5
@@ -82,7 +82,7 @@ def reconcile_collection(
     ground: Ground,
     batch: ledger.Batch,
     person_ids: pd.Series[str],
-    records: Sequence[sobject_collections.RecordAnswer],
+    records: Sequence[sobject_collections.RecordResult],
 ) -> ledger.Batch:
     """Record the answers of one collections call, given in the order of the persons sent."""
     answers = pd.DataFrame(
@@ -138,7 +138,7 @@ def _row_keys(case: ReconciledBatch, rows: pd.DataFrame) -> pd.Series[str]:
     if column is not None:
         return rows[column]
     sent = rows[[name for name in rows.columns if not name.startswith("sf__")]]
-    hashes = leads.row_hashes(sent, case.ground.lead_fields)
+    hashes = payloads.row_hashes(sent, case.ground.lead_fields)
     # A row with the wrong number of cells comes back with every cell blank: it names nobody.
     return hashes.where(sent.notna().any(axis=1))
 
@@ -257,7 +257,7 @@ def _with_owners(case: ReconciledBatch, decided: pd.DataFrame) -> pd.DataFrame:
     outcomes.loc[held, "reason_code"] = case.reason_to_hold
     made = outcomes.loc[is_made, "lead_id"].dropna()
     since = case.job.created_date if case.job and case.is_insert else None
-    read = lookups.read_owners(case.ground.org, made, created_since=since)
+    read = lead_owners.read_owners(case.ground.org, made, created_since=since)
     return _flag_default_owner(case, _left_join(outcomes, read, "lead_id"))
 
 

@@ -16,9 +16,16 @@ import pandas as pd
 
 from pipelines.errors import WarehouseUnavailableError
 from pipelines.retry import RetryTimeout
-from pipelines.rules import deduplication, match_decisions, owners, validation
-from pipelines.rules.leads import Payload
-from pipelines.rules.selection import keep
+from pipelines.rules import (
+    cleaning,
+    deduplication,
+    match_decisions,
+    owner_choices,
+    owners,
+    validation,
+)
+from pipelines.rules.payloads import Payload
+from pipelines.rules.selection import filter_rows
 from pipelines.run.preflight import Ground
 from pipelines.steps.partition import PreparedBatch, columns_to_read, pack
 from pipelines.warehouse import ledger, new_persons
@@ -180,10 +187,10 @@ def plan_slice(ground: Ground, request: Request, first: int, last: int) -> Decid
 def weigh(ground: Ground, request: Request, first: int, last: int) -> SliceDecisions | None:
     """Ask every rule about the persons at positions first..last, in the order of judgement; None if
     none of them is new any more. Writes nothing."""
-    cleaned = validation.clean(_read(ground, request, first, last))
+    cleaned = cleaning.clean(_read(ground, request, first, last))
     if cleaned.empty:
         return None
-    cleaned, columns = validation.fill_defaults(cleaned, ground.columns, ground.settings.defaults)
+    cleaned, columns = cleaning.fill_defaults(cleaned, ground.columns, ground.settings.defaults)
     email = columns.get("Email", "")
     cleaned["email_hash"] = deduplication.email_hash(
         cleaned[email] if email else pd.Series(None, index=cleaned.index, dtype="str")
@@ -203,7 +210,7 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> SliceDecis
         accepted, holders, email
     )
     known = _look_up(ground, accepted, email)
-    decided, known_there = match_decisions.decide(accepted, known, ground.matching, email)
+    decided, known_there = match_decisions.decide_actions(accepted, known, ground.matching, email)
     rejected = pd.concat([invalid, unowned], ignore_index=True)
     outcomes = [
         # Without their strategy: it may be any text, and outcomes are read without the grants that
@@ -221,7 +228,7 @@ def weigh(ground: Ground, request: Request, first: int, last: int) -> SliceDecis
             ignore_index=True,
         ),
         decided=pd.concat([one.reindex(columns=OUTCOME_COLUMNS) for one in outcomes]),
-        sent=keep(decided, decided["action"] != "duplicate"),
+        sent=filter_rows(decided, decided["action"] != "duplicate"),
         columns=columns,
     )
 
@@ -231,8 +238,8 @@ def _read(ground: Ground, request: Request, first: int, last: int) -> pd.DataFra
     return new_persons.read_slice(ground.warehouse, request.run_id, first, last, columns)
 
 
-def _assign_owners(ground: Ground, accepted: pd.DataFrame) -> owners.Assigned:
-    strategies = owners.choose_strategies(
+def _assign_owners(ground: Ground, accepted: pd.DataFrame) -> owners.AssignedOwners:
+    strategies = owner_choices.choose_strategies(
         accepted, ground.choices, ground.default_strategy, frozenset(accepted.columns)
     )
     resolved = ground.owner_lookup.resolve(strategies.unique())
@@ -261,7 +268,7 @@ def _really_claimed(
     for batch in recorded.batches:
         payload = payloads[batch.batch_id]
         if gone:
-            payload = payload.keep(~payload.person_ids.isin(gone))
+            payload = payload.filter_rows(~payload.person_ids.isin(gone))
         yield batch, payload
 
 

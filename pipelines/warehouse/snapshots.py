@@ -49,15 +49,15 @@ _LAST_POSITION: Final = 1_000_000_000
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A reading. `until`: sobject → the SystemModstamp up to which it is complete (naive UTC by the
-    org's clock), empty before it is whole; `looked_at`: by the warehouse's clock. `holder_id`: of
-    `lease_snapshot`, proof to those who write."""
+    """A reading. `watermarks`: sobject → the SystemModstamp up to which it is complete (naive UTC
+    by the org's clock), empty before it is whole; `refreshed_at`: by the warehouse's clock.
+    `holder_id`: of `lease_snapshot`, proof to those who write."""
 
     fill_number: int
     is_whole: bool
-    until: Mapping[str, datetime]
+    watermarks: Mapping[str, datetime]
     record_count: int
-    looked_at: datetime | None
+    refreshed_at: datetime | None
     holder_id: str = ""
 
 

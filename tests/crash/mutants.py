@@ -202,7 +202,7 @@ PLANTS = [
                 DELIVERY,
                 _THROW_AWAY,
                 "    batch, payload = rebuild_payload(load_api.ground, batch)\n"
-                "    bulk.upload(load_api.ground.org, job_id, leads.encode_csv(payload.records))\n"
+                "    bulk.upload(load_api.ground.org, job_id, payloads.encode_csv(payload.records))\n"
                 "    batch = ledger.record_submitted(load_api.ground.warehouse, batch)\n"
                 "    bulk.close_job(load_api.ground.org, job_id)\n"
                 "    return batch\n",
@@ -301,7 +301,7 @@ PLANTS = [
         (
             Change(
                 JUDGING,
-                "payload = payload.keep(~payload.person_ids.isin(gone))",
+                "payload = payload.filter_rows(~payload.person_ids.isin(gone))",
                 "pass",
             ),
         ),

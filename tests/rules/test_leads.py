@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rules.leads import (
-    RecordsMalformed,
+    RecordsMalformedError,
     encode_csv,
     loads,
     row_hashes,
@@ -68,7 +68,7 @@ def test_a_lead_for_an_assignment_rule_has_no_owner():
 
 
 def test_an_owner_beside_an_assignment_rule_is_refused():
-    with pytest.raises(RecordsMalformed, match="override"):
+    with pytest.raises(RecordsMalformedError, match="override"):
         records("city\nTurin", assignment_rule_id="01Q1", owner_id="005A")
 
 
@@ -112,7 +112,7 @@ def test_a_contact_gets_the_fields_it_has_and_keeps_its_owner():
 
 @pytest.mark.parametrize("sobject", ["Lead", "Contact"])
 def test_an_update_without_an_id_is_refused(sobject):
-    with pytest.raises(RecordsMalformed, match=f"A {sobject} to be updated has no id"):
+    with pytest.raises(RecordsMalformedError, match=f"A {sobject} to be updated has no id"):
         records("city\nTurin", sobject, "update")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pipelines.rules.owners import (
-    ChoiceMalformed,
+    ChoiceMalformedError,
     Strategy,
-    StrategyMalformed,
+    StrategyMalformedError,
     choose_strategies,
     parse_choices,
     parse_strategy,
@@ -45,7 +45,7 @@ def test_a_strategy_is_a_kind_and_a_name(written, strategy):
     "written", ["", "rule", "rules:x", "user:", "queue: ", "Ada", "team:X", ":x"]
 )
 def test_anything_else_is_malformed_and_the_words_are_told(written):
-    with pytest.raises(StrategyMalformed, match="rules, rule:NAME, user:USERNAME or queue:"):
+    with pytest.raises(StrategyMalformedError, match="rules, rule:NAME, user:USERNAME or queue:"):
         parse_strategy(written)
 
 
@@ -69,7 +69,7 @@ def test_anything_else_is_malformed_and_the_words_are_told(written):
     ],
 )
 def test_a_wrong_choice_is_named_by_number_and_key(entry, message):
-    with pytest.raises(ChoiceMalformed, match=message):
+    with pytest.raises(ChoiceMalformedError, match=message):
         parse_choices([{"when": {}, "assign_to": "rules"}, entry])
 
 
@@ -147,7 +147,7 @@ def test_a_known_column_that_was_not_read_is_blank_for_everybody():
 
 def test_a_choice_about_an_unknown_column_is_malformed():
     choices = parse_choices([{"when": {"cuntry": "DE"}, "assign_to": "rules"}])
-    with pytest.raises(ChoiceMalformed, match=r"choice 1: when\.cuntry: the persons have no such"):
+    with pytest.raises(ChoiceMalformedError, match=r"choice 1: when\.cuntry: the persons have no such"):
         choose_strategies(as_persons(frame(city=["x"])), choices, DEFAULT, {"city"})
 
 

@@ -9,9 +9,9 @@ import pytest
 from pipelines.rules.owners import (
     Owner,
     OwnerDirectory,
-    Refusal,
-    Resolved,
-    StrategyUnresolved,
+    RejectedStrategy,
+    ResolvedStrategy,
+    StrategyUnresolvedError,
     assign_owners,
     resolve,
 )
@@ -79,7 +79,7 @@ DACH_OWNS = Owner(DACH, "DACH Inbound", "queue")
     ],
 )
 def test_a_strategy_finds_its_owner_or_rule(written, rule_id, owner):
-    assert resolve(written, DIRECTORY) == Resolved(written, rule_id, owner)
+    assert resolve(written, DIRECTORY) == ResolvedStrategy(written, rule_id, owner)
 
 
 def test_the_answer_bears_the_canonical_text():
@@ -104,7 +104,7 @@ def test_the_answer_bears_the_canonical_text():
 )
 def test_a_strategy_that_cannot_be_followed_says_why_and_names_nobody(written, rule_name, message):
     refusal = resolve(written, DIRECTORY)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, RejectedStrategy)
     assert (refusal.strategy, refusal.rule_name) == (written, rule_name)
     assert message in refusal.message
     assert "acme" not in refusal.message
@@ -123,7 +123,7 @@ def test_two_of_a_name_are_as_bad_as_none(written, table_name, message):
     records = getattr(DIRECTORY, table_name)
     twice = records.loc[[0, 0, 1]].reset_index(drop=True)
     refusal = resolve(written, replace(DIRECTORY, **{table_name: twice}))
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, RejectedStrategy)
     assert refusal.rule_name == "owner_unknown"
     assert refusal.message.startswith(message.replace("\\", ""))
 
@@ -131,10 +131,10 @@ def test_two_of_a_name_are_as_bad_as_none(written, table_name, message):
 def test_without_an_active_rule_the_default_stops_or_leaves_leads_to_the_running_user():
     idle = replace(DIRECTORY, assignment_rules=DIRECTORY.assignment_rules.iloc[1:])
     refusal = resolve("rules", idle)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, RejectedStrategy)
     assert (refusal.rule_name, "activate" in refusal.message) == ("owner_unknown", True)
     lenient = replace(idle, without_active_rule="running_user")
-    assert resolve("rules", lenient) == Resolved("rules", None, None)
+    assert resolve("rules", lenient) == ResolvedStrategy("rules", None, None)
 
 
 def assigned(*written: str):
@@ -177,5 +177,5 @@ def test_nobody_is_assigned_to_nobody():
 
 
 def test_a_strategy_nobody_resolved_is_the_callers_fault():
-    with pytest.raises(StrategyUnresolved):
+    with pytest.raises(StrategyUnresolvedError):
         assign_owners(as_persons(frame(city=["x"])), text("rules"), {})

@@ -8,8 +8,8 @@ import pytest
 from pipelines.rules.lead_fields import length_limit, number_pattern
 from pipelines.rules.rejections import REJECTED_COLUMNS
 from pipelines.rules.validation import (
-    FrameMalformed,
-    MappingMalformed,
+    FrameMalformedError,
+    MappingMalformedError,
     clean,
     fill_defaults,
     validate,
@@ -377,24 +377,24 @@ def test_one_column_may_feed_two_lead_fields_and_must_fit_both():
 
 def test_a_mapped_column_that_is_not_there_is_named():
     columns = {"PostalCode": "zip", "City": "city"}
-    with pytest.raises(MappingMalformed, match="no column city, zip"):
+    with pytest.raises(MappingMalformedError, match="no column city, zip"):
         validate(as_persons(frame(phone=["1"])), columns, LEAD_FIELDS, 64)
-    with pytest.raises(MappingMalformed, match="no column town"):
+    with pytest.raises(MappingMalformedError, match="no column town"):
         fill_defaults(as_persons(frame(phone=["1"])), {"City": "town"}, {})
 
 
 def test_a_lead_field_that_is_not_there_is_named():
     columns = {"Shoe__c": "city", "LastName": "last_name", "Company": "company"}
-    with pytest.raises(MappingMalformed, match="no field Shoe__c"):
+    with pytest.raises(MappingMalformedError, match="no field Shoe__c"):
         validate(as_persons(frame(city=["42"])), columns, LEAD_FIELDS, 64)
 
 
 def test_a_mapping_without_company_is_no_mapping():
-    with pytest.raises(MappingMalformed, match="Map a persons column to Company"):
+    with pytest.raises(MappingMalformedError, match="Map a persons column to Company"):
         validate(as_persons(frame(city=["x"])), {"LastName": "last_name"}, LEAD_FIELDS, 64)
 
 
 def test_a_column_that_is_not_text_is_the_readers_fault_and_rejects_nobody():
     persons = as_persons(frame(city=["x"])).assign(city=pd.Series([1]))
-    with pytest.raises(FrameMalformed, match="city"):
+    with pytest.raises(FrameMalformedError, match="city"):
         validate(persons, mapped(persons), LEAD_FIELDS, 64)

@@ -19,7 +19,7 @@ from pipelines.errors import (
     SessionExpiredError,
     SyncError,
 )
-from pipelines.salesforce.errors import TRANSLATIONS, judge_answer, translate
+from pipelines.salesforce.errors import TRANSLATIONS, error_from_response, translate
 
 CANARY = "jane.canary@private.example"
 URL = f"https://acme.my.salesforce.com/services/data/v67.0/query?q={CANARY}"
@@ -87,26 +87,26 @@ def test_a_class_that_a_new_release_brings_is_taken_for_its_parent() -> None:
 def test_an_answer_is_passing_or_final_by_its_status_and_code(
     status: int, code: str, kind: type[SyncError]
 ) -> None:
-    assert type(judge_answer(status, [{"errorCode": code, "message": CANARY}])) is kind
+    assert type(error_from_response(status, [{"errorCode": code, "message": CANARY}])) is kind
 
 
 @pytest.mark.parametrize("content", ["<html>", [], [CANARY], {"a": 1}, [{}], None, b"?"])
 def test_an_answer_of_no_known_shape_is_refused_by_its_status(content: object) -> None:
-    ours = judge_answer(400, content)
+    ours = error_from_response(400, content)
     assert isinstance(ours, OrgRejectedError)
     assert ours.code == "HTTP_400"
 
 
 def test_a_session_without_api_access_does_not_pass_by_waiting() -> None:
     message = "This session is not valid for use with the REST API"
-    ours = judge_answer(401, [{"errorCode": "INVALID_SESSION_ID", "message": message}])
+    ours = error_from_response(401, [{"errorCode": "INVALID_SESSION_ID", "message": message}])
     assert isinstance(ours, OrgRejectedError)
     assert "API Enabled" in str(ours)
 
 
 def test_the_fields_at_fault_are_named() -> None:
     error = {"errorCode": "INVALID_FIELD", "message": CANARY, "fields": ["Email", CANARY, 1]}
-    assert "(Email)" in str(judge_answer(400, [error]))
+    assert "(Email)" in str(error_from_response(400, [error]))
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_the_fields_at_fault_are_named() -> None:
     ],
 )
 def test_what_is_hidden_from_the_login_is_named(message: str, named: str) -> None:
-    assert named in str(judge_answer(400, [{"errorCode": "INVALID_TYPE", "message": message}]))
+    assert named in str(error_from_response(400, [{"errorCode": "INVALID_TYPE", "message": message}]))
 
 
 @given(code=st.text(), message=st.text(), fields=st.lists(st.text()))
 def test_only_names_pass_the_border(code: str, message: str, fields: list[str]) -> None:
     canaries = {"errorCode": code, "message": f"{message} {CANARY}", "fields": [*fields, CANARY]}
-    assert CANARY not in str(judge_answer(400, [canaries]))
+    assert CANARY not in str(error_from_response(400, [canaries]))
 
 
 def test_a_login_refused_where_it_was_not_foreseen_is_a_matter_of_settings() -> None:

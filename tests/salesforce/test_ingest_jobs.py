@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import OrgRejectedError, OrgUnavailableError, TransientError
 from pipelines.salesforce import ingest_jobs
-from pipelines.salesforce.ingest_jobs import Gone, JobInfo, Refused
+from pipelines.salesforce.ingest_jobs import JobGone, JobInfo, JobRequestRejected
 from pipelines.salesforce.session import Org
 from tests.salesforce.servers import ORG, VERSION, Emulator, Script
 
@@ -33,11 +33,11 @@ def load(org: Org, data: str, rule: str | None = None) -> str:
     job_id = open_job(org, rule)
     ingest_jobs.upload(org, job_id, data.encode())
     assert isinstance(ingest_jobs.close_job(org, job_id), JobInfo)
-    await_end(org, job_id)
+    wait_until_complete(org, job_id)
     return job_id
 
 
-def await_end(org: Org, job_id: str) -> JobInfo:
+def wait_until_complete(org: Org, job_id: str) -> JobInfo:
     for _ in range(500):
         job = ingest_jobs.job_status(org, job_id)
         assert job is not None
@@ -61,7 +61,7 @@ def test_a_job_opens_with_nothing_in_it(org: Org) -> None:
 
 def test_a_job_ends_with_what_was_made_of_each_row(org: Org, emulator: Emulator) -> None:
     job_id = load(org, "LastName,Company,Email\nByron,Acme,a@b.example\nLovelace,,c@d.example\n")
-    job = await_end(org, job_id)
+    job = wait_until_complete(org, job_id)
     assert (job.state, job.processed_count, job.failed_count) == ("JobComplete", 2, 1)
     results = ingest_jobs.fetch_results(org, job_id)
     assert results.successful["LastName"].tolist() == ["Byron"]
@@ -82,7 +82,7 @@ def test_the_rule_named_at_opening_chooses_the_owner(org: Org, emulator: Emulato
 
 
 def test_a_job_with_an_unknown_column_fails_without_an_exception(org: Org) -> None:
-    job = await_end(org, load(org, "LastName,Company,Nonsense\nByron,Acme,x\n"))
+    job = wait_until_complete(org, load(org, "LastName,Company,Nonsense\nByron,Acme,x\n"))
     assert job.state == "Failed"
     assert "Nonsense" in (job.error_message or "")
 
@@ -95,13 +95,13 @@ def test_the_rows_of_a_job_that_failed_half_way_are_all_accounted_for(
     job_id = load(org, "LastName,Company\n" + rows)
     results = ingest_jobs.fetch_results(org, job_id)
     counts = [len(results.successful), len(results.failed), len(results.unprocessed)]
-    assert await_end(org, job_id).state == "Failed"
+    assert wait_until_complete(org, job_id).state == "Failed"
     assert (counts[0], sum(counts)) == (200, 500)
 
 
 def test_a_job_closed_twice_says_so(org: Org) -> None:
     job_id = load(org, "LastName,Company\nByron,Acme\n")
-    assert ingest_jobs.close_job(org, job_id) == Refused(ingest_jobs.ALREADY_CLOSED)
+    assert ingest_jobs.close_job(org, job_id) == JobRequestRejected(ingest_jobs.ALREADY_CLOSED)
 
 
 def test_a_job_whose_upload_came_twice_says_why_it_cannot_start(org: Org) -> None:
@@ -122,14 +122,14 @@ def test_a_job_can_be_stopped_before_it_starts(org: Org, emulator: Emulator) -> 
 
 def test_a_job_that_is_over_cannot_be_stopped(org: Org) -> None:
     assert isinstance(
-        ingest_jobs.abort_job(org, load(org, "LastName,Company\nByron,Acme\n")), Refused
+        ingest_jobs.abort_job(org, load(org, "LastName,Company\nByron,Acme\n")), JobRequestRejected
     )
 
 
 def test_a_job_that_is_gone_is_an_answer(org: Org) -> None:
     assert ingest_jobs.job_status(org, NOBODY) is None
-    assert ingest_jobs.close_job(org, NOBODY) == Gone()
-    assert ingest_jobs.abort_job(org, NOBODY) == Gone()
+    assert ingest_jobs.close_job(org, NOBODY) == JobGone()
+    assert ingest_jobs.abort_job(org, NOBODY) == JobGone()
 
 
 def test_a_job_forgotten_by_the_org_is_gone(org: Org, emulator: Emulator) -> None:
@@ -139,7 +139,7 @@ def test_a_job_forgotten_by_the_org_is_gone(org: Org, emulator: Emulator) -> Non
     ingest_jobs.close_job(org, job_id)
     while ingest_jobs.job_status(org, job_id) is not None:
         time.sleep(0.02)
-    assert ingest_jobs.close_job(org, job_id) == Gone()
+    assert ingest_jobs.close_job(org, job_id) == JobGone()
 
 
 def test_a_job_hidden_by_a_right_is_not_gone(script: Script, scripted_org: Org) -> None:
@@ -150,7 +150,7 @@ def test_a_job_hidden_by_a_right_is_not_gone(script: Script, scripted_org: Org) 
 
 def test_a_close_refused_carries_its_code(script: Script, scripted_org: Org) -> None:
     script.say(f"PATCH {INGEST}/{JOB}", 400, [{"errorCode": "INVALIDJOB", "message": "canary"}])
-    assert ingest_jobs.close_job(scripted_org, JOB) == Refused("INVALIDJOB")
+    assert ingest_jobs.close_job(scripted_org, JOB) == JobRequestRejected("INVALIDJOB")
 
 
 def test_every_job_is_listed_page_by_page(script: Script, scripted_org: Org) -> None:

@@ -42,7 +42,7 @@ TOKEN_LOGIN = Credentials(
 )
 
 
-def enter(script: Script, credentials: Credentials = CREDENTIALS, version: str = VERSION) -> Org:
+def request_session(script: Script, credentials: Credentials = CREDENTIALS, version: str = VERSION) -> Org:
     return log_in(credentials, api_version=version, emulator_url=script.url)
 
 
@@ -118,7 +118,7 @@ def test_the_assertion_is_made_out_to_the_kind_of_org(
         username="u",
         private_key_file=str(key_files[0]),
     )
-    with enter(script, credentials):
+    with request_session(script, credentials):
         assertion = script.seen[0].body.decode().partition("assertion=")[2]
     claims = jwt.decode(assertion, options={"verify_signature": False})
     assert claims["aud"] == f"https://{audience}.salesforce.com"
@@ -126,14 +126,14 @@ def test_the_assertion_is_made_out_to_the_kind_of_org(
 
 def test_an_access_token_lets_us_in_without_a_login(script: Script) -> None:
     script.say(QUERY, 200, ABOUT)
-    with enter(script, TOKEN_LOGIN):
+    with request_session(script, TOKEN_LOGIN):
         assert script.paths() == [QUERY]
     assert script.seen[0].headers["Authorization"] == "Bearer canary-access-token"
 
 
 def test_an_access_token_of_the_emulator_needs_no_instance(script: Script) -> None:
     script.say(QUERY, 200, ABOUT)
-    with enter(script, replace(TOKEN_LOGIN, instance_url="")) as org:
+    with request_session(script, replace(TOKEN_LOGIN, instance_url="")) as org:
         assert org.org_name == "Acme"
 
 
@@ -154,7 +154,7 @@ def test_a_password_is_sent_as_xml_wants_it(script: Script) -> None:
         _envelope("<sessionId>s</sessionId><serverUrl>https://a.my.salesforce.com/x</serverUrl>"),
     )
     script.say(f"GET /services/data/v{SOAP_VERSION}/query", 200, ABOUT)
-    with enter(script, PASSWORD, SOAP_VERSION) as org:
+    with request_session(script, PASSWORD, SOAP_VERSION) as org:
         assert org.org_name == "Acme"
     assert b"canary-&lt;password&gt;canary&amp;token<" in script.seen[0].body
 
@@ -190,7 +190,7 @@ def test_each_refusal_names_its_remedy(
 ) -> None:
     script.say(TOKEN, 400, {"error": error, "error_description": description})
     with pytest.raises(ConfigurationError, match=words):
-        enter(script)
+        request_session(script)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_fault_at_login_is_not_taken_for_a_wrong_secret(
 ) -> None:
     script.say(TOKEN, status, body)
     with pytest.raises(OrgUnavailableError):
-        enter(script)
+        request_session(script)
     assert script.paths() == [TOKEN]
 
 
@@ -225,14 +225,14 @@ def test_a_login_that_comes_too_often_is_told_to_wait(
 ) -> None:
     script.say(TOKEN, status, body)
     with pytest.raises(OrgLimitError):
-        enter(script)
+        request_session(script)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'"text"', {"access_token": "t"}, {}, b""])
 def test_what_answers_like_no_login_is_a_wrong_domain(script: Script, body: object) -> None:
     script.say(TOKEN, 200, body)
     with pytest.raises(ConfigurationError, match=r"salesforce\.domain"):
-        enter(script)
+        request_session(script)
 
 
 def test_nobody_there_is_unreachable() -> None:
@@ -262,27 +262,27 @@ def test_a_refused_password_names_its_remedy(
 ) -> None:
     script.say(SOAP, status, _envelope(inside))
     with pytest.raises(kind, match=words) as caught:
-        enter(script, PASSWORD, SOAP_VERSION)
+        request_session(script, PASSWORD, SOAP_VERSION)
     assert "canary" not in str(caught.value)
 
 
 def test_a_token_that_has_ended_is_a_setting_to_mend(script: Script) -> None:
     script.say(QUERY, 401, [{"errorCode": "INVALID_SESSION_ID", "message": "expired"}])
     with pytest.raises(ConfigurationError, match=r"salesforce\.access_token"):
-        enter(script, TOKEN_LOGIN)
+        request_session(script, TOKEN_LOGIN)
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, "NOT_FOUND"), (410, "GONE"), (410, "")])
 def test_a_version_the_org_does_not_serve_is_named(script: Script, status: int, code: str) -> None:
     script.say(QUERY, status, [{"errorCode": code, "message": "?"}])
     with pytest.raises(ConfigurationError, match=r"salesforce\.api_version"):
-        enter(script, TOKEN_LOGIN)
+        request_session(script, TOKEN_LOGIN)
 
 
 def test_an_org_that_refuses_the_first_question_says_why(script: Script) -> None:
     script.say(QUERY, 403, [{"errorCode": "API_CURRENTLY_DISABLED", "message": "?"}])
     with pytest.raises(SyncError, match="API Enabled"):
-        enter(script, TOKEN_LOGIN)
+        request_session(script, TOKEN_LOGIN)
 
 
 # --- Settings seen to be wrong before anything is sent
@@ -302,14 +302,14 @@ def test_an_org_that_refuses_the_first_question_says_why(script: Script) -> None
 )
 def test_a_wrong_setting_is_named(script: Script, changes: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        enter(script, replace(CREDENTIALS, **changes))  # type: ignore[arg-type]  # a table
+        request_session(script, replace(CREDENTIALS, **changes))  # type: ignore[arg-type]  # a table
     assert script.seen == []
 
 
 @pytest.mark.parametrize("version", ["v67.0", "67", "67.1", ""])
 def test_a_version_of_another_spelling_is_refused(script: Script, version: str) -> None:
     with pytest.raises(ConfigurationError, match=r"67\.0"):
-        enter(script, version=version)
+        request_session(script, version=version)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_an_emulator_anywhere_but_on_this_machine_is_refused(url: str) -> None:
 )
 def test_no_token_goes_to_a_host_that_is_not_salesforce(script: Script, url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"\.salesforce\.com or \.force\.com"):
-        enter(script, replace(TOKEN_LOGIN, instance_url=url))
+        request_session(script, replace(TOKEN_LOGIN, instance_url=url))
     assert script.seen == []
 
 
@@ -347,7 +347,7 @@ def test_a_private_key_that_others_can_read_is_refused(
     copy.write_bytes(key_files[0].read_bytes())
     copy.chmod(0o640)
     with pytest.raises(ConfigurationError, match="chmod 600"):
-        enter(script, _jwt(copy))
+        request_session(script, _jwt(copy))
 
 
 def _write_nothing(file: Path) -> None:
@@ -375,7 +375,7 @@ def test_a_file_without_a_private_key_is_refused(
     if file.exists():
         file.chmod(0o600)
     with pytest.raises(ConfigurationError, match=words):
-        enter(script, _jwt(file))
+        request_session(script, _jwt(file))
 
 
 def _jwt(file: Path) -> Credentials:

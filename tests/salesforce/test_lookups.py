@@ -52,7 +52,7 @@ def known_org(org: Org, emulator: Emulator) -> Org:
     return org
 
 
-def find(org: Org, *emails: str, ids: tuple[str, ...] = (), field: str = "") -> pd.DataFrame:
+def find_records(org: Org, *emails: str, ids: tuple[str, ...] = (), field: str = "") -> pd.DataFrame:
     return lookups.find_known(org, emails=emails, person_ids=ids, person_id_field=field)
 
 
@@ -146,7 +146,7 @@ def test_assignment_rules_say_which_is_active(org: Org) -> None:
 
 
 def test_an_email_finds_lead_and_contact_whatever_its_case(known_org: Org) -> None:
-    known = find(known_org, " OPEN@acme.example ")
+    known = find_records(known_org, " OPEN@acme.example ")
     assert known["sobject"].tolist() == ["Lead", "Contact"]
     assert known["match_value"].tolist() == ["open@acme.example"] * 2
     assert known["match_key"].tolist() == ["email"] * 2
@@ -155,28 +155,28 @@ def test_an_email_finds_lead_and_contact_whatever_its_case(known_org: Org) -> No
 
 
 def test_converted_and_deleted_leads_are_found_and_say_so(known_org: Org) -> None:
-    known = find(known_org, "converted@acme.example", "deleted@acme.example")
+    known = find_records(known_org, "converted@acme.example", "deleted@acme.example")
     flags = known.set_index("match_value")[["is_converted", "is_deleted"]]
     assert list(flags.loc["converted@acme.example"]) == [True, False]
     assert list(flags.loc["deleted@acme.example"]) == [False, True]
 
 
 def test_a_person_id_finds_its_lead_though_the_email_differs(known_org: Org) -> None:
-    known = find(known_org, "open@acme.example", ids=("p-1", "p-2", "P-1"), field="person_id__C")
+    known = find_records(known_org, "open@acme.example", ids=("p-1", "p-2", "P-1"), field="person_id__C")
     by_id = known[known["match_key"] == "person_id"]
     assert by_id["match_value"].tolist() == ["p-1", "p-2"]
     assert by_id["sobject"].tolist() == ["Lead", "Lead"]
 
 
 def test_what_is_known_has_the_same_columns_though_nothing_is(known_org: Org) -> None:
-    nothing, something = find(known_org, "nobody@x.example"), find(known_org, "open@acme.example")
+    nothing, something = find_records(known_org, "nobody@x.example"), find_records(known_org, "open@acme.example")
     assert nothing.empty
     assert nothing.dtypes.to_dict() == something.dtypes.to_dict()
     assert str(nothing["created_at"].dtype) == "datetime64[us]"
 
 
 def test_blanks_are_never_looked_up(script: Script, scripted_org: Org) -> None:
-    assert find(scripted_org, "", "  ", ids=("", "\t"), field="Person_Id__c").empty
+    assert find_records(scripted_org, "", "  ", ids=("", "\t"), field="Person_Id__c").empty
     assert script.seen == []
 
 
@@ -186,7 +186,7 @@ def test_blanks_are_never_looked_up(script: Script, scripted_org: Org) -> None:
 )
 def test_any_text_finds_only_its_equal(known_org: Org, text: str, tail: str) -> None:
     value = text + tail
-    known = find(known_org, value, ids=(value,), field="Person_Id__c")
+    known = find_records(known_org, value, ids=(value,), field="Person_Id__c")
     key = value.strip().lower()
     assert set(known["match_value"]) <= {key, value}
     assert known.empty or key == "open@acme.example"
@@ -194,7 +194,7 @@ def test_any_text_finds_only_its_equal(known_org: Org, text: str, tail: str) -> 
 
 @pytest.mark.parametrize("email", ["o'brien@acme.example"])
 def test_a_quote_in_an_address_finds_its_lead(known_org: Org, email: str) -> None:
-    assert find(known_org, email)["match_value"].tolist() == [email]
+    assert find_records(known_org, email)["match_value"].tolist() == [email]
 
 
 def test_many_addresses_go_in_few_questions_each_short_enough(
@@ -202,7 +202,7 @@ def test_many_addresses_go_in_few_questions_each_short_enough(
 ) -> None:
     script.say(QUERY.replace("query", "queryAll"), 200, {"done": True, "records": []})
     emails = [f"person+{number}'s@a-rather-long-domain.example" for number in range(1_000)]
-    find(scripted_org, *emails)
+    find_records(scripted_org, *emails)
     sent = [len(one.path) for one in script.seen]
     assert max(sent) <= MAX_URI_BYTES
     assert 8 <= len(sent) <= 16
@@ -215,7 +215,7 @@ def test_pages_are_followed_to_the_last(org: Org, emulator: Emulator) -> None:
         org,
         "LastName,Company,Email\n" + "".join(f"L{n},C{n},same@x.example\n" for n in range(2_100)),
     )
-    assert len(find(org, "same@x.example")) == len(emulator.held("leads")) > 2_000
+    assert len(find_records(org, "same@x.example")) == len(emulator.held("leads")) > 2_000
 
 
 def test_contacts_hidden_from_the_login_stop_the_look_up(script: Script, scripted_org: Org) -> None:
@@ -224,7 +224,7 @@ def test_contacts_hidden_from_the_login_stop_the_look_up(script: Script, scripte
     script.say(path, 200, {"done": True, "records": []})
     script.say(path, 400, [{"errorCode": "INVALID_TYPE", "message": message}])
     with pytest.raises(OrgRejectedError, match=r"grant it read access .* \(Contact\)"):
-        find(scripted_org, "a@b.example")
+        find_records(scripted_org, "a@b.example")
 
 
 def test_leads_are_found_by_person_id(known_org: Org) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.errors import OrgUnavailableError
 from pipelines.salesforce.session import Org
-from pipelines.salesforce.sobject_collections import RecordAnswer, create_records, update_records
+from pipelines.salesforce.sobject_collections import RecordResult, create_records, update_records
 from tests.salesforce.servers import VERSION, Emulator, Script
 
 ADDRESS = f"/services/data/v{VERSION}/composite/sobjects"
@@ -17,7 +17,7 @@ BYRON = {"LastName": "Byron", "Company": "Acme", "Email": "ada@b.example"}
 
 def create(
     org: Org, *records: dict[str, Any], assignment: str = "FALSE", allow_duplicates: bool = False
-) -> list[RecordAnswer]:
+) -> list[RecordResult]:
     return create_records(
         org, "Lead", records, assignment=assignment, allow_duplicates=allow_duplicates
     )
@@ -94,5 +94,5 @@ def test_no_more_are_sent_than_fit(script: Script, scripted_org: Org, count: int
 
 
 def test_an_answer_shown_by_accident_holds_no_words_of_the_org() -> None:
-    answer = RecordAnswer(None, is_created=False, code="X", message="canary", fields=())
+    answer = RecordResult(None, is_created=False, code="X", message="canary", fields=())
     assert "canary" not in repr(answer)
