@@ -21,7 +21,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class RecordResult:
-    """The result for one record: an id, or an error code. `message` may repeat a person's values."""
+    """The result for one record: an id, or an error code. `message` may repeat person data."""
 
     record_id: str | None
     is_created: bool

@@ -104,7 +104,7 @@ def mapped(persons: pd.DataFrame) -> dict[str, str]:
     return {lead: column for lead, column in COLUMNS.items() if column in persons}
 
 
-def screened(drawn: str | pd.DataFrame, person_id_length: int | None = 64) -> ValidationResult:
+def validated(drawn: str | pd.DataFrame, person_id_length: int | None = 64) -> ValidationResult:
     persons = as_persons(drawn)
     return validate(persons, mapped(persons), LEAD_FIELDS, person_id_length)
 
@@ -112,7 +112,7 @@ def screened(drawn: str | pd.DataFrame, person_id_length: int | None = 64) -> Va
 def rules_broken(drawn: str | pd.DataFrame) -> list[str | None]:
     """Of each person the rules broken, comma-separated; null for an accepted one."""
     persons = as_persons(drawn)
-    rejected = screened(drawn).rejected
+    rejected = validated(drawn).rejected
     by_person = rejected.groupby("person_id")["rule_name"].agg(", ".join)
     return [by_person.get(person_id) for person_id in persons["person_id"]]
 
