@@ -84,20 +84,20 @@ def test_a_class_that_a_new_release_brings_is_taken_for_its_parent() -> None:
         (300, "", OrgRejectedError),
     ],
 )
-def test_an_answer_is_passing_or_final_by_its_status_and_code(
+def test_a_response_is_transient_or_permanent_by_its_status_and_code(
     status: int, code: str, kind: type[SyncError]
 ) -> None:
     assert type(error_from_response(status, [{"errorCode": code, "message": CANARY}])) is kind
 
 
 @pytest.mark.parametrize("content", ["<html>", [], [CANARY], {"a": 1}, [{}], None, b"?"])
-def test_an_answer_of_no_known_shape_is_refused_by_its_status(content: object) -> None:
+def test_a_response_of_unknown_form_is_rejected_with_its_status(content: object) -> None:
     ours = error_from_response(400, content)
     assert isinstance(ours, OrgRejectedError)
     assert ours.code == "HTTP_400"
 
 
-def test_a_session_without_api_access_does_not_pass_by_waiting() -> None:
+def test_a_session_without_api_access_is_a_permanent_error() -> None:
     message = "This session is not valid for use with the REST API"
     ours = error_from_response(401, [{"errorCode": "INVALID_SESSION_ID", "message": message}])
     assert isinstance(ours, OrgRejectedError)
@@ -118,15 +118,17 @@ def test_the_fields_at_fault_are_named() -> None:
     ],
 )
 def test_what_is_hidden_from_the_login_is_named(message: str, named: str) -> None:
-    assert named in str(error_from_response(400, [{"errorCode": "INVALID_TYPE", "message": message}]))
+    assert named in str(
+        error_from_response(400, [{"errorCode": "INVALID_TYPE", "message": message}])
+    )
 
 
 @given(code=st.text(), message=st.text(), fields=st.lists(st.text()))
-def test_only_names_pass_the_border(code: str, message: str, fields: list[str]) -> None:
+def test_only_names_reach_the_message(code: str, message: str, fields: list[str]) -> None:
     canaries = {"errorCode": code, "message": f"{message} {CANARY}", "fields": [*fields, CANARY]}
     assert CANARY not in str(error_from_response(400, [canaries]))
 
 
-def test_a_login_refused_where_it_was_not_foreseen_is_a_matter_of_settings() -> None:
+def test_a_login_refused_in_an_unexpected_place_is_a_configuration_error() -> None:
     kind = simple_salesforce.exceptions.SalesforceAuthenticationFailed
     assert isinstance(translate(kind(None, None)), ConfigurationError)

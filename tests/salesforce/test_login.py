@@ -42,7 +42,9 @@ TOKEN_LOGIN = Credentials(
 )
 
 
-def request_session(script: Script, credentials: Credentials = CREDENTIALS, version: str = VERSION) -> Org:
+def request_session(
+    script: Script, credentials: Credentials = CREDENTIALS, version: str = VERSION
+) -> Org:
     return log_in(credentials, api_version=version, emulator_url=script.url)
 
 
@@ -73,14 +75,14 @@ def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
 # --- Ways in
 
 
-def test_client_credentials_let_us_in_and_say_which_org_it_is(org: Org) -> None:
+def test_client_credentials_log_in_and_the_org_is_known(org: Org) -> None:
     assert org.org_id.startswith("00D")
     assert (org.org_name, org.is_sandbox) == ("Acme", True)
     assert org.user_id.startswith("005")
     assert len(org.org_id) == len(org.user_id) == 18
 
 
-def test_a_signed_assertion_lets_us_in(emulator: Emulator, key_files: tuple[Path, Path]) -> None:
+def test_a_signed_assertion_logs_in(emulator: Emulator, key_files: tuple[Path, Path]) -> None:
     private, public = key_files
     app = '[[app]]\nconsumer_key = "jwt-key"\nusername = "loader@acme.example"\n'
     emulator.reset(f'{ORG}\n{app}public_key_file = "{public}"\n')
@@ -124,7 +126,7 @@ def test_the_assertion_is_made_out_to_the_kind_of_org(
     assert claims["aud"] == f"https://{audience}.salesforce.com"
 
 
-def test_an_access_token_lets_us_in_without_a_login(script: Script) -> None:
+def test_an_access_token_needs_no_login(script: Script) -> None:
     script.say(QUERY, 200, ABOUT)
     with request_session(script, TOKEN_LOGIN):
         assert script.paths() == [QUERY]
@@ -137,7 +139,7 @@ def test_an_access_token_of_the_emulator_needs_no_instance(script: Script) -> No
         assert org.org_name == "Acme"
 
 
-def test_a_password_and_token_let_us_in(emulator: Emulator) -> None:
+def test_a_password_and_token_log_in(emulator: Emulator) -> None:
     name, secret = 'username = "loader@acme.example"', 'password = "canary-<password>"'
     emulator.reset(
         ORG.replace(name, f'{name}\n{secret}\nsecurity_token = "canary&token"', 1)
@@ -185,7 +187,7 @@ def test_a_wrong_secret_is_named_and_not_shown(emulator: Emulator) -> None:
         ("invalid_grant", None, r"check salesforce\.consumer_key"),
     ],
 )
-def test_each_refusal_names_its_remedy(
+def test_each_rejected_login_names_its_remedy(
     script: Script, error: str, description: str | None, words: str
 ) -> None:
     script.say(TOKEN, 400, {"error": error, "error_description": description})
@@ -220,22 +222,20 @@ def test_a_fault_at_login_is_not_taken_for_a_wrong_secret(
         (403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED"}]),
     ],
 )
-def test_a_login_that_comes_too_often_is_told_to_wait(
-    script: Script, status: int, body: object
-) -> None:
+def test_too_many_logins_are_a_transient_error(script: Script, status: int, body: object) -> None:
     script.say(TOKEN, status, body)
     with pytest.raises(OrgLimitError):
         request_session(script)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'"text"', {"access_token": "t"}, {}, b""])
-def test_what_answers_like_no_login_is_a_wrong_domain(script: Script, body: object) -> None:
+def test_a_response_unlike_a_login_is_a_wrong_domain(script: Script, body: object) -> None:
     script.say(TOKEN, 200, body)
     with pytest.raises(ConfigurationError, match=r"salesforce\.domain"):
         request_session(script)
 
 
-def test_nobody_there_is_unreachable() -> None:
+def test_a_host_without_a_server_is_unavailable() -> None:
     with pytest.raises(OrgUnavailableError, match="does not answer"):
         log_in(CREDENTIALS, api_version=VERSION, emulator_url="http://127.0.0.1:9")
 
@@ -245,8 +245,8 @@ def test_nobody_there_is_unreachable() -> None:
     [
         (500, "<sf:exceptionCode>INVALID_LOGIN</sf:exceptionCode>", ConfigurationError, "password"),
         (500, "<sf:exceptionCode>INVALID_OPERATION</sf:exceptionCode>", ConfigurationError, "SOAP"),
-        (500, "<sf:exceptionCode>SERVER_UNAVAILABLE</sf:exceptionCode>", OrgLimitError, "patience"),
-        (500, "nothing", OrgUnavailableError, "fault"),
+        (500, "<sf:exceptionCode>SERVER_UNAVAILABLE</sf:exceptionCode>", OrgLimitError, "limit"),
+        (500, "nothing", OrgUnavailableError, "error of its own"),
         (
             400,
             "<sf:exceptionCode>NEW_CODE</sf:exceptionCode>",
@@ -254,10 +254,10 @@ def test_nobody_there_is_unreachable() -> None:
             "security_token",
         ),
         (200, "<sessionId>s</sessionId>", ConfigurationError, "domain"),
-        (200, "<sessionId>&</sessionId><serverUrl>u</serverUrl>", OrgUnavailableError, "half"),
+        (200, "<sessionId>&</sessionId><serverUrl>u</serverUrl>", OrgUnavailableError, "incomplete XML"),
     ],
 )
-def test_a_refused_password_names_its_remedy(
+def test_a_rejected_password_names_its_remedy(
     script: Script, status: int, inside: str, kind: type[SyncError], words: str
 ) -> None:
     script.say(SOAP, status, _envelope(inside))
@@ -266,7 +266,7 @@ def test_a_refused_password_names_its_remedy(
     assert "canary" not in str(caught.value)
 
 
-def test_a_token_that_has_ended_is_a_setting_to_mend(script: Script) -> None:
+def test_an_expired_access_token_is_a_configuration_error(script: Script) -> None:
     script.say(QUERY, 401, [{"errorCode": "INVALID_SESSION_ID", "message": "expired"}])
     with pytest.raises(ConfigurationError, match=r"salesforce\.access_token"):
         request_session(script, TOKEN_LOGIN)
@@ -279,7 +279,7 @@ def test_a_version_the_org_does_not_serve_is_named(script: Script, status: int, 
         request_session(script, TOKEN_LOGIN)
 
 
-def test_an_org_that_refuses_the_first_question_says_why(script: Script) -> None:
+def test_an_org_that_rejects_the_first_query_says_why(script: Script) -> None:
     script.say(QUERY, 403, [{"errorCode": "API_CURRENTLY_DISABLED", "message": "?"}])
     with pytest.raises(SyncError, match="API Enabled"):
         request_session(script, TOKEN_LOGIN)
@@ -307,7 +307,7 @@ def test_a_wrong_setting_is_named(script: Script, changes: dict[str, object], wo
 
 
 @pytest.mark.parametrize("version", ["v67.0", "67", "67.1", ""])
-def test_a_version_of_another_spelling_is_refused(script: Script, version: str) -> None:
+def test_a_version_in_another_form_is_an_error(script: Script, version: str) -> None:
     with pytest.raises(ConfigurationError, match=r"67\.0"):
         request_session(script, version=version)
 
@@ -315,7 +315,7 @@ def test_a_version_of_another_spelling_is_refused(script: Script, version: str) 
 @pytest.mark.parametrize(
     "url", ["https://127.0.0.1:1", "http://example.org:80", "http://u:p@127.0.0.1:1", "127.0.0.1"]
 )
-def test_an_emulator_anywhere_but_on_this_machine_is_refused(url: str) -> None:
+def test_an_emulator_on_another_machine_is_an_error(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"salesforce\.emulator_url"):
         log_in(CREDENTIALS, api_version=VERSION, emulator_url=url)
 
@@ -340,7 +340,7 @@ def test_an_access_token_needs_the_address_of_its_org(url: str) -> None:
         log_in(replace(TOKEN_LOGIN, instance_url=url), api_version=VERSION)
 
 
-def test_a_private_key_that_others_can_read_is_refused(
+def test_a_private_key_that_others_can_read_is_an_error(
     script: Script, key_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     copy = tmp_path / "private.pem"
@@ -367,7 +367,7 @@ def _write_elliptic_key(file: Path) -> None:
         (_write_elliptic_key, "no RSA private key"),
     ],
 )
-def test_a_file_without_a_private_key_is_refused(
+def test_a_file_without_a_private_key_is_an_error(
     script: Script, tmp_path: Path, write: Callable[[Path], None], words: str
 ) -> None:
     file = tmp_path / "private.pem"

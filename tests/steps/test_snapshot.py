@@ -1,5 +1,5 @@
-"""The mirror of what Salesforce has: it tells what lists of keys would tell, whatever happened to
-the org, to another run or to the run before."""
+"""The snapshot of the org: it finds the same records as SOQL, whatever has happened to the org, to
+another run or to the run before."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.salesforce.test_ingest_jobs import load
 from tests.steps.scenario import Stage, crowd
 from tests.warehouse.ledger_steps import begin
 
-BULK = {"lookup": "snapshot"}
+BY_SNAPSHOT = {"lookup": "snapshot"}
 LEADS = """
 [[lead]]
 LastName = "Ada"
@@ -55,8 +55,8 @@ def text(values: list[Any]) -> pd.Series:
     return pd.Series(values, dtype="str")
 
 
-class Lookout:
-    """Looks at the org of a stage both ways."""
+class BothMethods:
+    """Looks persons up in the org of a stage by both methods."""
 
     def __init__(self, stage: Stage, warehouse: Warehouse, org: Org) -> None:
         self.stage, self.warehouse, self.org = stage, warehouse, org
@@ -111,7 +111,7 @@ class Lookout:
 
 
 @contextmanager
-def lookout_of(stage: Stage) -> Iterator[Lookout]:
+def methods_of(stage: Stage) -> Iterator[Lookout]:
     with (
         open_warehouse(stage.warehouse_url) as warehouse,
         log_in_to(stage.settings().salesforce) as org,
@@ -333,14 +333,14 @@ def test_where_a_bulk_query_fails_lists_do_the_work(
     any_stage.set_org(LEADS)
     any_stage.put("person_id | last_name | company | email\nP7 | A | C | bo@x.example")
     any_stage.emulator.go_wrong({"match": match, "fault": fault, "count": 40})
-    run = any_stage.sync(matching=BULK)["run"]
+    run = any_stage.sync(matching=BY_SNAPSHOT)["run"]
     assert (run["lookup_method"], run["matching_record_count"]) == ("soql", 1)
     assert any_stage.told("reason_code") == {"LEAD_EXISTS": 1}
     assert "by lists from now on" in caplog.text
     assert any_stage.rows("select * from org_snapshots where is_whole") == []
     any_stage.emulator.go_wrong()
     any_stage.put("person_id | last_name | company | email\nP8 | A | C | ada@x.example")
-    assert any_stage.sync(matching=BULK)["run"]["lookup_method"] == "snapshot"
+    assert any_stage.sync(matching=BY_SNAPSHOT)["run"]["lookup_method"] == "snapshot"
     assert len(any_stage.rows("select * from org_records")) == 4
 
 
@@ -363,7 +363,7 @@ def test_a_reading_killed_half_way_is_never_taken_for_whole(
 ) -> None:
     any_stage.set_org(LEADS)
     any_stage.put_frame(crowd(3))
-    config = any_stage.write_settings(tmp_path / "person-sync.toml", matching=BULK)
+    config = any_stage.write_settings(tmp_path / "person-sync.toml", matching=BY_SNAPSHOT)
     slow = {"match": "GET /jobs/query/*/results", "fault": "slow:30", "nth": 2}
     any_stage.emulator.go_wrong(slow)
     with any_stage.start(config, "live") as run:
@@ -374,7 +374,7 @@ def test_a_reading_killed_half_way_is_never_taken_for_whole(
     any_stage.emulator.go_wrong()
     (half,) = any_stage.rows("select fill_number, is_whole from org_snapshots")
     assert not half["is_whole"]
-    assert any_stage.sync(matching=BULK)["run"]["lookup_method"] == "snapshot"
+    assert any_stage.sync(matching=BY_SNAPSHOT)["run"]["lookup_method"] == "snapshot"
     assert any_stage.unaccounted() == []
     (whole,) = any_stage.rows("select fill_number, is_whole from org_snapshots")
     assert whole["is_whole"]
@@ -444,6 +444,6 @@ def test_a_few_persons_are_looked_up_by_lists_and_the_run_says_what_it_took(stag
     assert (run["lookup_method"], run["matching_call_count"]) == ("soql", 3)
     assert stage.emulator.served("jobs/query ") == []
     stage.put("person_id | last_name | company | email\nP9001 | A | C | bo@x.example")
-    stage.sync("plan", matching=BULK)
+    stage.sync("plan", matching=BY_SNAPSHOT)
     (row,) = stage.rows("select * from dim_sync_runs where run_mode = 'plan'")
     assert (row["lookup_method"], row["matching_record_count"]) == ("snapshot", 7)
