@@ -14,7 +14,7 @@ exit code of the command?
     │   ├── WorkersLostError             a worker, or the scheduler, went away
     │   ├── PrefectUnavailableError      the Prefect server did not start, or went away
     │   └── DeadlineReachedError         the run's time is over; its batches stay open
-    └── PermanentError               somebody must change something first
+    └── PermanentError               a human must change something first
         ├── ConfigurationError           a setting or an argument: exit code 2
         ├── WarehousePermissionError     the database refused (rights, read-only): exit code 2
         ├── OrgRejectedError             the org refused, with its code: exit code 4
@@ -122,7 +122,7 @@ class DeadlineReachedError(TransientError):
 
 
 class PermanentError(SyncError):
-    """Running again unchanged does not help: somebody must change something first."""
+    """Running again unchanged does not help: a human must change something first."""
 
     is_transient = False
     exit_code = 4

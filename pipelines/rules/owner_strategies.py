@@ -232,7 +232,7 @@ FORMS = _listed([kind.form for kind in STRATEGY_KINDS.values()])
 
 OWNER_UNKNOWN = owner_rule(
     "owner_unknown",
-    "The owner strategy names nobody whom Salesforce knows, or several.",
+    "The owner strategy names no owner that Salesforce has, or several.",
     "Correct the name, use the record's id instead, or create the user, queue or rule.",
 )
 OWNER_INACTIVE = owner_rule(

@@ -44,9 +44,9 @@ BUSY_CODES: Final = frozenset(
     }
 )
 
-# --- Log in again does not help: the user or the app lacks API access. The org answers with
-# INVALID_SESSION_ID as for an expired session. A client that logs in again on these never stops:
-# jsforce tests for both texts.
+# --- Grant API access: OrgRejectedError. The org returns INVALID_SESSION_ID as for an expired
+# session, but these messages. A client that logs in again on them never stops; jsforce tests for
+# both texts.
 
 API_ACCESS_MISSING: Final = (
     "This session is not valid for use with the REST API",
@@ -78,7 +78,7 @@ _GRANT: Final[Mapping[str, str]] = {
 _CHANGE_ORG: Final[Mapping[str, str]] = {
     "STORAGE_LIMIT_EXCEEDED": "the org's data storage is full: free some or buy more",
 }
-# Whoever runs Person Sync changes a setting.
+# The user of Person Sync changes a setting.
 _CHANGE_SETTINGS: Final[Mapping[str, str]] = {
     "INVALID_ASSIGNMENT_RULE": "the assignment rule does not exist any more: correct the owner "
     "strategy",

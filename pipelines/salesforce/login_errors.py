@@ -90,17 +90,17 @@ def _rejected(login: str, code: str, description: str) -> ConfigurationError:
 def _read_token(response: requests.Response) -> tuple[bool, str, str]:
     """Return whether an OAuth login succeeded, the error code and its description."""
     try:
-        answer = response.json()
+        content = response.json()
     except requests.JSONDecodeError:
         return False, "", ""
-    if isinstance(answer, list):
-        return False, clean_code(first_error(answer).get("errorCode")), ""
-    if not isinstance(answer, dict):
+    if isinstance(content, list):
+        return False, clean_code(first_error(content).get("errorCode")), ""
+    if not isinstance(content, dict):
         return False, "", ""
-    is_complete = all(isinstance(answer.get(key), str) for key in ("access_token", "instance_url"))
-    description = str(answer.get("error_description") or "")
+    is_complete = all(isinstance(content.get(key), str) for key in ("access_token", "instance_url"))
+    description = str(content.get("error_description") or "")
     succeeded = response.status_code == 200 and is_complete
-    return succeeded, clean_code(answer.get("error")), description
+    return succeeded, clean_code(content.get("error")), description
 
 
 def _read_soap(response: requests.Response) -> tuple[bool, str, str]:

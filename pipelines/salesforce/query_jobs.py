@@ -51,7 +51,7 @@ def wait_until_complete(
             raise OrgRejectedError("QUERY_FAILED", REMEDIES["QUERY_FAILED"])
         if time.monotonic() + pause > deadline:
             org.patch_json(f"jobs/query/{job.job_id}", {"state": "Aborted"})
-            raise OrgLimitError("the org has not answered a bulk query in time: run again later")
+            raise OrgLimitError("the org has not responseed a bulk query in time: run again later")
         if meanwhile:
             meanwhile()
         time.sleep(pause)
@@ -67,9 +67,9 @@ def read_pages(org: Org, job: QueryJob, page_rows: int) -> Iterator[pd.DataFrame
     """
     params = {"maxRecords": str(page_rows)}
     while True:
-        answer = org.get(f"jobs/query/{job.job_id}/results", params)
-        yield read_csv(answer.content)
-        locator = answer.headers.get("Sforce-Locator", "null")
+        response = org.get(f"jobs/query/{job.job_id}/results", params)
+        yield read_csv(response.content)
+        locator = response.headers.get("Sforce-Locator", "null")
         if locator == "null":  # a text, on the last page
             return
         params["locator"] = locator

@@ -169,9 +169,9 @@ class Relogin(AuthBase):
         if start is not None:
             again.body.seek(start)  # type: ignore[union-attr]  # it could tell, so it can seek
         again.headers["Authorization"] = f"Bearer {self._renewed(token).get_secret_value()}"
-        answer: requests.Response = response.connection.send(again, **kwargs)
-        answer.history.append(response)
-        return answer
+        repeated: requests.Response = response.connection.send(again, **kwargs)
+        repeated.history.append(response)
+        return repeated
 
     def _renewed(self, stale: SecretStr) -> SecretStr:
         with self._lock:

@@ -217,7 +217,10 @@ def _close_again(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
         return batch
     # Refused and yet open: the one job past the close intent that may be aborted.
     ended = ingest_jobs.abort_job(org, job_id)
-    if isinstance(ended, ingest_jobs.JobRequestRejected) and ended.code != ingest_jobs.ALREADY_CLOSED:
+    if (
+        isinstance(ended, ingest_jobs.JobRequestRejected)
+        and ended.code != ingest_jobs.ALREADY_CLOSED
+    ):
         raise OrgRejectedError(ended.code, f"job {job_id} can be neither started nor aborted")
     if not isinstance(ended, ingest_jobs.JobInfo) or answer.code != ingest_jobs.INVALID_JOB:
         return batch  # a close on its way may have come first after all: the job will tell

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,7 +17,7 @@ from pipelines.rules.cleaning import clean
 from pipelines.rules.leads import to_records
 from pipelines.rules.payloads import encode_csv, row_hashes
 from pipelines.rules.validation import ValidationResult, validate
-from tests.rules.tables import LEAD_FIELDS, as_persons, frame, mapped, shared_data, text, validated
+from tests.rules.tables import LEAD_FIELDS, as_persons, frame, mapped, text, validated
 
 # Surrogates cannot be in a frame of Arrow text; the reader writes U+FFFF for what it cannot decode.
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -28,8 +29,9 @@ CELL = st.none() | ANY_TEXT | SIGNIFICANT | DATES
 TEXT_COLUMNS = ["first_name", "last_name", "company", "email", "street", "interests", "rating"]
 OTHER_COLUMNS = ["employee_count", "annual_revenue", "opted_out", "birthday", "signed_up"]
 ROW = st.fixed_dictionaries(dict.fromkeys([*TEXT_COLUMNS, *OTHER_COLUMNS], CELL))
-PERSONS = st.lists(ROW, max_size=8)
-slowly = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+PERSONS = st.lists(ROW, max_size=25)
+# Few frames of many persons: each call of pandera costs as much as a hundred persons.
+slowly = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 def drawn_persons(rows: list[dict[str, str | None]]) -> pd.DataFrame:
@@ -112,13 +114,15 @@ def test_the_csv_of_the_accepted_has_their_rows_their_cells_and_their_hashes(row
 # --- data that others have collected
 
 
-def naughty_strings() -> list[str]:
-    return json.upload_ranges(shared_data("naughty-strings/blns.json").read_text("utf-8"))
+@pytest.fixture(scope="module")
+def naughty_strings(shared_data: Path) -> list[str]:
+    texts: list[str] = json.loads((shared_data / "naughty-strings/blns.json").read_text("utf-8"))
+    return texts
 
 
 @pytest.mark.parametrize("column", [*TEXT_COLUMNS, *OTHER_COLUMNS])
-def test_naughty_strings_are_accepted_or_rejected_with_a_reason(column):
-    persons = clean(as_persons(frame(**{column: naughty_strings()})))
+def test_naughty_strings_are_accepted_or_rejected_with_a_reason(column, naughty_strings):
+    persons = clean(as_persons(frame(**{column: naughty_strings})))
     accepted, rejected = validated(persons)
     assert len(accepted) + rejected["person_id"].nunique() == len(persons)
     assert rejected["message"].str.endswith(".").all()
@@ -126,13 +130,9 @@ def test_naughty_strings_are_accepted_or_rejected_with_a_reason(column):
     assert [line[1] for line in lines] == accepted[column].fillna("").tolist()
 
 
-def email_addresses() -> list[str]:
-    cases = json.upload_ranges(shared_data("email-isemail/cases.json").read_text("utf-8"))
-    return [case["address"] for case in cases]
-
-
-def test_every_address_of_isemail_is_accepted_or_rejected():
-    persons = clean(as_persons(frame(email=email_addresses())))
+def test_every_address_of_isemail_is_accepted_or_rejected(shared_data):
+    cases = json.loads((shared_data / "email-isemail/cases.json").read_text("utf-8"))
+    persons = clean(as_persons(frame(email=[case["address"] for case in cases])))
     accepted, rejected = validated(persons)
     assert len(accepted) + rejected["person_id"].nunique() == len(persons) == 164
     assert {"email_malformed", "email_too_long"} <= set(rejected["rule_name"])
