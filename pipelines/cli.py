@@ -141,12 +141,12 @@ def migrate(config: Path | None, as_json: bool) -> None:
 @settings_options
 def check(config: Path | None, as_json: bool) -> None:
     """Look whether a run could start; write nothing."""
-    from pipelines.run import preflight
+    from pipelines.run import checks
 
-    findings = preflight.check(_settings(config))
-    lines = [f"{'ok  ' if one.is_good else 'WRONG'} {one.subject}: {one.words}" for one in findings]
-    _answer(as_json, {"findings": [vars(one) for one in findings]}, lines)
-    sys.exit(max((one.exit_code for one in findings), default=0))
+    results = checks.check(_settings(config))
+    lines = [f"{'ok  ' if one.is_ok else 'WRONG'} {one.subject}: {one.message}" for one in results]
+    _answer(as_json, {"checks": [vars(one) for one in results]}, lines)
+    sys.exit(max((one.exit_code for one in results), default=0))
 
 
 @main.command()
@@ -180,9 +180,9 @@ def run(
         )
     else:
         from pipelines import flows
-        from pipelines.run import lifecycle
+        from pipelines.steps.context import new_run_request
 
-        request = lifecycle.new_run_request(
+        request = new_run_request(
             "plan" if plan else "live",
             owner=owner,
             person_ids=person_ids or None,
@@ -237,11 +237,11 @@ def resolve(
     as_json: bool,
 ) -> None:
     """Say what became of a held person: the lead is there, send again, or no lead at all."""
-    from pipelines.run import lifecycle, resolve
+    from pipelines.run.resolve import as_line, parse_resolution, resolve_person
 
-    saying = resolve.parse(person_id, word, by=by, note=note)
-    told = lifecycle.say(_settings(config), saying)
-    _answer(as_json, told, [resolve.as_line(told)])
+    request = parse_resolution(person_id, word, by=by, note=note)
+    recorded = resolve_person(_settings(config), request)
+    _answer(as_json, recorded, [as_line(recorded)])
 
 
 @main.command()

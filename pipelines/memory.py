@@ -18,8 +18,8 @@ def limit_heap_growth() -> None:
     For the whole process; may be repeated. Without it the tenth slice takes more memory than the
     first: a million persons took 610 MB where 200,000 took 551. There are two reasons. Arrow's own
     allocator keeps what it has had, some 100 MB after a slice of 100,000 persons. And glibc raises
-    its threshold to the largest block ever freed. From then on columns are placed in a heap that one
-    small object keeps from shrinking.
+    its threshold to the largest block ever freed. From then on columns are placed in a heap that
+    one small object keeps from shrinking.
     """
     pa.set_memory_pool(pa.system_memory_pool())
     if sys.platform == "linux":

@@ -30,11 +30,11 @@ import sqlalchemy
 from pipelines import flows
 from pipelines.demo.flow_run import HOME, FlowRun, PrefectServer
 from pipelines.errors import ConfigurationError, OrgUnavailableError, PermanentError, TransientError
-from pipelines.run import lifecycle
 from pipelines.run.connections import log_in_to, open_store
 from pipelines.run.summaries import Summary, as_lines, summarise
 from pipelines.salesforce.lead_owners import count_leads_by_owner
 from pipelines.settings import FILE_NAME, Settings, load_settings
+from pipelines.steps.context import new_run_request
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +101,7 @@ def play(folder: Path, person_count: int | None, server: PrefectServer | None = 
         flow_run = server.run_nightly()
         return {**summary_of(folder, flow_run.id), "prefect": _as_document(server, flow_run)}
     read_settings = partial(settings_of, folder)
-    return flows.sync_without_prefect(
-        read_settings(), lifecycle.new_run_request("live"), read_settings
-    )
+    return flows.sync_without_prefect(read_settings(), new_run_request("live"), read_settings)
 
 
 def summary_of(folder: Path, flow_run_id: str) -> Summary:

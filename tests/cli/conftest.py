@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from tests.prefect_server import Server
-from tests.steps.conftest import any_stage, emulator_process, stage
-from tests.steps.scenario import Stage
+from tests.steps.conftest import any_scenario, emulator_process, scenario
+from tests.steps.scenario import Scenario
 
-__all__ = ["any_stage", "emulator_process", "stage"]
+__all__ = ["any_scenario", "emulator_process", "scenario"]
 
 COMMAND = Path(sys.executable).with_name("person-sync")
 JUDGED = (
@@ -104,19 +104,19 @@ def run_command(*words: str, folder: Path, environment: dict[str, str]) -> Answe
 class Front:
     """The command beside its settings file, a warehouse and an org."""
 
-    stage: Stage
+    scenario: Scenario
     folder: Path
     environment: dict[str, str]
 
     def set(self, **groups: dict[str, Any]) -> None:
-        """Write person-sync.toml: what the stage needs, changed by what is given here."""
+        """Write person-sync.toml: what the scenario needs, changed by what is given here."""
         values: dict[str, dict[str, Any]] = {
-            "warehouse": {"url": self.stage.warehouse_url},
+            "warehouse": {"url": self.scenario.warehouse_url},
             "salesforce": {
                 "domain": "acme.my",
                 "consumer_key": "test-key",
                 "consumer_secret": "test-secret",
-                "emulator_url": self.stage.emulator.url,
+                "emulator_url": self.scenario.emulator.url,
             },
             "run": {"poll_seconds": 0.05},
         }
@@ -142,15 +142,15 @@ class Front:
     def written(self) -> dict[str, int]:
         """How many rows the ledger and the results hold, of the tables that hold any."""
         counts = {
-            name: self.stage.rows(f"select count(*) as many from {name}")[0]["many"]
+            name: self.scenario.rows(f"select count(*) as many from {name}")[0]["many"]
             for name in JUDGED
         }
         return {name: count for name, count in counts.items() if count}
 
     def untouched(self) -> bool:
         """Nobody judged, nobody claimed, no run left running, nothing made in the org."""
-        running = self.stage.rows("select run_id from sync_runs where run_state = 'running'")
-        return not (self.written() or running or self.stage.leads())
+        running = self.scenario.rows("select run_id from sync_runs where run_state = 'running'")
+        return not (self.written() or running or self.scenario.leads())
 
 
 @pytest.fixture(scope="session")
@@ -160,16 +160,16 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def front(stage: Stage, tmp_path: Path, prefect_home: Path) -> Front:
+def front(scenario: Scenario, tmp_path: Path, prefect_home: Path) -> Front:
     """The command on SQLite, with one good person and one without a company."""
-    stage.put(
+    scenario.put(
         """
         person_id | last_name | company | email         | updated_at
         P1        | Lovelace  | Engines | ada@x.example | 2026-01-01 08:00:00
         P2        | Babbage   |         | bab@x.example | 2026-01-01 08:00:00
         """
     )
-    front = Front(stage, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
+    front = Front(scenario, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
     front.set()
     return front
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from pipelines.demo.local import DATA, _read_persons
-from pipelines.run import preflight
+from pipelines.run import checks
 from tests.cli.conftest import Answer, Front, clean_environment, run_command
 from tests.salesforce.servers import Emulator
-from tests.steps.scenario import ORG, PERSON_ID_FIELD, Stage, crowd
+from tests.steps.scenario import ORG, PERSON_ID_FIELD, Scenario, make_persons
 
 NOW = ("now", "P1")
 # Nothing on the machine names a Prefect server: the same steps, with one line that says so.
@@ -61,7 +61,7 @@ def test_check_tells_a_line_each_and_that_a_run_could_start(front: Front) -> Non
     ]
     assert subjects == [
         "warehouse",
-        *((probe.__doc__ or "").partition(":")[0] for probe in preflight.ALL_CHECKS),
+        *((probe.__doc__ or "").partition(":")[0] for probe in checks.ALL_CHECKS),
     ]
     assert all(line.startswith("ok   ") for line in answer.stdout.splitlines())
     assert answer.exit_code == 0
@@ -80,7 +80,7 @@ def test_now_answers_with_each_ones_outcome(front: Front) -> None:
     assert created.endswith("owned by Unassigned")
     assert rejected == "P2: rejected: company_missing"
     assert answer.exit_code == 1  # half of them rejected is more than the settings allow
-    assert [lead["Person_Id__c"] for lead in front.stage.leads()] == ["P1"]
+    assert [lead["Person_Id__c"] for lead in front.scenario.leads()] == ["P1"]
 
 
 def test_now_answers_in_json_and_tells_its_progress_on_stderr(front: Front) -> None:
@@ -95,7 +95,7 @@ def test_now_answers_in_json_and_tells_its_progress_on_stderr(front: Front) -> N
 def test_now_answers_the_same_when_asked_again(front: Front) -> None:
     first, second = front(*NOW), front(*NOW)
     assert first.stdout == second.stdout
-    assert len(front.stage.leads()) == 1
+    assert len(front.scenario.leads()) == 1
 
 
 def test_now_starts_no_prefect(front: Front) -> None:
@@ -191,14 +191,14 @@ def test_a_profile_without_a_server_is_no_server(front: Front, tmp_path: Path) -
 
 @pytest.mark.parametrize("workers", ["threads", "dask"])
 def test_run_shares_the_work_without_prefect_too(front: Front, workers: str) -> None:
-    front.stage.put_frame(crowd(30))
+    front.scenario.put_frame(make_persons(30))
     front.set(
         run={"slice_size": 10, "workers": 2, "task_runner": workers, "allowed_reject_share": 0.9}
     )
     answer = front("run", "--json")
     assert answer.exit_code == 0, answer.everything
     assert answer.document["run"]["read_count"] == 32
-    assert front.stage.unaccounted() == []
+    assert front.scenario.unaccounted() == []
 
 
 def test_run_plan_for_one_person_by_an_owner_of_its_own_sends_nothing(
@@ -209,7 +209,7 @@ def test_run_plan_for_one_person_by_an_owner_of_its_own_sends_nothing(
     assert "would be\n  create  1  Ada\n" in answer.stdout
     assert answer.exit_code == 0
     assert front.written() == {"planned_persons": 1}
-    assert front.stage.leads() == []
+    assert front.scenario.leads() == []
 
 
 def test_help_names_every_command_and_version_tells_the_version(front: Front) -> None:
@@ -291,7 +291,7 @@ def test_a_missing_column_of_the_settings_is_told_with_those_there_are(front: Fr
 
 @pytest.mark.parametrize("column", ["company", "last_name"])
 def test_a_missing_column_that_salesforce_needs_is_told(front: Front, column: str) -> None:
-    front.stage.run(f"alter table persons rename column {column} to other")
+    front.scenario.run(f"alter table persons rename column {column} to other")
     nothing_done(front, front(*NOW), 2, f"persons has no column {column}, which fields.")
 
 
@@ -331,13 +331,13 @@ def test_a_read_only_postgresql_is_told(
     tmp_path: Path,
     prefect_home: Path,
 ) -> None:
-    stage = Stage(postgres_warehouse_url, emulator_process)
+    scenario = Scenario(postgres_warehouse_url, emulator_process)
     command = "alter database {} set default_transaction_read_only = on"
-    postgres_server.run(command, str(stage.engine.url.database))
-    front = Front(stage, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
+    postgres_server.run(command, str(scenario.engine.url.database))
+    front = Front(scenario, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
     front.set()
     answer = front(*NOW)
-    stage.engine.dispose()
+    scenario.engine.dispose()
     assert (answer.exit_code, answer.stdout) == (2, "")
     assert "the warehouse refused (SQLSTATE 25006)" in answer.stderr
 
@@ -384,12 +384,12 @@ def test_an_unreachable_org_passes(front: Front) -> None:
 
 
 def test_an_org_that_only_faults_passes(front: Front) -> None:
-    front.stage.emulator.go_wrong({"match": "GET /query*", "count": 99, "fault": "status:503"})
+    front.scenario.emulator.go_wrong({"match": "GET /query*", "count": 99, "fault": "status:503"})
     nothing_done(front, front(*NOW), 3, "the org")
 
 
 def test_another_org_than_the_ledgers_stops_the_run(front: Front) -> None:
-    front.stage.run(
+    front.scenario.run(
         "insert into sync_orgs values ('00D000000000001AAA', 'Other', true, '2026-01-01 08:00:00')"
     )
     nothing_done(
@@ -433,18 +433,20 @@ def test_an_unknown_queue_of_the_option_is_told(front_by_server: Front) -> None:
     nothing_done(front, answer, 2, "--owner = queue:Nobody: There is no queue of this name")
 
 
-def without_active_rule(stage: Stage) -> None:
-    stage.emulator.reset(ORG.replace("active = true\n[[", "active = false\n[[") + PERSON_ID_FIELD)
+def without_active_rule(scenario: Scenario) -> None:
+    scenario.emulator.reset(
+        ORG.replace("active = true\n[[", "active = false\n[[") + PERSON_ID_FIELD
+    )
 
 
 def test_an_org_without_an_active_rule_is_told(front: Front) -> None:
-    without_active_rule(front.stage)
+    without_active_rule(front.scenario)
     words = "No lead assignment rule is active; activate one or name one"
     nothing_done(front, front(*NOW), 2, "owners.default = rules", words)
 
 
 def test_without_an_active_rule_the_running_user_may_own_all(front: Front) -> None:
-    without_active_rule(front.stage)
+    without_active_rule(front.scenario)
     front.set(owners={"without_active_rule": "running_user"})
     assert front(*NOW).stdout.endswith("owned by Loader\n")
 
@@ -463,39 +465,39 @@ def hidden(name: str) -> str:
 
 
 def test_an_org_without_the_person_id_field_is_told(front: Front) -> None:
-    front.stage.set_org(person_id_field=False)
+    front.scenario.set_org(person_id_field=False)
     words = ("Person_Id__c is not there for this login", "Text(64), External ID, Unique")
     nothing_done(front, front(*NOW), 2, *words, 'salesforce.person_id_field = ""')
 
 
 def test_without_the_field_the_ledger_alone_will_do(front: Front) -> None:
-    front.stage.set_org(person_id_field=False)
+    front.scenario.set_org(person_id_field=False)
     front.set(salesforce={"person_id_field": ""})
     assert front(*NOW).stdout.startswith("P1: created lead 00Q")
-    assert len(front.stage.leads()) == 1
+    assert len(front.scenario.leads()) == 1
 
 
 @pytest.mark.parametrize("kind", ["unique = true", "external_id = true", ""])
 def test_a_person_id_field_of_the_wrong_kind_is_told(front: Front, kind: str) -> None:
-    front.stage.set_org(FIELD + kind, person_id_field=False)
+    front.scenario.set_org(FIELD + kind, person_id_field=False)
     words = "Lead field Person_Id__c is not a unique external id: create it as Text(64)"
     nothing_done(front, front(*NOW), 2, words)
 
 
 def test_a_hidden_person_id_field_is_told(front: Front) -> None:
-    front.stage.set_org(hidden("Person_Id__c"))
+    front.scenario.set_org(hidden("Person_Id__c"))
     words = ("Person_Id__c is not there for this login", "let this login edit it")
     nothing_done(front, front(*NOW), 2, *words)
 
 
 def test_a_field_hidden_from_the_login_is_told(front: Front) -> None:
-    front.stage.set_org(hidden("Title"))
+    front.scenario.set_org(hidden("Title"))
     words = ("Lead field Title cannot be written by this login", 'fields.Title = ""')
     nothing_done(front, front(*NOW), 2, *words)
 
 
 def test_a_hidden_field_left_out_does_no_harm(front: Front) -> None:
-    front.stage.set_org(hidden("Title"))
+    front.scenario.set_org(hidden("Title"))
     front.set(fields={"Title": ""})
     assert front(*NOW).exit_code == 0
 
@@ -579,7 +581,7 @@ def interrupt_under_way(front: Front, *words: str) -> Answer:
     """Start the command, and press Ctrl-C once its job is closed and the org at work."""
     with front.start(*words) as process:
         closing = "select 1 from lead_batches where batch_state = 'submitted'"
-        wait_for(lambda: front.stage.rows(closing))
+        wait_for(lambda: front.scenario.rows(closing))
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
     assert "Traceback" not in stdout + stderr, stderr
@@ -591,22 +593,22 @@ def test_ctrl_c_loses_nobody_and_resume_goes_on(
     front_by_server: Front, words: tuple[str, ...]
 ) -> None:
     front = front_by_server
-    front.stage.set_org(SLOW, person_id_field=False)
+    front.scenario.set_org(SLOW, person_id_field=False)
     front.set(salesforce={"person_id_field": ""})
     answer = interrupt_under_way(front, *words)
     assert answer.exit_code == 130
     assert (
         "interrupted: nothing is lost; `person-sync run` or `person-sync resume`" in answer.stderr
     )
-    assert list(front.stage.outcomes()) == ["P2"]
+    assert list(front.scenario.outcomes_by_id()) == ["P2"]
     assert front.written()["person_claims"] == 1
     assert front("resume").exit_code == 0
-    assert front.stage.outcomes()["P1"]["outcome"] == "created"
-    assert len(front.stage.leads()) == 1
+    assert front.scenario.outcomes_by_id()["P1"]["outcome"] == "created"
+    assert len(front.scenario.leads()) == 1
 
 
 def test_status_of_an_interrupted_run_tells_what_is_open(front: Front) -> None:
-    front.stage.set_org(SLOW, person_id_field=False)
+    front.scenario.set_org(SLOW, person_id_field=False)
     front.set(salesforce={"person_id_field": ""})
     interrupt_under_way(front, *NOW)
     told = front("status")
@@ -619,12 +621,12 @@ def test_status_of_an_interrupted_run_tells_what_is_open(front: Front) -> None:
 # --- Check: everything at once, and nothing written
 
 
-def tables(stage: Stage) -> list[dict[str, Any]]:
-    return stage.rows("select type, name, sql from sqlite_master order by name")
+def tables(scenario: Scenario) -> list[dict[str, Any]]:
+    return scenario.rows("select type, name, sql from sqlite_master order by name")
 
 
-def held(stage: Stage) -> list[Any]:
-    return [stage.emulator.held(kind) for kind in ("leads", "contacts", "jobs")]
+def held(scenario: Scenario) -> list[Any]:
+    return [scenario.emulator.held(kind) for kind in ("leads", "contacts", "jobs")]
 
 
 @pytest.mark.parametrize("is_good", [True, False])
@@ -633,12 +635,12 @@ def test_check_writes_nothing(front: Front, tmp_path: Path, is_good: bool) -> No
     with sqlite3.connect(bare) as connection:
         connection.execute("create table persons (person_id text, last_name text, company text)")
     connection.close()
-    stage = Stage(f"sqlite:///{bare}", front.stage.emulator)
-    front.set(warehouse={"url": stage.warehouse_url}, owners={} if is_good else {"default": "x"})
-    before = tables(stage), held(stage)
+    scenario = Scenario(f"sqlite:///{bare}", front.scenario.emulator)
+    front.set(warehouse={"url": scenario.warehouse_url}, owners={} if is_good else {"default": "x"})
+    before = tables(scenario), held(scenario)
     assert front("check").exit_code == (0 if is_good else 2)
-    assert (tables(stage), held(stage)) == before
-    stage.engine.dispose()
+    assert (tables(scenario), held(scenario)) == before
+    scenario.engine.dispose()
 
 
 def wrong_lines(answer: Answer) -> dict[str, str]:
@@ -659,7 +661,7 @@ def test_check_tells_wrong_columns_and_owners_at_once(front: Front) -> None:
 
 
 def test_check_tells_a_wrong_field_and_owners_at_once(front: Front) -> None:
-    front.stage.set_org(person_id_field=False)
+    front.scenario.set_org(person_id_field=False)
     front.set(owners={"default": "user:gone@acme.example"})
     assert list(wrong_lines(front("check"))) == ["person-id field", "owners"]
 
@@ -700,7 +702,7 @@ def test_check_finds_a_warehouse_no_run_could_write(front: Front, tmp_path: Path
 
 
 def test_check_finds_that_the_ledger_is_another_orgs(front: Front) -> None:
-    front.stage.run(
+    front.scenario.run(
         "insert into sync_orgs values ('00D000000000001AAA', 'Other', true, '2026-01-01 08:00:00')"
     )
     answer = front("check")
@@ -709,7 +711,7 @@ def test_check_finds_that_the_ledger_is_another_orgs(front: Front) -> None:
 
 
 def test_check_finds_that_few_calls_are_left(front: Front) -> None:
-    front.stage.set_org("[limits]\ndaily_api_requests = 100\n")
+    front.scenario.set_org("[limits]\ndaily_api_requests = 100\n")
     assert "API calls are left today: run tomorrow" in wrong_lines(front("check"))["limits"]
 
 
@@ -720,9 +722,9 @@ GONE = {"job": "nth:1", "fault": "forget"}
 
 def hold(front: Front) -> None:
     """P1 is held: the org has forgotten the job, and there is no field to ask by."""
-    front.stage.set_org(person_id_field=False)
+    front.scenario.set_org(person_id_field=False)
     front.set(salesforce={"person_id_field": ""})
-    front.stage.emulator.go_wrong(GONE)
+    front.scenario.emulator.go_wrong(GONE)
     assert front(*NOW).stdout.startswith("P1: held: JOB_GONE")
 
 
@@ -730,7 +732,7 @@ def test_status_gives_the_command_that_releases_a_held_person(front: Front) -> N
     hold(front)
     told = front("status").stdout
     command = next(line for line in told.splitlines() if "created:LEAD_ID" in line)
-    lead_id = front.stage.leads()[0]["Id"]
+    lead_id = front.scenario.leads()[0]["Id"]
     words = command.replace("LEAD_ID", lead_id).split()[1:]
     answer = front(*words, LOGNAME="ada")
     assert (answer.exit_code, "said by ada" in answer.stdout) == (0, True)
@@ -760,11 +762,11 @@ def test_a_word_that_cannot_be_is_told(front: Front, words: tuple[str, ...], tol
 
 
 def test_a_restored_ledger_is_told_and_a_human_may_go_on(front: Front) -> None:
-    front.stage.set_org(person_id_field=False)
+    front.scenario.set_org(person_id_field=False)
     front.set(salesforce={"person_id_field": ""})
     front(*NOW)
     for table in ("salesforce_jobs", "lead_batches", "person_outcomes", "person_emails"):
-        front.stage.run(f"delete from {table}")
+        front.scenario.run(f"delete from {table}")
     stopped = front(*NOW)
     assert (stopped.exit_code, "resume --accept-unknown-jobs" in stopped.stderr) == (4, True)
     assert front("resume", "--accept-unknown-jobs").exit_code == 0
@@ -785,31 +787,31 @@ PLANNED = "select person_id, decision, owner_strategy, matched_id, reason_code f
 
 
 @pytest.fixture
-def demo_stage(any_stage: Stage) -> Stage:
+def demo_scenario(any_scenario: Scenario) -> Scenario:
     """The demo's persons, org and owner choices, on each engine in turn."""
     persons = _read_persons(DATA / "persons.csv")
-    persons.to_sql("demo_persons", any_stage.engine, index=False)
-    any_stage.emulator.reset((DATA / "org.toml").read_text(encoding="utf-8"))
+    persons.to_sql("demo_persons", any_scenario.engine, index=False)
+    any_scenario.emulator.reset((DATA / "org.toml").read_text(encoding="utf-8"))
     choices = tomllib.loads((DATA / "owner-choices.toml").read_text(encoding="utf-8"))
-    any_stage.choices = {
+    any_scenario.choices = {
         "warehouse": {"persons": "demo_persons"},
         "salesforce": {"consumer_key": "demo-key", "consumer_secret": "demo-secret"},
         "owners": choices["owners"],
     }
-    return any_stage
+    return any_scenario
 
 
 @pytest.mark.parametrize("slice_size", [20, 10_000])
 def test_a_live_run_does_what_was_planned_person_by_person(
-    demo_stage: Stage, slice_size: int
+    demo_scenario: Scenario, slice_size: int
 ) -> None:
-    before = held(demo_stage)
-    plan = demo_stage.sync("plan", run={"slice_size": slice_size})
-    assert held(demo_stage) == before
-    assert demo_stage.outcomes() == {}
-    planned = {row["person_id"]: row for row in demo_stage.rows(PLANNED)}
-    demo_stage.sync(run={"slice_size": slice_size})
-    outcomes = demo_stage.outcomes()
+    before = held(demo_scenario)
+    plan = demo_scenario.sync("plan", run={"slice_size": slice_size})
+    assert held(demo_scenario) == before
+    assert demo_scenario.outcomes_by_id() == {}
+    planned = {row["person_id"]: row for row in demo_scenario.rows(PLANNED)}
+    demo_scenario.sync(run={"slice_size": slice_size})
+    outcomes = demo_scenario.outcomes_by_id()
     assert planned.keys() == outcomes.keys()
     changed = {
         one for one in planned if DECIDED[planned[one]["decision"]] != outcomes[one]["outcome"]
@@ -821,41 +823,41 @@ def test_a_live_run_does_what_was_planned_person_by_person(
 
 
 def test_a_plan_counts_whom_it_would_create_and_reject(front: Front) -> None:
-    told = front.stage.sync("plan")
+    told = front.scenario.sync("plan")
     counts = {row["decision"]: row["person_count"] for row in told["planned"]}
     assert counts == {"create": 1, "reject": 1}
     assert front.written() == {"planned_persons": 2}
 
 
 def test_a_second_plan_finds_the_same(front: Front) -> None:
-    first, second = front.stage.sync("plan"), front.stage.sync("plan")
+    first, second = front.scenario.sync("plan"), front.scenario.sync("plan")
     assert first["planned"] == second["planned"]
 
 
 @pytest.mark.parametrize("mode", ["plan", "live"])
 def test_one_person_in_several_slices_is_found_twice_and_made_once(
-    any_stage: Stage, mode: str
+    any_scenario: Scenario, mode: str
 ) -> None:
     lines = [f"P{n} | Lovelace{n} | Engines | ada@x.example | 2026-01-0{n}" for n in range(1, 9)]
-    any_stage.put("\n".join(["person_id | last_name | company | email | created_at", *lines]))
-    any_stage.sync(mode, run={"slice_size": 3})
+    any_scenario.put("\n".join(["person_id | last_name | company | email | created_at", *lines]))
+    any_scenario.sync(mode, run={"slice_size": 3})
     table, column = (
         ("planned_persons", "decision") if mode == "plan" else ("person_outcomes", "outcome")
     )
-    found = any_stage.rows(f"select person_id, {column} as what from {table} order by person_id")
+    found = any_scenario.rows(f"select person_id, {column} as what from {table} order by person_id")
     assert [row["what"].removesuffix("d") for row in found] == ["create", *["duplicate"] * 7]
-    assert len(any_stage.leads()) == (0 if mode == "plan" else 1)
+    assert len(any_scenario.leads()) == (0 if mode == "plan" else 1)
 
 
 # --- A rejected person, mended
 
 
 def test_a_rejected_person_is_read_again_only_once_updated_at_has_moved(front: Front) -> None:
-    stage = front.stage
-    assert stage.sync()["run"]["read_count"] == 2
-    stage.run("update persons set company = 'Engines' where person_id = 'P2'")
-    assert stage.sync()["run"]["read_count"] == 0
-    stage.run("update persons set updated_at = '2026-02-02 08:00:00' where person_id = 'P2'")
-    mended = stage.sync()["run"]
+    scenario = front.scenario
+    assert scenario.sync()["run"]["read_count"] == 2
+    scenario.run("update persons set company = 'Engines' where person_id = 'P2'")
+    assert scenario.sync()["run"]["read_count"] == 0
+    scenario.run("update persons set updated_at = '2026-02-02 08:00:00' where person_id = 'P2'")
+    mended = scenario.sync()["run"]
     assert (mended["read_count"], mended["created_count"]) == (1, 1)
-    assert stage.outcomes()["P2"]["attempt_count"] == 2
+    assert scenario.outcomes_by_id()["P2"]["attempt_count"] == 2

@@ -24,7 +24,7 @@ ALTERED = f"update sync_runs set started_at = '{CANARY}'"
 def altered(front: Front, tmp_path: Path) -> Front:
     """A ledger that somebody has written into by hand, and a state folder of the test's own."""
     assert front("now", "P1").exit_code == 0
-    front.stage.run(ALTERED)
+    front.scenario.run(ALTERED)
     front.environment["XDG_STATE_HOME"] = str(tmp_path / "state")
     return front
 
@@ -120,7 +120,7 @@ def test_an_error_in_a_run_names_the_run(front: Front, tmp_path: Path) -> None:
     """A library that ends the process says nothing of the run, and its text may quote anything."""
     answer = with_module(front, tmp_path, "import sys\nsys.exit('canary')\n")
     assert answer.exit_code == 70
-    (run,) = front.stage.rows("select * from sync_runs")
+    (run,) = front.scenario.rows("select * from sync_runs")
     assert f"an unexpected error in run {run['run_id']} (SystemExit)" in answer.stderr
     assert (run["run_state"], run["error_code"]) == ("failed", "SystemExit")
     (file,) = details(tmp_path / "state")
@@ -146,7 +146,7 @@ def test_a_missing_extra_is_a_setting_that_is_wrong(front: Front, tmp_path: Path
 
 def with_module(front: Front, folder: Path, text: str) -> Any:
     """A run on Dask where somebody's `distributed` is this text."""
-    front.stage.put("person_id | last_name | company\n3 | Three | Three\n4 | Four | Four")
+    front.scenario.put("person_id | last_name | company\n3 | Three | Three\n4 | Four | Four")
     front.set(run={"task_runner": "dask", "slice_size": 1, "workers": 2})
     (folder / "distributed.py").write_text(text)
     state = str(folder / "state")
@@ -214,7 +214,7 @@ def test_nor_is_one_of_the_help(front: Front, line: str) -> None:
 def test_the_exit_code_of_a_run_survives_its_reader(front: Front) -> None:
     code, told = shell(front, "person-sync run 2>&1 | head -1")
     assert (code, told) == (1, "")  # one of two was rejected, more than is allowed
-    assert front.stage.told() == {"created": 1, "rejected": 1}
+    assert front.scenario.outcome_counts() == {"created": 1, "rejected": 1}
 
 
 @pytest.mark.parametrize("options", ["", " --json"])
@@ -235,7 +235,7 @@ def test_a_full_disk_hides_no_worse_exit_code(front: Front) -> None:
 @pytest.mark.parametrize("place", ["2>&-", "2> /dev/full"])
 def test_without_stderr_a_run_does_its_work(front: Front, place: str) -> None:
     assert shell(front, f"person-sync now P1 {place}") == (0, "")
-    assert front.stage.told() == {"created": 1}
+    assert front.scenario.outcome_counts() == {"created": 1}
 
 
 NAMED = """
@@ -257,7 +257,7 @@ person_id | last_name | company
 def test_a_name_that_the_terminal_cannot_show_is_no_error(
     front: Front, environment: dict[str, str]
 ) -> None:
-    front.stage.put(NAMED)
+    front.scenario.put(NAMED)
     ended = subprocess.run(
         [COMMAND, "now", "森田😀", "--json"],
         cwd=front.folder,

@@ -15,23 +15,23 @@ from tests.cli.conftest import COMMAND, Front
 from tests.cli.terminals import started
 from tests.cli.test_interruption import GOES_ON, hang, is_asked, require_complete, require_ended
 from tests.prefect_server import PREFECT, Server
-from tests.steps.scenario import crowd
+from tests.steps.scenario import make_persons
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 
 
 @pytest.fixture
 def busy(front_by_server: Front) -> Front:
-    """The command by a Prefect server, with a crowd of new persons."""
-    front_by_server.stage.run("delete from persons")
-    front_by_server.stage.put_frame(crowd(12).assign(owner_strategy=None))
+    """The command by a Prefect server, with new persons."""
+    front_by_server.scenario.run("delete from persons")
+    front_by_server.scenario.put_frame(make_persons(12).assign(owner_strategy=None))
     front_by_server.set(run={"slice_size": 4})
     return front_by_server
 
 
 def flow_run(front: Front, server: Server) -> dict[str, Any]:
     """The flow run of the only sync run, as the server has it."""
-    (row,) = front.stage.rows("select flow_run_id from sync_runs")
+    (row,) = front.scenario.rows("select flow_run_id from sync_runs")
     found: dict[str, Any] = requests.get(
         f"{server.url}/flow_runs/{row['flow_run_id']}", timeout=30
     ).json()
@@ -89,7 +89,7 @@ def test_a_cancel_in_prefect_ends_the_run_and_the_next_one_goes_on(
         took = time.monotonic() - began
         assert state["type"] == "CANCELLED", (state, worker.text)
         worker.wait_for(lambda: "prefect.engine" not in " ".join(worker.left().values()), 60)
-    (row,) = busy.stage.rows("select run_state, error_code from sync_runs")
+    (row,) = busy.scenario.rows("select run_state, error_code from sync_runs")
     assert row["run_state"] == "failed", row
     require_complete(busy)
     assert took < 60

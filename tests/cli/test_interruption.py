@@ -22,7 +22,7 @@ import sqlalchemy
 
 from tests.cli.conftest import COMMAND, Front, clean_environment
 from tests.cli.terminals import MOST_SECONDS, Command, Ended, started
-from tests.steps.scenario import Stage, crowd
+from tests.steps.scenario import Scenario, make_persons
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 WORDS = {INT: "interrupted", TERM: "terminated"}
@@ -33,20 +33,20 @@ LOGIN = "POST /services/oauth2/token"
 
 
 @pytest.fixture
-def busy(stage: Stage, tmp_path: Path, prefect_home: Path) -> Front:
-    """The command on SQLite, with a crowd of new persons in three slices."""
-    return with_crowd(stage, tmp_path, prefect_home)
+def busy(scenario: Scenario, tmp_path: Path, prefect_home: Path) -> Front:
+    """The command on SQLite, with new persons in three slices."""
+    return with_persons(scenario, tmp_path, prefect_home)
 
 
 @pytest.fixture
-def any_busy(any_stage: Stage, tmp_path: Path, prefect_home: Path) -> Front:
+def any_busy(any_scenario: Scenario, tmp_path: Path, prefect_home: Path) -> Front:
     """The same on each engine in turn."""
-    return with_crowd(any_stage, tmp_path, prefect_home)
+    return with_persons(any_scenario, tmp_path, prefect_home)
 
 
-def with_crowd(stage: Stage, folder: Path, prefect_home: Path) -> Front:
-    stage.put_frame(crowd(COUNT).assign(owner_strategy=None))
-    front = Front(stage, folder, clean_environment(PREFECT_HOME=str(prefect_home)))
+def with_persons(scenario: Scenario, folder: Path, prefect_home: Path) -> Front:
+    scenario.put_frame(make_persons(COUNT).assign(owner_strategy=None))
+    front = Front(scenario, folder, clean_environment(PREFECT_HOME=str(prefect_home)))
     front.set(run={"slice_size": 4})
     return front
 
@@ -57,17 +57,17 @@ def start(front: Front, *words: str, **options: Any) -> Any:
 
 def hang(front: Front, match: str) -> None:
     """The org does not answer these requests for a long time."""
-    front.stage.emulator.go_wrong({"match": match, "fault": "slow:60", "count": 9})
+    front.scenario.emulator.go_wrong({"match": match, "fault": "slow:60", "count": 9})
 
 
 def asks_again(front: Front, known: int) -> bool:
     """The org has one more login to answer than it had."""
-    return len(front.stage.emulator.served("oauth2/token")) > known
+    return len(front.scenario.emulator.served("oauth2/token")) > known
 
 
 def is_asked(front: Front, pattern: str) -> bool:
     """The org has such a request, and has not answered it."""
-    return bool(front.stage.emulator.served(f"{pattern}\\S* 0$"))
+    return bool(front.scenario.emulator.served(f"{pattern}\\S* 0$"))
 
 
 def require_ended(ended: Ended, number: signal.Signals, remedy: str) -> None:
@@ -81,16 +81,16 @@ def require_ended(ended: Ended, number: signal.Signals, remedy: str) -> None:
 
 def require_complete(front: Front) -> None:
     """The next run makes everybody a lead, once."""
-    front.stage.emulator.go_wrong()
+    front.scenario.emulator.go_wrong()
     again = front("run")
     assert again.exit_code == 0, again.everything
-    assert front.stage.unaccounted() == []
-    assert len(front.stage.leads()) == len(front.stage.rows("select person_id from persons"))
-    assert front.stage.miscounted_runs() == []
+    assert front.scenario.unaccounted() == []
+    assert len(front.scenario.leads()) == len(front.scenario.rows("select person_id from persons"))
+    assert front.scenario.miscounted_runs() == []
 
 
 def ends(front: Front) -> list[tuple[Any, ...]]:
-    rows = front.stage.rows(
+    rows = front.scenario.rows(
         "select run_state, error_code, error_message from sync_runs order by started_at"
     )
     return [tuple(row.values()) for row in rows]
@@ -100,7 +100,7 @@ def ends(front: Front) -> list[tuple[Any, ...]]:
 
 
 def slow_queue(front: Front) -> None:
-    front.stage.set_org("[behaviour]\nqueue_seconds = 6.0\n")
+    front.scenario.set_org("[behaviour]\nqueue_seconds = 6.0\n")
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,11 @@ MOMENTS = {
     "login": hanging(LOGIN, "oauth2/token"),
     "lookup": hanging("GET /queryAll", "queryAll"),
     "upload": hanging("PUT /jobs/ingest/*/batches", "batches"),
-    "poll": Moment(slow_queue, lambda front: front.stage.emulator.served("GET .*ingest/750")),
+    "poll": Moment(slow_queue, lambda front: front.scenario.emulator.served("GET .*ingest/750")),
     "results": hanging("GET /jobs/ingest/*/successfulResults*", "successfulResults"),
 }
 CASES = [
-    pytest.param(name, number, has_terminal, marks=[pytest.mark.long] if is_long else [])
+    pytest.param(name, number, has_terminal, marks=[pytest.mark.slow] if is_long else [])
     for at, name in enumerate(MOMENTS)
     for number, has_terminal, is_long in [
         (INT, True, bool(at % 2)),
@@ -153,12 +153,12 @@ def test_a_run_that_waits_for_the_org_ends_and_the_next_one_goes_on(
 
 def endless_view(front: Front) -> None:
     """Persons whose reading takes an hour, inside one call of the database."""
-    stage = front.stage
-    if stage.engine.dialect.name == "sqlite":
+    scenario = front.scenario
+    if scenario.engine.dialect.name == "sqlite":
         count = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from"
-        stage.run(f"create view endless as select * from persons where ({count} n) > 0")
+        scenario.run(f"create view endless as select * from persons where ({count} n) > 0")
     else:
-        stage.run(
+        scenario.run(
             "create view public.endless as select * from public.persons "
             "where pg_sleep(3600) is not null"
         )
@@ -183,42 +183,42 @@ def test_a_run_that_reads_a_large_table_ends_and_its_query_with_it(
 
 def queries_left(front: Front) -> list[Any]:
     """What a PostgreSQL server still does for a command that has ended."""
-    if front.stage.engine.dialect.name == "sqlite":
+    if front.scenario.engine.dialect.name == "sqlite":
         return []
     activity = (
         "select query from pg_stat_activity where application_name = 'person-sync' "
         "and datname = current_database() and state = 'active'"
     )
     give_up_at = time.monotonic() + 5
-    while (found := front.stage.rows(activity)) and time.monotonic() < give_up_at:
+    while (found := front.scenario.rows(activity)) and time.monotonic() < give_up_at:
         time.sleep(0.1)
     return found
 
 
 @contextmanager
-def locked(stage: Stage) -> Iterator[None]:
+def locked(scenario: Scenario) -> Iterator[None]:
     """Somebody holds the table of runs, or on SQLite the whole file."""
-    if stage.engine.dialect.name == "sqlite":
-        engine = sqlalchemy.create_engine(stage.warehouse_url)
+    if scenario.engine.dialect.name == "sqlite":
+        engine = sqlalchemy.create_engine(scenario.warehouse_url)
         statement = "begin immediate"
     else:
-        engine = stage.engine
+        engine = scenario.engine
         statement = "lock table sync_runs, rejection_rules in access exclusive mode"
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)
         yield
-    if engine is not stage.engine:
+    if engine is not scenario.engine:
         engine.dispose()
 
 
 def waits_for_lock(front: Front, command: Command) -> bool:
     """The command has come as far as the lock. Its wait would end after 3 s, on SQLite after 10."""
-    if front.stage.engine.dialect.name == "sqlite":
+    if front.scenario.engine.dialect.name == "sqlite":
         is_there = f"{front.folder}/warehouse.db" in opened_by(command)
         time.sleep(0.5 if is_there else 0)
         return is_there
     waiting = "select 1 from pg_stat_activity where datname = current_database()"
-    return bool(front.stage.rows(f"{waiting} and wait_event_type = 'Lock'"))
+    return bool(front.scenario.rows(f"{waiting} and wait_event_type = 'Lock'"))
 
 
 def opened_by(command: Command) -> set[str]:
@@ -231,7 +231,7 @@ def opened_by(command: Command) -> set[str]:
 
 @pytest.mark.parametrize("number", [INT, TERM])
 def test_a_run_that_waits_for_a_lock_ends(any_busy: Front, number: signal.Signals) -> None:
-    with locked(any_busy.stage), start(any_busy, "run") as command:
+    with locked(any_busy.scenario), start(any_busy, "run") as command:
         command.wait_for(lambda: waits_for_lock(any_busy, command))
         ended = command.end_by(number)
         assert command.left_after() == {}
@@ -258,7 +258,7 @@ def test_every_command_ends_while_a_login_hangs(
 ) -> None:
     for number in (INT, TERM):
         hang(busy, LOGIN)
-        known = len(busy.stage.emulator.served("oauth2/token"))
+        known = len(busy.scenario.emulator.served("oauth2/token"))
         with start(busy, *words) as command:
             command.wait_for(partial(asks_again, busy, known))
             ended = command.end_by(number)
@@ -280,7 +280,7 @@ def test_what_only_asks_the_warehouse_ends_while_that_is_locked(
     any_busy: Front, words: str, remedy: str
 ) -> None:
     for number in (INT, TERM):
-        with locked(any_busy.stage), start(any_busy, words) as command:
+        with locked(any_busy.scenario), start(any_busy, words) as command:
             command.wait_for(partial(waits_for_lock, any_busy, command))
             ended = command.end_by(number)
         require_ended(ended, number, remedy)
@@ -348,7 +348,7 @@ def test_workers_that_are_threads_end_with_their_run(
     assert ends(any_busy)[0][:2] in [("failed", "PROCESS_DIED"), ("failed", "Interrupted")]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [INT, TERM])
 @pytest.mark.parametrize("seconds", [None, 1.0, 3.0])
 def test_workers_of_a_dask_cluster_end_with_their_run(

@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import COMMAND, Front, clean_environment
 from tests.cli.terminals import Command, started
-from tests.steps.scenario import Stage, crowd
+from tests.steps.scenario import Scenario, make_persons
 
 EMULATOR = "pipelines.emulator.server"  # the demo's, which says that it goes on
 COUNT = 12
@@ -26,11 +26,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.fixture
-def front(stage: Stage, tmp_path: Path, prefect_home: Path) -> Front:
-    """The command on SQLite, with a crowd of new persons and an org that takes its time."""
-    stage.set_org("[behaviour]\nqueue_seconds = 0.3\n")
-    stage.put_frame(crowd(COUNT).assign(owner_strategy=None))
-    made = Front(stage, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
+def front(scenario: Scenario, tmp_path: Path, prefect_home: Path) -> Front:
+    """The command on SQLite, with new persons and an org that takes its time."""
+    scenario.set_org("[behaviour]\nqueue_seconds = 0.3\n")
+    scenario.put_frame(make_persons(COUNT).assign(owner_strategy=None))
+    made = Front(scenario, tmp_path, clean_environment(PREFECT_HOME=str(prefect_home)))
     made.set(run={"slice_size": 4})
     return made
 
@@ -42,7 +42,7 @@ def cases() -> list[Any]:
     for name in COMMANDS:
         for at in range(INSTANTS):
             share = round((at + chance.random()) / INSTANTS, 3)
-            marks = [] if at in (3, 7) else [pytest.mark.long]
+            marks = [] if at in (3, 7) else [pytest.mark.slow]
             found.append(pytest.param(name, share, marks=marks, id=f"{name} at {share:.0%}"))
     return found
 
@@ -82,12 +82,12 @@ def test_a_killed_command_leaves_no_process(
         assert (ended.exit_code, "212 read" in ended.stdout) == (0, True), ended
     else:
         assert front("run").exit_code == 0
-        assert len(front.stage.leads()) == COUNT
-        assert (front.stage.unaccounted(), front.stage.miscounted_runs()) == ([], [])
+        assert len(front.scenario.leads()) == COUNT
+        assert (front.scenario.unaccounted(), front.scenario.miscounted_runs()) == ([], [])
 
 
 def again(front: Front) -> None:
     """The same start as before: nobody has been read, and the org is empty."""
     for table in ("person_outcomes", "person_emails", "lead_batches", "salesforce_jobs"):
-        front.stage.run(f"delete from {table}")
-    front.stage.set_org("[behaviour]\nqueue_seconds = 0.3\n")
+        front.scenario.run(f"delete from {table}")
+    front.scenario.set_org("[behaviour]\nqueue_seconds = 0.3\n")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.conftest import Front
 from tests.prefect_server import Server, running_server
-from tests.steps.scenario import crowd
+from tests.steps.scenario import make_persons
 
 UUID = re.compile(r"[0-9a-f]{32}")
 SLOW = "\n[behaviour]\nqueue_seconds = {}\n"
@@ -53,7 +53,9 @@ class Page:
 
 def page_of(server: Server, front: Front) -> Page:
     """Return the page of the last run."""
-    (row,) = front.stage.rows("select flow_run_id from sync_runs order by started_at desc limit 1")
+    (row,) = front.scenario.rows(
+        "select flow_run_id from sync_runs order by started_at desc limit 1"
+    )
     (found,) = server.ask("flow_runs/filter", flow_runs={"id": {"any_": [row["flow_run_id"]]}})
     return Page(server, found)
 
@@ -103,7 +105,7 @@ def test_the_log_has_a_line_for_each_thing_with_its_subject_and_no_long_id(
 def test_a_run_that_waits_for_salesforce_says_so_again_and_again(
     seen: Front, prefect_server: Server
 ) -> None:
-    seen.stage.set_org(SLOW.format(3))
+    seen.scenario.set_org(SLOW.format(3))
     seen.set(run={"progress_seconds": 0.5, "poll_seconds": 0.2, "allowed_reject_share": 0.9})
     assert seen("run").exit_code == 0
     lines = page_of(prefect_server, seen).lines(until="done in ")
@@ -147,8 +149,8 @@ def test_where_the_settings_only_warn_it_is_completed_with_the_same_message(
 
 
 def test_somebody_held_is_a_failed_state_of_that_name(seen: Front, prefect_server: Server) -> None:
-    seen.stage.set_org(person_id_field=False)
-    seen.stage.emulator.go_wrong({"job": "nth:1", "fault": "forget"})
+    seen.scenario.set_org(person_id_field=False)
+    seen.scenario.emulator.go_wrong({"job": "nth:1", "fault": "forget"})
     seen.set(run={"allowed_reject_share": 0.9}, salesforce={"person_id_field": ""})
     assert seen("run").exit_code == 1
     page = page_of(prefect_server, seen)
@@ -172,8 +174,10 @@ def resume_at_seven(prefect_server: Server) -> Iterator[datetime]:
 def test_a_failed_run_says_who_stays_open_and_when_they_are_taken_on(
     seen: Front, prefect_server: Server, resume_at_seven: datetime
 ) -> None:
-    seen.stage.set_org(SLOW.format(600))
-    seen.stage.put_frame(crowd(3).assign(person_id=["P3", "P4", "P5"], owner_strategy=None))
+    seen.scenario.set_org(SLOW.format(600))
+    seen.scenario.put_frame(
+        make_persons(3).assign(person_id=["P3", "P4", "P5"], owner_strategy=None)
+    )
     seen.set(run={"deadline_minutes": 0.05, "poll_seconds": 0.2, "allowed_reject_share": 0.9})
     answer = seen("run")
     assert answer.exit_code == 3, answer.everything
@@ -217,18 +221,18 @@ def test_nothing_personal_reaches_the_server_even_where_everything_is_logged(
 
 
 def test_the_page_keeps_a_progress_bar(seen: Front, prefect_server: Server) -> None:
-    seen.stage.set_org(SLOW.format(7))
+    seen.scenario.set_org(SLOW.format(7))
     assert seen("run").exit_code == 0
     # Of two persons one is rejected at once, the other waits in Salesforce's queue.
     page = page_of(prefect_server, seen)
     assert float(page.artifact("person-sync-live-progress")) in (50.0, 100.0)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_server_that_goes_away_in_the_middle_of_a_run_costs_only_the_page(
     front: Front, tmp_path: Path
 ) -> None:
-    front.stage.set_org(SLOW.format(4))
+    front.scenario.set_org(SLOW.format(4))
     front.set(run={"allowed_reject_share": 0.9, "poll_seconds": 0.2})
     home = tmp_path / "prefect"
     home.mkdir()
@@ -243,7 +247,7 @@ def test_a_server_that_goes_away_in_the_middle_of_a_run_costs_only_the_page(
     assert (process.returncode, "Traceback" in stderr) == (0, False), stderr
     assert json.loads(stdout)["run"]["created_count"] == 1
     assert "Prefect: the server went away; the run has ended without it" in stderr
-    assert front.stage.unaccounted() == []
+    assert front.scenario.unaccounted() == []
 
 
 def test_an_address_that_is_none_is_told(front: Front) -> None:

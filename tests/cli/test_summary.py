@@ -23,7 +23,7 @@ from pipelines.run.summaries import (
     person_lines,
     summarise,
 )
-from tests.steps.scenario import Stage
+from tests.steps.scenario import Scenario
 
 PARTS = (*TABLES, "carried_batches", "open_batches", "held_persons")
 
@@ -320,17 +320,17 @@ def test_a_plan_of_named_persons_is_done_though_they_are_still_new() -> None:
 # --- From a warehouse
 
 
-def test_a_summary_is_json_and_tells_every_table(any_stage: Stage) -> None:
-    any_stage.put("person_id | last_name | company\nP1 | Lovelace | Engines\nP2 | Babbage |")
-    told = any_stage.sync(person_ids=("P1", "P2"))
+def test_a_summary_is_json_and_tells_every_table(any_scenario: Scenario) -> None:
+    any_scenario.put("person_id | last_name | company\nP1 | Lovelace | Engines\nP2 | Babbage |")
+    told = any_scenario.sync(person_ids=("P1", "P2"))
     assert json.loads(json.dumps(told)) == told
     assert set(told) == {"run", "persons", "held_person_count", *PARTS}
     assert [one["outcome"] for one in told["persons"]] == ["created", "rejected"]
     assert len(as_lines(told)) > 5
 
 
-def test_without_a_run_there_is_nothing_to_summarise(any_stage: Stage) -> None:
+def test_without_a_run_there_is_nothing_to_summarise(any_scenario: Scenario) -> None:
     from pipelines.run.connections import open_store
 
-    with open_store(any_stage.settings()) as warehouse:
+    with open_store(any_scenario.settings()) as warehouse:
         assert summarise(warehouse) == {"run": None}

@@ -8,12 +8,12 @@ import pytest
 
 from tests.crash import small_disk
 from tests.crash.directed import Boundary
-from tests.crash.environments import Workshop
+from tests.crash.environments import EnvironmentFactory
 from tests.crash.techniques import Clean
-from tests.crash.variants import Kind
+from tests.crash.variants import Variant
 from tests.crash.warehouse_trouble import disk_full
 
-Find = Callable[[Kind], Clean]
+Find = Callable[[Variant], Clean]
 WORDS = "the warehouse's disk is full (SQLSTATE 53100)"
 
 
@@ -21,12 +21,12 @@ WORDS = "the warehouse's disk is full (SQLSTATE 53100)"
 @pytest.mark.parametrize(("disk", "kilobytes"), [("tables", 200), ("log", 100)])
 @pytest.mark.parametrize("has_field", [True, False])
 def test_postgresql_on_a_full_disk(
-    shop: Workshop, clean: Find, disk: str, kilobytes: int, has_field: bool
+    factory: EnvironmentFactory, clean: Find, disk: str, kilobytes: int, has_field: bool
 ) -> None:
-    kind = Kind("postgres", has_field)
-    expected = clean(kind)
-    with shop.world(kind) as world:
-        assert disk_full(world, expected, Boundary(disk, kilobytes, "")) == []
-        first, second = world.runs
-    assert (first.told.code, second.told.code) == (3, 0)
-    assert WORDS in first.told.words
+    variant = Variant("postgres", has_field)
+    expected = clean(variant)
+    with factory.environment(variant) as environment:
+        assert disk_full(environment, expected, Boundary(disk, kilobytes, "")) == []
+        first, second = environment.runs
+    assert (first.result.code, second.result.code) == (3, 0)
+    assert WORDS in first.result.words

@@ -15,8 +15,8 @@ import pytest
 from pipelines import flows
 from pipelines.cli import main
 from pipelines.demo import local
-from pipelines.run import lifecycle
 from pipelines.settings import Settings, load_settings
+from pipelines.steps.context import new_run_request
 from tests.cli.conftest import COMMAND, Answer, as_toml, clean_environment, run_command
 from tests.prefect_server import Server
 
@@ -95,7 +95,7 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert process.stdout is not None
         try:
             local.write_config(folder, process.stdout.readline().split()[-1])
-            flows.sync(local.settings_of(folder), lifecycle.new_run_request("live"), flows.plainly)
+            flows.sync(local.settings_of(folder), new_run_request("live"), flows.call_step)
             yield home
         finally:
             process.terminate()

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from tests.prefect_server import Server
-from tests.steps.conftest import emulator_process, stage
-from tests.steps.scenario import Stage
+from tests.steps.conftest import emulator_process, scenario
+from tests.steps.scenario import Scenario
 
-__all__ = ["emulator_process", "stage"]
+__all__ = ["emulator_process", "scenario"]
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -99,15 +99,15 @@ print(inspect.getsourcefile(load_flow_from_entrypoint({entrypoint!r}).fn))
 """
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_whoever_installed_the_wheel_deploys_and_runs(
-    team: Path, unpacked: Path, prefect_server: Server, stage: Stage
+    team: Path, unpacked: Path, prefect_server: Server, scenario: Scenario
 ) -> None:
-    stage.put("""
+    scenario.put("""
         person_id | last_name | company
         1         | Lovelace  | Engines
     """)
-    stage.write_settings(team / "person-sync.toml")
+    scenario.write_settings(team / "person-sync.toml")
     here = Server(prefect_server.url, prefect_server.home, team, {"PYTHONPATH": str(unpacked)})
     here.command("work-pool", "create", "person-sync", "--type", "process", "--overwrite")
     here.command("automation", "create", "--from-file", "automations.yaml")
@@ -115,4 +115,4 @@ def test_whoever_installed_the_wheel_deploys_and_runs(
     # No PERSON_SYNC_CONFIG: the settings are found in the folder that was deployed from.
     ended = here.run("nightly", None)
     assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
-    assert [lead["LastName"] for lead in stage.leads()] == ["Lovelace"]
+    assert [lead["LastName"] for lead in scenario.leads()] == ["Lovelace"]

@@ -1,5 +1,5 @@
-"""The stages of the flows' tests."""
+"""The scenarios of the flows' tests."""
 
-from tests.steps.conftest import any_stage, emulator_process, stage
+from tests.steps.conftest import any_scenario, emulator_process, scenario
 
-__all__ = ["any_stage", "emulator_process", "stage"]
+__all__ = ["any_scenario", "emulator_process", "scenario"]

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.rules.cleaning import clean
+from pipelines.rules.encoding import encode_csv, row_hashes
 from pipelines.rules.leads import to_records
-from pipelines.rules.payloads import encode_csv, row_hashes
 from pipelines.rules.validation import ValidationResult, validate
 from tests.rules.tables import LEAD_FIELDS, as_persons, frame, mapped, text, validated
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.rules.encoding import encode_csv, row_hashes, to_json_records, upload_ranges
 from pipelines.rules.leads import RecordsMalformedError, to_records
-from pipelines.rules.payloads import encode_csv, row_hashes, to_json_records, upload_ranges
 from tests.rules.tables import COLUMNS, LEAD_FIELDS, as_persons, frame, mapped, table, text
 
 NO_OWNER = {"owner_id": None, "assignment_rule_id": None, "lead_id": None, "contact_id": None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rules.lookup_costs import (
@@ -86,6 +86,7 @@ def test_few_changes_are_read_by_soql_and_many_by_a_bulk_query() -> None:
     assert not is_soql_read_cheaper(60_000)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
 def test_more_never_costs_less(one: int, other: int) -> None:
     fewer, more = sorted((one, other))

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import requests.exceptions
 import simple_salesforce.exceptions
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import (
@@ -123,6 +123,7 @@ def test_what_is_hidden_from_the_login_is_named(message: str, named: str) -> Non
     )
 
 
+@settings(deadline=None)
 @given(code=st.text(), message=st.text(), fields=st.lists(st.text()))
 def test_only_names_reach_the_message(code: str, message: str, fields: list[str]) -> None:
     canaries = {"errorCode": code, "message": f"{message} {CANARY}", "fields": [*fields, CANARY]}

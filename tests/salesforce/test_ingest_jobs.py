@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import OrgRejectedError, OrgUnavailableError, TransientError
@@ -306,6 +306,7 @@ def test_a_file_that_is_no_csv_is_a_transient_error_and_quotes_no_row(data: byte
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1))
 def test_every_text_comes_back_as_it_was(rows: list[tuple[str, str]]) -> None:
     lines = ["a,b"] + [
@@ -364,6 +365,7 @@ def test_no_errors_are_no_rows() -> None:
     assert {str(kind) for kind in parts.dtypes} == {"str"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.text()))
 def test_every_error_has_a_code(texts: list[str]) -> None:
     assert ingest_jobs.split_error(pd.Series(texts, dtype="str"))["code"].notna().all()

@@ -254,7 +254,7 @@ def test_a_host_without_a_server_is_unavailable() -> None:
             "security_token",
         ),
         (200, "<sessionId>s</sessionId>", ConfigurationError, "domain"),
-        (200, "<sessionId>&</sessionId><serverUrl>u</serverUrl>", OrgUnavailableError, "incomplete XML"),
+        (200, "<sessionId>&</sessionId><serverUrl>u</serverUrl>", OrgUnavailableError, "XML"),
     ],
 )
 def test_a_rejected_password_names_its_remedy(

@@ -183,6 +183,7 @@ def test_blanks_are_never_looked_up(script: Script, scripted_org: Org) -> None:
     assert script.seen == []
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(["", "open@acme.example", "' OR Email != '", "\\"]))
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -24,7 +24,7 @@ from pipelines.steps.snapshot import OrgSnapshot, SnapshotOptions
 from pipelines.warehouse import snapshots
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.salesforce.test_ingest_jobs import load
-from tests.steps.scenario import Stage, crowd
+from tests.steps.scenario import Scenario, make_persons
 from tests.warehouse.ledger_steps import begin
 
 BY_SNAPSHOT = {"lookup": "snapshot"}
@@ -56,10 +56,10 @@ def text(values: list[Any]) -> pd.Series:
 
 
 class BothMethods:
-    """Looks persons up in the org of a stage by both methods."""
+    """Looks persons up in the org of a scenario by both methods."""
 
-    def __init__(self, stage: Stage, warehouse: Warehouse, org: Org) -> None:
-        self.stage, self.warehouse, self.org = stage, warehouse, org
+    def __init__(self, scenario: Scenario, warehouse: Warehouse, org: Org) -> None:
+        self.scenario, self.warehouse, self.org = scenario, warehouse, org
 
     def matcher(self, method: str, run_id: str = "R1", field: str = "Person_Id__c") -> Matcher:
         return Matcher(
@@ -92,7 +92,7 @@ class BothMethods:
 
     def build_count(self) -> int:
         """Return how often a snapshot was built."""
-        return len(self.stage.emulator.served("POST .*/jobs/query ")) // 2
+        return len(self.scenario.emulator.served("POST .*/jobs/query ")) // 2
 
     def age(self, minutes: int) -> None:
         """Make the snapshot, and all records of the org, so much older."""
@@ -101,37 +101,37 @@ class BothMethods:
             "org_snapshots": ["lead_until", "contact_until"],
             "org_records": ["created_at"],
         }.items():
-            for row in self.stage.rows(f"select distinct {', '.join(names)} from {table}"):
+            for row in self.scenario.rows(f"select distinct {', '.join(names)} from {table}"):
                 for name in names:
                     then = datetime.fromisoformat(str(row[name])) - past
-                    self.stage.run(
+                    self.scenario.run(
                         f"update {table} set {name} = '{then:%Y-%m-%d %H:%M:%S.%f}' "
                         f"where {name} = '{row[name]}'"
                     )
 
 
 @contextmanager
-def methods_of(stage: Stage) -> Iterator[BothMethods]:
+def methods_of(scenario: Scenario) -> Iterator[BothMethods]:
     with (
-        open_warehouse(stage.warehouse_url) as warehouse,
-        log_in_to(stage.settings().salesforce) as org,
+        open_warehouse(scenario.warehouse_url) as warehouse,
+        log_in_to(scenario.settings().salesforce) as org,
     ):
         begin(warehouse, "R1")
-        yield BothMethods(stage, warehouse, org)
+        yield BothMethods(scenario, warehouse, org)
 
 
 @pytest.fixture
-def methods(any_stage: Stage) -> Iterator[BothMethods]:
+def methods(any_scenario: Scenario) -> Iterator[BothMethods]:
     """A warehouse on each engine in turn, and an org with LEADS."""
-    any_stage.set_org(LEADS)
-    with methods_of(any_stage) as made:
+    any_scenario.set_org(LEADS)
+    with methods_of(any_scenario) as made:
         yield made
 
 
-def lead_id(stage: Stage, email: str) -> str:
+def lead_id(scenario: Scenario, email: str) -> str:
     return next(
         str(lead["Id"])
-        for lead in stage.emulator.held("leads")
+        for lead in scenario.emulator.held("leads")
         if (lead["Email"] or "").lower() == email
     )
 
@@ -150,14 +150,14 @@ def test_both_methods_find_the_same_by_email_and_by_person_id(methods: BothMetho
     ]
 
 
-def test_nothing_is_found_in_an_empty_org(any_stage: Stage) -> None:
-    with methods_of(any_stage) as methods:
+def test_nothing_is_found_in_an_empty_org(any_scenario: Scenario) -> None:
+    with methods_of(any_scenario) as methods:
         assert methods.both().empty
 
 
 def test_no_address_is_stored(methods: BothMethods) -> None:
     methods.both()
-    rows = methods.stage.rows("select * from org_records")
+    rows = methods.scenario.rows("select * from org_records")
     assert len(rows) == 4
     assert not any("@" in str(cell) for row in rows for cell in row.values())
 
@@ -191,17 +191,17 @@ def as_org(records: list[tuple[str, str, bool, str]]) -> str:
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_both_methods_find_the_same_in_any_org(request: pytest.FixtureRequest, engine: str) -> None:
     url = request.getfixturevalue(f"{engine}_warehouse_url")
-    stage = Stage(url, request.getfixturevalue("emulator_process"))
-    with methods_of(stage) as methods:
+    scenario = Scenario(url, request.getfixturevalue("emulator_process"))
+    with methods_of(scenario) as methods:
 
         @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.lists(RECORDS, max_size=6), st.lists(ANY, max_size=5))
         def law(records: list[tuple[str, str, bool, str]], emails: list[str]) -> None:
-            stage.set_org(as_org(records))
+            scenario.set_org(as_org(records))
             methods.both(emails)
 
         law()
-    stage.engine.dispose()
+    scenario.engine.dispose()
 
 
 # --- What happens to the org between two runs
@@ -209,7 +209,7 @@ def test_both_methods_find_the_same_in_any_org(request: pytest.FixtureRequest, e
 
 def test_changes_are_seen_without_building_again(methods: BothMethods) -> None:
     methods.both()
-    ada, bo = (lead_id(methods.stage, one) for one in EMAILS[:2])
+    ada, bo = (lead_id(methods.scenario, one) for one in EMAILS[:2])
     moved = {"attributes": {"type": "Lead"}, "id": ada, "Email": "moved@x.example"}
     methods.org.patch_json("composite/sobjects", {"records": [moved]})
     methods.org.post_json("sobjects/Lead", {"LastName": "N", "Company": "C", "Email": EMAILS[3]})
@@ -223,7 +223,7 @@ def test_changes_are_seen_without_building_again(methods: BothMethods) -> None:
 def test_a_lead_that_was_converted_or_restored_is_seen(methods: BothMethods) -> None:
     methods.both()
     converted = LEADS.replace('"bo@x.example"', '"bo@x.example"\nIsConverted = true')
-    methods.stage.set_org(converted.replace("IsDeleted = true", ""))
+    methods.scenario.set_org(converted.replace("IsDeleted = true", ""))
     found = methods.both().set_index("match_value")
     assert found.loc["bo@x.example", "is_converted"]
     assert not found.loc["gone@x.example", "is_deleted"]
@@ -241,7 +241,7 @@ def remove(methods: BothMethods, record_id: str, operation: str) -> None:
 
 
 def erase(methods: BothMethods, email: str) -> None:
-    remove(methods, lead_id(methods.stage, email), "hardDelete")
+    remove(methods, lead_id(methods.scenario, email), "hardDelete")
 
 
 def test_an_erased_recent_lead_is_removed(methods: BothMethods) -> None:
@@ -258,22 +258,22 @@ OLD = "".join(
 )
 
 
-def test_an_erased_old_lead_makes_the_counts_differ(any_stage: Stage) -> None:
-    any_stage.set_org(LEADS + OLD)
+def test_an_erased_old_lead_makes_the_counts_differ(any_scenario: Scenario) -> None:
+    any_scenario.set_org(LEADS + OLD)
     emails = [f"old{n}@x.example" for n in range(4)]
-    with methods_of(any_stage) as methods:
+    with methods_of(any_scenario) as methods:
         assert len(methods.both(emails)) == 5
         erase(methods, "old1@x.example")
         assert set(methods.both(emails)["match_value"]) == {*emails[:1], *emails[2:], "P1"}
         assert methods.build_count() == 2
 
 
-def test_of_an_emptied_recycle_bin_only_the_deleted_are_read_again(any_stage: Stage) -> None:
-    any_stage.set_org(LEADS + OLD)
+def test_of_an_emptied_recycle_bin_only_the_deleted_are_read_again(any_scenario: Scenario) -> None:
+    any_scenario.set_org(LEADS + OLD)
     emails = [f"old{n}@x.example" for n in range(4)]
-    with methods_of(any_stage) as methods:
+    with methods_of(any_scenario) as methods:
         methods.both(emails)
-        any_stage.set_org(LEADS + OLD.partition("IsDeleted")[0] + "IsDeleted = true\n")
+        any_scenario.set_org(LEADS + OLD.partition("IsDeleted")[0] + "IsDeleted = true\n")
         assert set(methods.both(emails)["match_value"]) == {*emails[:3], "P1"}
         assert methods.build_count() == 0  # since the org was set again
 
@@ -287,7 +287,7 @@ def test_another_person_id_field_needs_another_snapshot(methods: BothMethods) ->
         emails=text([None]), email_hashes=text([None]), person_ids=text(["P1"])
     )
     assert found.empty
-    assert len(methods.stage.rows("select * from org_records")) == 4
+    assert len(methods.scenario.rows("select * from org_records")) == 4
 
 
 # --- What happens to a run
@@ -298,7 +298,7 @@ def test_pages_are_small_enough_to_keep_memory_flat_and_calls_few(methods: BothM
     before = methods.org.api_call_count
     snapshot = OrgSnapshot(methods.warehouse, methods.org, "R1", "", SnapshotOptions(page_rows=5))
     snapshot.refresh()
-    pages = [line for line in methods.stage.emulator.served("/results") if "query" in line]
+    pages = [line for line in methods.scenario.emulator.served("/results") if "query" in line]
     assert len(pages) == 4 + 1  # 20 leads, 1 contact
     created_and_polled = methods.org.api_call_count - before - len(pages)
     assert created_and_polled <= 2 * (1 + 5)
@@ -308,7 +308,7 @@ def test_pages_are_small_enough_to_keep_memory_flat_and_calls_few(methods: BothM
 def test_an_unchanged_org_costs_four_calls(methods: BothMethods) -> None:
     methods.both()
     methods.age(60)
-    methods.stage.run("update org_records set created_at = '2020-01-01 00:00:00.000000'")
+    methods.scenario.run("update org_records set created_at = '2020-01-01 00:00:00.000000'")
     before = methods.org.api_call_count
     snapshot = OrgSnapshot(methods.warehouse, methods.org, "R1", "Person_Id__c", SnapshotOptions())
     snapshot.refresh()
@@ -327,63 +327,63 @@ def test_an_unchanged_org_costs_four_calls(methods: BothMethods) -> None:
     ],
 )
 def test_after_a_failed_bulk_query_soql_is_used(
-    any_stage: Stage, match: str, fault: str, caplog: pytest.LogCaptureFixture
+    any_scenario: Scenario, match: str, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    any_stage.set_org(LEADS)
-    any_stage.put("person_id | last_name | company | email\nP7 | A | C | bo@x.example")
-    any_stage.emulator.go_wrong({"match": match, "fault": fault, "count": 40})
-    run = any_stage.sync(matching=BY_SNAPSHOT)["run"]
+    any_scenario.set_org(LEADS)
+    any_scenario.put("person_id | last_name | company | email\nP7 | A | C | bo@x.example")
+    any_scenario.emulator.go_wrong({"match": match, "fault": fault, "count": 40})
+    run = any_scenario.sync(matching=BY_SNAPSHOT)["run"]
     assert (run["lookup_method"], run["matching_record_count"]) == ("soql", 1)
-    assert any_stage.told("reason_code") == {"LEAD_EXISTS": 1}
+    assert any_scenario.outcome_counts("reason_code") == {"LEAD_EXISTS": 1}
     assert "by SOQL from now on" in caplog.text
-    assert any_stage.rows("select * from org_snapshots where is_whole") == []
-    any_stage.emulator.go_wrong()
-    any_stage.put("person_id | last_name | company | email\nP8 | A | C | ada@x.example")
-    assert any_stage.sync(matching=BY_SNAPSHOT)["run"]["lookup_method"] == "snapshot"
-    assert len(any_stage.rows("select * from org_records")) == 4
+    assert any_scenario.rows("select * from org_snapshots where is_whole") == []
+    any_scenario.emulator.go_wrong()
+    any_scenario.put("person_id | last_name | company | email\nP8 | A | C | ada@x.example")
+    assert any_scenario.sync(matching=BY_SNAPSHOT)["run"]["lookup_method"] == "snapshot"
+    assert len(any_scenario.rows("select * from org_records")) == 4
 
 
 def test_a_failed_refresh_leaves_the_snapshot_unchanged(methods: BothMethods) -> None:
     methods.both()
-    before = methods.stage.rows("select lead_until, contact_until from org_snapshots")
-    methods.stage.emulator.go_wrong(
+    before = methods.scenario.rows("select lead_until, contact_until from org_snapshots")
+    methods.scenario.emulator.go_wrong(
         {"match": "GET /queryAll", "fault": "status:500", "nth": 2, "count": 4}
     )
     matcher = methods.matcher("snapshot")
     assert matcher.choose_method(5) == "soql"
-    after = methods.stage.rows("select lead_until, contact_until, holder_id from org_snapshots")
+    after = methods.scenario.rows("select lead_until, contact_until, holder_id from org_snapshots")
     assert after == [{**before[0], "holder_id": None}]
-    methods.stage.emulator.go_wrong()
+    methods.scenario.emulator.go_wrong()
     methods.both()
 
 
-def test_a_snapshot_of_a_killed_run_is_never_used(any_stage: Stage, tmp_path: Path) -> None:
-    any_stage.set_org(LEADS)
-    any_stage.put_frame(crowd(3))
-    config = any_stage.write_settings(tmp_path / "person-sync.toml", matching=BY_SNAPSHOT)
+def test_a_snapshot_of_a_killed_run_is_never_used(any_scenario: Scenario, tmp_path: Path) -> None:
+    any_scenario.set_org(LEADS)
+    any_scenario.put_frame(make_persons(3))
+    config = any_scenario.write_settings(tmp_path / "person-sync.toml", matching=BY_SNAPSHOT)
     slow = {"match": "GET /jobs/query/*/results", "fault": "slow:30", "nth": 2}
-    any_stage.emulator.go_wrong(slow)
-    with any_stage.start(config, "live") as run:
+    any_scenario.emulator.go_wrong(slow)
+    with any_scenario.start(config, "live") as run:
         run.wait_until_ready()
-        while not any_stage.rows("select * from org_records"):
+        while not any_scenario.rows("select * from org_records"):
             pass
         run.kill()
-    any_stage.emulator.go_wrong()
-    (half,) = any_stage.rows("select fill_number, is_whole from org_snapshots")
+    any_scenario.emulator.go_wrong()
+    (half,) = any_scenario.rows("select fill_number, is_whole from org_snapshots")
     assert not half["is_whole"]
-    assert any_stage.sync(matching=BY_SNAPSHOT)["run"]["lookup_method"] == "snapshot"
-    assert any_stage.unaccounted() == []
-    (whole,) = any_stage.rows("select fill_number, is_whole from org_snapshots")
+    assert any_scenario.sync(matching=BY_SNAPSHOT)["run"]["lookup_method"] == "snapshot"
+    assert any_scenario.unaccounted() == []
+    (whole,) = any_scenario.rows("select fill_number, is_whole from org_snapshots")
     assert whole["is_whole"]
     assert whole["fill_number"] != half["fill_number"]
     for table in ("org_records", "org_record_keys"):
-        (of_one,) = any_stage.rows(f"select distinct fill_number from {table}")
+        (of_one,) = any_scenario.rows(f"select distinct fill_number from {table}")
         assert of_one["fill_number"] == whole["fill_number"]
 
 
-def test_two_runs_that_begin_together_build_one_snapshot(any_stage: Stage) -> None:
-    any_stage.set_org(LEADS)
-    with methods_of(any_stage) as methods:
+def test_two_runs_that_begin_together_build_one_snapshot(any_scenario: Scenario) -> None:
+    any_scenario.set_org(LEADS)
+    with methods_of(any_scenario) as methods:
         begin(methods.warehouse, "R2")
         chosen = []
         start = threading.Barrier(2)
@@ -430,17 +430,19 @@ def test_a_worker_uses_the_method_of_its_run(methods: BothMethods) -> None:
     assert found["match_value"].tolist() == ["bo@x.example"]
     assert methods.build_count() == before
     worker.flush_stats()
-    (run,) = methods.stage.rows("select * from sync_runs")
+    (run,) = methods.scenario.rows("select * from sync_runs")
     assert (run["lookup_method"], run["matching_record_count"]) == ("snapshot", 4)
 
 
-def test_few_persons_are_looked_up_by_soql_and_the_cost_is_recorded(stage: Stage) -> None:
-    stage.set_org(LEADS)
-    stage.put_frame(crowd(3))
-    run = stage.sync()["run"]
+def test_few_persons_are_looked_up_by_soql_and_the_cost_is_recorded(
+    scenario: Scenario,
+) -> None:
+    scenario.set_org(LEADS)
+    scenario.put_frame(make_persons(3))
+    run = scenario.sync()["run"]
     assert (run["lookup_method"], run["matching_call_count"]) == ("soql", 3)
-    assert stage.emulator.served("jobs/query ") == []
-    stage.put("person_id | last_name | company | email\nP9001 | A | C | bo@x.example")
-    stage.sync("plan", matching=BY_SNAPSHOT)
-    (row,) = stage.rows("select * from dim_sync_runs where run_mode = 'plan'")
+    assert scenario.emulator.served("jobs/query ") == []
+    scenario.put("person_id | last_name | company | email\nP9001 | A | C | bo@x.example")
+    scenario.sync("plan", matching=BY_SNAPSHOT)
+    (row,) = scenario.rows("select * from dim_sync_runs where run_mode = 'plan'")
     assert (row["lookup_method"], row["matching_record_count"]) == ("snapshot", 7)

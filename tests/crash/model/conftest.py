@@ -9,7 +9,7 @@ import pytest
 from tests.crash.model.relay import Relay, running_relay
 from tests.salesforce.conftest import emulator_process
 from tests.salesforce.servers import Emulator
-from tests.steps.scenario import Stage
+from tests.steps.scenario import Scenario
 
 __all__ = ["emulator_process"]
 
@@ -22,8 +22,8 @@ def relay(emulator_process: Emulator) -> Iterator[Relay]:
 
 
 @pytest.fixture
-def stage(sqlite_warehouse_url: str, emulator_process: Emulator) -> Iterator[Stage]:
+def scenario(sqlite_warehouse_url: str, emulator_process: Emulator) -> Iterator[Scenario]:
     """An empty warehouse and the org of the test."""
-    made = Stage(sqlite_warehouse_url, emulator_process)
+    made = Scenario(sqlite_warehouse_url, emulator_process)
     yield made
     made.engine.dispose()

@@ -29,7 +29,10 @@ select
 from lead_batches where batch_id = :id
 """
 STATES = {"aborted": "Aborted", "robbed": "Aborted", "closed": "UploadComplete"}
-TAKE = "update lead_batches set fencing_token = fencing_token + 1, leased_by_run_id = 'another' where batch_id = ?"
+TAKE = """
+update lead_batches set fencing_token = fencing_token + 1, leased_by_run_id = 'another'
+where batch_id = ?
+"""
 OTHERS = {
     "taken": (TAKE,),
     "completed": (
