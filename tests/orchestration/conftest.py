@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.cli.conftest import (
     cli,
     cli_with_prefect,
-    command_server,
     ctrl_c_reaches_a_child,
     make_cli,
     prefect_home,
@@ -14,7 +13,6 @@ from tests.cli.conftest import (
 __all__ = [
     "cli",
     "cli_with_prefect",
-    "command_server",
     "ctrl_c_reaches_a_child",
     "make_cli",
     "prefect_home",
