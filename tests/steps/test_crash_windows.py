@@ -337,7 +337,7 @@ def test_w25_where_every_upload_is_repeated_the_run_ends_and_nothing_is_lost(
         scenario.emulator.url, repeat=lambda request: request.startswith("PUT")
     ) as url:
         salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
-        with pytest.raises(OrgUnavailableError, match="would not start"):
+        with pytest.raises(OrgUnavailableError, match="did not start"):
             scenario.sync(salesforce=salesforce, run=soon)
     scenario.sync("resume", **groups)
     assert_sound(scenario)
