@@ -66,7 +66,7 @@ def complete_open_batches(settings: Settings, request: RunRequest, run_step: Run
         return close_run(run)
 
 
-def run_plainly(step: Callable[P, T], /, *arguments: P.args, **options: P.kwargs) -> T:
+def call_step(step: Callable[P, T], /, *arguments: P.args, **options: P.kwargs) -> T:
     """Run a step without Prefect."""
     return step(*arguments, **options)
 
@@ -75,18 +75,18 @@ def sync_without_prefect(
     settings: Settings, request: RunRequest, read_settings: ReadSettings
 ) -> Summary:
     """Run `sync` in this process. `read_settings` must be importable where workers run."""
-    return sync(settings, request, run_plainly, partial(_start_workers, settings, read_settings))
+    return sync(settings, request, call_step, partial(_start_workers, settings, read_settings))
 
 
 def sync_now(settings: Settings, person_ids: Sequence[str]) -> Summary:
     """Sync these persons immediately, without Prefect."""
-    return sync(settings, new_run_request("now", person_ids=tuple(person_ids)), run_plainly)
+    return sync(settings, new_run_request("now", person_ids=tuple(person_ids)), call_step)
 
 
 def resume(settings: Settings, *, accept_unknown_jobs: bool = False) -> Summary:
     """Resume without Prefect. `accept_unknown_jobs`: those that the ledger does not know."""
     request = new_run_request("resume", accept_unknown_jobs=accept_unknown_jobs)
-    return complete_open_batches(settings, request, run_plainly)
+    return complete_open_batches(settings, request, call_step)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """One warehouse fixture, every engine: SQLite, and a real PostgreSQL that pip brings.
 
-Each test gets a database of its own, copied from a migrated one, which takes some 20 ms.
+On SQLite each test gets a copy of a migrated file. On PostgreSQL one migrated database serves test
+after test, emptied in between: that takes a tenth of the time of a copy.
 """
 
 from __future__ import annotations
@@ -86,6 +87,94 @@ class PostgresServer:
         self._admin.close()
 
 
+# Changes with every statement that defines something: what the rows of the catalogue are, and by
+# which transaction each was written.
+_DEFINITIONS = """
+with ours as (select oid from pg_namespace where nspname !~ '^pg_'),
+relations as (select oid from pg_class where relnamespace in (select oid from ours)),
+rows as (
+    select oid, xmin::text from pg_namespace where nspname !~ '^pg_'
+    union all select oid, xmin::text from pg_class where oid in (select oid from relations)
+    union all select attrelid, xmin::text from pg_attribute
+        where attrelid in (select oid from relations)
+    union all select ev_class, xmin::text from pg_rewrite
+        where ev_class in (select oid from relations)
+    union all select objoid, xmin::text from pg_description
+        where objoid in (select oid from relations)
+    union all select oid, xmin::text from pg_proc where pronamespace in (select oid from ours)
+    union all select oid, xmin::text from pg_trigger where tgrelid in (select oid from relations)
+    union all select oid, xmin::text from pg_constraint
+        where conrelid in (select oid from relations)
+    union all select setdatabase, xmin::text from pg_db_role_setting
+)
+select md5(string_agg(oid || '-' || xmin, ',' order by oid, xmin)) from rows
+"""
+_OTHERS = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid()
+"""
+_TABLES = """
+select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables
+where schemaname !~ '^pg_' and schemaname <> 'information_schema'
+"""
+_VERSIONS = "select version, file_name, checksum, applied_at from person_sync.schema_versions"
+
+
+class ReusedDatabase:
+    """A migrated PostgreSQL database that one test after another gets, emptied in between.
+
+    A test that defines, alters or drops something, or writes very much, gets the next one another
+    database.
+    """
+
+    MOST_ROWS = 5_000  # of more, the planner's statistics and dead rows would remain
+
+    def __init__(self, server: PostgresServer, template: str) -> None:
+        self._server, self._template = server, template
+        self._name = ""
+        self._definitions: object = None
+        self._versions: list[tuple[Any, ...]] = []
+
+    def address(self) -> str:
+        """The URL of the empty database."""
+        if not self._name:
+            self._name = self._server.fresh(self._template)
+            with self._connected() as connection:
+                self._definitions = connection.execute(_DEFINITIONS.encode()).fetchone()
+                self._versions = connection.execute(_VERSIONS).fetchall()
+        return self._server.address(self._name)
+
+    def clean(self) -> None:
+        """Empty it, or drop it where that is not enough."""
+        try:
+            with self._connected() as connection:
+                connection.execute(_OTHERS)
+                is_same = connection.execute(_DEFINITIONS.encode()).fetchone() == self._definitions
+                is_clean = is_same and self._emptied(connection)
+        except psycopg.Error:
+            is_clean = False
+        if not is_clean:
+            self.drop()
+
+    def drop(self) -> None:
+        """Drop it; the next test gets another one."""
+        if self._name:
+            self._server.run("drop database if exists {} with (force)", self._name)
+            self._name = ""
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._server.address(self._name), autocommit=True)
+
+    def _emptied(self, connection: psycopg.Connection[Any]) -> bool:
+        connection.execute("set lock_timeout = '1s'")
+        tables = [row[0] for row in connection.execute(_TABLES)]
+        with connection.pipeline():
+            done = [connection.execute(f"delete from {table}".encode()) for table in tables]
+        insert = "insert into person_sync.schema_versions values (%s, %s, %s, %s)"
+        connection.cursor().executemany(insert, self._versions)
+        return sum(one.rowcount for one in done) <= self.MOST_ROWS
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A real PostgreSQL in a folder of its own, reached through a socket in that folder."""
@@ -165,14 +254,20 @@ def sqlite_warehouse_url(migrated_sqlite: Path, tmp_path: Path) -> str:
     return f"sqlite:///{file}"
 
 
-@pytest.fixture
-def postgres_warehouse_url(
+@pytest.fixture(scope="session")
+def reused_postgres(
     migrated_postgres: str, postgres_server: PostgresServer
-) -> Iterator[str]:
+) -> Iterator[ReusedDatabase]:
+    database = ReusedDatabase(postgres_server, migrated_postgres)
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def postgres_warehouse_url(reused_postgres: ReusedDatabase) -> Iterator[str]:
     """The address of a migrated PostgreSQL database with an empty persons table."""
-    name = postgres_server.fresh(template=migrated_postgres)
-    yield postgres_server.address(name)
-    postgres_server.run("drop database {} with (force)", name)
+    yield reused_postgres.address()
+    reused_postgres.clean()
 
 
 @pytest.fixture(params=ENGINES)

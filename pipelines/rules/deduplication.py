@@ -9,18 +9,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipelines.rules.frames import Duplicates, columns_of
 from pipelines.rules.selection import keep
 from pipelines.rules.text import as_text, blank_text, from_arrow, positions, to_arrow, trim
 
-DUPLICATE_COLUMNS = (
-    "person_id",
-    "matched_in",
-    "matched_id",
-    "match_key",
-    "matched_count",
-    "is_ambiguous",
-    "action_taken",
-)
+DUPLICATE_COLUMNS = tuple(columns_of(Duplicates))
 
 
 class DuplicatesInSlice(NamedTuple):

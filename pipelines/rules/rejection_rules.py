@@ -31,7 +31,7 @@ class Rule(NamedTuple):
     rule_name: str
     stage: str
     field_name: str | None
-    sentence: str
+    description: str
     remedy: str
 
 
@@ -315,4 +315,4 @@ def rejection_rules_for(columns: Iterable[str]) -> list[Rule]:
     return [*RULES, *map(rule_for_column, more)]
 
 
-_SENTENCES = {rule.rule_name: rule.sentence for rule in RULES}
+_SENTENCES = {rule.rule_name: rule.description for rule in RULES}

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from pipelines.rules.frames import Rejected, columns_of
 from pipelines.rules.text import as_text, shown
 
-REJECTED_COLUMNS = (
-    "person_id",
-    "rule_name",
-    "stage",
-    "field_name",
-    "observed_value",
-    "message",
-    "is_retryable",
-)
+REJECTED_COLUMNS = tuple(columns_of(Rejected))
 
 
 def rejections(

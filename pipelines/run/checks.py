@@ -24,11 +24,9 @@ from pipelines.warehouse.new_persons import binary_id_type, persons_columns
 REQUIRED_FIELDS = ("LastName", "Company")
 MIN_API_CALLS = 500
 
-PreflightCheck = Callable[[Preflight], str]
-
 
 def check_columns(preflight: Preflight) -> str:
-    """persons table: the columns the fields ask for are there"""
+    """Find the columns that the fields ask for; return how many fields have one."""
     there = persons_columns(preflight.warehouse)
     settings, table = preflight.settings, preflight.settings.warehouse.persons
     wanted = {"person_id": "person_id"}
@@ -60,20 +58,20 @@ def check_columns(preflight: Preflight) -> str:
 
 
 def check_write_access(preflight: Preflight) -> str:
-    """results: this login may write them"""
+    """Write to the result tables and undo it."""
     migrations.try_writing(preflight.warehouse)
     return f"may be written ({len(migrations.pending(preflight.warehouse))} migrations to come)"
 
 
 def check_login(preflight: Preflight) -> str:
-    """login: the org accepts it"""
+    """Log in to the org."""
     preflight.session = log_in_to(preflight.settings.salesforce)
     kind = "sandbox" if preflight.org.is_sandbox else "production"
     return f"{preflight.org.org_name} ({kind}, {preflight.org.org_id})"
 
 
 def check_lead_fields(preflight: Preflight) -> str:
-    """Lead fields: there and writable"""
+    """Describe Lead; every mapped field must be there and writable."""
     preflight.described = described = lookups.describe(preflight.org, "Lead")
     by_lower = {name.lower(): field for name, field in described.items()}
     columns: dict[str, str] = {}
@@ -116,7 +114,7 @@ def _require_no_other_field(
 
 
 def check_person_id_field(preflight: Preflight) -> str:
-    """person-id field: unique and an external id"""
+    """Require a unique external id, unless the settings do without."""
     name = preflight.settings.salesforce.person_id_field
     preflight.person_id_field, preflight.person_id_length = "", None
     if not name:
@@ -136,7 +134,7 @@ def check_person_id_field(preflight: Preflight) -> str:
 
 
 def check_ledger_org(preflight: Preflight) -> str:
-    """ledger: belongs to this org"""
+    """Require that the ledger belongs to this org, or to none yet."""
     if not migrations.has_ledger(preflight.warehouse):
         return "not made yet: the first run binds it to this org"
     ledger.require_own_org(preflight.warehouse, preflight.org.org_id, preflight.org.org_name)
@@ -144,7 +142,7 @@ def check_ledger_org(preflight: Preflight) -> str:
 
 
 def check_unknown_jobs(preflight: Preflight) -> str:
-    """jobs: none has made leads that the ledger does not know of"""
+    """Find jobs that have created leads and that the ledger does not know."""
     is_shared = preflight.settings.salesforce.dedicated_user is False
     if is_shared:
         return "not checked: other tools use this login"
@@ -157,7 +155,7 @@ def check_unknown_jobs(preflight: Preflight) -> str:
 
 
 def check_owners(preflight: Preflight) -> str:
-    """owners: every strategy of the settings leads to an active owner"""
+    """Resolve every owner strategy of the settings."""
     settings = preflight.settings.owners
     place = "--owner" if preflight.owner else "owners.default"
     preflight.found_default_strategy = _parse_strategy(place, preflight.owner or settings.default)
@@ -195,7 +193,7 @@ def _default_lead_owner_id(answer: owners.Resolved | owners.Refusal | None) -> s
 
 
 def check_choice_columns(preflight: Preflight) -> str:
-    """choices: the columns they ask for are there"""
+    """Require the columns that the choices ask for."""
     there = persons_columns(preflight.warehouse)
     for number, choice in enumerate(preflight.choices, start=1):
         for column in choice.when:
@@ -215,7 +213,7 @@ def _parse_strategy(place: str, text: str) -> owners.Strategy:
 
 
 def check_matching(preflight: Preflight) -> str:
-    """matching: leads and contacts can be looked up by e-mail"""
+    """Look an e-mail up among leads and contacts."""
     lookups.find_known(
         preflight.org, emails=["nobody@example.invalid"], person_ids=[], person_id_field=""
     )
@@ -223,7 +221,7 @@ def check_matching(preflight: Preflight) -> str:
 
 
 def check_limits(preflight: Preflight) -> str:
-    """limits: API calls left today"""
+    """Read how many API calls are left today."""
     try:
         limits = lookups.limits(preflight.org)
     except OrgRejectedError:
@@ -235,42 +233,36 @@ def check_limits(preflight: Preflight) -> str:
     return f"{left} of {most} API calls left today"
 
 
-# What a run needs, in order; what only `check` looks at comes after.
-RUN_CHECKS: tuple[PreflightCheck, ...] = (
-    check_columns,
-    check_login,
-    check_ledger_org,
-    check_lead_fields,
-    check_person_id_field,
-    check_unknown_jobs,
-    check_owners,
-    check_choice_columns,
+@dataclass(frozen=True)
+class PreflightCheck:
+    """A check, the subject of its line, and the subjects of the checks that it needs."""
+
+    subject: str
+    run: Callable[[Preflight], str]
+    needs: tuple[str, ...] = ()
+
+
+# In this order. The first group is what a run needs; `check` looks at the second one too.
+RUN_CHECKS = (
+    PreflightCheck("persons table", check_columns, ("warehouse",)),
+    PreflightCheck("login", check_login),
+    PreflightCheck("ledger", check_ledger_org, ("warehouse", "login")),
+    PreflightCheck("Lead fields", check_lead_fields, ("persons table", "login")),
+    PreflightCheck("person-id field", check_person_id_field, ("Lead fields",)),
+    PreflightCheck("jobs", check_unknown_jobs, ("ledger", "person-id field")),
+    PreflightCheck("owners", check_owners, ("login",)),
+    PreflightCheck("choices", check_choice_columns, ("persons table", "owners")),
+)
+ALL_CHECKS = (
+    *RUN_CHECKS,
+    PreflightCheck("results", check_write_access, ("warehouse",)),
+    PreflightCheck("matching", check_matching, ("login",)),
+    PreflightCheck("limits", check_limits, ("login",)),
 )
 # What one more worker of a run needs. Unknown jobs are checked once per run, by the run itself.
-WORKER_CHECKS: tuple[PreflightCheck, ...] = tuple(
-    probe for probe in RUN_CHECKS if probe is not check_unknown_jobs
-)
-# What resolving a held person needs.
-RESOLVE_CHECKS: tuple[PreflightCheck, ...] = RUN_CHECKS[
-    : RUN_CHECKS.index(check_person_id_field) + 1
-]
-ALL_CHECKS: tuple[PreflightCheck, ...] = (
-    *RUN_CHECKS,
-    check_write_access,
-    check_matching,
-    check_limits,
-)
-NEEDS: Mapping[PreflightCheck, frozenset[PreflightCheck]] = {
-    check_lead_fields: frozenset({check_columns, check_login}),
-    check_person_id_field: frozenset({check_lead_fields}),
-    check_owners: frozenset({check_login}),
-    check_choice_columns: frozenset({check_columns, check_owners}),
-    check_ledger_org: frozenset({check_login}),
-    check_unknown_jobs: frozenset({check_ledger_org, check_person_id_field}),
-    check_matching: frozenset({check_login}),
-    check_limits: frozenset({check_login}),
-}
-OF_WAREHOUSE = frozenset({check_columns, check_write_access, check_ledger_org, check_unknown_jobs})
+WORKER_CHECKS = tuple(one for one in RUN_CHECKS if one.subject != "jobs")
+# What resolving a held person needs: everything up to the person-id field.
+RESOLVE_CHECKS = RUN_CHECKS[:5]
 
 
 @dataclass(frozen=True)
@@ -288,37 +280,30 @@ def check(settings: Settings) -> list[CheckResult]:
     try:
         with open_store(settings) as warehouse:
             opened = CheckResult("warehouse", is_ok=True, message="answers", exit_code=0)
-            return [opened, *_check_all(Preflight(settings, warehouse), frozenset())]
+            return [opened, *_check_all(Preflight(settings, warehouse), set())]
     except SyncError as error:
-        return [_failure("warehouse", error), *_check_all(Preflight(settings, None), OF_WAREHOUSE)]
+        return [_failure("warehouse", error), *_check_all(Preflight(settings, None), {"warehouse"})]
 
 
-def _check_all(preflight: Preflight, blocked: frozenset[PreflightCheck]) -> list[CheckResult]:
-    """Run every check except the blocked ones and those that need one that failed."""
+def _check_all(preflight: Preflight, failed: set[str]) -> list[CheckResult]:
+    """Run every check except those that need one that has failed. `failed`: subjects."""
     results: list[CheckResult] = []
-    failed = set(blocked)
     for one in ALL_CHECKS:
-        if one in failed or NEEDS.get(one, frozenset()) & failed:
-            failed.add(one)
+        if failed & set(one.needs):
+            failed.add(one.subject)
             continue
         result = _check_one(one, preflight)
         results.append(result)
         if not result.is_ok:
-            failed.add(one)
+            failed.add(one.subject)
     return results
 
 
-def subject_of(one: PreflightCheck) -> str:
-    """Return what a check looks at, as its line begins."""
-    return (one.__doc__ or "").partition(":")[0]
-
-
 def _check_one(one: PreflightCheck, preflight: Preflight) -> CheckResult:
-    subject = subject_of(one)
     try:
-        return CheckResult(subject, is_ok=True, message=one(preflight), exit_code=0)
+        return CheckResult(one.subject, is_ok=True, message=one.run(preflight), exit_code=0)
     except SyncError as error:
-        return _failure(subject, error)
+        return _failure(one.subject, error)
 
 
 def _failure(subject: str, error: SyncError) -> CheckResult:

@@ -85,9 +85,8 @@ def _begin(settings: Settings, request: RunRequest, warehouse: Warehouse) -> Non
 def _prepare(preflight: Preflight, request: RunRequest, progress: Progress) -> RunContext:
     """Run the checks, bind the ledger to the org, and return the complete context."""
     for one in checks.RUN_CHECKS:
-        subject = checks.subject_of(one)
-        with progress.during(f"{subject}: waiting for a response"):
-            log.info("%s: %s", subject, _check_patiently(one, preflight))
+        with progress.during(f"{one.subject}: waiting for a response"):
+            log.info("%s: %s", one.subject, _check_with_retry(one, preflight))
     org = preflight.org
     ledger.bind_org(preflight.warehouse, request.run_id, org.org_id, org.org_name, org.is_sandbox)
     minutes = preflight.settings.run.deadline_minutes
@@ -96,7 +95,7 @@ def _prepare(preflight: Preflight, request: RunRequest, progress: Progress) -> R
     return run
 
 
-def _check_patiently(one: checks.PreflightCheck, preflight: Preflight) -> str:
+def _check_with_retry(one: checks.PreflightCheck, preflight: Preflight) -> str:
     """Run a check; repeat it while the trouble is transient and the start timeout lasts.
 
     The timeout is for scheduled runs, whose org may be away. It is short by default: a person at a
@@ -108,7 +107,7 @@ def _check_patiently(one: checks.PreflightCheck, preflight: Preflight) -> str:
     )
     while True:
         try:
-            return one(preflight)
+            return one.run(preflight)
         except TransientError as error:
             retry.failed(error)
             time.sleep(options.poll_seconds)
@@ -151,7 +150,7 @@ def close_run(run: RunContext) -> dict[str, Any]:
     Raise LedgerInconsistentError when it does not.
     """
     with run.progress.during("checks: checking that everything adds up"):
-        if unread_count := ledger.count_listed(run.warehouse, run.run_id):
+        if unread_count := ledger.count_listed_persons(run.warehouse, run.run_id):
             log.warning("persons: %s", summaries.unread_sentence(unread_count))
         require_checks_pass(run.warehouse, run.run_id)
         run.matcher.note()

@@ -135,7 +135,7 @@ def recover_lost_workers(run: RunContext) -> int:
     while (position := ledger.committed_position(run.warehouse, run.run_id)) < run.person_count:
         _process_slice(here, run.slice_from(position + 1))
     # Each under a higher fencing token, those of the slices just processed too.
-    batches = ledger.claim_left_batches(
+    batches = ledger.claim_remaining_batches(
         run.warehouse, run.run_id, lease_seconds=run.settings.run.lease_seconds
     )
     for batch in batches:
@@ -213,7 +213,7 @@ def _join(settings: Settings, spec: WorkerSpec) -> Iterator[RunContext]:
         preflight = Preflight(settings, warehouse, spec.owner)
         try:
             for one in checks.WORKER_CHECKS:
-                one(preflight)
+                one.run(preflight)
             with Progress(settings.run.progress_seconds) as progress:
                 request = RunRequest(spec.run_id, owner=spec.owner)
                 run = preflight.context(request, progress, seconds_left=spec.seconds_left)

@@ -12,7 +12,7 @@ from pipelines.rules import leads, owners, validation
 from pipelines.rules.leads import Payload
 from pipelines.steps.context import RunContext
 from pipelines.steps.extract import columns_to_read
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, person_rows
 
 
 def build_payload(
@@ -43,7 +43,7 @@ def rebuild_payload(run: RunContext, batch: ledger.Batch) -> tuple[ledger.Batch,
     submitted nothing can have been created from them, and the next run decides about them again.
     The batch returns completed when no person is left. May be repeated.
     """
-    claimed = new_persons.read_claimed(run.warehouse, batch.batch_id, columns_to_read(run))
+    claimed = person_rows.read_claimed(run.warehouse, batch.batch_id, columns_to_read(run))
     claims = claimed[["person_id", "owner_id", "lead_id", "contact_id", "row_hash"]]
     # Filling defaults again names the same fields as the claim does; the claim's own value stays.
     found = claimed.drop(columns="defaulted_fields")

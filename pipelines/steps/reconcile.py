@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from pipelines.rules.frames import BatchOutcomes, Duplicates, Rejected, select
 from pipelines.salesforce import ingest_jobs, lookups, sobject_collections
 from pipelines.steps.context import RunContext
 from pipelines.steps.job_results import (
@@ -71,13 +72,15 @@ def _record_results(reconciled: ReconciledBatch, results: pd.DataFrame) -> ledge
     decided = outcomes[outcomes["outcome"].notna()]
     job = reconciled.job
     is_gone = job is None and reconciled.batch.load_api == "bulk"
-    return ledger.settle(
+    return ledger.record_results(
         reconciled.run.warehouse,
         reconciled.batch,
         ledger.BatchResults(
-            outcomes=_with_owners(reconciled, decided),
-            rejected=_rejected_persons(decided[decided["outcome"] == "rejected"]),
-            duplicates=_blocked_by_rule(decided[decided["outcome"] == "duplicate"]),
+            outcomes=select(_with_owners(reconciled, decided), BatchOutcomes),
+            rejected=select(_rejected_persons(decided[decided["outcome"] == "rejected"]), Rejected),
+            duplicates=select(
+                _blocked_by_rule(decided[decided["outcome"] == "duplicate"]), Duplicates
+            ),
             end_state=job.state if job else "Gone" if is_gone else None,
             processed_count=job.processed_count if job else None,
             failed_count=job.failed_count if job else None,

@@ -14,19 +14,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from pipelines.errors import LeaseLostError, OrgLimitError, SyncError
 from pipelines.rules import deduplication, lookup_costs
+from pipelines.rules.frames import OrgRecords, conform, select
 from pipelines.salesforce import query_jobs
 from pipelines.salesforce import records as org_records
 from pipelines.salesforce.records import SOBJECTS, RecordCounts, RecordQuery
 from pipelines.salesforce.session import Org
-from pipelines.warehouse import snapshots as mirror_records
+from pipelines.warehouse import snapshot_records, snapshots
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.snapshots import ReplacedScope, Snapshot, SnapshotCounts
+from pipelines.warehouse.snapshot_records import ReplacedScope, SnapshotCounts
+from pipelines.warehouse.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from pandera.typing import DataFrame
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +89,8 @@ class OrgSnapshot:
 
     def standing(self) -> Standing:
         """Ask the org how much there is to read: a call for each kind of record."""
-        fill = mirror_records.latest_snapshot(self._warehouse, self._org.org_id, self._field)
-        since = _since(fill.until) if fill else {}
+        fill = snapshots.latest_snapshot(self._warehouse, self._org.org_id, self._field)
+        since = _since(fill.watermarks) if fill else {}
         counts = [org_records.count_changed(self._org, kind, since.get(kind)) for kind in SOBJECTS]
         # What has been counted need not be counted again to refresh.
         self._counted = dict(zip(SOBJECTS, counts, strict=True)) if fill else {}
@@ -105,7 +110,7 @@ class OrgSnapshot:
                 raise OrgLimitError("another run has been reading what Salesforce has for too long")
             time.sleep(self._habits.poll_seconds)
         self._fill = found
-        looked_at = found.looked_at or since
+        looked_at = found.refreshed_at or since
         return max(0.0, (self._now() - looked_at).total_seconds())
 
     def _now(self) -> datetime:
@@ -117,29 +122,29 @@ class OrgSnapshot:
         has to be called, for another run has read everything anew."""
         if self._fill is None:
             return None
-        return mirror_records.find_records(self._warehouse, self._fill, email_hashes, person_ids)
+        return snapshot_records.find_records(self._warehouse, self._fill, email_hashes, person_ids)
 
     def _try(self, since: datetime) -> Snapshot | None:
         """The mirror up to date; None while another run is at it."""
-        fill = mirror_records.latest_snapshot(self._warehouse, self._org.org_id, self._field)
-        if fill and fill.looked_at and fill.looked_at >= since:
+        fill = snapshots.latest_snapshot(self._warehouse, self._org.org_id, self._field)
+        if fill and fill.refreshed_at and fill.refreshed_at >= since:
             return fill
         try:
             held = self._hold()
             if held is None:
                 return None
-            return self._refresh(held) if held.is_whole else self._read_whole(held)
+            return self._refresh(held) if held.is_complete else self._read_whole(held)
         except LeaseLostError:
             return None
 
     def _hold(self, *, anew: bool = False) -> Snapshot | None:
-        return mirror_records.lease_snapshot(
+        return snapshots.lease_snapshot(
             self._warehouse,
             self._run_id,
             self._org.org_id,
             self._field,
-            hold_seconds=HOLD_SECONDS,
-            anew=anew,
+            lease_seconds=HOLD_SECONDS,
+            rebuild=anew,
         )
 
     # --- All there is
@@ -150,34 +155,34 @@ class OrgSnapshot:
             wanted = [RecordQuery(kind, self._field) for kind in SOBJECTS]
             # Both first: the org works on them side by side.
             jobs = [org_records.ask(self._org, one) for one in wanted]
-            first = position = mirror_records.next_position(self._warehouse)
+            first = position = snapshot_records.next_record_position(self._warehouse)
             for one, job in zip(wanted, jobs, strict=True):
                 for records in self._pages(fill, one, job):
-                    position = mirror_records.add_records(
+                    position = snapshot_records.add_records(
                         self._warehouse,
                         fill,
                         records,
                         position,
-                        hold_seconds=HOLD_SECONDS,
+                        lease_seconds=HOLD_SECONDS,
                     )
-            mirror_records.index_records(
+            snapshot_records.index_records(
                 self._warehouse,
                 fill,
                 first,
                 position - 1,
-                hold_seconds=HOLD_SECONDS,
+                lease_seconds=HOLD_SECONDS,
             )
             until = {one.sobject: job.created_at for one, job in zip(wanted, jobs, strict=True)}
-            mirror_records.finish_snapshot(self._warehouse, fill, until, position - first)
+            snapshots.complete_snapshot(self._warehouse, fill, until, position - first)
         log.info("mirror: %s leads and contacts read", f"{position - first:,}")
-        return replace(fill, is_whole=True, until=until, record_count=position - first)
+        return replace(fill, is_complete=True, watermarks=until, record_count=position - first)
 
     # --- What has changed
 
     def _refresh(self, fill: Snapshot) -> Snapshot | None:
         missed: dict[str, RecordCounts] = {}
         with self._letting_go(fill):
-            until = dict(fill.until)
+            until = dict(fill.watermarks)
             census = self._census(fill, until)
             for _ in range(MOST_LOOKS):
                 seen = dict(until)
@@ -187,17 +192,17 @@ class OrgSnapshot:
                 missed, before = self._missed(fill, until, census), missed
                 if not missed:
                     count = self._counted_here.record_count
-                    mirror_records.finish_snapshot(self._warehouse, fill, until, count)
-                    return replace(fill, until=until, record_count=count)
+                    snapshots.complete_snapshot(self._warehouse, fill, until, count)
+                    return replace(fill, watermarks=until, record_count=count)
                 if missed == before:
                     break
-            mirror_records.release_snapshot(self._warehouse, fill)
+            snapshots.release_snapshot(self._warehouse, fill)
         log.warning("mirror: leads or contacts were erased in the org; reading all of them again")
         held = self._hold(anew=True)
         return self._read_whole(held) if held else None
 
     def _census(self, fill: Snapshot, until: Mapping[str, datetime]) -> SnapshotCounts:
-        self._counted_here = mirror_records.count_snapshot(self._warehouse, fill, _since(until))
+        self._counted_here = snapshot_records.count_snapshot(self._warehouse, fill, _since(until))
         return self._counted_here
 
     def _read_changed(
@@ -219,23 +224,23 @@ class OrgSnapshot:
         """Read these records in the place of what was known of them, and forget those that should
         be among them and are not. Answers up to when that holds; None when nothing tells."""
         until: datetime | None = None
-        frames: Iterator[pd.DataFrame] = iter(())
+        frames: Iterator[DataFrame[OrgRecords]] = iter(())
         if count and lookup_costs.reads_by_pages(count):
             records, until = org_records.read_by_pages(self._org, wanted)
             frames = iter([self._keyed(records)])
         elif count:
             job = org_records.ask(self._org, wanted)
             frames, until = self._pages(fill, wanted, job), job.created_at
-        first = position = mirror_records.next_position(self._warehouse)
+        first = position = snapshot_records.next_record_position(self._warehouse)
         ending = ReplacedScope(wanted.sobject, first, wanted.changed_since)
         for records, is_last in _with_last(frames):
-            position = mirror_records.replace_records(
+            position = snapshot_records.replace_records(
                 self._warehouse,
                 fill,
                 records,
                 position,
-                hold_seconds=HOLD_SECONDS,
-                ending=ending if is_last else None,
+                lease_seconds=HOLD_SECONDS,
+                replaced=ending if is_last else None,
             )
         return until
 
@@ -260,16 +265,16 @@ class OrgSnapshot:
     ) -> RecordCounts:
         there = org_records.count_made(self._org, kind, until[kind] - OVERLAP)
         return RecordCounts(
-            there.living_count - census.living[kind], there.deleted_count - census.deleted[kind]
+            there.living_count - census.active[kind], there.deleted_count - census.deleted[kind]
         )
 
     # --- Both
 
     def _pages(
         self, fill: Snapshot, wanted: RecordQuery, job: query_jobs.QueryJob
-    ) -> Iterator[pd.DataFrame]:
+    ) -> Iterator[DataFrame[OrgRecords]]:
         def renew() -> None:
-            mirror_records.renew_snapshot_lease(self._warehouse, fill, hold_seconds=HOLD_SECONDS)
+            snapshots.renew_snapshot_lease(self._warehouse, fill, lease_seconds=HOLD_SECONDS)
 
         for records in org_records.read_by_job(
             self._org,
@@ -281,12 +286,11 @@ class OrgSnapshot:
         ):
             yield self._keyed(records)
 
-    def _keyed(self, records: pd.DataFrame) -> pd.DataFrame:
+    def _keyed(self, records: pd.DataFrame) -> DataFrame[OrgRecords]:
         """With the hash of the e-mail in its place: the mirror holds no address."""
         self.record_count += len(records)
-        return records.assign(email_hash=deduplication.email_hash(records["email"])).drop(
-            columns="email"
-        )
+        email_hash = deduplication.email_hash(records["email"])
+        return select(records.assign(email_hash=email_hash), OrgRecords)
 
     @contextmanager
     def _letting_go(self, fill: Snapshot) -> Iterator[None]:
@@ -295,7 +299,7 @@ class OrgSnapshot:
             yield
         except BaseException:
             with suppress(SyncError):
-                mirror_records.release_snapshot(self._warehouse, fill)
+                snapshots.release_snapshot(self._warehouse, fill)
             raise
 
 
@@ -303,9 +307,11 @@ def _since(until: Mapping[str, datetime]) -> dict[str, datetime]:
     return {kind: until[kind] - OVERLAP for kind in SOBJECTS}
 
 
-def _with_last(frames: Iterator[pd.DataFrame]) -> Iterator[tuple[pd.DataFrame, bool]]:
+def _with_last(
+    frames: Iterator[DataFrame[OrgRecords]],
+) -> Iterator[tuple[DataFrame[OrgRecords], bool]]:
     """Each frame, and whether it is the last; an empty one where there is none."""
-    nothing = pd.DataFrame(columns=list(mirror_records.RECORD_COLUMNS))
+    nothing = conform(pd.DataFrame(), OrgRecords)
     before = next(frames, nothing)
     for frame in frames:
         yield before, False

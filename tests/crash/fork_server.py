@@ -50,7 +50,7 @@ def _reply(word: str) -> None:
 
 
 def _warm_up(settings: dict[str, Any]) -> int:
-    flows.sync(Settings.model_validate(settings), new_run_request("live"), flows.run_plainly)
+    flows.sync(Settings.model_validate(settings), new_run_request("live"), flows.call_step)
     gc.collect()
     gc.freeze()  # what stays in its pages need not be copied by every child
     return os.getpid()
@@ -93,7 +93,7 @@ def _perform(line: Line, order: dict[str, Any]) -> int:
             accept_unknown_jobs=order["accept_unknown_jobs"],
         )
         tell = flows.complete_open_batches if order["mode"] == "resume" else flows.sync
-        summary = tell(settings, request, flows.run_plainly)
+        summary = tell(settings, request, flows.call_step)
     except SyncError as error:
         traceback.print_exception(error.__context__ or error)
         line.say(code=error.exit_code, words=f"{type(error).__name__}: {error}")

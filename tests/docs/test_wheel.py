@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PARTS = ("pipelines", "sql", "data", "prefect.yaml", "pyproject.toml", "README.md", "LICENSE")
 BUILD = "from setuptools.build_meta import build_wheel; print(build_wheel('made'))"
 MIGRATE = """
-from pipelines.demo.local import DATA
+from pipelines.demo.sample_data import DATA
 from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.migrations import migrate
 from pipelines.warehouse.statements import SQL_FOLDER

@@ -87,7 +87,7 @@ def _sync(warehouse_url: str, org_url: str, way: Way) -> None:
     values = {**way.settings, "warehouse": {"url": warehouse_url}, "run": {"poll_seconds": 0.2}}
     values["matching"] = way.matching  # and lists or a mirror, whatever is cheaper for so many
     values["salesforce"] = {**way.settings["salesforce"], **org, "emulator_url": org_url}
-    flows.sync(Settings.model_validate(values), new_run_request("live"), flows.run_plainly)
+    flows.sync(Settings.model_validate(values), new_run_request("live"), flows.call_step)
 
 
 @contextmanager

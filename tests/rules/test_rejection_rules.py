@@ -44,7 +44,7 @@ SALESFORCES = [
 @pytest.mark.parametrize("name", [*OURS, *SALESFORCES])
 def test_every_rule_has_a_sentence_and_a_remedy(name):
     rule = {rule.rule_name: rule for rule in RULES}[name]
-    assert rule.sentence.endswith(".")
+    assert rule.description.endswith(".")
     assert rule.remedy.endswith(".")
     assert rule.stage == ("salesforce" if name.isupper() else rule.stage)
 
@@ -68,7 +68,7 @@ def test_a_mapped_column_of_any_name_gets_its_row():
         "validation",
         "shoe_size",
     )
-    assert "shoe size" in rule.sentence
+    assert "shoe size" in rule.description
 
 
 def test_a_column_mapped_beyond_the_contracts_has_a_rule_too():

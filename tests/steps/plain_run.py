@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         settings = load_settings(Path(config))
         request = new_run_request(mode, person_ids=tuple(ids) or None)
         tell = flows.complete_open_batches if mode == "resume" else flows.sync
-        summary = tell(settings, request, flows.run_plainly)
+        summary = tell(settings, request, flows.call_step)
     except SyncError as error:
         _say({"error": type(error).__name__, "message": str(error)})
         return error.exit_code

@@ -254,7 +254,7 @@ class Scenario:
         """One run of the real story, without Prefect; answers its summary."""
         request = new_run_request(mode, person_ids=person_ids, limit=limit)
         tell = flows.complete_open_batches if mode == "resume" else flows.sync
-        return tell(self.settings(**groups), request, flows.run_plainly)
+        return tell(self.settings(**groups), request, flows.call_step)
 
     def rows(self, select: str) -> list[dict[str, Any]]:
         """What a select finds in the warehouse."""

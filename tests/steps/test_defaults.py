@@ -140,7 +140,7 @@ def test_nor_does_the_payload_that_is_made_again_after_a_crash(known: Scenario) 
     cut_off_after_judging(known)
     told = known.sync("resume", **SETTINGS)
     # Every row hash agrees: whoever was let go would be new again and in no carried batch.
-    assert sum(batch["updated_count"] for batch in told["carried_batches"]) == 3
+    assert sum(batch["updated_count"] for batch in told["taken_over_batches"]) == 3
     assert known.under_way() == []
     assert_only_the_created_was_filled(known)
 

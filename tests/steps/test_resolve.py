@@ -163,7 +163,7 @@ def test_only_a_held_person_can_be_resolved(scenario: Scenario) -> None:
     scenario.put_frame(make_persons(1))
     scenario.sync()
     assert "is created, not held" in refused(scenario, "resend")
-    assert "no run has ever decided on person 'p0001'" in refused(scenario, "resend", "p0001")
+    assert "no run has ever decided about person 'p0001'" in refused(scenario, "resend", "p0001")
 
 
 def test_a_lead_that_the_org_does_not_have_is_nobodys(scenario: Scenario) -> None:
@@ -182,7 +182,7 @@ def test_a_lead_that_bears_another_persons_id_is_not_given(scenario: Scenario) -
     hold_persons(scenario, 2)
     give_ids(scenario, 2)
     told = refused(scenario, f"created:{lead_of(scenario, 2)}", salesforce={})
-    assert "bears another person's id in Person_Id__c (P0002)" in told
+    assert "has another person's id in Person_Id__c (P0002)" in told
 
 
 @pytest.mark.parametrize("word", ["resend", "rejected"])
@@ -243,7 +243,7 @@ def test_a_person_sent_again_and_under_way_cannot_be_resolved(scenario: Scenario
             row_hash, attempt_count)
         values ('P0001', 'B1', 'R1', '2026-01-01', 'rules', '-', 2)
     """)
-    assert "is under way in batch B1" in refused(scenario, "rejected")
+    assert "is in open batch B1" in refused(scenario, "rejected")
 
 
 # --- What settles by itself

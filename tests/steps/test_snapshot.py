@@ -98,7 +98,7 @@ class Lookout:
         """As if the mirror had been made so long ago, and all the org has with it."""
         past = timedelta(minutes=minutes)
         for table, names in {
-            "org_snapshots": ["lead_until", "contact_until"],
+            "org_snapshots": ["lead_watermark", "contact_watermark"],
             "org_records": ["created_at"],
         }.items():
             for row in self.scenario.rows(f"select distinct {', '.join(names)} from {table}"):
@@ -336,10 +336,10 @@ def test_where_a_bulk_query_fails_lists_do_the_work(
     any_scenario.put("person_id | last_name | company | email\nP7 | A | C | bo@x.example")
     any_scenario.emulator.go_wrong({"match": match, "fault": fault, "count": 40})
     run = any_scenario.sync(matching=BULK)["run"]
-    assert (run["lookup_method"], run["matching_record_count"]) == ("soql", 1)
+    assert (run["lookup_method"], run["lookup_record_count"]) == ("soql", 1)
     assert any_scenario.outcome_counts("reason_code") == {"LEAD_EXISTS": 1}
     assert "by lists from now on" in caplog.text
-    assert any_scenario.rows("select * from org_snapshots where is_whole") == []
+    assert any_scenario.rows("select * from org_snapshots where is_complete") == []
     any_scenario.emulator.go_wrong()
     any_scenario.put("person_id | last_name | company | email\nP8 | A | C | ada@x.example")
     assert any_scenario.sync(matching=BULK)["run"]["lookup_method"] == "snapshot"
@@ -348,14 +348,16 @@ def test_where_a_bulk_query_fails_lists_do_the_work(
 
 def test_a_refresh_that_fails_leaves_the_mirror_as_complete_as_it_was(lookout: Lookout) -> None:
     lookout.both()
-    before = lookout.scenario.rows("select lead_until, contact_until from org_snapshots")
+    before = lookout.scenario.rows("select lead_watermark, contact_watermark from org_snapshots")
     lookout.scenario.emulator.go_wrong(
         {"match": "GET /queryAll", "fault": "status:500", "nth": 2, "count": 4}
     )
     matcher = lookout.matcher("snapshot")
     assert matcher.choose(5) == "soql"
-    after = lookout.scenario.rows("select lead_until, contact_until, holder_id from org_snapshots")
-    assert after == [{**before[0], "holder_id": None}]
+    after = lookout.scenario.rows(
+        "select lead_watermark, contact_watermark, lease_id from org_snapshots"
+    )
+    assert after == [{**before[0], "lease_id": None}]
     lookout.scenario.emulator.go_wrong()
     lookout.both()
 
@@ -374,16 +376,16 @@ def test_a_reading_killed_half_way_is_never_taken_for_whole(
             pass
         run.kill()
     any_scenario.emulator.go_wrong()
-    (half,) = any_scenario.rows("select fill_number, is_whole from org_snapshots")
-    assert not half["is_whole"]
+    (half,) = any_scenario.rows("select snapshot_number, is_complete from org_snapshots")
+    assert not half["is_complete"]
     assert any_scenario.sync(matching=BULK)["run"]["lookup_method"] == "snapshot"
     assert any_scenario.unaccounted() == []
-    (whole,) = any_scenario.rows("select fill_number, is_whole from org_snapshots")
-    assert whole["is_whole"]
-    assert whole["fill_number"] != half["fill_number"]
+    (whole,) = any_scenario.rows("select snapshot_number, is_complete from org_snapshots")
+    assert whole["is_complete"]
+    assert whole["snapshot_number"] != half["snapshot_number"]
     for table in ("org_records", "org_record_keys"):
-        (of_one,) = any_scenario.rows(f"select distinct fill_number from {table}")
-        assert of_one["fill_number"] == whole["fill_number"]
+        (of_one,) = any_scenario.rows(f"select distinct snapshot_number from {table}")
+        assert of_one["snapshot_number"] == whole["snapshot_number"]
 
 
 def test_two_that_begin_at_once_read_everything_once(any_scenario: Scenario) -> None:
@@ -412,7 +414,7 @@ def test_who_loses_the_mirror_to_another_run_goes_by_its_reading(lookout: Lookou
     matcher = lookout.matcher("snapshot")
     matcher.choose(5)
     snapshots.lease_snapshot(
-        lookout.warehouse, "R1", lookout.org.org_id, "Person_Id__c", hold_seconds=0, anew=True
+        lookout.warehouse, "R1", lookout.org.org_id, "Person_Id__c", lease_seconds=0, rebuild=True
     )
     other = lookout.matcher("snapshot", "R1", field="")
     other.choose(5)  # which forgets every other reading
@@ -436,7 +438,7 @@ def test_a_worker_follows_the_way_of_its_run(lookout: Lookout) -> None:
     assert lookout.fill_count() == before
     worker.note()
     (run,) = lookout.scenario.rows("select * from sync_runs")
-    assert (run["lookup_method"], run["matching_record_count"]) == ("snapshot", 4)
+    assert (run["lookup_method"], run["lookup_record_count"]) == ("snapshot", 4)
 
 
 def test_a_few_persons_are_looked_up_by_lists_and_the_run_says_what_it_took(
@@ -445,9 +447,9 @@ def test_a_few_persons_are_looked_up_by_lists_and_the_run_says_what_it_took(
     scenario.set_org(LEADS)
     scenario.put_frame(make_persons(3))
     run = scenario.sync()["run"]
-    assert (run["lookup_method"], run["matching_call_count"]) == ("soql", 3)
+    assert (run["lookup_method"], run["lookup_call_count"]) == ("soql", 3)
     assert scenario.emulator.served("jobs/query ") == []
     scenario.put("person_id | last_name | company | email\nP9001 | A | C | bo@x.example")
     scenario.sync("plan", matching=BULK)
     (row,) = scenario.rows("select * from dim_sync_runs where run_mode = 'plan'")
-    assert (row["lookup_method"], row["matching_record_count"]) == ("snapshot", 7)
+    assert (row["lookup_method"], row["lookup_record_count"]) == ("snapshot", 7)

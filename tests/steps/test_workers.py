@@ -173,7 +173,7 @@ def test_a_worker_with_other_settings_is_told_so(scenario: Scenario) -> None:
     other = scenario.settings(run=SMALL, matching={"deleted": "report"})
     request = new_run_request("live", workers=2)
     with pytest.raises(ConfigurationError, match="give every machine the same settings file"):
-        flows.sync(settings, request, flows.run_plainly, partial(in_threads, other))
+        flows.sync(settings, request, flows.call_step, partial(in_threads, other))
     assert scenario.leads() == []
 
 

@@ -79,7 +79,7 @@ def sync_together(scenario: Scenario, count: int, **groups: dict[str, Any]) -> d
     """One run by so many threads; answers its summary."""
     settings = scenario.settings(**groups)
     request = new_run_request("live", workers=count)
-    return flows.sync(settings, request, flows.run_plainly, partial(in_threads, settings))
+    return flows.sync(settings, request, flows.call_step, partial(in_threads, settings))
 
 
 def everything_said(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
