@@ -249,9 +249,9 @@ def _prepare(url: str) -> None:
 
 
 @pytest.fixture
-def sqlite_warehouse_url(migrated_sqlite: Path, database_folder: Path) -> str:
+def sqlite_warehouse_url(migrated_sqlite: Path, tmp_path: Path) -> str:
     """The address of a migrated SQLite file with an empty persons table."""
-    file = shutil.copy(migrated_sqlite, database_folder / "warehouse.db")
+    file = shutil.copy(migrated_sqlite, tmp_path / "warehouse.db")
     return f"sqlite:///{file}"
 
 

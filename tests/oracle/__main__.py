@@ -1,4 +1,4 @@
-"""`make reference`: a million persons, and everybody held against the reference.
+"""`make test-oracle`: a million persons, and everybody held against the reference.
 
     python -m tests.oracle [--persons N] [--engine E] [--way WORD] [--seed N] [--odd-share S]
 

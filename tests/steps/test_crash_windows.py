@@ -34,7 +34,7 @@ KILL = "steps/test_kill::test_a_killed_run_is_carried_on_with_nobody_lost_and_no
 # Window, what is cut off, and the tests that hold it (folder/file::test, beginnings will do).
 WINDOWS = {
     "W1 before or during the claim": [
-        "warehouse/test_claims::test_a_broken_off_judgement_leaves_nothing",
+        "warehouse/test_claims::test_an_interrupted_slice_record_writes_nothing",
         KILL,
     ],
     "W2 claimed, no job": [f"{HERE}::test_w2"],
@@ -76,8 +76,8 @@ WINDOWS = {
     "W16 job gone before the close": [f"{HERE}::test_w16"],
     "W17 job queued for long": [f"{HERE}::test_w17"],
     "W18 a frozen process wakes after a take-over": [
-        "warehouse/test_batches::test_a_take_over_fences_the_old_holder_off",
-        "warehouse/test_concurrency::test_a_settlement_and_a_take_over_never_both_have_the_batch",
+        "warehouse/test_batches::test_a_take_over_shuts_out_the_old_run",
+        "warehouse/test_concurrency::test_results_and_a_take_over_never_both_have_the_batch",
         f"{HERE}::test_w18",
     ],
     "W19 clocks that differ": [
