@@ -218,7 +218,7 @@ def _parse_strategy(place: str, text: str) -> owner_strategies.Strategy:
 def check_matching(preflight: Preflight) -> str:
     """Look an e-mail up among leads and contacts."""
     lookups.find_known(
-        preflight.org, emails=["nobody@example.invalid"], person_ids=[], person_id_field=""
+        preflight.org, emails=["check@example.invalid"], person_ids=[], person_id_field=""
     )
     return "Lead and Contact can be searched"
 

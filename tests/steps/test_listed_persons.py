@@ -109,7 +109,7 @@ def test_a_column_of_bytes_is_refused_before_anybody_is_read(scenario: Scenario)
         scenario.sync()
     assert caught.value.exit_code == 2
     found = {one.subject: one for one in checks.check(scenario.settings())}
-    assert "holds bytes" in found["persons table"].words
+    assert "holds bytes" in found["persons table"].message
     assert scenario.outcomes_by_id() == {}
 
 
