@@ -21,13 +21,13 @@ from typing import Any
 import pandas as pd
 
 from pipelines.errors import ConfigurationError
-from pipelines.rules.rejection_rules import description_of
+from pipelines.rules.rejection_catalog import description_of
 from pipelines.run import checks, connections
 from pipelines.run.lifecycle import migrate, require_checks_pass
 from pipelines.run.preflight import Preflight
-from pipelines.salesforce import ids, lookups
+from pipelines.salesforce import ids, lead_owners, lookups
 from pipelines.settings import Settings
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 
 FORMS = "created:LEAD_ID, resend or rejected"
 
@@ -97,7 +97,7 @@ def resolve_person(settings: Settings, request: ResolutionRequest) -> dict[str, 
 
 def _resolve(preflight: Preflight, request: ResolutionRequest) -> dict[str, Any]:
     state = _require_held(preflight, request)
-    last = state.said if state.is_said else None
+    last = state.resolution if state.is_resolved else None
     if last and (last.resolved_as, last.lead_id) == (request.resolved_as, request.lead_id):
         return _as_document(request.person_id, last, is_new=False)
     recorded = ledger.record_resolution(
@@ -111,7 +111,7 @@ def _resolve(preflight: Preflight, request: ResolutionRequest) -> dict[str, Any]
     return _as_document(request.person_id, recorded, is_new=True)
 
 
-def _require_held(preflight: Preflight, request: ResolutionRequest) -> ledger.Standing:
+def _require_held(preflight: Preflight, request: ResolutionRequest) -> ledger.PersonState:
     person_id = request.person_id
     state = ledger.read_person_state(preflight.warehouse, person_id)
     if state is None:
@@ -123,7 +123,7 @@ def _require_held(preflight: Preflight, request: ResolutionRequest) -> ledger.St
             f"person {person_id} is in open batch {state.claimed_by}, not held: "
             "wait for person-sync resume"
         )
-    last = state.said if state.is_said else None
+    last = state.resolution if state.is_resolved else None
     if state.is_held or (last is not None and request.text == _text_of(last)):
         return state
     if last is not None:
@@ -136,20 +136,20 @@ def _require_held(preflight: Preflight, request: ResolutionRequest) -> ledger.St
     )
 
 
-def _text_of(resolution: ledger.Said) -> str:
+def _text_of(resolution: ledger.Resolution) -> str:
     if resolution.lead_id:
         return f"{resolution.resolved_as}:{resolution.lead_id}"
     return resolution.resolved_as
 
 
-def _origin(resolution: ledger.Said) -> str:
+def _origin(resolution: ledger.Resolution) -> str:
     is_automatic = resolution.is_automatic
     who = "by a run that found the lead" if is_automatic else f"by {resolution.resolved_by}"
     return f"{who} at {resolution.resolved_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _new_resolution(preflight: Preflight, request: ResolutionRequest) -> ledger.Word:
-    resolution = ledger.Word(request.resolved_as, request.by, request.note)
+def _new_resolution(preflight: Preflight, request: ResolutionRequest) -> ledger.NewResolution:
+    resolution = ledger.NewResolution(request.resolved_as, request.by, request.note)
     if request.lead_id is not None:
         return _created(preflight, request, request.lead_id, resolution)
     _require_no_lead(preflight, request.person_id)
@@ -161,13 +161,13 @@ def _new_resolution(preflight: Preflight, request: ResolutionRequest) -> ledger.
         reason_code="REJECTED_MANUALLY",
         message=request.note or description_of("rejected_manually"),
         # The row as it is today: a change before this resolution must not undo it.
-        source_version=new_persons.source_version(preflight.warehouse, request.person_id),
+        source_version=person_rows.source_version(preflight.warehouse, request.person_id),
     )
 
 
 def _created(
-    preflight: Preflight, request: ResolutionRequest, lead_id: str, resolution: ledger.Word
-) -> ledger.Word:
+    preflight: Preflight, request: ResolutionRequest, lead_id: str, resolution: ledger.NewResolution
+) -> ledger.NewResolution:
     found = lookups.find_leads(preflight.org, [lead_id], preflight.person_id_field)
     if found.empty:
         raise ConfigurationError(
@@ -180,7 +180,7 @@ def _created(
         raise ConfigurationError(
             f"lead {lead_id} has another person's id in {preflight.person_id_field} ({other_id})"
         )
-    read = lookups.read_owners(preflight.org, [lead_id], created_since=None)
+    read = lead_owners.read_owners(preflight.org, [lead_id], created_since=None)
     owner = {
         name: str(value) if isinstance(value, str) else None
         for name in resolution.owner
@@ -225,7 +225,7 @@ def _run(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _as_document(person_id: str, resolution: ledger.Said, *, is_new: bool) -> dict[str, Any]:
+def _as_document(person_id: str, resolution: ledger.Resolution, *, is_new: bool) -> dict[str, Any]:
     return {
         "person_id": person_id,
         "resolved_as": resolution.resolved_as,

@@ -135,7 +135,7 @@ def recover_lost_workers(run: RunContext) -> int:
     while (position := ledger.committed_position(run.warehouse, run.run_id)) < run.person_count:
         _process_slice(here, run.slice_from(position + 1))
     # Each under a higher fencing token, those of the slices just processed too.
-    batches = ledger.claim_left_batches(
+    batches = ledger.claim_remaining_batches(
         run.warehouse, run.run_id, lease_seconds=run.settings.run.lease_seconds
     )
     for batch in batches:
@@ -218,8 +218,8 @@ def _join(settings: Settings, spec: WorkerSpec) -> Iterator[RunContext]:
                 request = RunRequest(spec.run_id, owner=spec.owner)
                 run = preflight.context(request, progress, seconds_left=spec.seconds_left)
                 run.person_count, run.slice_size = spec.person_count, spec.slice_size
-                run.matcher.follow()
+                run.matcher.use_chosen_method()
                 yield _as_worker(run)
-            run.matcher.note()
+            run.matcher.flush_stats()
         finally:
             preflight.close()

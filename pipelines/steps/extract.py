@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipelines import memory
 from pipelines.steps.context import Passed, RunContext
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,14 @@ def find_new_persons(run: RunContext) -> int:
     run.plan_slices(count)
     log.info("persons: %s new", f"{count:,}")
     with run.progress.during("matching: choosing the lookup method"):
-        run.matcher.choose(run.person_count)
+        run.matcher.choose_method(run.person_count)
     return run.person_count
 
 
 def extract_slice(run: RunContext, part: ledger.Slice) -> Passed[pd.DataFrame]:
     """Return the source rows of the slice's persons that are still new: one row per person.
 
-    Columns: those of `columns_to_read`, and the ledger's own (see `new_persons.read_slice`). May be
+    Columns: those of `columns_to_read`, and the ledger's own (see `person_rows.read_slice`). May be
     repeated. Raise DeadlineReachedError when the run's time is over.
     """
     run.require_time_left()
@@ -43,7 +43,7 @@ def extract_slice(run: RunContext, part: ledger.Slice) -> Passed[pd.DataFrame]:
         if part.first > 1:  # a run of one slice ends soon anyway, and a person may be waiting
             memory.trim_heap()
         columns = columns_to_read(run)
-        rows = new_persons.read_slice(run.warehouse, run.run_id, part.first, part.last, columns)
+        rows = person_rows.read_slice(run.warehouse, run.run_id, part.first, part.last, columns)
     return Passed(part, rows, f"{len(rows):,} read")
 
 

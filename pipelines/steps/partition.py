@@ -10,19 +10,23 @@ import logging
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pipelines.errors import WarehouseUnavailableError
-from pipelines.rules import leads, owners
-from pipelines.rules.leads import Payload
+from pipelines.rules import encoding, partitions
+from pipelines.rules.encoding import Payload
+from pipelines.rules.frames import Claims, PlannedPersons, conform, empty
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.sobject_collections import MAX_RECORDS
 from pipelines.steps.context import Passed, RunContext
 from pipelines.steps.payloads import build_payload, without_unsent_defaults
 from pipelines.steps.transform import SliceDecisions, decide_again
 from pipelines.warehouse import ledger
-from pipelines.warehouse.ledger.claims import CLAIM_COLUMNS, PLANNED_COLUMNS
+
+if TYPE_CHECKING:
+    from pandera.typing import DataFrame
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +94,7 @@ def _record_slice(
             run.in_flight.add(batch, payload)
         # To retry: another run claimed their e-mail between our lookup and our write. They are
         # still new, and a second lookup finds whose duplicates they are.
-        if not recorded.released:
+        if not recorded.to_retry:
             return counts
         decisions = decide_again(run, part)
     if run.commit_order:
@@ -108,7 +112,7 @@ def partition_into_batches(
     """
     settings = run.settings.run
     size = settings.batch_size if run.person_id_field else settings.batch_size_without_field
-    for part in owners.partition(to_load):
+    for part in partitions.partition(to_load):
         # A person is waiting for `now`, and one call is quicker than a job. Without the field only
         # a job's id tells afterwards what a lost response did: there even one person gets a job.
         is_one_call = run.request.run_mode == "now" and bool(run.person_id_field)
@@ -116,10 +120,10 @@ def partition_into_batches(
         persons = to_load.loc[part.persons].reset_index(drop=True)
         persons = without_unsent_defaults(persons, columns, part)
         whole = build_payload(run, persons, columns, part)
-        for first, last in leads.loads(
+        for first, last in encoding.upload_ranges(
             whole.records,
-            most_rows=MAX_RECORDS if load_api == "collections" else size,
-            most_bytes=ingest_jobs.MAX_UPLOAD_BYTES,
+            max_rows=MAX_RECORDS if load_api == "collections" else size,
+            max_bytes=ingest_jobs.MAX_UPLOAD_BYTES,
         ):
             batch = ledger.NewBatch(
                 batch_id=uuid.uuid4().hex,
@@ -131,7 +135,7 @@ def partition_into_batches(
                 allow_duplicates=part.allow_duplicates,
             )
             claimed = persons.iloc[first:last].reset_index(drop=True)
-            yield PreparedBatch(batch, claimed, whole.stretch(first, last))
+            yield PreparedBatch(batch, claimed, whole.slice_rows(first, last))
 
 
 def _record(
@@ -150,7 +154,7 @@ def _record(
                 run.run_id,
                 record,
                 lease_seconds=run.settings.run.lease_seconds,
-                turn=part if run.commit_order else None,
+                part=part if run.commit_order else None,
             )
         except WarehouseUnavailableError as error:
             # After a commit without a response the slice may be recorded: the next run looks.
@@ -161,18 +165,16 @@ def _record(
 
 def _slice_record(decisions: SliceDecisions, prepared: list[PreparedBatch]) -> ledger.SliceRecord:
     claims = [
-        one.persons.assign(batch_id=one.batch.batch_id, row_hash=one.payload.row_hashes).reindex(
-            columns=CLAIM_COLUMNS
-        )
+        one.persons.assign(batch_id=one.batch.batch_id, row_hash=one.payload.row_hashes)
         for one in prepared
     ]
-    no_claims = pd.DataFrame(columns=CLAIM_COLUMNS, dtype="str")
+    all_claims = conform(pd.concat(claims, ignore_index=True), Claims) if claims else empty(Claims)
     return ledger.SliceRecord(
         persons=decisions.persons,
         rejected=decisions.rejected,
         duplicates=decisions.duplicates,
         outcomes=decisions.decided,
-        claims=pd.concat(claims, ignore_index=True) if claims else no_claims,
+        claims=all_claims,
         batches=[one.batch for one in prepared],
     )
 
@@ -181,12 +183,12 @@ def _claimed_batches(
     prepared: list[PreparedBatch], recorded: ledger.RecordedSlice
 ) -> Iterator[ClaimedBatch]:
     """Yield the recorded batches, each with the payload of the persons it really claimed."""
-    not_claimed = [*recorded.released, *recorded.taken_by_others]
+    not_claimed = [*recorded.to_retry, *recorded.taken_by_others]
     payloads = {one.batch.batch_id: one.payload for one in prepared}
     for batch in recorded.batches:
         payload = payloads[batch.batch_id]
         if not_claimed:
-            payload = payload.keep(~payload.person_ids.isin(not_claimed))
+            payload = payload.filter_rows(~payload.person_ids.isin(not_claimed))
         yield batch, payload
 
 
@@ -216,7 +218,7 @@ def _record_plan(run: RunContext, decisions: SliceDecisions | None) -> SliceCoun
     return replace(counts, read_count=counts.read_count + to_load, to_load_count=to_load)
 
 
-def _planned_persons(decisions: SliceDecisions) -> pd.DataFrame:
+def _planned_persons(decisions: SliceDecisions) -> DataFrame[PlannedPersons]:
     names = {"rejected": "reject", "duplicate": "duplicate"}
     decided = decisions.decided.assign(
         decision=decisions.decided["outcome"].map(names),
@@ -230,4 +232,4 @@ def _planned_persons(decisions: SliceDecisions) -> pd.DataFrame:
     first_rule = decisions.rejected.drop_duplicates("person_id").set_index("person_id")["rule_name"]
     rows = pd.concat([decided, to_load], ignore_index=True)
     rows["reason_code"] = rows["reason_code"].fillna(rows["person_id"].map(first_rule))
-    return rows.reindex(columns=PLANNED_COLUMNS)
+    return conform(rows, PlannedPersons)

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipelines.salesforce import ingest_jobs, lookups, sobject_collections
+from pipelines.rules.frames import BatchOutcomes, Duplicates, Rejected, select
+from pipelines.salesforce import ingest_jobs, lead_owners, lookups, sobject_collections
 from pipelines.steps.context import RunContext
 from pipelines.steps.job_results import (
     MAX_ATTEMPTS,
@@ -52,7 +53,7 @@ def reconcile_collection(
     run: RunContext,
     batch: ledger.Batch,
     person_ids: pd.Series[str],
-    records: Sequence[sobject_collections.RecordAnswer],
+    records: Sequence[sobject_collections.RecordResult],
 ) -> ledger.Batch:
     """Record the results of one collections call, given in the order of the persons sent."""
     claims = ledger.batch_claims(run.warehouse, batch.batch_id)
@@ -71,13 +72,15 @@ def _record_results(reconciled: ReconciledBatch, results: pd.DataFrame) -> ledge
     decided = outcomes[outcomes["outcome"].notna()]
     job = reconciled.job
     is_gone = job is None and reconciled.batch.load_api == "bulk"
-    return ledger.settle(
+    return ledger.record_results(
         reconciled.run.warehouse,
         reconciled.batch,
         ledger.BatchResults(
-            outcomes=_with_owners(reconciled, decided),
-            rejected=_rejected_persons(decided[decided["outcome"] == "rejected"]),
-            duplicates=_blocked_by_rule(decided[decided["outcome"] == "duplicate"]),
+            outcomes=select(_with_owners(reconciled, decided), BatchOutcomes),
+            rejected=select(_rejected_persons(decided[decided["outcome"] == "rejected"]), Rejected),
+            duplicates=select(
+                _blocked_by_rule(decided[decided["outcome"] == "duplicate"]), Duplicates
+            ),
             end_state=job.state if job else "Gone" if is_gone else None,
             processed_count=job.processed_count if job else None,
             failed_count=job.failed_count if job else None,
@@ -141,7 +144,7 @@ def _with_owners(reconciled: ReconciledBatch, decided: pd.DataFrame) -> pd.DataF
     written = outcomes.loc[is_written, "lead_id"].dropna()
     job = reconciled.job
     since = job.created_date if job and reconciled.is_insert else None
-    read = lookups.read_owners(reconciled.run.org, written, created_since=since)
+    read = lead_owners.read_owners(reconciled.run.org, written, created_since=since)
     return _flag_default_owner(reconciled, left_join(outcomes, read, "lead_id"))
 
 

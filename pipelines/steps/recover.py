@@ -7,7 +7,8 @@ import os
 import platform
 import socket
 
-from pipelines.salesforce import lookups
+from pipelines.rules.frames import FoundLeads, select
+from pipelines.salesforce import lead_owners, lookups
 from pipelines.steps.context import RunContext
 from pipelines.warehouse import ledger
 
@@ -22,19 +23,19 @@ def resolve_held_persons(run: RunContext) -> int:
     """
     if run.request.is_plan or not run.person_id_field:
         return 0
-    held = ledger.list_held(run.warehouse)
+    held = ledger.held_person_ids(run.warehouse)
     asked = run.request.person_ids
     chosen = held if asked is None else sorted(set(held) & set(asked))
     found = lookups.find_leads_by_person_id(run.org, run.person_id_field, chosen)
     if found.empty:
         return 0
     found = found.sort_values("is_deleted").drop_duplicates("person_id")
-    owners = lookups.read_owners(run.org, list(found["lead_id"]), created_since=None)
+    owners = lead_owners.read_owners(run.org, list(found["lead_id"]), created_since=None)
     found["reason_code"] = (
         found["is_deleted"].map({True: "LEAD_DELETED", False: "FOUND_BY_PERSON_ID"}).astype("str")
     )
-    with_owners = found.merge(owners, on="lead_id", how="left")
-    count = ledger.settle_found(run.warehouse, run.run_id, with_owners)
+    with_owners = select(found.merge(owners, on="lead_id", how="left"), FoundLeads)
+    count = ledger.resolve_found_leads(run.warehouse, run.run_id, with_owners)
     if count:
         log.info("held persons: %d have a lead after all", count)
     return count

@@ -6,16 +6,28 @@ Nothing here writes. `partition.partition_slice` records what is decided here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pipelines.rules import deduplication, match_decisions, validation
-from pipelines.rules.selection import keep
+from pipelines.rules import cleaning, deduplication, match_decisions, validation
+from pipelines.rules.frames import (
+    Duplicates,
+    Outcomes,
+    Persons,
+    Rejected,
+    columns_of,
+    conform,
+    select,
+)
+from pipelines.rules.selection import filter_rows
 from pipelines.steps import extract
 from pipelines.steps.context import Passed, RunContext
 from pipelines.steps.owners import assign_owners
 from pipelines.warehouse import ledger
-from pipelines.warehouse.ledger.claims import OUTCOME_COLUMNS, PERSON_COLUMNS
+
+if TYPE_CHECKING:
+    from pandera.typing import DataFrame
 
 _OUTCOME_NOTES = ["person_id", "owner_strategy", "defaulted_fields"]
 
@@ -24,7 +36,7 @@ _OUTCOME_NOTES = ["person_id", "owner_strategy", "defaulted_fields"]
 class ValidatedSlice:
     """The persons of a slice after the rejection rules and the owner strategies.
 
-    `persons`: every person read, with PERSON_COLUMNS, owner_strategy and defaulted_fields.
+    `persons`: every person read, with the columns of Persons, owner_strategy and defaulted_fields.
     `accepted`: those who broke no rule, with all their columns and their owner. `rejected`: rows of
     `rejected_persons`. `columns`: Lead field → column of `accepted`.
     """
@@ -39,15 +51,14 @@ class ValidatedSlice:
 class SliceDecisions:
     """What the rules decide about a slice; nothing is recorded yet.
 
-    `persons`: PERSON_COLUMNS of every person read. `rejected`, `duplicates`: rows of the result
-    tables. `decided`: OUTCOME_COLUMNS of the persons who need no batch. `to_load`: the others, with
-    their action, owner and match. `columns`: Lead field → column of `to_load`.
+    `persons`: every person read. `decided`: the persons who need no batch. `to_load`: the others,
+    with their action, owner and match. `columns`: Lead field → column of `to_load`.
     """
 
-    persons: pd.DataFrame
-    rejected: pd.DataFrame
-    duplicates: pd.DataFrame
-    decided: pd.DataFrame
+    persons: DataFrame[Persons]
+    rejected: DataFrame[Rejected]
+    duplicates: DataFrame[Duplicates]
+    decided: DataFrame[Outcomes]
     to_load: pd.DataFrame
     columns: dict[str, str]
 
@@ -69,7 +80,7 @@ def validate_slice(run: RunContext, rows: Passed[pd.DataFrame]) -> Passed[Valida
     """
     part = rows.part
     with run.progress.during(f"slice {run.slice_name(part)}: validating"):
-        cleaned = validation.clean(rows.take())
+        cleaned = cleaning.clean(rows.take())
         if cleaned.empty:
             return Passed(part, None, "0 accepted")
         validated = _validated(run, cleaned)
@@ -80,12 +91,12 @@ def validate_slice(run: RunContext, rows: Passed[pd.DataFrame]) -> Passed[Valida
 
 
 def _validated(run: RunContext, cleaned: pd.DataFrame) -> ValidatedSlice:
-    cleaned, columns = validation.fill_defaults(cleaned, run.columns, run.settings.defaults)
+    cleaned, columns = cleaning.fill_defaults(cleaned, run.columns, run.settings.defaults)
     email = columns.get("Email", "")
     cleaned["email_hash"] = deduplication.email_hash(
         cleaned[email] if email else pd.Series(None, index=cleaned.index, dtype="str")
     )
-    persons = cleaned[[*dict.fromkeys([*PERSON_COLUMNS, *_OUTCOME_NOTES])]]
+    persons = cleaned[[*dict.fromkeys([*columns_of(Persons), *_OUTCOME_NOTES])]]
     valid, invalid = validation.validate(cleaned, columns, run.lead_fields, run.person_id_length)
     # A slice is in memory once, not once for every rule: each frame goes as soon as the next is
     # there, and of the persons set apart only what the result tables need stays.
@@ -124,7 +135,7 @@ def _decided(run: RunContext, given: ValidatedSlice) -> SliceDecisions:
     claims = ledger.email_claims(run.warehouse, run.run_id, kept["email_hash"])
     kept, in_ledger, of_ledger = deduplication.deduplicate_against_ledger(kept, claims, email)
     known = _look_up(run, kept, email)
-    actions, in_salesforce = match_decisions.decide(kept, known, run.matching, email)
+    actions, in_salesforce = match_decisions.decide_actions(kept, known, run.matching, email)
     outcomes = [
         # Without their strategy: it may be any text, and outcomes are read without the grants that
         # rejected_persons asks for.
@@ -135,11 +146,13 @@ def _decided(run: RunContext, given: ValidatedSlice) -> SliceDecisions:
     ]
     chains = deduplication.follow_duplicate_chains(same_email, in_ledger)
     return SliceDecisions(
-        persons=persons[PERSON_COLUMNS],
-        rejected=rejected,
-        duplicates=pd.concat([chains, in_ledger, in_salesforce], ignore_index=True),
-        decided=pd.concat([one.reindex(columns=OUTCOME_COLUMNS) for one in outcomes]),
-        to_load=keep(actions, actions["action"] != "duplicate"),
+        persons=select(persons, Persons),
+        rejected=select(rejected, Rejected),
+        duplicates=select(
+            pd.concat([chains, in_ledger, in_salesforce], ignore_index=True), Duplicates
+        ),
+        decided=conform(pd.concat(outcomes), Outcomes),
+        to_load=filter_rows(actions, actions["action"] != "duplicate"),
         columns=given.columns,
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import uuid
@@ -22,10 +21,11 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, NullPool
 
 from tests.conftest import PostgresServer, _pgserver, _prepare
-from tests.crash.directed import ROOT, DirectedRun, Director, ForkServer, RunOrder, RunResult, go_on
+from tests.crash.directed import DirectedRun, Director, ForkServer, RunOrder, RunResult, go_on
 from tests.crash.mutants import Change, copy_with
 from tests.crash.small_disk import SmallDisk
 from tests.crash.variants import KNOWN, PEOPLE, VARIANTS, Variant
+from tests.emulator_process import running_emulator
 from tests.salesforce.servers import Emulator
 from tests.steps.scenario import ORG, PERSON_ID_FIELD, put_persons
 
@@ -144,7 +144,7 @@ class Environment:
         for the next such case stopped by itself, which may be half an hour away."""
         home = self.emulator, self.seeded
         field_text = PERSON_ID_FIELD if self.variant.has_field else ""
-        with serving() as other:
+        with running_emulator() as other:
             self.emulator, self.seeded = other, frozenset()
             other.reset(ORG.replace("[org]", f'[org]\nid = "{ANOTHER_ORG}"') + field_text)
             yield
@@ -280,25 +280,12 @@ def _driver(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://")
 
 
-@contextmanager
-def serving() -> Iterator[Emulator]:
-    """An org emulator of one's own, in a process of its own."""
-    command = [sys.executable, "-m", "pipelines.emulator.server", "--port", "0"]
-    command += ["--idle-stop", "1800"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield Emulator(process.stdout.readline().rpartition(" ")[2].strip())
-        finally:
-            process.terminate()
-
-
 class EnvironmentFactory:
     """What one worker has for all of its cases: an emulator, a fork server, databases."""
 
     def __init__(self) -> None:
         self._more = ExitStack()
-        self.emulator = self._more.enter_context(serving())
+        self.emulator = self._more.enter_context(running_emulator())
         self.databases = Databases()
         self.fork_server = self._warm(ForkServer())
         self._fork_servers: dict[tuple[Change, ...], ForkServer] = {(): self.fork_server}

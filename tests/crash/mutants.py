@@ -18,6 +18,7 @@ RESULTS_OF_JOB = "pipelines/steps/job_results.py"
 SESSION = "pipelines/salesforce/session.py"
 TRANSPORT = "pipelines/salesforce/transport.py"
 BATCHES = "pipelines/warehouse/ledger/batches.py"
+BATCH_RESULTS = "pipelines/warehouse/ledger/batch_results.py"
 CLAIMS = "pipelines/warehouse/ledger/claims.py"
 PARTITION = "pipelines/steps/partition.py"
 MATCH = "pipelines/steps/match.py"
@@ -32,11 +33,12 @@ RESULTS = "GET /jobs/ingest/*/successfulResults/"
 
 @dataclass(frozen=True)
 class Change:
-    """A text of a file that stands in it once, and what stands there instead."""
+    """A text of a file that occurs in it so many times, and what replaces it."""
 
     file: str
     old: str
     new: str
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,15 @@ class Mutant:
 
 
 def changed_texts(changes: tuple[Change, ...]) -> dict[str, str]:
-    """Return each changed file's text, by path. Raise LookupError if a text is not there once."""
+    """Return each changed file's text, by path. Raise LookupError if a text is missing."""
     texts: dict[str, str] = {}
     for change in changes:
         text = texts.get(change.file) or (ROOT / change.file).read_text(encoding="utf-8")
-        if text.count(change.old) != 1:
-            found = text.count(change.old)
-            raise LookupError(f"found {found} times in {change.file}, not once: {change.old!r}")
+        found = text.count(change.old)
+        if found != change.times:
+            raise LookupError(
+                f"found {found} times in {change.file}, not {change.times}: {change.old!r}"
+            )
         texts[change.file] = text.replace(change.old, change.new)
     return texts
 
@@ -92,7 +96,9 @@ BLIND = (
     Change(MATCH, "person_ids=list(person_ids) if self._field else [],", "person_ids=[],"),
 )
 
-_FENCED = ("open_batch", "close_batch", "count_batch", "return_batch", "finish_batch")
+STATEMENTS = "sql/queries/batches.sql"
+# renew_lease, start_upload, submit_batch, return_batch, add_batch_counts, complete_batch
+FENCED = 6
 _FENCE = """
     and fencing_token = :fencing_token
     and leased_by_run_id = :leased_by_run_id
@@ -103,9 +109,7 @@ _NO_FENCE = """
     and cast(:leased_by_run_id as text) is not null
     and cast(:seen_state as text) is not null
 """
-_IGNORED = tuple(
-    Change(f"sql/queries/{name}.sql", _FENCE, _NO_FENCE) for name in (*_FENCED, "renew_lease")
-)
+_IGNORED = (Change(STATEMENTS, _FENCE, _NO_FENCE, FENCED),)
 _UPLOAD = "    ingest_jobs.upload(run.org, job.job_id, data)\n"
 # As it reads once closing is taken away; a collections call records the same intent.
 _INTENT = "    batch = ledger.record_submitted(run.warehouse, batch)\n    return batch\n"
@@ -195,15 +199,15 @@ MUTANTS = [
     ),
     Mutant(
         "what a take-over changes is no fencing_token: a batch moves from its state alone",
-        tuple(
+        (
             Change(
-                change.file,
+                STATEMENTS,
                 "    and fencing_token = :fencing_token\n"
                 "    and leased_by_run_id = :leased_by_run_id\n",
                 "    and cast(:fencing_token as integer) is not null\n"
                 "    and cast(:leased_by_run_id as text) is not null\n",
-            )
-            for change in _IGNORED
+                FENCED,
+            ),
         ),
         (Trial("raced", PUT, "after"),),
     ),
@@ -214,7 +218,7 @@ MUTANTS = [
                 LOAD,
                 _DISCARD,
                 "    batch, payload = rebuild_payload(run, batch)\n"
-                "    data = leads.encode_csv(payload.records)\n"
+                "    data = encoding.encode_csv(payload.records)\n"
                 "    ingest_jobs.upload(run.org, _job_id(batch), data)\n"
                 "    batch = ledger.record_submitted(run.warehouse, batch)\n"
                 "    ingest_jobs.close_job(run.org, _job_id(batch))\n"
@@ -252,10 +256,10 @@ MUTANTS = [
         "outcomes and the batch's state are two transactions",
         (
             Change(
-                BATCHES,
-                "        if after.person_count:\n            after = _move(",
+                BATCH_RESULTS,
+                "        if after.person_count:\n            after = move(",
                 "    with warehouse.transaction() as connection:\n"
-                "        if after.person_count:\n            after = _move(",
+                "        if after.person_count:\n            after = move(",
             ),
         ),
         (Trial("killed", "COMMIT update lead_batches completed, update sync_runs", "before"),),
@@ -322,7 +326,7 @@ MUTANTS = [
         (
             Change(
                 PARTITION,
-                "payload = payload.keep(~payload.person_ids.isin(not_claimed))",
+                "payload = payload.filter_rows(~payload.person_ids.isin(not_claimed))",
                 "pass",
             ),
         ),

@@ -16,10 +16,17 @@ from tests.crash.warehouse_trouble import disk_full
 Find = Callable[[Variant], Clean]
 WORDS = "the warehouse's disk is full (SQLSTATE 53100)"
 
+# Each disk and each layer once; the other two pairs are slow, and `make test-crash` has them all.
+CASES = [
+    ("tables", 200, True),
+    ("log", 100, False),
+    pytest.param("tables", 200, False, marks=pytest.mark.slow),
+    pytest.param("log", 100, True, marks=pytest.mark.slow),
+]
+
 
 @pytest.mark.skipif(not small_disk.is_possible(), reason="no disk can be mounted here")
-@pytest.mark.parametrize(("disk", "kilobytes"), [("tables", 200), ("log", 100)])
-@pytest.mark.parametrize("has_field", [True, False])
+@pytest.mark.parametrize(("disk", "kilobytes", "has_field"), CASES)
 def test_postgresql_on_a_full_disk(
     factory: EnvironmentFactory, clean: Find, disk: str, kilobytes: int, has_field: bool
 ) -> None:

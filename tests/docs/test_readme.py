@@ -14,10 +14,10 @@ import pytest
 
 from pipelines import flows
 from pipelines.cli import main
-from pipelines.demo import local
+from pipelines.demo import local, sample_data
 from pipelines.settings import Settings, load_settings
 from pipelines.steps.context import new_run_request
-from tests.cli.conftest import COMMAND, Answer, as_toml, clean_environment, run_command
+from tests.cli.conftest import COMMAND, CommandResult, as_toml, clean_environment, run_command
 from tests.prefect_server import Server
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +33,8 @@ COVERED = {
     ".venv/bin/person-sync now P0001 --config .demo/person-sync.toml": "test_a_command_of_the_demo",
     "export PERSON_SYNC_SALESFORCE__CONSUMER_SECRET=...": "test_the_secret_comes_from_the_variable",
     "person-sync check": "test_the_secret_comes_from_the_variable",
-    "person-sync run --plan": "tests/cli/test_cli.py",
-    "person-sync run": "tests/cli/test_cli.py",
+    "person-sync run --plan": "tests/orchestration/test_run_with_prefect.py",
+    "person-sync run": "tests/cli/test_run.py",
     'person-sync resolve P0001 --as created:00Q5e00000AbCd1EAF --note "found by phone number"': (
         "test_a_word_of_the_readme_is_understood"
     ),
@@ -89,19 +89,21 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("readme")
     folder = home / ".demo"
     local.clean_start(folder)
-    local.fill_warehouse(folder / "warehouse.db", local._read_persons(local.DATA / "persons.csv"))
-    org = ["emulator", "--port", "0", "--org", str(local.DATA / "org.toml")]
+    sample_data.fill_warehouse(
+        folder / "warehouse.db", sample_data.read_persons(sample_data.DATA / "persons.csv")
+    )
+    org = ["emulator", "--port", "0", "--org", str(sample_data.DATA / "org.toml")]
     with subprocess.Popen([COMMAND, *org], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            local.write_config(folder, process.stdout.readline().split()[-1])
+            sample_data.write_config(folder, process.stdout.readline().split()[-1])
             flows.sync(local.settings_of(folder), new_run_request("live"), flows.call_step)
             yield home
         finally:
             process.terminate()
 
 
-def typed(command: str, home: Path, server: Server, **environment: str) -> Answer:
+def typed(command: str, home: Path, server: Server, **environment: str) -> CommandResult:
     """The command as it is typed in that folder, `.venv/bin/` left out."""
     words = command.removeprefix(".venv/bin/").split()
     assert words[0] == "person-sync"

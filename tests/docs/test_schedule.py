@@ -21,13 +21,11 @@ import requests
 import yaml
 from prefect.settings.models.server.api import ServerAPISettings
 
-from tests.cli.conftest import clean_environment, emulator_process
+from tests.cli.conftest import clean_environment
 from tests.docs.terminal import LONG_RUNNING, Terminal
 from tests.prefect_server import Server, await_health, free_port
 from tests.salesforce.servers import Emulator
 from tests.steps.scenario import Scenario
-
-__all__ = ["emulator_process"]
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -134,6 +132,8 @@ def fresh_shell(home: Path, port: int) -> dict[str, str]:
         PREFECT_HOME=str(home),
         PREFECT_SERVER_API_PORT=str(port),
         DO_NOT_TRACK="1",
+        # By itself a worker looks for runs every ten seconds, and each run here would wait for it.
+        PREFECT_WORKER_QUERY_SECONDS="1",
     )
 
 

@@ -14,17 +14,14 @@ import pytest
 import yaml
 
 from tests.prefect_server import Server
-from tests.steps.conftest import emulator_process, scenario
 from tests.steps.scenario import Scenario
-
-__all__ = ["emulator_process", "scenario"]
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PARTS = ("pipelines", "sql", "data", "prefect.yaml", "pyproject.toml", "README.md", "LICENSE")
 BUILD = "from setuptools.build_meta import build_wheel; print(build_wheel('made'))"
 MIGRATE = """
-from pipelines.demo import DATA
+from pipelines.demo.sample_data import DATA
 from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.migrations import migrate
 from pipelines.warehouse.statements import SQL_FOLDER
@@ -47,18 +44,19 @@ def python(code: str, folder: Path, **environment: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.fixture
-def unpacked(tmp_path: Path) -> Path:
-    """The content of a wheel made of a copy of the project."""
-    project = tmp_path / "project"
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a wheel of a copy of the project, and return the folder with its content."""
+    folder = tmp_path_factory.mktemp("wheel")
+    project = folder / "project"
     project.mkdir()
     for part in PARTS:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, project / part)
     name = python(BUILD, project)
-    ZipFile(project / "made" / name).extractall(tmp_path / "unpacked")
+    ZipFile(project / "made" / name).extractall(folder / "unpacked")
     shutil.rmtree(project)
-    return tmp_path / "unpacked"
+    return folder / "unpacked"
 
 
 def test_a_wheel_carries_the_sql_and_the_demo(unpacked: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`make reference`: a million persons, and everybody held against the reference.
+"""`make test-oracle`: a million persons, and everybody held against the reference.
 
     python -m tests.oracle [--persons N] [--engine E] [--way WORD] [--seed N] [--odd-share S]
 
@@ -26,7 +26,8 @@ from pipelines import flows
 from pipelines.settings import Settings
 from pipelines.steps.context import new_run_request
 from tests.conftest import _prepare
-from tests.crash.environments import Databases, serving
+from tests.crash.environments import Databases
+from tests.emulator_process import running_emulator
 from tests.oracle.compare import differences, engine_of, fill
 from tests.oracle.methods import WAYS, Way
 from tests.oracle.org import Org, draw_org
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
 @contextmanager
 def _scenario(engine: str, org: Org) -> Iterator[tuple[str, str]]:
     """The addresses of a migrated warehouse without persons, and of the org."""
-    with serving() as emulator, tempfile.TemporaryDirectory() as folder:
+    with running_emulator() as emulator, tempfile.TemporaryDirectory() as folder:
         with _timed("filling the org"):
             given = org.as_file().encode()
             answer = requests.post(f"{emulator.url}/emulator/reset", data=given, timeout=900)

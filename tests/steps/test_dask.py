@@ -191,7 +191,7 @@ class Tee:
 
 @contextmanager
 def cluster(environment: dict[str, str], folder: Path) -> Iterator[Tee]:
-    """A scheduler and two workers as processes of their own, met through the tee."""
+    """Start a scheduler and a worker as processes of their own, met through the tee."""
     own: dict[str, Any] = {"cwd": folder, "env": environment, "stdout": subprocess.DEVNULL}
     where = ["--dashboard-address", "127.0.0.1:0"]
     words = [DASK, "scheduler", "--host", "127.0.0.1", "--port", "0", *where]
@@ -203,7 +203,8 @@ def cluster(environment: dict[str, str], folder: Path) -> Iterator[Tee]:
         threading.Thread(target=scheduler.stderr.read, daemon=True).start()
         tee = Tee(int(address[1]))
         words = [DASK, "worker", f"tcp://127.0.0.1:{tee.port}", *where]
-        words += ["--nworkers", "2", "--nthreads", "1"]
+        # One is enough: what passes its scheduler does not depend on how many there are.
+        words += ["--nworkers", "1", "--nthreads", "1"]
         with subprocess.Popen(words, stderr=subprocess.DEVNULL, **own) as workers:
             try:
                 yield tee

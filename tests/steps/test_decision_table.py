@@ -325,18 +325,18 @@ action = "{action}"
 @pytest.mark.parametrize("known", ["L1", "C1"])
 @pytest.mark.parametrize("action", ["alert", "block"])
 def test_whom_a_duplicate_rule_refuses_is_a_duplicate(
-    any_scenario: Scenario, action: str, known: str
+    scenario: Scenario, action: str, known: str
 ) -> None:
-    any_scenario.set_org(record(known) + rule(action, {"L": "Lead", "C": "Contact"}[known[0]]))
-    before = held(any_scenario)
-    any_scenario.put(CALLING)
-    told = any_scenario.sync()
-    assert any_scenario.outcome_counts("reason_code") == {"DUPLICATES_DETECTED": 1}
-    assert (told["run"]["duplicate_count"], any_scenario.rejections()) == (1, set())
-    (row,) = any_scenario.duplicates("P1")
+    scenario.set_org(record(known) + rule(action, {"L": "Lead", "C": "Contact"}[known[0]]))
+    before = held(scenario)
+    scenario.put(CALLING)
+    told = scenario.sync()
+    assert scenario.outcome_counts("reason_code") == {"DUPLICATES_DETECTED": 1}
+    assert (told["run"]["duplicate_count"], scenario.rejections()) == (1, set())
+    (row,) = scenario.duplicates("P1")
     words = ("matched_in", "matched_count", "is_ambiguous", "action_taken")
     assert [row[word] for word in words] == ["salesforce_rule", 1, False, "reported"]
-    assert otherwise(before, held(any_scenario)) == "nothing"
+    assert otherwise(before, held(scenario)) == "nothing"
 
 
 def test_a_rule_that_only_allows_lets_the_lead_in(scenario: Scenario) -> None:
@@ -349,14 +349,14 @@ def test_a_rule_that_only_allows_lets_the_lead_in(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("matches", ["Lead", "Contact"])
 def test_the_deliberate_duplicate_passes_a_rule_that_alerts(
-    any_scenario: Scenario, matches: str
+    scenario: Scenario, matches: str
 ) -> None:
-    any_scenario.set_org(record("C1") + rule("alert", matches))
-    any_scenario.put(KNOWN)
-    any_scenario.sync(owners={"default": "queue:Inbound"})
-    assert any_scenario.outcome_counts("reason_code") == {"DUPLICATE_LEAD_ON_PURPOSE": 1}
-    assert [lead["Owner"]["Name"] for lead in any_scenario.leads()] == ["Inbound"]
-    assert duplicate_report(any_scenario) == "C1 duplicate_lead_created"
+    scenario.set_org(record("C1") + rule("alert", matches))
+    scenario.put(KNOWN)
+    scenario.sync(owners={"default": "queue:Inbound"})
+    assert scenario.outcome_counts("reason_code") == {"DUPLICATE_LEAD_ON_PURPOSE": 1}
+    assert [lead["Owner"]["Name"] for lead in scenario.leads()] == ["Inbound"]
+    assert duplicate_report(scenario) == "C1 duplicate_lead_created"
 
 
 def test_the_deliberate_duplicate_is_rejected_by_a_rule_that_blocks(any_scenario: Scenario) -> None:
@@ -402,9 +402,9 @@ def test_a_lead_of_her_person_id_is_hers_whatever_its_email(scenario: Scenario) 
     assert (row["match_key"], row["action_taken"]) == ("person_id", "updated")
 
 
-def test_each_persons_own_strategy_decides_for_her_alone(any_scenario: Scenario) -> None:
-    any_scenario.set_org(record("L1"))
-    any_scenario.put("""
+def test_each_persons_own_strategy_decides_for_her_alone(scenario: Scenario) -> None:
+    scenario.set_org(record("L1"))
+    scenario.put("""
         person_id | last_name | company | email               | country | owner_strategy
         P1        | Lovelace  | Engines | ada@engines.example | DE      | user:ada@acme.example
         P2        | Menabrea  | Engines | two@x.example       | DE      | queue:Inbound
@@ -412,8 +412,8 @@ def test_each_persons_own_strategy_decides_for_her_alone(any_scenario: Scenario)
         P4        | Somerville | Engines | four@x.example     |         |
         P5        | Byron     | Engines | five@x.example      |         | user:gone@acme.example
     """)
-    any_scenario.sync(matching={"existing_lead": "update"})
-    owners = {lead["LastName"]: lead["Owner"]["Name"] for lead in any_scenario.leads()}
+    scenario.sync(matching={"existing_lead": "update"})
+    owners = {lead["LastName"]: lead["Owner"]["Name"] for lead in scenario.leads()}
     expected = {"Lovelace": "Ada", "Menabrea": "Inbound"}
     assert owners == expected | {"Babbage": "Bo", "Somerville": "Unassigned"}
-    assert any_scenario.rejections() == {("P5", "owner_inactive")}
+    assert scenario.rejections() == {("P5", "owner_inactive")}

@@ -140,7 +140,7 @@ def test_nor_does_the_payload_that_is_made_again_after_a_crash(known: Scenario) 
     cut_off_after_judging(known)
     told = known.sync("resume", **SETTINGS)
     # Every row hash agrees: whoever was let go would be new again and in no carried batch.
-    assert sum(batch["updated_count"] for batch in told["carried_batches"]) == 3
+    assert sum(batch["updated_count"] for batch in told["taken_over_batches"]) == 3
     assert known.under_way() == []
     assert_only_the_created_was_filled(known)
 
@@ -188,18 +188,18 @@ def test_a_plan_says_the_same_and_changes_nothing(known: Scenario) -> None:
 
 
 def test_a_person_with_nothing_but_an_email_leaves_the_record_as_it_is(
-    any_scenario: Scenario,
+    scenario: Scenario,
 ) -> None:
-    any_scenario.set_org(ORG)
-    any_scenario.put("person_id | email\nP1 | lead@known.example\nP2 | contact@known.example")
-    before = in_org(any_scenario)
-    any_scenario.sync(**{**SETTINGS, "owners": {"default": "rules"}})
-    assert in_org(any_scenario) == before
-    assert any_scenario.outcome_counts() == {"updated": 2}
+    scenario.set_org(ORG)
+    scenario.put("person_id | email\nP1 | lead@known.example\nP2 | contact@known.example")
+    before = in_org(scenario)
+    scenario.sync(**{**SETTINGS, "owners": {"default": "rules"}})
+    assert in_org(scenario) == before
+    assert scenario.outcome_counts() == {"updated": 2}
 
 
-def test_without_defaults_a_blank_name_is_still_rejected(any_scenario: Scenario) -> None:
-    any_scenario.set_org(ORG)
-    any_scenario.put("person_id | email\nP1 | lead@known.example")
-    any_scenario.sync(matching=SETTINGS["matching"])
-    assert any_scenario.rejections() == {("P1", "company_missing"), ("P1", "last_name_missing")}
+def test_without_defaults_a_blank_name_is_still_rejected(scenario: Scenario) -> None:
+    scenario.set_org(ORG)
+    scenario.put("person_id | email\nP1 | lead@known.example")
+    scenario.sync(matching=SETTINGS["matching"])
+    assert scenario.rejections() == {("P1", "company_missing"), ("P1", "last_name_missing")}

@@ -102,61 +102,61 @@ def test_an_impatient_run_stops_and_a_resume_heals(
 
 @pytest.mark.parametrize(("kind", "fault"), [("poll", "drop_after"), ("results", "truncate")])
 def test_answers_that_stay_away_for_long_stop_an_impatient_run(
-    any_scenario: Scenario, kind: str, fault: str
+    scenario: Scenario, kind: str, fault: str
 ) -> None:
-    prepare(any_scenario)
-    any_scenario.emulator.go_wrong({"match": REQUESTS[kind], "fault": fault, "count": 4})
+    prepare(scenario)
+    scenario.emulator.go_wrong({"match": REQUESTS[kind], "fault": fault, "count": 4})
     with pytest.raises(TransientError):
-        any_scenario.sync(**IMPATIENT)
-    any_scenario.sync("resume")
-    assert_each_has_one_lead(any_scenario)
+        scenario.sync(**IMPATIENT)
+    scenario.sync("resume")
+    assert_each_has_one_lead(scenario)
 
 
 @pytest.mark.parametrize("kind", ["create job", "upload", "close", "collections"])
-def test_a_fault_that_comes_again_and_again_heals_too(any_scenario: Scenario, kind: str) -> None:
-    prepare(any_scenario)
-    any_scenario.emulator.go_wrong({"match": REQUESTS[kind], "fault": "drop_after", "count": 3})
-    any_scenario.sync()
-    assert_each_has_one_lead(any_scenario)
+def test_a_fault_that_comes_again_and_again_heals_too(scenario: Scenario, kind: str) -> None:
+    prepare(scenario)
+    scenario.emulator.go_wrong({"match": REQUESTS[kind], "fault": "drop_after", "count": 3})
+    scenario.sync()
+    assert_each_has_one_lead(scenario)
 
 
 def test_a_lost_answer_to_the_deliberate_duplicate_holds_her_where_nobody_can_know(
-    any_scenario: Scenario,
+    scenario: Scenario,
 ) -> None:
-    any_scenario.set_org(KNOWN_CONTACT, person_id_field=False)
-    any_scenario.put_frame(make_persons(2))
-    any_scenario.emulator.go_wrong({"match": REQUESTS["collections"], "fault": "drop_after"})
-    told = any_scenario.sync(**WITHOUT)
-    assert any_scenario.outcome_counts() == {"created": 1, "held": 1}
-    assert "RESPONSE_LOST" in any_scenario.outcome_counts("reason_code")
-    assert [lead["Email"] for lead in any_scenario.leads()].count("p2@persons.example") == 1
+    scenario.set_org(KNOWN_CONTACT, person_id_field=False)
+    scenario.put_frame(make_persons(2))
+    scenario.emulator.go_wrong({"match": REQUESTS["collections"], "fault": "drop_after"})
+    told = scenario.sync(**WITHOUT)
+    assert scenario.outcome_counts() == {"created": 1, "held": 1}
+    assert "RESPONSE_LOST" in scenario.outcome_counts("reason_code")
+    assert [lead["Email"] for lead in scenario.leads()].count("p2@persons.example") == 1
     assert summaries.exit_code(told, 0.2) == 1
-    again = any_scenario.sync(**WITHOUT)
+    again = scenario.sync(**WITHOUT)
     assert again["run"]["read_count"] == 0
 
 
 def test_a_collections_call_refused_as_a_whole_made_nothing_and_holds_nobody(
-    any_scenario: Scenario,
+    scenario: Scenario,
 ) -> None:
-    any_scenario.set_org(KNOWN_CONTACT, person_id_field=False)
-    any_scenario.put_frame(make_persons(2))
-    any_scenario.emulator.go_wrong({"match": REQUESTS["collections"], "fault": "status:400"})
+    scenario.set_org(KNOWN_CONTACT, person_id_field=False)
+    scenario.put_frame(make_persons(2))
+    scenario.emulator.go_wrong({"match": REQUESTS["collections"], "fault": "status:400"})
     with pytest.raises(OrgRejectedError):
-        any_scenario.sync(**WITHOUT)
-    any_scenario.sync("resume", **WITHOUT)
-    assert_each_has_one_lead(any_scenario, 2)
+        scenario.sync(**WITHOUT)
+    scenario.sync("resume", **WITHOUT)
+    assert_each_has_one_lead(scenario, 2)
 
 
 @pytest.mark.parametrize("status", [403, 429])
 def test_a_collections_call_refused_for_a_while_goes_out_again(
-    any_scenario: Scenario, status: int
+    scenario: Scenario, status: int
 ) -> None:
-    any_scenario.set_org(KNOWN_CONTACT, person_id_field=False)
-    any_scenario.put_frame(make_persons(2))
+    scenario.set_org(KNOWN_CONTACT, person_id_field=False)
+    scenario.put_frame(make_persons(2))
     refused = {"match": REQUESTS["collections"], "fault": f"status:{status}", "count": 7}
-    any_scenario.emulator.go_wrong(refused)
-    any_scenario.sync(**WITHOUT)
-    assert_each_has_one_lead(any_scenario, 2)
+    scenario.emulator.go_wrong(refused)
+    scenario.sync(**WITHOUT)
+    assert_each_has_one_lead(scenario, 2)
 
 
 # --- Jobs: 250 persons are two chunks of the org's

@@ -12,7 +12,7 @@ import pytest
 from pipelines import flows
 from pipelines.errors import ConfigurationError
 from pipelines.orchestration import artifacts
-from pipelines.run import checks, summaries
+from pipelines.run import checks, summary_lines
 from pipelines.steps import extract, load, partition
 from pipelines.steps.context import new_run_request
 from tests.steps.scenario import Scenario
@@ -56,7 +56,7 @@ def counts(told: dict[str, Any]) -> tuple[int, ...]:
 
 
 def lines_about_it(told: dict[str, Any]) -> list[str]:
-    lines = [*summaries.as_lines(told), *artifacts.as_markdown(told).splitlines()]
+    lines = [*summary_lines.as_lines(told), *artifacts.as_markdown(told).splitlines()]
     return [line for line in lines if "not read" in line]
 
 
@@ -109,7 +109,7 @@ def test_a_column_of_bytes_is_refused_before_anybody_is_read(scenario: Scenario)
         scenario.sync()
     assert caught.value.exit_code == 2
     found = {one.subject: one for one in checks.check(scenario.settings())}
-    assert "holds bytes" in found["persons table"].words
+    assert "holds bytes" in found["persons table"].message
     assert scenario.outcomes_by_id() == {}
 
 
@@ -151,7 +151,7 @@ def test_whose_id_has_changed_is_told_and_found_by_the_next_run(
     with caplog.at_level(logging.WARNING, "pipelines"):
         told = sync_with(any_scenario, lambda: any_scenario.run(renamed))
     assert counts(told) == (4, 2, 0, 2)
-    expected = f"2 listed persons were {SENTENCE}; whoever is still there stays new, and the next"
+    expected = f"2 listed persons were {SENTENCE}; those still there stay new, and the next"
     assert [line.startswith(expected) for line in lines_about_it(told)] == [True, True]
     assert expected in caplog.text
     assert sorted(any_scenario.outcomes_by_id()) == ["P3", "P4"]

@@ -136,7 +136,7 @@ def start_all(stack: ExitStack, scenario: Scenario, config: Path) -> list[PlainR
     return started
 
 
-# The other two pairs are among the programme of `make reliability`, and its sample.
+# The other two pairs are among the programme of `make test-crash`, and its sample.
 @pytest.mark.parametrize(
     ("warehouse_url", "has_field"),
     [("sqlite", False), ("postgres", True)],

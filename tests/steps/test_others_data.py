@@ -138,11 +138,11 @@ def play(scenario: Scenario, shared_data: Path) -> dict[str, Any]:
 
 
 def test_everybody_ends_as_a_slow_and_plain_judgement_says(
-    any_scenario: Scenario, shared_data: Path
+    scenario: Scenario, shared_data: Path
 ) -> None:
-    play(any_scenario, shared_data)
+    play(scenario, shared_data)
     expected = fate_of_each(read_persons(shared_data), read_leads(shared_data))
-    told = told_of_each(any_scenario)
+    told = told_of_each(scenario)
     wrong = {p: (fate, told.get(p)) for p, fate in expected.items() if told.get(p) != fate}
     assert wrong == {}
     assert told.keys() == expected.keys()
@@ -167,17 +167,15 @@ def test_the_data_has_all_that_it_is_here_for(shared_data: Path) -> None:
 
 
 def test_nobody_is_lost_and_each_created_person_has_one_lead(
-    any_scenario: Scenario, shared_data: Path
+    scenario: Scenario, shared_data: Path
 ) -> None:
-    run = play(any_scenario, shared_data)
+    run = play(scenario, shared_data)
     parts = ("created", "updated", "duplicate", "rejected", "held", "open")
     assert run["read_count"] == sum(run[f"{part}_count"] for part in parts) == 1006
     assert (run["updated_count"], run["held_count"], run["open_count"]) == (0, 0, 0)
-    assert any_scenario.unaccounted() == []
-    made = [lead for lead in any_scenario.leads() if lead["Id"] not in any_scenario.seeded]
-    created = {
-        p: row["lead_id"] for p, row in any_scenario.outcomes_by_id().items() if row["lead_id"]
-    }
+    assert scenario.unaccounted() == []
+    made = [lead for lead in scenario.leads() if lead["Id"] not in scenario.seeded]
+    created = {p: row["lead_id"] for p, row in scenario.outcomes_by_id().items() if row["lead_id"]}
     assert {lead["Person_Id__c"]: lead["Id"] for lead in made}.items() <= created.items()
     assert len(made) == run["created_count"]
 

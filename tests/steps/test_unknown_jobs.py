@@ -132,7 +132,7 @@ def test_check_tells_of_them_too(scenario: Scenario) -> None:
     (found,) = [
         one for one in checks.check(scenario.settings(salesforce=ALONE)) if one.subject == "jobs"
     ]
-    assert (found.is_good, found.exit_code) == (False, 4)
+    assert (found.is_ok, found.exit_code) == (False, 4)
 
 
 # --- Jobs left open

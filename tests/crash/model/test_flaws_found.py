@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.steps import load
 from tests.crash.model.relay import Relay
 from tests.crash.model.rig import CONTACT, Rig, rigged
 from tests.crash.model.units import as_it_is
@@ -82,10 +83,10 @@ def test_a_run_whose_batch_another_settles_meanwhile_goes_on(
     with rigged(scenario, relay, "Ada Cyd", has_field=False) as rig:
         rig.step()
         rig.wait()
-        rig.carrier.in_flight[:] = [rig.batch]
+        rig.run.in_flight.batches[:] = [rig.batch]
         with rig.disturbing(f"completed@{place}"):
-            rig.carrier.carry(until_at_most=0)
-    assert rig.carrier.in_flight == []
+            load.advance_batches(rig.run, until_at_most=0)
+    assert rig.run.in_flight.batches == []
 
 
 def test_an_aborted_job_is_seen_still_as_often_as_in_the_model(
