@@ -28,7 +28,7 @@ class ApiError(Exception):
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiRequest:
     """One request: `base` is scheme and host as the client wrote them, `version` like `68.0`.
 
     What a bulk job is to load is in `upload`, every other body in `body`.
@@ -51,7 +51,7 @@ class Call:
 
     def json(self) -> Any:
         """The body as JSON, or the org's JSON_PARSER_ERROR."""
-        return parsed_json(self.body)
+        return parse_json(self.body)
 
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object."""
@@ -62,7 +62,7 @@ class Call:
 
 
 @dataclass
-class Answer:
+class ApiResponse:
     """What goes back: a JSON value, text of another type, or pieces still to come."""
 
     status: int = 200
@@ -79,18 +79,18 @@ class Answer:
         return b"" if self.value is None else json.dumps(self.value, ensure_ascii=False).encode()
 
 
-def bearer(call: Call) -> str:
+def bearer(request: ApiRequest) -> str:
     """The token of a request; the old scheme name is still understood."""
-    scheme, _, token = call.headers.get("authorization", "").strip().partition(" ")
+    scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
     return token.strip() if scheme.lower() in {"bearer", "oauth"} else ""
 
 
-def csv_answer(pieces: Iterator[bytes], headers: Mapping[str, str] | None = None) -> Answer:
+def csv_response(pieces: Iterator[bytes], headers: Mapping[str, str] | None = None) -> ApiResponse:
     """An answer of CSV, sent as it is made."""
-    return Answer(pieces=pieces, content_type=CSV_TYPE, headers=dict(headers or {}))
+    return ApiResponse(pieces=pieces, content_type=CSV_TYPE, headers=dict(headers or {}))
 
 
-def parsed_json(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     """JSON as strict as the org: no NaN, no lone surrogates, no bottomless nesting."""
     try:
         value = json.loads(body, parse_constant=_no_constant)

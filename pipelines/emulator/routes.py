@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from pipelines.emulator.bulk.api import Bulk
-from pipelines.emulator.messages import Answer, ApiError, Call
+from pipelines.emulator.bulk.api import BulkApi
+from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
-from pipelines.emulator.rest.composite import Composite
-from pipelines.emulator.rest.composite_tree import Trees
+from pipelines.emulator.rest.composite import CompositeApi
+from pipelines.emulator.rest.composite_tree import CompositeTree
 from pipelines.emulator.rest.layouts import Layouts
-from pipelines.emulator.rest.records_api import NOT_FOUND, Rest
+from pipelines.emulator.rest.records_api import NOT_FOUND, RecordsApi
 from pipelines.emulator.rest.replication import Replication
-from pipelines.emulator.rest.resources import About
-from pipelines.emulator.rest.search import Searching
-from pipelines.emulator.rest.sobject_collections import Collections
+from pipelines.emulator.rest.resources import OrgResources
+from pipelines.emulator.rest.search import SearchApi
+from pipelines.emulator.rest.sobject_collections import SObjectCollections
 
-Handler = Callable[..., Answer]
+Handler = Callable[..., ApiResponse]
 Methods = dict[str, Handler]
 
 
@@ -40,89 +40,104 @@ class Routes:
             for path, handlers in table.items()
         ]
 
-    def answer(self, call: Call, path: str) -> Answer:
+    def response(self, request: ApiRequest, path: str) -> ApiResponse:
         """The answer of the resource at this path, or the org's 404, 405 and 415."""
         for resource in self._resources:
             found = resource.pattern.fullmatch(path)
             if found is None:
                 continue
             # A HEAD is a GET whose body stays at home; the server drops it.
-            method = "GET" if call.method == "HEAD" else call.method
+            method = "GET" if request.method == "HEAD" else request.method
             handler = resource.handlers.get(method)
             if handler is None:
-                return _not_allowed(call.method, resource.handlers)
-            return handler(call, *map(unquote, found.groups()))
+                return _not_allowed(request.method, resource.handlers)
+            return handler(request, *map(unquote, found.groups()))
         raise ApiError(404, "NOT_FOUND", NOT_FOUND)
 
 
-def _not_allowed(method: str, handlers: Methods) -> Answer:
+def _not_allowed(method: str, handlers: Methods) -> ApiResponse:
     allowed = ",".join([*(["HEAD"] if "GET" in handlers else []), *handlers])
     message = f"HTTP Method '{method}' not allowed. Allowed are {allowed}"
     error = ApiError(405, "METHOD_NOT_ALLOWED", message)
-    return Answer(405, error.errors, headers={"Allow": allowed})
+    return ApiResponse(405, error.errors, headers={"Allow": allowed})
 
 
 def routes(
-    org: Org, rest: Rest, many: Collections, bulk: Bulk, composite: Composite, trees: Trees
+    org: Org,
+    records_api: RecordsApi,
+    collections: SObjectCollections,
+    bulk: BulkApi,
+    composite: CompositeApi,
+    trees: CompositeTree,
 ) -> Routes:
     """Every resource this org has."""
-    about = About(org)
+    resources = OrgResources(org)
     return Routes(
         {
-            "": {"GET": about.resources},
-            "/limits": {"GET": about.limits},
-            "/recent": {"GET": about.recent},
-            "/limits/recordCount": {"GET": rest.record_count},
-            **_records(org, rest),
-            **_composites(many, composite, trees),
+            "": {"GET": resources.resources},
+            "/limits": {"GET": resources.limits},
+            "/recent": {"GET": resources.recent},
+            "/limits/recordCount": {"GET": records_api.record_count},
+            **_records(org, records_api),
+            **_composites(collections, composite, trees),
             **_jobs(bulk),
         }
     )
 
 
-def _records(org: Org, rest: Rest) -> dict[str, Methods]:
-    layouts, changes, searching = Layouts(rest), Replication(org, rest), Searching(org, rest)
+def _records(org: Org, records_api: RecordsApi) -> dict[str, Methods]:
+    layouts, replication, search_api = (
+        Layouts(records_api),
+        Replication(org, records_api),
+        SearchApi(org, records_api),
+    )
     return {
-        "/search": {"GET": searching.search},
+        "/search": {"GET": search_api.search},
         "/parameterizedSearch": {
-            "GET": searching.parameterized,
-            "POST": searching.parameterized,
+            "GET": search_api.parameterized,
+            "POST": search_api.parameterized,
         },
-        "/query": {"GET": rest.query},
-        "/queryAll": {"GET": rest.query_all},
-        "/query(?:All)?/{}": {"GET": rest.query_more},
-        "/sobjects": {"GET": rest.describe_global},
-        "/sobjects/{}": {"GET": rest.describe_brief, "POST": rest.create},
-        "/sobjects/{}/describe": {"GET": rest.describe},
+        "/query": {"GET": records_api.query},
+        "/queryAll": {"GET": records_api.query_all},
+        "/query(?:All)?/{}": {"GET": records_api.query_more},
+        "/sobjects": {"GET": records_api.describe_global},
+        "/sobjects/{}": {"GET": records_api.describe_brief, "POST": records_api.create},
+        "/sobjects/{}/describe": {"GET": records_api.describe},
         "/sobjects/{}/describe/layouts": {"GET": layouts.all},
         "/sobjects/{}/describe/layouts/{}": {"GET": layouts.of_record_type},
-        "/sobjects/{}/updated": {"GET": changes.updated},
-        "/sobjects/{}/deleted": {"GET": changes.deleted},
-        "/sobjects/{}/{}": {"GET": rest.read, "PATCH": rest.update, "DELETE": rest.delete},
+        "/sobjects/{}/updated": {"GET": replication.updated},
+        "/sobjects/{}/deleted": {"GET": replication.deleted},
+        "/sobjects/{}/{}": {
+            "GET": records_api.read,
+            "PATCH": records_api.update,
+            "DELETE": records_api.delete,
+        },
         "/sobjects/{}/{}/{}": {
-            "GET": rest.read_by_key,
-            "PATCH": rest.upsert,
-            "DELETE": rest.delete_by_key,
+            "GET": records_api.read_by_key,
+            "PATCH": records_api.upsert,
+            "DELETE": records_api.delete_by_key,
         },
     }
 
 
-def _composites(many: Collections, composite: Composite, trees: Trees) -> dict[str, Methods]:
+def _composites(
+    collections: SObjectCollections, composite: CompositeApi, trees: CompositeTree
+) -> dict[str, Methods]:
     return {
         "/composite": {"POST": composite.composite},
         "/composite/batch": {"POST": composite.batch},
         "/composite/tree/{}": {"POST": trees.tree},
         "/composite/sobjects": {
-            "POST": many.create_many,
-            "PATCH": many.update_many,
-            "DELETE": many.delete_many,
+            "POST": collections.create_many,
+            "PATCH": collections.update_many,
+            "DELETE": collections.delete_many,
         },
-        "/composite/sobjects/{}": {"GET": many.read_many, "POST": many.read_back},
-        "/composite/sobjects/{}/{}": {"PATCH": many.upsert_many},
+        "/composite/sobjects/{}": {"GET": collections.read_many, "POST": collections.read_back},
+        "/composite/sobjects/{}/{}": {"PATCH": collections.upsert_many},
     }
 
 
-def _jobs(bulk: Bulk) -> dict[str, Methods]:
+def _jobs(bulk: BulkApi) -> dict[str, Methods]:
     return {
         "/jobs/ingest": {"GET": bulk.list_ingest, "POST": bulk.create_ingest},
         "/jobs/ingest/{}": {

@@ -23,19 +23,19 @@ from pipelines.emulator.org.org_file import DEFAULT_ORG, read_org_file
 from pipelines.emulator.org.org_sections import OrgFileError
 from pipelines.emulator.org.store import Store, StoreError
 from pipelines.emulator.transport.connections import Connections, protocol_of
-from pipelines.emulator.transport.fault_injection import Wire
+from pipelines.emulator.transport.fault_injection import FaultInjector
 from pipelines.emulator.transport.faults import Faults
 from pipelines.emulator.transport.web import web_app
 
 LOOPBACK = "127.0.0.1"
-USAGE = 2
-STOPS = (signal.SIGTERM, signal.SIGINT)
+USAGE_EXIT_CODE = 2
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 if TYPE_CHECKING:
     from pipelines.emulator.transport.certificate import Certificate
 
 
-class CannotServe(Exception):
+class StartError(Exception):
     """What keeps the emulator from starting, in one sentence."""
 
 
@@ -49,7 +49,9 @@ class Server(uvicorn.Server):
         self._last_request = time.monotonic()
         self.ended_by: signal.Signals | None = None
         # uvicorn handles Ctrl-C even where nohup, or a script's `&`, has it ignored.
-        self._ignored = [one for one in STOPS if signal.getsignal(one) == signal.SIG_IGN]
+        self._ignored = [
+            signal_ for signal_ in STOP_SIGNALS if signal.getsignal(signal_) == signal.SIG_IGN
+        ]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal came."""
@@ -57,7 +59,7 @@ class Server(uvicorn.Server):
             self.ended_by = self.ended_by or signal.Signals(sig)
             super().handle_exit(sig, frame)
 
-    def noticed(self) -> None:
+    def on_request(self) -> None:
         """A request came."""
         self._last_request = time.monotonic()
 
@@ -101,19 +103,19 @@ def serve(
     """
     try:
         listener = _listen(port)
-        kept = Store(store)
-        held = _open_org(kept, org, store)
-        with _certified(tls) as certificate:
-            ended_by = _run(listener, held, idle_stop, certificate)
-    except (CannotServe, StoreError, OrgFileError) as error:
+        store_ = Store(store)
+        org_ = _open_org(store_, org, store)
+        with _open_certificate(tls) as certificate:
+            ended_by = _run(listener, org_, idle_stop, certificate)
+    except (StartError, StoreError, OrgFileError) as error:
         click.echo(f"person-sync emulator: {error}", err=True)
-        sys.exit(USAGE)
-    kept.close()
+        sys.exit(USAGE_EXIT_CODE)
+    store_.close()
     return ended_by
 
 
 @contextmanager
-def _certified(tls: Tls | None) -> Iterator[Certificate | None]:
+def _open_certificate(tls: Tls | None) -> Iterator[Certificate | None]:
     """A certificate for as long as it serves; a temporary PEM goes when the listener goes."""
     if tls is None:
         yield None
@@ -125,7 +127,7 @@ def _certified(tls: Tls | None) -> Iterator[Certificate | None]:
     try:
         pem = write_certificate(certificate, tls.path)
     except OSError as error:
-        raise CannotServe(f"the certificate cannot be written to {tls.path} ({error})") from error
+        raise StartError(f"the certificate cannot be written to {tls.path} ({error})") from error
     click.echo(f"person-sync emulator: clients trust it by the certificate {pem}", err=True)
     try:
         yield certificate
@@ -143,23 +145,23 @@ def _listen(port: int) -> socket.socket:
         listener.listen(1024)
     except (OSError, OverflowError) as error:
         listener.close()
-        raise CannotServe(
+        raise StartError(
             f"port {port} cannot be had ({error}); name another with --port, or 0 for any free one"
         ) from error
     return listener
 
 
-def _open_org(kept: Store, path: Path | None, store: Path | None) -> Org:
-    if kept.get("org_text") is not None:
+def _open_org(store_: Store, path: Path | None, store: Path | None) -> Org:
+    if store_.get("org_text") is not None:
         try:
-            return Org(kept, "", Path())
+            return Org(store_, "", Path())
         except OrgFileError as error:
             raise OrgFileError(f"{store}: the org kept there: {error}") from error
     if path is None:
-        return Org(kept, DEFAULT_ORG, Path())
+        return Org(store_, DEFAULT_ORG, Path())
     text, _ = read_org_file(path)
     try:
-        return Org(kept, text, path.parent.absolute())
+        return Org(store_, text, path.parent.absolute())
     except OrgFileError as error:
         raise OrgFileError(f"{path}: {error}") from error
 
@@ -172,25 +174,25 @@ def _run(
     host, port = listener.getsockname()
     server: Server | None = None
 
-    def noticed() -> None:
+    def on_request() -> None:
         if server is not None:
-            server.noticed()
+            server.on_request()
 
-    wire = Wire(
-        web_app(emulator.answer, emulator.door),
+    injector = FaultInjector(
+        web_app(emulator.response, emulator.control_api),
         faults,
         expire=emulator.expire,
         cut=connections.cut,
-        noticed=noticed,
+        on_request=on_request,
     )
     scheme = "http" if certificate is None else "https"
-    config = _config(wire, connections, certificate)
+    config = _config(injector, connections, certificate)
     server = Server(config, f"{scheme}://{host}:{port}", idle_stop)
     # uvicorn raises the signal again after its clean end; by then it has done its work.
-    for signal_ in STOPS:
+    for signal_ in STOP_SIGNALS:
         signal.signal(signal_, lambda *_: None)
-    _calm_garbage_collection()
-    emulator.begin()
+    _reduce_garbage_collection()
+    emulator.resume_jobs()
     try:
         server.run(sockets=[listener])
     finally:
@@ -198,16 +200,18 @@ def _run(
     return server.ended_by
 
 
-def _calm_garbage_collection() -> None:
+def _reduce_garbage_collection() -> None:
     """Rows by the ten thousand are no garbage: looking through them took a tenth of a bulk job."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
 
 
-def _config(wire: Any, connections: Connections, certificate: Certificate | None) -> uvicorn.Config:
+def _config(
+    injector: Any, connections: Connections, certificate: Certificate | None
+) -> uvicorn.Config:
     return uvicorn.Config(
-        wire,
+        injector,
         http=protocol_of(connections),
         ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
         # A forwarded address would hide the connection that a fault is to drop.
@@ -246,8 +250,8 @@ def main(
     tls_certificate: Path | None,
 ) -> signal.Signals | None:
     """Serve the org emulator on loopback."""
-    wanted = Tls(tls_certificate) if tls or tls_certificate else None
-    return serve(port=port, org=org, store=store, idle_stop=idle_stop, tls=wanted)
+    tls_ = Tls(tls_certificate) if tls or tls_certificate else None
+    return serve(port=port, org=org, store=store, idle_stop=idle_stop, tls=tls_)
 
 
 if __name__ == "__main__":

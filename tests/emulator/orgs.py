@@ -64,10 +64,10 @@ Email = "ada@engines.example"
 """
 
 
-def error_of(answer: requests.Response, status: int = 400) -> Any:
+def error_of(response: requests.Response, status: int = 400) -> Any:
     """The first error of a refusal."""
-    assert answer.status_code == status, answer.text
-    return answer.json()[0]
+    assert response.status_code == status, response.text
+    return response.json()[0]
 
 
 def id_of(org: Client, name: str, value: str, kind: str = "Group") -> str:

@@ -59,15 +59,15 @@ class Client:
 
     def reset(self, org: str = BASIC_ORG) -> Client:
         self.http.headers.pop("Authorization", None)
-        answer = self.door("POST", "reset", data=org.encode())
-        assert answer.status_code == 200, answer.text
+        response = self.door("POST", "reset", data=org.encode())
+        assert response.status_code == 200, response.text
         return self.log_in()
 
     def log_in(self) -> Client:
-        answer = self.token(
+        response = self.token(
             grant_type="client_credentials", client_id="key", client_secret="secret"
         )
-        self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        self.http.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
         return self
 
     def token(self, **form: str) -> requests.Response:
@@ -92,19 +92,19 @@ class Client:
     def lead(self, **fields: Any) -> str:
         """A lead that must succeed; its id."""
         values = {"LastName": "Lovelace", "Company": self.mark} | fields
-        answer = self.create(**values)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        response = self.create(**values)
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
 
     def query(self, soql: str, path: str = "/query", **headers: str) -> requests.Response:
         return self.call("GET", path, params={"q": soql}, headers=headers)
 
     def rows(self, soql: str, path: str = "/query") -> list[dict[str, Any]]:
-        answer = self.query(soql, path)
-        assert answer.status_code == 200, answer.text
+        response = self.query(soql, path)
+        assert response.status_code == 200, response.text
         return [
             {k: v for k, v in record.items() if k != "attributes"}
-            for record in answer.json()["records"]
+            for record in response.json()["records"]
         ]
 
     def leads(self, *fields: str, more: str = "") -> list[dict[str, Any]]:
@@ -113,16 +113,16 @@ class Client:
         return self.rows(f"SELECT {asked} FROM Lead WHERE Company = '{self.mark}'{more}")
 
     def faults(self, *faults: dict[str, Any]) -> None:
-        answer = self.door("PUT", "faults", json=list(faults))
-        assert answer.status_code == 200, answer.text
+        response = self.door("PUT", "faults", json=list(faults))
+        assert response.status_code == 200, response.text
 
     # -- bulk ---------------------------------------------------------------------------------
 
     def open_job(self, operation: str = "insert", **more: Any) -> str:
         asked = {"object": "Lead", "operation": operation} | more
-        answer = self.call("POST", "/jobs/ingest", json=asked)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["id"])
+        response = self.call("POST", "/jobs/ingest", json=asked)
+        assert response.status_code == 200, response.text
+        return str(response.json()["id"])
 
     def put(self, job: str, text: str | bytes) -> requests.Response:
         data = text.encode() if isinstance(text, str) else text
@@ -149,9 +149,9 @@ class Client:
         return Loaded(self, job, self.wait(job))
 
     def result(self, job: str, kind: str) -> str:
-        answer = self.call("GET", f"/jobs/ingest/{job}/{kind}")
-        assert answer.status_code == 200, answer.text
-        return answer.content.decode()
+        response = self.call("GET", f"/jobs/ingest/{job}/{kind}")
+        assert response.status_code == 200, response.text
+        return response.content.decode()
 
 
 class Loaded:

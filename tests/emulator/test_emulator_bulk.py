@@ -25,8 +25,8 @@ def test_owners_may_be_named_by_another_key_in_the_header(org_of):
     typed = org.load("LastName,User:Owner.Username\nL,x\n", object="Contact")
     assert typed.info["errorMessage"].startswith("InvalidBatch : type is not needed")
     for wrong in ("User:Hat.Username", "User:Owner.Hat", "Hat:Owner.Username"):
-        answer = org.load(f"LastName,Company,{wrong}\nL,C,x\n")
-        assert answer.info["errorMessage"].endswith(f"Field name not found : {wrong}")
+        response = org.load(f"LastName,Company,{wrong}\nL,C,x\n")
+        assert response.info["errorMessage"].endswith(f"Field name not found : {wrong}")
 
 
 def test_bulk_updates_upserts_and_deletes(org):

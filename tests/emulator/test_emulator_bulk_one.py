@@ -12,7 +12,7 @@ import requests
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.emulator.bulk_v1.formats import AsyncError, read_batch, read_info
+from pipelines.emulator.bulk_v1.formats import BulkV1Error, read_batch, read_info
 
 SPACE = 'xmlns="http://www.force.com/2009/06/asyncapi/dataload"'
 TYPES = {"CSV": "text/csv", "XML": "application/xml", "JSON": "application/json"}
@@ -45,9 +45,9 @@ class Old:
         return requests.request(method, self.url + path, data=data, headers=headers, timeout=30)
 
     def xml(self, path="", body=None):
-        answer = self.ask(path, body)
-        assert answer.status_code in {200, 201}, answer.text
-        root = ElementTree.fromstring(answer.text)  # noqa: S314 - our own emulator's
+        response = self.ask(path, body)
+        assert response.status_code in {200, 201}, response.text
+        root = ElementTree.fromstring(response.text)  # noqa: S314 - our own emulator's
         return {part.tag.rpartition("}")[2]: part.text for part in root}
 
     def job(self, operation="insert", kind="CSV", **more):
@@ -58,8 +58,8 @@ class Old:
     def load(self, body, operation="insert", kind="CSV", **more):
         """The text of a batch's results."""
         job = self.job(operation, kind, **more)
-        answer = self.ask(f"/{job}/batch", body, kind)
-        assert answer.status_code == 201, answer.text
+        response = self.ask(f"/{job}/batch", body, kind)
+        assert response.status_code == 201, response.text
         batch = self.ask(f"/{job}/batch").text.partition("<id>")[2].partition("</id>")[0]
         self.xml(f"/{job}", f"<jobInfo {SPACE}><state>Closed</state></jobInfo>")
         return self.ask(f"/{job}/batch/{batch}/result").text
@@ -150,8 +150,8 @@ def test_a_query_that_finds_nothing_says_so_in_the_words_clients_look_for(old):
     job = old.job("query")
     batch = old.xml(f"/{job}/batch", "SELECT LastName FROM Lead")["id"]
     file = old.xml(f"/{job}/batch/{batch}/result")["result"]
-    answer = old.ask(f"/{job}/batch/{batch}/result/{file}")
-    assert answer.text == "Records not found for this query"
+    response = old.ask(f"/{job}/batch/{batch}/result/{file}")
+    assert response.text == "Records not found for this query"
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_query_may_be_answered_in_xml_and_json(old, org):
 def outcome(read, *arguments, **more):
     try:
         return read(*arguments, **more)
-    except AsyncError:
+    except BulkV1Error:
         return []
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.emulator.bulk.csv_rows import csv_line, open_upload, read_windows, single_rows
 from pipelines.emulator.bulk.result_lines import quoted_lines
-from pipelines.emulator.bulk.uploads import BrokenRow, JobRefused, Layout, check_lines
+from pipelines.emulator.bulk.uploads import BrokenRow, JobDataError, Layout, check_lines
 from pipelines.emulator.org.arrow_arrays import strings
 from pipelines.emulator.org.columns import clean_column
 from pipelines.emulator.org.schema import Field
@@ -33,7 +33,7 @@ def refused(data: bytes, size: int, layout: Layout) -> str:
     """Why a file is refused as a whole; empty where it is not."""
     try:
         check_lines(lambda: in_pieces(data, size), layout)
-    except JobRefused as error:
+    except JobDataError as error:
         return str(error)
     return ""
 

@@ -13,9 +13,9 @@ def sub(name, method="POST", path="/sobjects/Lead", **more):
 
 def composed(org, *requests, **more):
     body = {"compositeRequest": list(requests)} | more
-    answer = org.call("POST", "/composite", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["compositeResponse"]
+    response = org.call("POST", "/composite", json=body)
+    assert response.status_code == 200, response.text
+    return response.json()["compositeResponse"]
 
 
 def lead(**fields):
@@ -86,7 +86,7 @@ def test_a_reference_to_nothing_stops_only_its_own_request(org, reference):
 
 def test_all_or_none_undoes_updates_and_deletes_too(org):
     first, second = org.lead(City="Rome"), org.lead()
-    answers = composed(
+    responses = composed(
         org,
         sub("u", "PATCH", f"/sobjects/Lead/{first}", body={"City": "Oslo"}),
         sub("d", "DELETE", f"/sobjects/Lead/{second}"),
@@ -94,9 +94,9 @@ def test_all_or_none_undoes_updates_and_deletes_too(org):
         sub("later", body=lead()),
         allOrNone=True,
     )
-    assert [a["httpStatusCode"] for a in answers] == [400] * 4
-    assert "Invalid reference" in answers[2]["body"][0]["message"]
-    assert answers[3]["body"][0]["message"].startswith("The transaction was rolled back")
+    assert [a["httpStatusCode"] for a in responses] == [400] * 4
+    assert "Invalid reference" in responses[2]["body"][0]["message"]
+    assert responses[3]["body"][0]["message"].startswith("The transaction was rolled back")
     assert org.rows("SELECT City FROM Lead ORDER BY City NULLS LAST") == [
         {"City": "Rome"},
         {"City": None},
@@ -119,16 +119,16 @@ def test_all_or_none_undoes_updates_and_deletes_too(org):
 )
 def test_a_composite_is_judged_before_any_of_it_is_done(org, requests_, words):
     body = {"compositeRequest": [sub("first", body=lead()), *requests_][-26:]}
-    answer = org.call("POST", "/composite", json=body)
-    assert answer.status_code == 400
-    assert words in answer.json()[0]["message"]
+    response = org.call("POST", "/composite", json=body)
+    assert response.status_code == 400
+    assert words in response.json()[0]["message"]
     assert org.rows("SELECT Id FROM Lead") == []
 
 
 def test_an_id_that_reads_like_a_query_is_no_query(org):
     path = "/sobjects/Lead/Person_Id__c/query"
-    answers = composed(org, *(sub(f"r{n}", "GET", path) for n in range(6)))
-    assert [a["httpStatusCode"] for a in answers] == [404] * 6
+    responses = composed(org, *(sub(f"r{n}", "GET", path) for n in range(6)))
+    assert [a["httpStatusCode"] for a in responses] == [404] * 6
 
 
 def batch(org, *requests, **more):
@@ -138,10 +138,10 @@ def batch(org, *requests, **more):
 def test_a_halted_batch_says_so_for_each_that_is_left(org):
     wrong = {"method": "POST", "url": "v68.0/sobjects/Lead", "richInput": {}}
     right = wrong | {"url": "/services/data/v60.0/sobjects/Lead", "richInput": lead()}
-    answer = batch(org, right, wrong, right, right, haltOnError=True).json()
-    assert answer["hasErrors"] is True
-    assert [r["statusCode"] for r in answer["results"]] == [201, 400, 412, 412]
-    assert answer["results"][3]["result"][0]["errorCode"] == "BATCH_PROCESSING_HALTED"
+    response = batch(org, right, wrong, right, right, haltOnError=True).json()
+    assert response["hasErrors"] is True
+    assert [r["statusCode"] for r in response["results"]] == [201, 400, 412, 412]
+    assert response["results"][3]["result"][0]["errorCode"] == "BATCH_PROCESSING_HALTED"
     assert len(org.rows("SELECT Id FROM Lead")) == 1
     assert len(batch(org, wrong, right).json()["results"]) == 2
 
@@ -166,9 +166,9 @@ def contact(name, **fields):
 
 def test_a_tree_plants_what_stands_under_its_records(org):
     records = [account("a", [contact("c1"), contact("c2")]), account("b", [contact("c3")])]
-    answer = org.call("POST", "/composite/tree/account", json={"records": records})
-    assert answer.status_code == 201, answer.text
-    assert [r["referenceId"] for r in answer.json()["results"]] == ["a", "b", "c1", "c2", "c3"]
+    response = org.call("POST", "/composite/tree/account", json={"records": records})
+    assert response.status_code == 201, response.text
+    assert [r["referenceId"] for r in response.json()["results"]] == ["a", "b", "c1", "c2", "c3"]
     soql = "SELECT LastName, Account.Name FROM Contact ORDER BY LastName"
     owners = [(row["LastName"], row["Account"]["Name"]) for row in org.rows(soql)]
     assert owners == [("c1", "a"), ("c2", "a"), ("c3", "b")]
@@ -176,9 +176,9 @@ def test_a_tree_plants_what_stands_under_its_records(org):
 
 def test_one_wrong_leaf_fells_the_tree(org):
     records = [account("a", [contact("c1"), contact("c2", Email="x")])]
-    answer = org.call("POST", "/composite/tree/Account", json={"records": records})
-    assert answer.status_code == 400
-    assert answer.json() == {
+    response = org.call("POST", "/composite/tree/Account", json={"records": records})
+    assert response.status_code == 400
+    assert response.json() == {
         "hasErrors": True,
         "results": [
             {
@@ -208,9 +208,9 @@ def test_one_wrong_leaf_fells_the_tree(org):
     ],
 )
 def test_a_tree_that_cannot_be_planted(org, records, words):
-    answer = org.call("POST", "/composite/tree/Account", json={"records": records})
-    assert answer.status_code == 400
-    assert words in answer.text
+    response = org.call("POST", "/composite/tree/Account", json={"records": records})
+    assert response.status_code == 400
+    assert words in response.text
 
 
 def test_collections_take_ten_runs_of_objects(org):
@@ -222,8 +222,8 @@ def test_collections_take_ten_runs_of_objects(org):
             for kind, fields in [kinds[n % 2]] * 2
         ]
 
-    answer = org.call("POST", "/composite/sobjects", json={"records": records(10)})
-    assert all(row["success"] for row in answer.json())
+    response = org.call("POST", "/composite/sobjects", json={"records": records(10)})
+    assert all(row["success"] for row in response.json())
     refused = org.call("POST", "/composite/sobjects", json={"records": records(11)})
     assert refused.json()[0]["errorCode"] == "LIMIT_EXCEEDED"
 

@@ -16,9 +16,9 @@ OBJECTS = [*WRITABLE.split(), *READ_ONLY.split()]
 
 
 def describe(org, name):
-    answer = org.call("GET", f"/sobjects/{name}/describe")
-    assert answer.status_code == 200
-    return answer.json()
+    response = org.call("GET", f"/sobjects/{name}/describe")
+    assert response.status_code == 200
+    return response.json()
 
 
 def field(described, name):

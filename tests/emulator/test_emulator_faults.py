@@ -33,8 +33,8 @@ def test_a_dropped_connection_before_or_after_the_effect(org, fault, effect):
 )
 def test_an_error_before_or_after_the_effect(org, fault, status, effect):
     org.faults({"match": CREATE, "fault": fault})
-    answer = org.create(LastName="L", Company="C")
-    assert answer.status_code == status
+    response = org.create(LastName="L", Company="C")
+    assert response.status_code == status
     assert count(org) == effect
 
 
@@ -165,9 +165,9 @@ def test_a_stalled_job_waits_in_the_queue(org):
     ],
 )
 def test_an_unknown_fault_is_refused_with_a_sentence(org, faults):
-    answer = org.door("PUT", "faults", json=faults)
-    assert answer.status_code == 400
-    assert len(answer.json()["error"]) > 20
+    response = org.door("PUT", "faults", json=faults)
+    assert response.status_code == 400
+    assert len(response.json()["error"]) > 20
 
 
 def test_faults_that_are_not_json_are_refused(org):

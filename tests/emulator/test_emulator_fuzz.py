@@ -71,9 +71,9 @@ def org(running, client, basic_org):
 
 def asked(org, method, path, **more):
     """An answer that is no fault of the org's, and the org still there afterwards."""
-    answer = org.call(method, path, timeout=HANG, **more)
-    assert answer.status_code < 500, (method, path, answer.text)
-    return answer
+    response = org.call(method, path, timeout=HANG, **more)
+    assert response.status_code < 500, (method, path, response.text)
+    return response
 
 
 def words(text, cut=None):
@@ -343,8 +343,8 @@ def test_any_address_and_any_header(org, method, parts, query, headers, version)
 @given(path=st.text("/services/data/v68.0oauth2tokenid:%{}?#é", max_size=40))
 def test_any_path_at_all(org, path):
     for method in ("GET", "POST"):
-        answer = org.http.request(method, f"{org.url}/{path}", timeout=HANG)
-        assert answer.status_code < 500
+        response = org.http.request(method, f"{org.url}/{path}", timeout=HANG)
+        assert response.status_code < 500
     assert org.call("GET", "/limits").status_code == 200
 
 
@@ -408,10 +408,10 @@ QUERIES = st.builds(
 @given(soql=QUERIES, place=st.integers(0, 200), more=st.none() | TEXTS)
 def test_a_query_that_is_nearly_one_is_answered_or_refused(org, soql, place, more):
     text = soql if more is None else soql[:place] + more + soql[place + 1 :]
-    answer = asked(org, "GET", "/query", params={"q": text})
-    assert answer.status_code in {200, 400}
-    if answer.status_code == 200 and "COUNT()" not in text:
-        assert answer.json()["totalSize"] == len(answer.json()["records"])
+    response = asked(org, "GET", "/query", params={"q": text})
+    assert response.status_code in {200, 400}
+    if response.status_code == 200 and "COUNT()" not in text:
+        assert response.json()["totalSize"] == len(response.json()["records"])
     asked(org, "GET", "/query", params={"q": text, "columns": "true"})
     asked(org, "POST", "/jobs/query", json={"operation": "query", "query": text})
 
@@ -420,8 +420,8 @@ def test_a_query_that_is_nearly_one_is_answered_or_refused(org, soql, place, mor
 @given(text=st.text(max_size=60))
 def test_any_text_as_a_query(org, text):
     for soql in (text, f"SELECT Id FROM Lead WHERE City = '{text}'", f"SELECT {text} FROM Lead"):
-        answer = asked(org, "POST", "/jobs/query", json={"operation": "query", "query": soql})
-        assert answer.status_code in {200, 400}
+        response = asked(org, "POST", "/jobs/query", json={"operation": "query", "query": soql})
+        assert response.status_code in {200, 400}
 
 
 # -- the door -------------------------------------------------------------------------------------
@@ -474,10 +474,10 @@ def org_files(draw):
 @given(text=org_files() | st.text(max_size=40))
 def test_an_org_file_is_taken_whole_or_not_at_all(org, text):
     before = org.door("GET", "org").json()
-    answer = org.door("POST", "reset", data=text.encode("utf-8", "replace"))
-    assert answer.status_code in {200, 400}, answer.text
-    if answer.status_code == 400:
-        assert answer.json()["error"]
+    response = org.door("POST", "reset", data=text.encode("utf-8", "replace"))
+    assert response.status_code in {200, 400}, response.text
+    if response.status_code == 400:
+        assert response.json()["error"]
         assert org.door("GET", "org").json() == before
         return
     assert org.door("GET", "org").status_code == 200
@@ -506,7 +506,7 @@ FAULTS = st.lists(
 @settings(SHARED, max_examples=2 * int(MANY or 25))
 @given(faults=FAULTS | JSONS)
 def test_any_list_of_faults_is_taken_or_refused(org, faults):
-    answer = org.door("PUT", "faults", data=json.dumps(faults).encode())
-    assert answer.status_code in {200, 400}, answer.text
+    response = org.door("PUT", "faults", data=json.dumps(faults).encode())
+    assert response.status_code in {200, 400}, response.text
     org.faults()
     assert org.log_in().call("GET", "/limits").status_code == 200

@@ -14,8 +14,8 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.emulator.messages import Answer, Call
-from pipelines.emulator.xml_responses import represented
+from pipelines.emulator.messages import ApiRequest, ApiResponse
+from pipelines.emulator.xml_responses import in_accepted_format
 
 LEAD = {"LastName": "Hopper", "Company": "Navy"}
 JSON = {"Content-Type": "application/json"}
@@ -58,23 +58,23 @@ def test_requests_may_be_sent_without_waiting_for_answers(org):
 
 def test_a_whole_url_may_be_the_target_as_through_a_proxy(org):
     head = head_of(org, "GET http://my.example:99/services/data/v60.0 HTTP/1.1")
-    answer = raw(org, head)
-    assert answer.startswith("HTTP/1.1 200")
-    assert '"identity": "http://my.example:99/id/00D' in answer
+    response = raw(org, head)
+    assert response.startswith("HTTP/1.1 200")
+    assert '"identity": "http://my.example:99/id/00D' in response
 
 
 def test_an_instance_url_with_its_slash_is_forgiven(org):
-    answer = org.http.get(f"{org.url}//services/data/v60.0/limits", timeout=30)
-    assert answer.status_code == 200
+    response = org.http.get(f"{org.url}//services/data/v60.0/limits", timeout=30)
+    assert response.status_code == 200
 
 
 def test_chunks_and_a_client_that_waits_to_be_asked_on(org):
     body = json.dumps(LEAD)
     more = ("Content-Type: application/json", "Transfer-Encoding: chunked", "Expect: 100-continue")
     head = head_of(org, "POST /services/data/v60.0/sobjects/Lead/ HTTP/1.1", *more)
-    answer = raw(org, f"{head}{len(body):x}\r\n{body}\r\n0\r\n\r\n")
-    assert answer.startswith("HTTP/1.1 100")
-    assert "HTTP/1.1 201 Created" in answer
+    response = raw(org, f"{head}{len(body):x}\r\n{body}\r\n0\r\n\r\n")
+    assert response.startswith("HTTP/1.1 100")
+    assert "HTTP/1.1 201 Created" in response
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_a_body_of_another_form_than_json_is_refused(org, kind):
     assert (refused.status_code, refused.json()[0]["errorCode"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-def xml(answer):
-    assert answer.headers["Content-Type"] == "application/xml;charset=UTF-8"
-    return ElementTree.fromstring(answer.content)  # noqa: S314 - our own emulator's
+def xml(response):
+    assert response.headers["Content-Type"] == "application/xml;charset=UTF-8"
+    return ElementTree.fromstring(response.content)  # noqa: S314 - our own emulator's
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def xml(answer):
     ],
 )
 def test_an_answer_is_xml_where_that_is_preferred(org, accept, is_xml):
-    answer = org.call("GET", "/limits", headers={"Accept": accept})
-    assert answer.headers["Content-Type"].startswith("application/xml") is is_xml
+    response = org.call("GET", "/limits", headers={"Accept": accept})
+    assert response.headers["Content-Type"].startswith("application/xml") is is_xml
 
 
 def test_records_and_queries_in_xml(org):
@@ -214,6 +214,6 @@ VALUES = st.recursive(
 @settings(deadline=None, max_examples=150)
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_any_answer_can_be_written_as_xml_that_can_be_read(value):
-    call = Call("GET", "/services/data/v60.0/x", {}, {"accept": "application/xml"}, b"")
-    text = represented(call, Answer(200, value)).text
+    call = ApiRequest("GET", "/services/data/v60.0/x", {}, {"accept": "application/xml"}, b"")
+    text = in_accepted_format(call, ApiResponse(200, value)).text
     ElementTree.fromstring(text)  # noqa: S314 - our own

@@ -44,9 +44,9 @@ def token(secure):
         "client_id": "key",
         "client_secret": "secret",
     }
-    answer = secure.http.post(f"{secure.url}/services/oauth2/token", data=form, timeout=30)
-    secure.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-    return answer.json()
+    response = secure.http.post(f"{secure.url}/services/oauth2/token", data=form, timeout=30)
+    secure.http.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+    return response.json()
 
 
 def test_the_first_line_says_https(listening):
@@ -67,8 +67,8 @@ def test_it_is_trusted_as_localhost_and_by_strict_verification(listening, pem):
     strict = ssl.create_default_context(cafile=str(pem))
     strict.verify_flags |= ssl.VERIFY_X509_STRICT
     url = listening.url.replace("127.0.0.1", "localhost")
-    with urlopen(f"{url}/services/data", context=strict, timeout=30) as answer:  # noqa: S310
-        assert answer.status == 200
+    with urlopen(f"{url}/services/data", context=strict, timeout=30) as response:  # noqa: S310
+        assert response.status == 200
 
 
 def test_every_address_it_hands_out_is_https(secure, token):

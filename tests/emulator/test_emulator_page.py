@@ -13,7 +13,7 @@ from click import Context
 
 from pipelines.cli import main
 from pipelines.emulator.org.org_file import Behaviour
-from pipelines.emulator.transport.faults import JOB_FAULT, WIRE_FAULT
+from pipelines.emulator.transport.faults import JOB_FAULT, REQUEST_FAULT
 from tests.emulator.conformance.real_org import PREFIX
 from tests.emulator.orgs import error_of
 from tests.emulator.plain_http import Client
@@ -142,7 +142,7 @@ def words(faults):
 @pytest.mark.parametrize(
     ("title", "pattern", "where"),
     [
-        ("Faults on the wire", WIRE_FAULT, {"match": "GET /limits"}),
+        ("Faults on the wire", REQUEST_FAULT, {"match": "GET /limits"}),
         ("Faults of jobs", JOB_FAULT, {"job": "nth:1"}),
     ],
 )

@@ -122,9 +122,9 @@ def test_a_port_in_use_is_a_sentence():
 )
 def test_a_wrong_org_file_is_named_with_its_place_and_changes_nothing(org, text, place):
     made = org.lead()
-    answer = org.door("POST", "reset", data=text.encode())
-    assert answer.status_code == 400
-    assert place in answer.json()["error"]
+    response = org.door("POST", "reset", data=text.encode())
+    assert response.status_code == 400
+    assert place in response.json()["error"]
     assert org.rows("SELECT Id FROM Lead") == [{"Id": made}]
 
 
@@ -240,9 +240,9 @@ def test_the_door_shows_the_whole_org(org_of):
 
 
 def test_no_such_door(org):
-    answer = org.door("GET", "cellar")
-    assert answer.status_code == 404
-    assert "POST /emulator/reset" in answer.json()["error"]
+    response = org.door("GET", "cellar")
+    assert response.status_code == 404
+    assert "POST /emulator/reset" in response.json()["error"]
 
 
 def test_many_at_once(org):

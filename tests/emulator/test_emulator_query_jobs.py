@@ -12,9 +12,9 @@ ASKED = "SELECT Id, LastName, Company FROM Lead ORDER BY LastName DESC"
 
 def begin(org, soql=ASKED, operation="query", **more):
     asked = {"operation": operation, "query": soql} | more
-    answer = org.call("POST", "/jobs/query", json=asked)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["id"]
+    response = org.call("POST", "/jobs/query", json=asked)
+    assert response.status_code == 200, response.text
+    return response.json()["id"]
 
 
 def finished(org, soql=ASKED, operation="query", **more):
@@ -62,9 +62,9 @@ def test_pages_may_be_read_at_once(org):
     assert shown["done"] is True
     assert shown["nextRecordsUrl"] is None
     (page,) = shown["resultPages"]
-    answer = org.http.get(org.url + page["resultUrl"], timeout=30)
-    assert answer.headers["Sforce-NumberOfRecords"] == "450"
-    assert answer.headers["Sforce-Locator"] == "null"
+    response = org.http.get(org.url + page["resultUrl"], timeout=30)
+    assert response.headers["Sforce-NumberOfRecords"] == "450"
+    assert response.headers["Sforce-Locator"] == "null"
     path = f"/jobs/query/{job}/resultPages"
     assert org.call("GET", path, version="57.0").status_code == 404
     assert org.call("GET", path, version="67.0").status_code == 409
@@ -95,12 +95,12 @@ def test_values_are_written_as_bulk_writes_them(org):
 
 def test_an_empty_answer_is_a_header(org):
     job = finished(org)
-    answer = org.call("GET", f"/jobs/query/{job}/results")
-    assert answer.text == '"Id","LastName","Company"\n'
-    assert answer.headers["Sforce-NumberOfRecords"] == "0"
-    assert answer.headers["Sforce-Locator"] == "null"
+    response = org.call("GET", f"/jobs/query/{job}/results")
+    assert response.text == '"Id","LastName","Company"\n'
+    assert response.headers["Sforce-NumberOfRecords"] == "0"
+    assert response.headers["Sforce-Locator"] == "null"
     (page,) = org.call("GET", f"/jobs/query/{job}/resultPages").json()["resultPages"]
-    assert org.http.get(org.url + page["resultUrl"], timeout=30).text == answer.text
+    assert org.http.get(org.url + page["resultUrl"], timeout=30).text == response.text
 
 
 def test_query_all_shows_the_deleted_too(org):
@@ -131,17 +131,17 @@ def test_short_pages_give_every_row_once(org_of):
     ],
 )
 def test_what_a_bulk_query_cannot_ask(org, soql):
-    answer = org.call("POST", "/jobs/query", json={"operation": "query", "query": soql})
-    assert answer.status_code == 400
-    assert answer.json()[0]["errorCode"] in {"FUNCTIONALITY_NOT_ENABLED", "MALFORMED_QUERY"}
+    response = org.call("POST", "/jobs/query", json={"operation": "query", "query": soql})
+    assert response.status_code == 400
+    assert response.json()[0]["errorCode"] in {"FUNCTIONALITY_NOT_ENABLED", "MALFORMED_QUERY"}
 
 
 @pytest.mark.parametrize("locator", ["x", "OTktMTAw", "MS0w", "%00", "LTE", "null-"])
 def test_a_locator_of_another_answer_is_refused(org, locator):
     fill(org, 3)
     job = finished(org)
-    answer = org.call("GET", f"/jobs/query/{job}/results?locator={locator}")
-    assert answer.json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"
+    response = org.call("GET", f"/jobs/query/{job}/results?locator={locator}")
+    assert response.json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"
 
 
 def test_a_deleted_query_job_is_gone(org):

@@ -22,9 +22,9 @@ def people(org):
 
 
 def found(org, sosl):
-    answer = org.call("GET", "/search", params={"q": sosl})
-    assert answer.status_code == 200, answer.text
-    return {record.get("LastName") for record in answer.json()["searchRecords"]}
+    response = org.call("GET", "/search", params={"q": sosl})
+    assert response.status_code == 200, response.text
+    return {record.get("LastName") for record in response.json()["searchRecords"]}
 
 
 @pytest.mark.parametrize(
@@ -66,19 +66,19 @@ def test_returning_filters_sorts_and_limits(people):
 
 
 def test_a_search_without_returning_gives_ids_and_types(people):
-    answer = people.call("GET", "/search", params={"q": "FIND {babbage}"}).json()
-    assert [r["attributes"]["type"] for r in answer["searchRecords"]] == ["Lead"]
-    assert set(answer["searchRecords"][0]) == {"attributes", "Id"}
+    response = people.call("GET", "/search", params={"q": "FIND {babbage}"}).json()
+    assert [r["attributes"]["type"] for r in response["searchRecords"]] == ["Lead"]
+    assert set(response["searchRecords"][0]) == {"attributes", "Id"}
 
 
 def test_a_search_may_be_asked_by_parameters(people):
     by_url = {"q": "ada", "sobject": "Lead", "fields": "LastName", "in": "name"}
-    answer = people.call("GET", "/parameterizedSearch", params=by_url).json()
-    assert {r["LastName"] for r in answer["searchRecords"]} == {"Byron", "Lovelace"}
+    response = people.call("GET", "/parameterizedSearch", params=by_url).json()
+    assert {r["LastName"] for r in response["searchRecords"]} == {"Byron", "Lovelace"}
     lead = {"name": "Lead", "fields": ["LastName"], "where": "LastName LIKE 'L%'", "limit": 5}
     body = {"q": "ada", "sobjects": [lead], "overallLimit": 10}
-    answer = people.call("POST", "/parameterizedSearch", json=body).json()
-    assert [r["LastName"] for r in answer["searchRecords"]] == ["Lovelace"]
+    response = people.call("POST", "/parameterizedSearch", json=body).json()
+    assert [r["LastName"] for r in response["searchRecords"]] == ["Lovelace"]
 
 
 @pytest.mark.parametrize(

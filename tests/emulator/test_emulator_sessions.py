@@ -51,8 +51,8 @@ def test_the_signature_of_a_token_answer_can_be_verified(org):
 
 
 def test_the_token_endpoint_takes_posts_only(org):
-    answer = requests.get(f"{org.url}/services/oauth2/token", timeout=30)
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+    response = requests.get(f"{org.url}/services/oauth2/token", timeout=30)
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
 
 
 def test_a_revoked_token_opens_nothing_and_cannot_be_revoked_again(org):
@@ -102,8 +102,8 @@ ELSEWHERE = "/id/00D000000000001/005000000000001"
 )
 def test_an_identity_is_refused_in_one_word(org, path, headers, status, word):
     sent = dict(org.http.headers) if headers is None else headers
-    answer = requests.get(org.url + path, headers=sent, timeout=30)
-    assert (answer.status_code, answer.text) == (status, word)
+    response = requests.get(org.url + path, headers=sent, timeout=30)
+    assert (response.status_code, response.text) == (status, word)
 
 
 def test_userinfo_speaks_the_words_of_openid_connect(org):
@@ -157,15 +157,15 @@ def test_a_soap_session_is_a_bearer_token_too(org_of):
 def test_the_enterprise_port_answers_in_its_own_namespace(org_of):
     org = org_of(ADA)
     body = "<login><username>ada@test.example</username><password>pass</password></login>"
-    answer = soap(org, body, port="c")
-    assert 'xmlns="urn:enterprise.soap.sforce.com"' in answer.text
-    assert f"<serverUrl>{org.url}/services/Soap/c/59.0/00D" in answer.text
+    response = soap(org, body, port="c")
+    assert 'xmlns="urn:enterprise.soap.sforce.com"' in response.text
+    assert f"<serverUrl>{org.url}/services/Soap/c/59.0/00D" in response.text
 
 
 def test_a_soap_operation_that_is_not_served_is_refused_by_name(org_of):
-    answer = soap(org_of(ADA), "<describeGlobal/>")
-    assert answer.status_code == 500
-    assert "No operation available for request describeGlobal" in answer.text
+    response = soap(org_of(ADA), "<describeGlobal/>")
+    assert response.status_code == 500
+    assert "No operation available for request describeGlobal" in response.text
 
 
 def test_a_password_in_cdata_is_a_password(org_of):
@@ -177,8 +177,8 @@ def test_a_password_in_cdata_is_a_password(org_of):
 
 def test_a_soap_body_with_a_document_type_is_refused(org):
     text = '<!DOCTYPE x [<!ENTITY a "b">]>' + LOGIN.partition("?>")[2].format("&a;")
-    answer = requests.post(f"{org.url}/services/Soap/u/59.0", data=text, timeout=30)
-    assert (answer.status_code, "not a SOAP request" in answer.text) == (500, True)
+    response = requests.post(f"{org.url}/services/Soap/u/59.0", data=text, timeout=30)
+    assert (response.status_code, "not a SOAP request" in response.text) == (500, True)
 
 
 def test_a_session_outlives_a_restart_of_the_emulator(start, client, basic_org, tmp_path):

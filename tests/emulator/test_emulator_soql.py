@@ -212,12 +212,12 @@ def test_other_limits(org, soql):
 
 def test_a_query_in_a_body_may_be_longer_but_not_without_end(org):
     for text in ("x" * 100_001, "SELECT Id FROM Lead WHERE " + "(" * 40_000):
-        answer = org.call("POST", "/jobs/query", json={"operation": "query", "query": text})
-        assert error_of(answer)["errorCode"] == "MALFORMED_QUERY"
+        response = org.call("POST", "/jobs/query", json={"operation": "query", "query": text})
+        assert error_of(response)["errorCode"] == "MALFORMED_QUERY"
     nested = "NOT " * 20_000 + "City = 'x'"
     text = f"SELECT Id FROM Lead WHERE {nested}"
-    answer = org.call("POST", "/jobs/query", json={"operation": "query", "query": text})
-    assert error_of(answer)["errorCode"] == "MALFORMED_QUERY"
+    response = org.call("POST", "/jobs/query", json={"operation": "query", "query": text})
+    assert error_of(response)["errorCode"] == "MALFORMED_QUERY"
 
 
 def quoted(text):

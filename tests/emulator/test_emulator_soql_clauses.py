@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from pipelines.emulator.soql.dates import NoSuchDays, named_days
+from pipelines.emulator.soql.dates import DateLiteralError, named_days
 from pipelines.emulator.soql.literals import is_like
 
 LEADS = """
@@ -51,9 +51,9 @@ def org(running, client, basic_org):
     return client(running.url).reset(basic_org + LEADS)
 
 
-def refusal(answer):
-    assert answer.status_code == 400, answer.text
-    (error,) = answer.json()
+def refusal(response):
+    assert response.status_code == 400, response.text
+    (error,) = response.json()
     return error["errorCode"], error["message"]
 
 
@@ -115,11 +115,11 @@ def test_groups_and_aggregates(org, soql, rows):
     ],
 )
 def test_conditions_with_functions_and_other_objects(org, where, names):
-    answer = org.query(f"SELECT LastName FROM Lead l WHERE {where} ORDER BY LastName")
+    response = org.query(f"SELECT LastName FROM Lead l WHERE {where} ORDER BY LastName")
     if names == "refused":
-        assert "same object type" in refusal(answer)[1]
+        assert "same object type" in refusal(response)[1]
         return
-    assert " ".join(row["LastName"] for row in answer.json()["records"]) == names
+    assert " ".join(row["LastName"] for row in response.json()["records"]) == names
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_a_date_literal_is_a_range_of_days(literal, first, last):
     ["LAST_N_FISCAL_YEARS:1", "LAST_N_YEARS:9999", "N_DAYS_AGO:9999999", "SOMEDAY", "TODAY:1"],
 )
 def test_a_date_literal_outside_the_calendar_is_refused(literal):
-    with pytest.raises(NoSuchDays):
+    with pytest.raises(DateLiteralError):
         named_days(literal, TODAY)
 
 

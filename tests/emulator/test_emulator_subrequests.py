@@ -34,8 +34,8 @@ def test_composite_fills_in_earlier_answers(org):
         {"method": "GET", "url": f"{data}/sobjects/Contact/@{{nobody.id}}", "referenceId": "no"},
         {"method": "GET", "url": "/elsewhere", "referenceId": "out"},
     ]
-    answers = org.call("POST", "/composite", json={"compositeRequest": requests_}).json()
-    given = {a["referenceId"]: a for a in answers["compositeResponse"]}
+    responses = org.call("POST", "/composite", json={"compositeRequest": requests_}).json()
+    given = {a["referenceId"]: a for a in responses["compositeResponse"]}
     assert [a["httpStatusCode"] for a in given.values()] == [201, 201, 200, 400, 404]
     assert given["all"]["body"]["records"][0]["Account"]["Name"] == "Engines"
 
@@ -50,8 +50,8 @@ def test_composite_all_or_none_undoes_everything(org):
             post | {"referenceId": "c", "body": [{"deep": ["@{a.id}", 1]}]},
         ],
     }
-    answers = org.call("POST", "/composite", json=body).json()["compositeResponse"]
-    assert [a["body"][0]["errorCode"] for a in answers] == [
+    responses = org.call("POST", "/composite", json=body).json()["compositeResponse"]
+    assert [a["body"][0]["errorCode"] for a in responses] == [
         "PROCESSING_HALTED",
         "REQUIRED_FIELD_MISSING",
         "PROCESSING_HALTED",
@@ -69,8 +69,8 @@ def test_composite_all_or_none_undoes_everything(org):
     ],
 )
 def test_composite_refuses_what_is_too_much(org, requests_):
-    answer = org.call("POST", "/composite", json={"compositeRequest": requests_})
-    assert answer.status_code == 400
+    response = org.call("POST", "/composite", json={"compositeRequest": requests_})
+    assert response.status_code == 400
 
 
 def test_composite_batch_is_a_list_of_independent_requests(org):
@@ -79,9 +79,9 @@ def test_composite_batch_is_a_list_of_independent_requests(org):
         {"method": "GET", "url": "v68.0/limits"},
     ]
     body = {"batchRequests": requests_}
-    answer = org.call("POST", "/composite/batch", json=body).json()
-    assert answer["hasErrors"] is True
-    assert [r["statusCode"] for r in answer["results"]] == [400, 200]
+    response = org.call("POST", "/composite/batch", json=body).json()
+    assert response["hasErrors"] is True
+    assert [r["statusCode"] for r in response["results"]] == [400, 200]
     halted = org.call("POST", "/composite/batch", json=body | {"haltOnError": True}).json()
     assert [r["statusCode"] for r in halted["results"]][:1] == [400]
     assert 200 not in [r["statusCode"] for r in halted["results"]]
@@ -101,8 +101,8 @@ def test_composite_tree_is_all_or_none(org):
     assert refused.json()["results"][0]["errors"][0]["statusCode"] == "INVALID_EMAIL_ADDRESS"
     assert len(org.rows("SELECT Id FROM Lead")) == 1
     for records in ("x", [good] * 201):
-        answer = org.call("POST", "/composite/tree/Lead", json={"records": records})
-        assert answer.status_code == 400
+        response = org.call("POST", "/composite/tree/Lead", json={"records": records})
+        assert response.status_code == 400
 
 
 def test_what_no_composite_may_hold(org):
@@ -110,8 +110,8 @@ def test_what_no_composite_may_hold(org):
         inner = {"compositeRequest": [{"method": "POST", "url": url, "referenceId": "a"}]}
         assert org.call("POST", "/composite", json=inner).status_code == 400
     broken = {"compositeRequest": [{"method": "GET", "url": "//[", "referenceId": "a"}]}
-    answer = org.call("POST", "/composite", json=broken).json()["compositeResponse"][0]
-    assert answer["httpStatusCode"] == 404
+    response = org.call("POST", "/composite", json=broken).json()["compositeResponse"][0]
+    assert response["httpStatusCode"] == 404
     for depth in (200, 300, 400, 450, 490, 2_000):
         body = '{"x":[' * depth + "]}" * depth
         head = '{"compositeRequest":[{"method":"POST","url":"/services/data/v68.0/sobjects/Lead"'

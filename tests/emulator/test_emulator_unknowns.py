@@ -23,9 +23,9 @@ def behaving(**switches):
     return "[behaviour]\n" + "\n".join(lines) + "\n"
 
 
-def errors(answer, status=400):
-    assert answer.status_code == status, answer.text
-    return answer.json()[0]["errorCode"], answer.json()[0]["message"]
+def errors(response, status=400):
+    assert response.status_code == status, response.text
+    return response.json()[0]["errorCode"], response.json()[0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,9 @@ def test_what_an_empty_json_text_is_to_a_number(org_of, name, is_null, status):
     org = org_of(behaving(empty_json_is_null=is_null))
     if name == "DoNotCall":
         status = 400
-    answer = org.create(LastName="L", Company="C", City="", **{name: ""})
-    assert answer.status_code == status
-    assert status == 201 or errors(answer)[0] == "JSON_PARSER_ERROR"
+    response = org.create(LastName="L", Company="C", City="", **{name: ""})
+    assert response.status_code == status
+    assert status == 201 or errors(response)[0] == "JSON_PARSER_ERROR"
 
 
 @pytest.mark.parametrize(("numeric", "failed"), [(True, 0), (False, 2)])
@@ -208,10 +208,10 @@ def test_whether_a_duplicate_rule_judges_updates(org_of, operations, status):
     other = org.lead(LastName="Lovelace", FirstName="Ada")
     path = f"/sobjects/Lead/{other}"
     twin = {"LastName": "Byron", "Email": "ada@x.example"}
-    answer = org.call("PATCH", path, json=twin)
-    assert answer.status_code == status
+    response = org.call("PATCH", path, json=twin)
+    assert response.status_code == status
     if status == 400:
-        assert errors(answer)[0] == "DUPLICATES_DETECTED"
+        assert errors(response)[0] == "DUPLICATES_DETECTED"
         allowed = {"Sforce-Duplicate-Rule-Header": "allowSave=true"}
         assert org.call("PATCH", path, json=twin, headers=allowed).status_code == 204
     assert org.create(**twin, FirstName="Ada", Company="C").status_code == 400
@@ -230,6 +230,6 @@ def test_whether_a_duplicate_rule_judges_updates(org_of, operations, status):
     ],
 )
 def test_a_switch_that_there_is_not_is_named(org, basic_org, line, place):
-    answer = org.door("POST", "reset", data=f"{basic_org}[behaviour]\n{line}\n".encode())
-    assert answer.status_code == 400
-    assert place in answer.json()["error"]
+    response = org.door("POST", "reset", data=f"{basic_org}[behaviour]\n{line}\n".encode())
+    assert response.status_code == 400
+    assert place in response.json()["error"]

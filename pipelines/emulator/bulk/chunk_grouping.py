@@ -26,29 +26,29 @@ STEP = 0.05
 UNLIMITED = 1_000
 
 
-class Stretches:
+class ChunkGrouper:
     """Cuts the rows of one job into stretches of whole chunks."""
 
     def __init__(self, org: Org, job: Job, columns: Sequence[HeaderColumn]) -> None:
         self._sobject = org.schema[job.object]
         rules = org.file.duplicate_rules
-        creating = duplicate_rules.refusing_rules(rules, self._sobject.name, "insert")
+        creating = duplicate_rules.rejecting_rules(rules, self._sobject.name, "insert")
         self._matched = {rule.matches for rule in creating}
         self._matches_changes = bool(
-            duplicate_rules.refusing_rules(rules, self._sobject.name, "update")
+            duplicate_rules.rejecting_rules(rules, self._sobject.name, "update")
         )
         self._keys = self._key_fields(job, {column.field.name for column in columns})
-        alone = (
+        one_by_one = (
             job.faults != "[]"
             or org.behaviour.late_chunk_after_abort
             or any(_names_own_object(column, self._sobject) for column in columns)
             or self._frees_values(job)
         )
         pace = org.behaviour.rows_per_second
-        steady = max(1, int(pace * STEP / CHUNK_ROWS)) if pace else UNLIMITED
-        self._longest = 1 if alone else steady
+        chunks_per_step = max(1, int(pace * STEP / CHUNK_ROWS)) if pace else UNLIMITED
+        self._longest = 1 if one_by_one else chunks_per_step
 
-    def cut(self, count: int, whole: Ints, columns: Columns) -> Iterator[tuple[int, int]]:
+    def split(self, count: int, whole: Ints, columns: Columns) -> Iterator[tuple[int, int]]:
         """The stretches of `count` rows, each from its first row to that of the next.
 
         `columns` say what the whole rows say; `whole` are their numbers.
@@ -86,7 +86,7 @@ class Stretches:
         if self._sobject.name in self._matched:
             nothing = [None] * count
             email, first, last, phone = (
-                columns.get(name, nothing) for name in duplicate_rules.LOOKED_AT
+                columns.get(name, nothing) for name in duplicate_rules.MATCHED_FIELDS
             )
             yield map(email_key, email, last)
             yield map(phone_key, phone, first, last)

@@ -47,7 +47,7 @@ class Block:
         return Block(self.data[begin:end], starts - begin, ends - begin, self.cells[first:last])
 
 
-def joined(blocks: list[Block]) -> Block:
+def join_blocks(blocks: list[Block]) -> Block:
     """Several blocks as one."""
     offsets = np.cumsum([0, *(len(block.data) for block in blocks)])[:-1]
     return Block(
@@ -64,17 +64,17 @@ def _concatenated(arrays: list[Ints]) -> Ints:
 
 def record_blocks(pieces: Iterable[bytes], layout: Layout) -> Iterator[Block]:
     """The file's records in blocks about as long as the pieces; blank lines are none."""
-    rest, fresh = b"", list[bytes]()
+    remainder, new_pieces = b"", list[bytes]()
     for piece in checked_utf8(pieces):
-        fresh.append(piece)
+        new_pieces.append(piece)
         # A record without an end is looked at again only when it has doubled.
-        if sum(map(len, fresh)) >= len(rest):
-            block, rest = _cut(b"".join((rest, *fresh)), layout)
-            fresh = []
+        if sum(map(len, new_pieces)) >= len(remainder):
+            block, remainder = _whole_records(b"".join((remainder, *new_pieces)), layout)
+            new_pieces = []
             yield block
-    block, rest = _cut(b"".join((rest, *fresh, b"\n")), layout)
+    block, remainder = _whole_records(b"".join((remainder, *new_pieces, b"\n")), layout)
     # Only in a file that ends inside quotes is anything left.
-    yield joined([block, _unsure(rest)] if rest.strip(b"\n") else [block])
+    yield join_blocks([block, _unsure(remainder)] if remainder.strip(b"\n") else [block])
 
 
 def _unsure(record: bytes) -> Block:
@@ -82,16 +82,16 @@ def _unsure(record: bytes) -> Block:
     return Block(record, zero, end, np.array([UNSURE], np.int64))
 
 
-def _cut(data: bytes, layout: Layout) -> tuple[Block, bytes]:
+def _whole_records(data: bytes, layout: Layout) -> tuple[Block, bytes]:
     """The whole records of these bytes, and the rest, which has not ended yet."""
     parts: list[Block] = []
     while True:
-        block = _scanned(data, layout)
+        block = _scan(data, layout)
         row, length = _first_overlong(block)
         if length is None:
             parts.append(block.part(0, len(block)))
             end = int(block.ends[-1]) if len(block) else 0
-            return _without_blanks(joined(parts), layout), data[end:]
+            return _without_blanks(join_blocks(parts), layout), data[end:]
         begin = int(block.ends[row - 1]) if row else 0
         parts += [block.part(0, row), _unsure(data[begin : begin + length])]
         data = data[begin + length :]
@@ -120,7 +120,7 @@ def _overlong_end(record: bytes) -> int | None:
     return None
 
 
-def _scanned(data: bytes, layout: Layout) -> Block:
+def _scan(data: bytes, layout: Layout) -> Block:
     """All records that end in these bytes, blank ones too; the first byte starts a record."""
     text = np.frombuffer(data, np.uint8)
     quote, newline = text == QUOTE, text == LF

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from pipelines.emulator.bulk.csv_blocks import Block, joined, record_blocks
+from pipelines.emulator.bulk.csv_blocks import Block, join_blocks, record_blocks
 from pipelines.emulator.bulk.uploads import BrokenRow, Layout, RowCells, read_row
 from pipelines.emulator.org.arrow_arrays import Ints, strings
 from pipelines.emulator.org.chunks import CHUNK_ROWS
@@ -49,8 +49,8 @@ def open_upload(pieces: Iterable[bytes], layout: Layout) -> tuple[str | None, It
     blocks = record_blocks(pieces, layout)
     for block in blocks:
         if len(block):
-            rest = block.part(1, len(block))
-            return record_text(block, 0, layout), _chained(rest, blocks)
+            remaining = block.part(1, len(block))
+            return record_text(block, 0, layout), _chained(remaining, blocks)
     return None, iter(())
 
 
@@ -88,17 +88,20 @@ def _from_row(blocks: Iterable[Block], skip: int) -> Iterator[Block]:
 
 
 def _windows(blocks: Iterable[Block]) -> Iterator[Block]:
-    held: list[Block] = []
+    pending: list[Block] = []
     for block in blocks:
-        held.append(block)
-        if sum(map(len, held)) < WINDOW_ROWS and sum(len(b.data) for b in held) < WINDOW_BYTES:
+        pending.append(block)
+        if (
+            sum(map(len, pending)) < WINDOW_ROWS
+            and sum(len(b.data) for b in pending) < WINDOW_BYTES
+        ):
             continue
-        whole, start = joined(held), 0
+        whole, start = join_blocks(pending), 0
         while size := _window_size(whole, start):
             yield whole.part(start, start + size)
             start += size
-        held = [whole.part(start, len(whole))]
-    last = joined(held)
+        pending = [whole.part(start, len(whole))]
+    last = join_blocks(pending)
     if len(last):
         yield last
 

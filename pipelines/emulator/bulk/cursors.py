@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pipelines.emulator.org import ids
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.store import Parameters, Row
-from pipelines.emulator.soql.query import Asker, Plan, plan
+from pipelines.emulator.soql.query import Plan, Requester, plan_query
 from pipelines.emulator.soql.syntax import SoqlError
 
 MAX_PAGE, MIN_PAGE = 2_000, 200
@@ -16,25 +16,25 @@ CURSOR_PREFIX = "01g"
 
 
 def first_page(
-    org: Org, text: str, version: str, page_size: int, asker: Asker
+    org: Org, text: str, version: str, page_size: int, requester: Requester
 ) -> dict[str, object]:
     """The answer to a query, its first page."""
-    made = plan(org, text, asker)
+    plan = plan_query(org, text, requester)
     with org.store.transaction():
-        if made.query.count_all:
-            found = org.store.row(*made.select_count())
+        if plan.query.count_all:
+            found = org.store.row(*plan.select_count())
             return {"totalSize": found[0] if found else 0, "done": True, "records": []}
-        if made.is_aggregate:
-            return _answer(made, _groups(org, made), version, None)
-        rows = org.store.rows(*made.select_rows(page_size + 1))
+        if plan.is_aggregate:
+            return _page_response(plan, _groups(org, plan), version, None)
+        rows = org.store.rows(*plan.select_rows(page_size + 1))
         if len(rows) <= page_size:
-            return _answer(made, rows, version, None)
-        locator = open_cursor(org, made, page_size, include_deleted=asker.include_deleted)
-        return _page(org, made, locator, 0, version)
+            return _page_response(plan, rows, version, None)
+        locator = open_cursor(org, plan, page_size, include_deleted=requester.include_deleted)
+        return _page(org, plan, locator, 0, version)
 
 
-def _groups(org: Org, made: Plan) -> list[Row]:
-    rows = org.store.rows(*made.select_rows(MAX_PAGE + 1))
+def _groups(org: Org, plan: Plan) -> list[Row]:
+    rows = org.store.rows(*plan.select_rows(MAX_PAGE + 1))
     if len(rows) > MAX_PAGE:
         message = (
             "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a "
@@ -54,14 +54,14 @@ def next_page(org: Org, reference: str, version: str) -> dict[str, object]:
         )
         if found is None or not offset.isdecimal() or len(offset) > 12:
             raise SoqlError("INVALID_QUERY_LOCATOR", "invalid query locator")
-        made = plan(org, str(found[0]), Asker(include_deleted=bool(found[1])))
-        return _page(org, made, locator, int(offset), version)
+        plan = plan_query(org, str(found[0]), Requester(include_deleted=bool(found[1])))
+        return _page(org, plan, locator, int(offset), version)
 
 
-def open_cursor(org: Org, made: Plan, page_size: int, *, include_deleted: bool) -> str:
+def open_cursor(org: Org, plan: Plan, page_size: int, *, include_deleted: bool) -> str:
     """Remember which records an answer has, so that later changes do not move its pages."""
     locator = org.store.take_id(CURSOR_PREFIX)
-    select, parameters = made.select_places()
+    select, parameters = plan.select_places()
     total = org.store.run(
         "insert into emulator_cursor_rows"  # noqa: S608 - SQL made from looked-up names
         f" select '{locator}', row_number() over () - 1, place from ({select})",
@@ -69,15 +69,15 @@ def open_cursor(org: Org, made: Plan, page_size: int, *, include_deleted: bool) 
     )
     org.store.run(
         "insert into emulator_cursors values (?, ?, ?, ?, ?)",
-        (locator, made.query.text, int(include_deleted), total, page_size),
+        (locator, plan.query.text, int(include_deleted), total, page_size),
     )
     return locator
 
 
-def cursor_rows(org: Org, made: Plan, locator: str, start: int, count: int) -> list[Row]:
+def cursor_rows(org: Org, plan: Plan, locator: str, start: int, count: int) -> list[Row]:
     """Some rows of a remembered answer."""
-    asked: Parameters = {"locator": locator, "start": start, "before": start + count}
-    return org.store.rows(made.select_page(), asked)
+    parameters_: Parameters = {"locator": locator, "start": start, "before": start + count}
+    return org.store.rows(plan.select_page(), parameters_)
 
 
 def forget_cursor(org: Org, locator: str) -> None:
@@ -92,7 +92,7 @@ def cursor_total(org: Org, locator: str) -> int:
     return int(found[0] or 0) if found else 0
 
 
-def _page(org: Org, made: Plan, locator: str, start: int, version: str) -> dict[str, object]:
+def _page(org: Org, plan: Plan, locator: str, start: int, version: str) -> dict[str, object]:
     found = org.store.row(
         "select total, page_size from emulator_cursors where locator = ?", (locator,)
     )
@@ -100,37 +100,37 @@ def _page(org: Org, made: Plan, locator: str, start: int, version: str) -> dict[
     if org.behaviour.short_pages:
         # The org may always give fewer rows than asked for (§7.3).
         size = random.Random(f"{org.behaviour.seed}{locator}{start}").randint(1, size)  # noqa: S311
-    rows = cursor_rows(org, made, locator, start, size)
-    following = start + len(rows)
-    more = f"/services/data/v{version}/query/{locator}-{following}"
-    return _answer(made, rows, version, more if following < total else None, total)
+    rows = cursor_rows(org, plan, locator, start, size)
+    next_start = start + len(rows)
+    next_url = f"/services/data/v{version}/query/{locator}-{next_start}"
+    return _page_response(plan, rows, version, next_url if next_start < total else None, total)
 
 
-def _answer(
-    made: Plan, rows: list[Row], version: str, more: str | None, total: int | None = None
+def _page_response(
+    plan: Plan, rows: list[Row], version: str, next_url: str | None, total: int | None = None
 ) -> dict[str, object]:
     size = len(rows) if total is None else total
-    answer: dict[str, object] = {"totalSize": size, "done": more is None}
-    if more is not None:
-        answer["nextRecordsUrl"] = more
-    answer["records"] = [made.record(row, version) for row in rows]
-    return answer
+    response: dict[str, object] = {"totalSize": size, "done": next_url is None}
+    if next_url is not None:
+        response["nextRecordsUrl"] = next_url
+    response["records"] = [plan.record(row, version) for row in rows]
+    return response
 
 
-def column_metadata(made: Plan) -> dict[str, object]:
+def column_metadata(plan: Plan) -> dict[str, object]:
     """The answer to `columns=true`: what a query would give, without giving it."""
     return {
-        "columnMetadata": list(_column_descriptions(made)),
-        "entityName": made.sobject.name,
-        "groupBy": bool(made.query.group),
-        "idSelected": any(c.keys == ("Id",) for c in made.columns),
-        "keyPrefix": made.sobject.prefix,
+        "columnMetadata": list(_column_descriptions(plan)),
+        "entityName": plan.sobject.name,
+        "groupBy": bool(plan.query.group),
+        "idSelected": any(c.keys == ("Id",) for c in plan.columns),
+        "keyPrefix": plan.sobject.prefix,
     }
 
 
-def _column_descriptions(made: Plan) -> Iterator[dict[str, object]]:
+def _column_descriptions(plan: Plan) -> Iterator[dict[str, object]]:
     apex = {"boolean": "Boolean", "int": "Integer", "id": "Id", "reference": "Id"}
-    for column in made.columns:
+    for column in plan.columns:
         field = column.field
         numeric = field.type in {"int", "double", "currency", "percent"}
         yield {

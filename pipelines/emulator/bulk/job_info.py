@@ -45,13 +45,13 @@ class Job:
         """How the job says its file is written."""
         return Layout(DELIMITERS[self.column_delimiter], self.line_ending, newline_in_cell)
 
-    def result_marks(self, dialect: str) -> tuple[str, str]:
+    def result_format(self, dialect: str) -> tuple[str, str]:
         """Delimiter and line ending of the result files: how far they follow the job's own
         dialect nobody knows (§6.3)."""
         if dialect == "plain":
             return ",", "\n"
-        ends = dialect == "job" and self.line_ending == "CRLF"
-        return DELIMITERS[self.column_delimiter], "\r\n" if ends else "\n"
+        with_crlf = dialect == "job" and self.line_ending == "CRLF"
+        return DELIMITERS[self.column_delimiter], "\r\n" if with_crlf else "\n"
 
     @property
     def names_failed_records(self) -> bool:
@@ -61,8 +61,8 @@ class Job:
     def fault(self, name: str) -> float | None:
         """The number of an injected fault, or None where the job has none of that name."""
         for fault in json.loads(self.faults):
-            word, _, number = fault.partition(":")
-            if word == name:
+            fault_name, _, number = fault.partition(":")
+            if fault_name == name:
                 return float(number or 1)
         return None
 
@@ -77,13 +77,13 @@ def job_of_row(row: Row) -> Job:
 
 def error_cell(failures: Sequence[Failure], style: str) -> str:
     """What is wrong with a row, in one cell; how several errors are joined nobody knows (§12)."""
-    errors = [f"{f.code}:{f.message}:{_named(f)}--" for f in failures]
+    errors = [f"{f.code}:{f.message}:{_field_list(f)}--" for f in failures]
     if style == "first":
         return errors[0]
     return ("; " if style == "semicolons" else "").join(errors)
 
 
-def _named(failure: Failure) -> str:
+def _field_list(failure: Failure) -> str:
     return f"{','.join(failure.fields)} " if failure.fields else ""
 
 

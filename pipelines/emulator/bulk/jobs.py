@@ -17,10 +17,10 @@ from pipelines.emulator.bulk import query_jobs
 from pipelines.emulator.bulk.csv_rows import csv_line, open_upload, single_rows
 from pipelines.emulator.bulk.cursors import forget_cursor
 from pipelines.emulator.bulk.job_info import COLUMNS, ENDED, Job, job_of_row, listed
-from pipelines.emulator.bulk.uploads import DELIMITERS, BrokenRow, JobRefused, header_names
+from pipelines.emulator.bulk.uploads import DELIMITERS, BrokenRow, JobDataError, header_names
 from pipelines.emulator.messages import ApiError
 from pipelines.emulator.org import ids
-from pipelines.emulator.org.assignment_rules import Rule
+from pipelines.emulator.org.assignment_rules import ResolvedRule
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.values import Failure, now
 
@@ -57,18 +57,18 @@ class Jobs:
         self._start = start
 
     def create_ingest(
-        self, asked: Mapping[str, Any], user_id: str, version: str, faults: Iterable[str]
+        self, properties: Mapping[str, Any], user_id: str, version: str, faults: Iterable[str]
     ) -> Job:
         """Open an ingest job."""
-        self._check_properties(asked, INGEST_PROPERTIES)
-        operation = asked.get("operation")
+        self._check_properties(properties, INGEST_PROPERTIES)
+        operation = properties.get("operation")
         if operation not in INGEST_OPERATIONS:
             raise ApiError(400, "INVALIDJOB", f"Invalid operation: {operation}")
-        sobject = self._org.schema.find(str(asked.get("object")))
+        sobject = self._org.schema.find(str(properties.get("object")))
         if sobject is None or not sobject.writable:
-            message = f"Entity '{asked.get('object')}' is not supported by the Bulk API."
+            message = f"Entity '{properties.get('object')}' is not supported by the Bulk API."
             raise ApiError(400, "INVALIDENTITY", message)
-        external = asked.get("externalIdFieldName")
+        external = properties.get("externalIdFieldName")
         if operation == "upsert" and not external:
             raise ApiError(400, "INVALIDJOB", "externalIdFieldName is required for upsert")
         if external and sobject.key_field(str(external)) is None:
@@ -77,7 +77,7 @@ class Jobs:
                 f"Salesforce Id, or indexed field for {sobject.name}"
             )
             raise ApiError(400, "INVALIDJOB", message)
-        rule = self._rule(asked.get("assignmentRuleId"), sobject.name)
+        rule = self._rule(properties.get("assignmentRuleId"), sobject.name)
         self._count_job()
         return self._add(
             kind="V2Ingest",
@@ -86,7 +86,7 @@ class Jobs:
             external_id_field=sobject.key_field(str(external)).name if external else None,  # type: ignore[union-attr]  # checked above
             assignment_rule_id=rule.id if rule else None,
             faults=list(faults),
-            asked=asked,
+            properties=properties,
             user_id=user_id,
             version=version,
             state="Open",
@@ -98,13 +98,13 @@ class Jobs:
                 message = "LimitExceeded : the number of ingest jobs of the last 24 hours"
                 raise ApiError(400, "EXCEEDEDQUOTA", message)
 
-    def create_query(self, asked: Mapping[str, Any], user_id: str, version: str) -> Job:
+    def create_query(self, properties: Mapping[str, Any], user_id: str, version: str) -> Job:
         """Open a query job; it is queued at once."""
-        self._check_properties(asked, QUERY_PROPERTIES)
-        operation = asked.get("operation")
+        self._check_properties(properties, QUERY_PROPERTIES)
+        operation = properties.get("operation")
         if operation not in ("query", "queryAll"):
             raise ApiError(400, "INVALIDJOB", f"Invalid operation: {operation}")
-        text = asked.get("query")
+        text = properties.get("query")
         if not isinstance(text, str):
             raise ApiError(400, "INVALIDJOB", "query is required")
         plan = query_jobs.bulk_plan(self._org, text, operation == "queryAll", user_id)
@@ -113,7 +113,7 @@ class Jobs:
             object=plan.sobject.name,
             operation=str(operation),
             query=text,
-            asked=asked,
+            properties=properties,
             user_id=user_id,
             version=version,
             state="UploadComplete",
@@ -151,8 +151,8 @@ class Jobs:
         with self._store.transaction():
             job = self.find(job_id, "V2Ingest")
             if job.state != "Open":
-                done = "Completed" if job.state in ENDED else "Closed"
-                message = f"Closing already {done} Job not allowed"
+                state_name = "Completed" if job.state in ENDED else "Closed"
+                message = f"Closing already {state_name} Job not allowed"
                 raise ApiError(400, "INVALIDJOBSTATE", message)
             if job.created_by_id != user_id:
                 message = "only the user who created a job can close it"
@@ -168,8 +168,8 @@ class Jobs:
         with self._store.transaction():
             job = self.find(job_id, kind)
             if job.state in ENDED:
-                done = "Completed" if job.state == "JobComplete" else job.state
-                message = f"Aborting already {done} Job not allowed"
+                state_name = "Completed" if job.state == "JobComplete" else job.state
+                message = f"Aborting already {state_name} Job not allowed"
                 raise ApiError(400, "INVALIDJOBSTATE", message)
             return self.change(job.id, state="Aborted")
 
@@ -250,7 +250,7 @@ class Jobs:
         header = self._result_header(job)
         named = '"sf__Id",' if job.names_failed_records else ""
         marks = {"successful": '"sf__Id","sf__Created"', "failed": f'{named}"sf__Error"'}
-        cut, end = job.result_marks(self._org.behaviour.result_dialect)
+        cut, end = job.result_format(self._org.behaviour.result_dialect)
         whole = f"{marks[kind].replace(',', cut)}{cut}{header}" if header else marks[kind]
         yield f"{whole}{end}".encode()
         sql = "select chunk from emulator_job_results where job_id = ? and kind = ?"
@@ -275,7 +275,7 @@ class Jobs:
 
     def unprocessed(self, job: Job) -> Iterator[bytes]:
         """The rows nobody looked at, without sf__ columns."""
-        cut, end = job.result_marks(self._org.behaviour.result_dialect)
+        cut, end = job.result_format(self._org.behaviour.result_dialect)
         header = self._result_header(job)
         yield f"{header}{end}".encode() if header else b""
         if job.state not in {"Failed", "Aborted"}:
@@ -286,26 +286,26 @@ class Jobs:
             width = len(header_names(uploaded or "", layout.delimiter))
             for cells in single_rows(blocks, layout, job.rows_done):
                 yield csv_line([""] * width if isinstance(cells, BrokenRow) else cells, cut, end)
-        except JobRefused:
+        except JobDataError:
             return
 
     def header(self, job: Job) -> str:
         """The header line as uploaded; empty where there was no upload that can be read."""
         try:
             header, _ = open_upload(self.pieces(job.id), job.layout(newline_in_cell=True))
-        except JobRefused:
+        except JobDataError:
             return ""
         return (header or "").removesuffix("\r")
 
     def _result_header(self, job: Job) -> str:
         """The header line as the result files echo it."""
         header, own = self.header(job), DELIMITERS[job.column_delimiter]
-        cut, _ = job.result_marks(self._org.behaviour.result_dialect)
+        cut, _ = job.result_format(self._org.behaviour.result_dialect)
         if cut == own:
             return header
         try:
             return cut.join(header_names(header, own))
-        except JobRefused:
+        except JobDataError:
             return header
 
     def page(self, kind: str, locator: str, data: str) -> dict[str, object]:
@@ -327,8 +327,8 @@ class Jobs:
         """One page of a query's rows, how many they are, and the next locator or `null`."""
         return query_jobs.page(self._org, job, locator, max_records)
 
-    def _check_properties(self, asked: Mapping[str, Any], known: frozenset[str]) -> None:
-        for name in asked:
+    def _check_properties(self, properties: Mapping[str, Any], known: frozenset[str]) -> None:
+        for name in properties:
             if name not in known:
                 message = f'Unrecognized field "{name}" in the job'
                 raise ApiError(400, "INVALIDJOB", message)
@@ -338,10 +338,10 @@ class Jobs:
             "columnDelimiter": tuple(DELIMITERS),
         }
         for name, allowed in choices.items():
-            if asked.get(name, allowed[0]) not in allowed:
-                raise ApiError(400, "INVALIDJOB", f"Invalid {name}: {asked[name]}")
+            if properties.get(name, allowed[0]) not in allowed:
+                raise ApiError(400, "INVALIDJOB", f"Invalid {name}: {properties[name]}")
 
-    def _rule(self, rule_id: object, object_name: str) -> Rule | None:
+    def _rule(self, rule_id: object, object_name: str) -> ResolvedRule | None:
         if not rule_id:
             return None
         if object_name != "Lead":
@@ -355,7 +355,7 @@ class Jobs:
     def _add(
         self,
         *,
-        asked: Mapping[str, Any],
+        properties: Mapping[str, Any],
         user_id: str,
         version: str,
         state: str,
@@ -379,8 +379,8 @@ class Jobs:
                 "created_date": moment,
                 "system_modstamp": moment,
                 "api_version": version,
-                "line_ending": str(asked.get("lineEnding", "LF")),
-                "column_delimiter": str(asked.get("columnDelimiter", "COMMA")),
+                "line_ending": str(properties.get("lineEnding", "LF")),
+                "column_delimiter": str(properties.get("columnDelimiter", "COMMA")),
                 "external_id_field": external_id_field,
                 "assignment_rule_id": assignment_rule_id,
                 "query": query,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.emulator.org.arrow_arrays import Ints, constant, taken, text_bytes
+from pipelines.emulator.org.arrow_arrays import Ints, constant, take_rows, text_bytes
 from pipelines.emulator.org.chunks import CHUNK_ROWS
 
 
@@ -39,8 +39,8 @@ def shuffled_by_chunk(lines: pa.StringArray, rows: Ints, seed: str) -> dict[int,
     if not len(rows):
         return {}
     chunks = rows // CHUNK_ROWS
-    order = np.lexsort((_drawn(rows, seed), chunks))
-    shuffled = taken(lines, order)
+    order = np.lexsort((_random_numbers(rows, seed), chunks))
+    shuffled = take_rows(lines, order)
     ends, _ = text_bytes(shuffled)
     text = shuffled.buffers()[2]
     numbers = np.unique(chunks)
@@ -51,7 +51,7 @@ def shuffled_by_chunk(lines: pa.StringArray, rows: Ints, seed: str) -> dict[int,
     }
 
 
-def _drawn(rows: Ints, seed: str) -> npt.NDArray[np.uint64]:
+def _random_numbers(rows: Ints, seed: str) -> npt.NDArray[np.uint64]:
     """A number for each row that looks like chance (the mixing steps of splitmix64)."""
     start = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
     mixed = np.uint64(start) + rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)

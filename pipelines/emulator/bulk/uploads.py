@@ -29,7 +29,7 @@ MAX_HEADER = 32_000
 UNESCAPED = "InvalidBatch : Failed to parse CSV. Found unescaped quote"
 
 
-class JobRefused(Exception):
+class JobDataError(Exception):
     """The whole job fails with this message."""
 
 
@@ -70,7 +70,7 @@ def checked_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         message = "InvalidBatch : Failed to parse CSV. The data is not UTF-8"
-        raise JobRefused(message) from error
+        raise JobDataError(message) from error
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -99,7 +99,7 @@ def check_lines(pieces: Callable[[], Iterable[bytes]], layout: Layout) -> None:
     if not plain:
         _check_each_line(pieces(), layout)
     elif inside:
-        raise JobRefused(UNESCAPED)
+        raise JobDataError(UNESCAPED)
 
 
 def _ends_plainly(before: bytes, piece: bytes, inside: bool, layout: Layout) -> bool:
@@ -117,28 +117,28 @@ def _ends_plainly(before: bytes, piece: bytes, inside: bool, layout: Layout) -> 
 
 
 def _check_each_line(pieces: Iterable[bytes], layout: Layout) -> None:
-    wanted = layout.line_ending
+    line_ending = layout.line_ending
     wrong = (
         "ClientInputError : LineEnding is invalid on user data. "
-        f"Current LineEnding setting is {wanted}"
+        f"Current LineEnding setting is {line_ending}"
     )
     inside = False
     ended = True
     for line in _lines(pieces):
         # A last line without its line ending is no fault, so each line is judged by the next.
         if not ended:
-            raise JobRefused(wrong)
+            raise JobDataError(wrong)
         inside ^= bool(line.count(b'"') & 1)
         if inside:
             if not layout.newline_in_cell:
-                raise JobRefused(wrong)
+                raise JobDataError(wrong)
             continue
-        bare = line.removesuffix(b"\r") if wanted == "CRLF" else line
-        ended = wanted == "LF" or line.endswith(b"\r")
-        if b"\r" in bare and not (layout.newline_in_cell and b'"' in bare):
-            raise JobRefused(wrong)
+        line_text = line.removesuffix(b"\r") if line_ending == "CRLF" else line
+        ended = line_ending == "LF" or line.endswith(b"\r")
+        if b"\r" in line_text and not (layout.newline_in_cell and b'"' in line_text):
+            raise JobDataError(wrong)
     if inside:
-        raise JobRefused(UNESCAPED)
+        raise JobDataError(UNESCAPED)
 
 
 def read_row(record: str, delimiter: str) -> RowCells:
@@ -155,18 +155,18 @@ def read_row(record: str, delimiter: str) -> RowCells:
 
 @functools.cache
 def _strict_record(delimiter: str) -> re.Pattern[str]:
-    cut = re.escape(delimiter)
-    cell = rf'(?:"[^"]*+(?:""[^"]*+)*+"|[^"{cut}]*+)'
-    return re.compile(rf"{cell}(?:{cut}{cell})*+", re.DOTALL)
+    separator = re.escape(delimiter)
+    cell = rf'(?:"[^"]*+(?:""[^"]*+)*+"|[^"{separator}]*+)'
+    return re.compile(rf"{cell}(?:{separator}{cell})*+", re.DOTALL)
 
 
 def header_names(header: str, delimiter: str) -> list[str]:
     """The column names; a byte-order mark before a quote is an unescaped quote (§6.4)."""
     if len(header) > MAX_HEADER:
-        raise JobRefused("InvalidBatch : Failed to parse CSV. The header is too long")
+        raise JobDataError("InvalidBatch : Failed to parse CSV. The header is too long")
     cells = read_row(header, delimiter)
     if isinstance(cells, BrokenRow):
-        raise JobRefused(UNESCAPED)
+        raise JobDataError(UNESCAPED)
     return cells
 
 
@@ -176,9 +176,9 @@ def header_columns(schema: Schema, sobject: SObject, names: Iterable[str]) -> li
     for name in names:
         column = _header_column(schema, sobject, name)
         if column is None:
-            raise JobRefused(f"InvalidBatch : Field name not found : {name}")
+            raise JobDataError(f"InvalidBatch : Field name not found : {name}")
         if any(column.field.name == known.field.name for known in columns):
-            raise JobRefused(f"InvalidBatch : Failed to parse CSV. Duplicate field : {name}")
+            raise JobDataError(f"InvalidBatch : Failed to parse CSV. Duplicate field : {name}")
         columns.append(column)
     return columns
 
@@ -196,10 +196,10 @@ def _header_column(schema: Schema, sobject: SObject, name: str) -> HeaderColumn 
     polymorphic = len(relation.reference_to) > 1
     if polymorphic and not colon:
         message = f"InvalidBatch : type is needed for polymorphic foreign key ref : {name}"
-        raise JobRefused(message)
+        raise JobDataError(message)
     if colon and not polymorphic:
         message = f"InvalidBatch : type is not needed for non polymorphic foreign key ref : {name}"
-        raise JobRefused(message)
+        raise JobDataError(message)
     target = schema.find(type_name if colon else relation.reference_to[0])
     key = target.find(key_name) if target is not None else None
     if target is None or key is None or not (key.is_key or key.name == "Name"):

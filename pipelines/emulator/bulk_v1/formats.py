@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-from pipelines.emulator.messages import ApiError, parsed_json
+from pipelines.emulator.messages import ApiError, parse_json
 
 NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
@@ -23,7 +23,7 @@ TYPES = {"CSV": "text/csv", "XML": "application/xml", "JSON": "application/json"
 Record = dict[str, str]
 
 
-class AsyncError(Exception):
+class BulkV1Error(Exception):
     """A refusal in Bulk API 1.0's words: `InvalidJob`, `InvalidBatch`, `InvalidSessionId` …"""
 
     def __init__(self, code: str, message: str) -> None:
@@ -62,7 +62,7 @@ def results_text(results: Sequence[Mapping[str, Any]], content_type: str) -> str
         inner = "".join(f"<result>{_result_elements(result)}</result>" for result in results)
         return f'{XML_START}<results xmlns="{NAMESPACE}">{inner}</results>'
     rows = [
-        [r["id"] or "", _word(r["success"]), _word(r["created"]), _error_cell(r["errors"])]
+        [r["id"] or "", _text(r["success"]), _text(r["created"]), _error_cell(r["errors"])]
         for r in results
     ]
     return csv_text(["Id", "Success", "Created", "Error"], rows)
@@ -70,8 +70,8 @@ def results_text(results: Sequence[Mapping[str, Any]], content_type: str) -> str
 
 def _result_elements(result: Mapping[str, Any]) -> str:
     errors = "".join(f"<errors>{_error_elements(error)}</errors>" for error in result["errors"])
-    kept = {name: result[name] for name in ("id", "success", "created")}
-    return errors + _elements(kept)
+    shown = {name: result[name] for name in ("id", "success", "created")}
+    return errors + _elements(shown)
 
 
 def _error_elements(error: Mapping[str, Any]) -> str:
@@ -123,13 +123,13 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _elements(values: Mapping[str, object]) -> str:
     return "".join(
-        f"<{name}>{escape(_word(value))}</{name}>"
+        f"<{name}>{escape(_text(value))}</{name}>"
         for name, value in values.items()
         if value is not None
     )
 
 
-def _word(value: object) -> str:
+def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -137,12 +137,12 @@ def read_info(body: bytes, *, as_json: bool) -> dict[str, str]:
     """What a `jobInfo` asks for."""
     if as_json:
         try:
-            asked = parsed_json(body)
+            properties = parse_json(body)
         except ApiError as error:
-            raise AsyncError("InvalidJob", str(error)) from None
-        if not isinstance(asked, dict):
-            raise AsyncError("InvalidJob", "the jobInfo must be a JSON object")
-        return {name: str(value) for name, value in asked.items() if value is not None}
+            raise BulkV1Error("InvalidJob", str(error)) from None
+        if not isinstance(properties, dict):
+            raise BulkV1Error("InvalidJob", "the jobInfo must be a JSON object")
+        return {name: str(value) for name, value in properties.items() if value is not None}
     return {name: text for name, text in _flat(_parsed_xml(body, "InvalidJob")).items() if text}
 
 
@@ -151,20 +151,20 @@ def read_batch(body: bytes, content_type: str) -> list[Record]:
     try:
         return _records(body, content_type)
     except RecursionError:
-        raise AsyncError("InvalidBatch", "the batch is nested too deeply") from None
+        raise BulkV1Error("InvalidBatch", "the batch is nested too deeply") from None
 
 
 def _records(body: bytes, content_type: str) -> list[Record]:
     if content_type == "CSV":
         return _csv_records(body)
     if content_type == "XML":
-        return [_flat(one) for one in _parsed_xml(body, "InvalidBatch")]
+        return [_flat(element_) for element_ in _parsed_xml(body, "InvalidBatch")]
     try:
-        records = parsed_json(body)
+        records = parse_json(body)
     except ApiError as error:
-        raise AsyncError("InvalidBatch", f"Failed to parse JSON. {error}") from None
+        raise BulkV1Error("InvalidBatch", f"Failed to parse JSON. {error}") from None
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise AsyncError("InvalidBatch", "Failed to parse JSON. A batch is a list of records")
+        raise BulkV1Error("InvalidBatch", "Failed to parse JSON. A batch is a list of records")
     return [_flat_json(record) for record in records]
 
 
@@ -173,12 +173,12 @@ def _csv_records(body: bytes) -> list[Record]:
         reader = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)
         rows = [row for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise AsyncError("InvalidBatch", f"Failed to parse CSV. {error}") from None
+        raise BulkV1Error("InvalidBatch", f"Failed to parse CSV. {error}") from None
     header, *rest = rows or [[]]
     for row in rest:
         if len(row) != len(header):
-            sentence = f"Failed to parse CSV. header = {len(header)} row = {len(row)}"
-            raise AsyncError("InvalidBatch", sentence)
+            message = f"Failed to parse CSV. header = {len(header)} row = {len(row)}"
+            raise BulkV1Error("InvalidBatch", message)
     return [dict(zip(header, row, strict=True)) for row in rest]
 
 
@@ -191,7 +191,7 @@ def _flat_json(record: Mapping[str, Any]) -> Record:
             inner = {f"{name}.{key}": text for key, text in _flat_json(value).items()}
             flat |= {f"{kind}:{key}" if kind else key: text for key, text in inner.items()}
         elif name != "attributes":
-            flat[name] = NULL if value is None else _word(value)
+            flat[name] = NULL if value is None else _text(value)
     return flat
 
 
@@ -200,10 +200,10 @@ def _parsed_xml(body: bytes, code: str) -> ElementTree.Element:
         text = body.decode()
         # No request needs a document type, and one could expand without end.
         if "<!DOCTYPE" in text:
-            raise AsyncError(code, "a document type is not allowed")
+            raise BulkV1Error(code, "a document type is not allowed")
         return ElementTree.fromstring(text)  # noqa: S314 - document types are refused above
     except (UnicodeDecodeError, ElementTree.ParseError) as error:
-        raise AsyncError(code, f"Failed to parse XML. {error}") from None
+        raise BulkV1Error(code, f"Failed to parse XML. {error}") from None
 
 
 def _flat(element: ElementTree.Element) -> Record:

@@ -30,7 +30,7 @@ def constant(text: str) -> pa.StringScalar:
     return strings([text])[0]
 
 
-def taken(column: pa.StringArray, rows: Ints) -> pa.StringArray:
+def take_rows(column: pa.StringArray, rows: Ints) -> pa.StringArray:
     """The texts of these rows, in their order."""
     buffers = [None, pa.py_buffer(rows.astype(np.int64))]
     return column.take(pa.Array.from_buffers(pa.int64(), len(rows), buffers))

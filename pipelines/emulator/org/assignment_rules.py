@@ -16,7 +16,7 @@ OWNING_USER_TYPES = frozenset({"Standard"})
 
 
 @dataclass(frozen=True)
-class Rule:
+class ResolvedRule:
     """A Lead assignment rule whose entries already name ids."""
 
     id: str
@@ -74,26 +74,28 @@ class Owners:
     user_types: dict[str, str] = field(default_factory=dict)
     inactive: set[str] = field(default_factory=set)
     queue_objects: dict[str, set[str]] = field(default_factory=dict)
-    rules: dict[str, Rule] = field(default_factory=dict)
+    rules: dict[str, ResolvedRule] = field(default_factory=dict)
     # How a queue is refused by a field that takes users only, nobody has told (§12).
     queue_for_users_only: str = "MALFORMED_ID"
 
     @property
-    def active_rule(self) -> Rule | None:
+    def active_rule(self) -> ResolvedRule | None:
         """The Lead rule that runs when nobody names one."""
         return next((rule for rule in self.rules.values() if rule.active), None)
 
-    def refusal(self, sobject: SObject, owner_field: Field, owner_id: str) -> Failure | None:
+    def ownership_failure(
+        self, sobject: SObject, owner_field: Field, owner_id: str
+    ) -> Failure | None:
         """Why this user or queue cannot own such a record; None where it can (§5.4)."""
         kind = {"005": "User", "00G": "Group"}.get(owner_id[:3])
         if kind not in owner_field.reference_to:
-            refused = malformed_id(owner_field, owner_id)
-            return refused if kind is None else replace(refused, code=self.queue_for_users_only)
+            failure = malformed_id(owner_field, owner_id)
+            return failure if kind is None else replace(failure, code=self.queue_for_users_only)
         if kind == "Group":
-            return self._queue_refusal(sobject, owner_field, owner_id)
-        return self._user_refusal(sobject, owner_field, owner_id)
+            return self._queue_failure(sobject, owner_field, owner_id)
+        return self._user_failure(sobject, owner_field, owner_id)
 
-    def _queue_refusal(self, sobject: SObject, owner_field: Field, queue: str) -> Failure | None:
+    def _queue_failure(self, sobject: SObject, owner_field: Field, queue: str) -> Failure | None:
         served = self.queue_objects.get(queue)
         if served is None:
             return unknown_reference(owner_field)
@@ -101,20 +103,20 @@ class Owners:
             return Failure("INVALID_OPERATION", "Queue not associated with this SObject type")
         return None
 
-    def _user_refusal(self, sobject: SObject, owner_field: Field, user: str) -> Failure | None:
+    def _user_failure(self, sobject: SObject, owner_field: Field, user: str) -> Failure | None:
         user_type = self.user_types.get(user)
         if user_type is None:
             return unknown_reference(owner_field)
         if user in self.inactive:
-            who = f"operation performed with inactive user [{user}]"
-            message = f"{who} as owner of {sobject.label.lower()}"
+            reason = f"operation performed with inactive user [{user}]"
+            message = f"{reason} as owner of {sobject.label.lower()}"
             return Failure("INACTIVE_OWNER_OR_USER", message)
         if user_type not in OWNING_USER_TYPES:
             message = "Operation not valid for this user type"
             return Failure("OP_WITH_INVALID_USER_TYPE_EXCEPTION", message)
         return None
 
-    def rule_named(self, rule_id: str) -> Rule:
+    def rule_named(self, rule_id: str) -> ResolvedRule:
         """The rule a header or a job names by id, active or not (§5.2)."""
         found = ids.normalised(rule_id)
         if found is None:

@@ -25,7 +25,7 @@ class Chunk:
         self.failures.setdefault(row, []).append(failure)
 
     @property
-    def alive(self) -> list[int]:
+    def accepted_rows(self) -> list[int]:
         """The rows that nothing has refused yet."""
         rows = range(self.size)
         return [row for row in rows if row not in self.failures] if self.failures else list(rows)
@@ -58,9 +58,9 @@ def chunk_of_json(
     chunk = Chunk(sobject, len(records))
     for row, record in enumerate(records):
         members = {k: v for k, v in record.items() if k != "attributes"}
-        refused = refused_fields(sobject, members, creating=creating)
-        if refused is not None:
-            chunk.fail(row, refused)
+        failure = fields_failure(sobject, members, creating=creating)
+        if failure is not None:
+            chunk.fail(row, failure)
             continue
         for name, value in members.items():
             _put_json(chunk, sobject[name], row, value)
@@ -75,7 +75,7 @@ def _put_json(chunk: Chunk, field_: Field, row: int, value: object) -> None:
         chunk.fail(row, failure)
 
 
-def refused_fields(sobject: SObject, names: Iterable[str], *, creating: bool) -> Failure | None:
+def fields_failure(sobject: SObject, names: Iterable[str], *, creating: bool) -> Failure | None:
     """Unknown (or hidden) fields first, then those that may not be written (§7.1)."""
     unwritable = []
     for name in names:

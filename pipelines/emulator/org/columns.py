@@ -19,13 +19,13 @@ from pipelines.emulator.org.arrow_arrays import (
     Ints,
     as_flags,
     strings,
-    taken,
+    take_rows,
     text_bytes,
 )
 from pipelines.emulator.org.schema import TEXT_TYPES, Field
 from pipelines.emulator.org.values import ABSENT, Cell, Failure, cell_value, echoed, email_pattern
 
-Judged = TypeVar("Judged")
+Parsed = TypeVar("Parsed")
 
 
 def clean_column(field: Field, texts: pa.StringArray) -> tuple[list[Cell], dict[int, Failure]]:
@@ -34,7 +34,7 @@ def clean_column(field: Field, texts: pa.StringArray) -> tuple[list[Cell], dict[
     cells: list[Cell] = (pc.ascii_lower(texts) if email else texts).to_pylist()
     odd = np.flatnonzero(~_plain(field, texts))
     failures: dict[int, Failure] = {}
-    for row, (cell, failure) in _each_distinct(texts, odd, lambda text: _judged(field, text)):
+    for row, (cell, failure) in _each_distinct(texts, odd, lambda text: _parse(field, text)):
         cells[row] = cell
         if failure is not None:
             failures[row] = failure
@@ -50,7 +50,7 @@ def echoed_column(field: Field, texts: pa.StringArray) -> pa.StringArray:
     return strings(shown)
 
 
-def _judged(field: Field, text: str) -> tuple[Cell, Failure | None]:
+def _parse(field: Field, text: str) -> tuple[Cell, Failure | None]:
     try:
         return cell_value(field, text), None
     except Failure as failure:
@@ -58,16 +58,16 @@ def _judged(field: Field, text: str) -> tuple[Cell, Failure | None]:
 
 
 def _each_distinct(
-    texts: pa.StringArray, rows: Ints, judge: Callable[[str], Judged]
-) -> list[tuple[int, Judged]]:
+    texts: pa.StringArray, rows: Ints, parse: Callable[[str], Parsed]
+) -> list[tuple[int, Parsed]]:
     """The judgement on each of these rows; equal texts are judged once."""
-    known: dict[str, Judged] = {}
-    judged: list[tuple[int, Judged]] = []
-    for row, text in zip(rows.tolist(), taken(texts, rows).to_pylist(), strict=True):
+    known: dict[str, Parsed] = {}
+    parsed: list[tuple[int, Parsed]] = []
+    for row, text in zip(rows.tolist(), take_rows(texts, rows).to_pylist(), strict=True):
         if text not in known:
-            known[text] = judge(text)
-        judged.append((row, known[text]))
-    return judged
+            known[text] = parse(text)
+        parsed.append((row, known[text]))
+    return parsed
 
 
 def _plain(field: Field, texts: pa.StringArray) -> Flags:

@@ -68,7 +68,7 @@ def number_of(record_id: str) -> int | None:
     return number
 
 
-def run_of_ids(prefix: str, first: int, count: int) -> Iterator[str]:
+def consecutive_ids(prefix: str, first: int, count: int) -> Iterator[str]:
     """Consecutive ids; within 3,844 of them only the end changes, so the rest is made once."""
     stem, check, bits, current = "", "", 0, -1
     for number in range(first, first + count):

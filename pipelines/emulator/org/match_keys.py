@@ -7,7 +7,7 @@ import string
 NOT_DIGITS = bytes(set(range(256)) - set(string.digits.encode()))
 
 
-def folded(value: object) -> str:
+def fold(value: object) -> str:
     """A text as names and e-mails are compared; empty for anything else."""
     return value.casefold() if isinstance(value, str) else ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.emulator.org.chunks import Chunk, refused_fields
+from pipelines.emulator.org.chunks import Chunk, fields_failure
 from pipelines.emulator.org.records import Results, Saved, SaveOptions, Saver
 from pipelines.emulator.org.schema import Field, SObject
 from pipelines.emulator.org.values import ABSENT, Absent, Cell, Failure
@@ -50,35 +50,35 @@ class Operations:
         targets = _targets(chunk, operation)
         if operation == "update":
             return self._saver.update(chunk, targets, options), targets
-        return self._delete(chunk, targets, for_good=operation == "hardDelete"), targets
+        return self._delete(chunk, targets, permanently=operation == "hardDelete"), targets
 
-    def _delete(self, chunk: Chunk, targets: Sequence[str], *, for_good: bool) -> Results:
-        rows = chunk.alive
+    def _delete(self, chunk: Chunk, targets: Sequence[str], *, permanently: bool) -> Results:
+        rows = chunk.accepted_rows
         named = [targets[row] for row in rows]
-        refused = self._saver.delete(chunk.sobject, named, for_good=for_good)
+        refused = self._saver.delete(chunk.sobject, named, permanently=permanently)
         for position, failure in refused.items():
             chunk.fail(rows[position], failure)
-        return {row: Saved(targets[row], False) for row in chunk.alive}
+        return {row: Saved(targets[row], False) for row in chunk.accepted_rows}
 
 
-def refuse_unwritable(chunk: Chunk, operation: str, key: str | None) -> None:
+def reject_unwritable(chunk: Chunk, operation: str, key: str | None) -> None:
     """Refuse every row where the columns are not to be written, and those with a second target."""
     if operation in DELETES:
         return
     # An Id column names the record to change.
     names = [name for name in chunk.columns if name not in {key, "Id"}]
     creating = operation in {"insert", "upsert"}
-    refused = refused_fields(chunk.sobject, names, creating=creating)
-    for row in chunk.alive if refused is not None else ():
+    refused = fields_failure(chunk.sobject, names, creating=creating)
+    for row in chunk.accepted_rows if refused is not None else ():
         chunk.fail(row, refused)  # type: ignore[arg-type]  # not None, or there is no row
     if creating and key != "Id":
-        _refuse_ids(chunk, operation)
+        _reject_ids(chunk, operation)
 
 
-def _refuse_ids(chunk: Chunk, operation: str) -> None:
+def _reject_ids(chunk: Chunk, operation: str) -> None:
     """An Id beside another key would be a second target; jsforce sends the column, but empty."""
     cells = chunk.columns.pop("Id", [])
-    for row in chunk.alive if cells else ():
+    for row in chunk.accepted_rows if cells else ():
         if not isinstance(cells[row], Absent) and cells[row] is not None:
             chunk.fail(row, misplaced_id(operation))
 
@@ -90,9 +90,9 @@ def misplaced_id(operation: str) -> Failure:
 
 
 def _targets(chunk: Chunk, operation: str) -> list[str]:
-    ids_ = chunk.columns.pop("Id", None) or [ABSENT] * chunk.size
-    for row in chunk.alive:
-        if isinstance(ids_[row], Absent) or ids_[row] is None:
+    target_ids = chunk.columns.pop("Id", None) or [ABSENT] * chunk.size
+    for row in chunk.accepted_rows:
+        if isinstance(target_ids[row], Absent) or target_ids[row] is None:
             message = f"Id not specified in an {operation} call"
             chunk.fail(row, Failure("MISSING_ARGUMENT", message, ("Id",)))
-    return ["" if isinstance(i, Absent) or i is None else str(i) for i in ids_]
+    return ["" if isinstance(i, Absent) or i is None else str(i) for i in target_ids]

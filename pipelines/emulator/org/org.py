@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.emulator.org import ids, standard_objects
-from pipelines.emulator.org.assignment_rules import Owners, Rule
+from pipelines.emulator.org.assignment_rules import Owners, ResolvedRule
 from pipelines.emulator.org.duplicate_rules import index_matches
 from pipelines.emulator.org.org_file import (
     AssignmentRule,
@@ -31,8 +31,8 @@ from pipelines.emulator.org.sessions import Sessions
 from pipelines.emulator.org.store import Parameter, Store
 from pipelines.emulator.org.values import (
     Failure,
+    JsonTypeError,
     Value,
-    WrongJsonType,
     from_json,
     now,
     parsed_moment,
@@ -51,7 +51,7 @@ class Org:
         if known is None:
             self.reset(text, directory)
         else:
-            self._take(parse_org(known, Path(store.get("org_directory") or ".")))
+            self._use_file(parse_org(known, Path(store.get("org_directory") or ".")))
             self._load()
             index_matches(store, self.file.duplicate_rules, self.schema)
 
@@ -61,7 +61,7 @@ class Org:
             text = text if text is not None else self.store.get("org_text") or ""
             directory = directory or Path(self.store.get("org_directory") or ".")
             before = self.__dict__.copy()
-            self._take(parse_org(text, directory))
+            self._use_file(parse_org(text, directory))
             try:
                 with self.store.transaction():
                     self.store.empty(self.schema)
@@ -81,7 +81,7 @@ class Org:
         known = self.store.get("changed_at") or now()
         return parsed_moment(known).replace(microsecond=0)
 
-    def _take(self, file: OrgFile) -> None:
+    def _use_file(self, file: OrgFile) -> None:
         self.file = file
         self.behaviour = file.behaviour
         self.schema = schema_of(file)
@@ -138,7 +138,7 @@ class Org:
         named = self.file.default_lead_owner
         return self.owner_named(named, "org.default_lead_owner") if named else self.running_user_id
 
-    def _rule(self, id_: str, rule: AssignmentRule) -> Rule:
+    def _rule(self, id_: str, rule: AssignmentRule) -> ResolvedRule:
         place = f"assignment_rule {rule.name!r}"
         lead = self.schema["Lead"]
         entries = []
@@ -150,17 +150,17 @@ class Org:
             entries.append((tested, self.owner_named(owner, f"{place} entry.assign_to")))
         keeps = self.behaviour.rule_without_match == "keep_owner"
         owner = self.default_lead_owner
-        return Rule(id_, rule.name, rule.active, tuple(entries), owner, keeps_owner=keeps)
+        return ResolvedRule(id_, rule.name, rule.active, tuple(entries), owner, keeps_owner=keeps)
 
-    def owner_named(self, words: str, place: str) -> str:
+    def owner_named(self, owner: str, place: str) -> str:
         """The id behind `user:USERNAME` or `queue:DEVELOPER_NAME`."""
-        kind, _, name = words.partition(":")
+        kind, _, name = owner.partition(":")
         found = {"user": self.usernames, "queue": self._queues}.get(kind, {}).get(
             name.lower() if kind == "user" else name
         )
         if found is None:
             raise OrgFileError(
-                f"{place} names {words!r}; write user:USERNAME or queue:DEVELOPER_NAME"
+                f"{place} names {owner!r}; write user:USERNAME or queue:DEVELOPER_NAME"
                 " of a [[user]] or [[queue]] of this file"
             )
         return found
@@ -287,7 +287,7 @@ class Org:
             raise OrgFileError(f"{given!r} is not the id of a {sobject.name}")
         if self.store.row(f'select 1 from "{sobject.name}" where Id = ?', (full_id,)) is not None:  # noqa: S608
             raise OrgFileError(f"{given!r} is the id of two records")
-        self.store.keep_id(full_id)
+        self.store.reserve_id(full_id)
         return full_id
 
     def user(self, user_id: str) -> dict[str, Any]:
@@ -340,7 +340,7 @@ def _seed_value(place: str, field: Field, given: Any) -> Value:
         return from_json(field, given)
     except Failure as failure:
         raise OrgFileError(f"{place}.{field.name}: {failure.message}") from failure
-    except WrongJsonType as error:
+    except JsonTypeError as error:
         raise OrgFileError(f"{place}.{field.name}: {error}") from error
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.emulator.org.org_sections import OrgFileError, Section, When
-from pipelines.emulator.org.schema import AS_USUAL, Reading
+from pipelines.emulator.org.schema import DEFAULT_VALUE_RULES, ValueRules
 
 FIELD_TYPES = [
     "string",
@@ -165,7 +165,7 @@ class Behaviour:
     are `plain`. `early_results`: `refused` or `partial` before a job has ended.
     `rule_without_match`: the `default_owner` or `keep_owner`. `api_disabled_status`: 401 or 403 for
     a user with `api_enabled = false`. `misspelt_duplicate_result_until`: the last version that
-    says `duplicateResut`. `reading`: what a value is read as.
+    says `duplicateResut`. `value_rules`: what a value is read as.
     """
 
     queue_seconds: float = 0.0
@@ -189,7 +189,7 @@ class Behaviour:
     early_results: str = "refused"
     rule_without_match: str = "default_owner"
     api_disabled_status: int = 401
-    reading: Reading = AS_USUAL
+    value_rules: ValueRules = DEFAULT_VALUE_RULES
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ def parse_org(text: str, directory: Path) -> OrgFile:
         behaviour=_behaviour(root.section("behaviour")),
     )
     for section in (org, limits, root):
-        section.done()
+        section.reject_unknown_keys()
     return parsed
 
 
@@ -283,7 +283,7 @@ def _app(section: Section, directory: Path) -> App:
         username=section.text("username", "").lower(),
         public_key=inline or _key_text(section, directory / key_file if key_file else None),
     )
-    section.done()
+    section.reject_unknown_keys()
     return app
 
 
@@ -309,7 +309,7 @@ def _user(section: Section) -> User:
         security_token=section.text("security_token", ""),
         id=section.text("id", ""),
     )
-    section.done()
+    section.reject_unknown_keys()
     return user
 
 
@@ -322,7 +322,7 @@ def _queue(section: Section) -> Queue:
         members=section.texts("members"),
         id=section.text("id", ""),
     )
-    section.done()
+    section.reject_unknown_keys()
     return queue
 
 
@@ -330,11 +330,11 @@ def _assignment_rule(section: Section) -> AssignmentRule:
     entries = []
     for entry in section.sections("entry"):
         entries.append((entry.when(), entry.text("assign_to")))
-        entry.done()
+        entry.reject_unknown_keys()
     rule = AssignmentRule(
         section.text("name"), section.flag("active", False), tuple(entries), section.text("id", "")
     )
-    section.done()
+    section.reject_unknown_keys()
     return rule
 
 
@@ -347,7 +347,7 @@ def _duplicate_rule(section: Section) -> DuplicateRule:
         # The standard rules alert on create and only report on edit (help, standard rules).
         operations=section.some_of("operations", ("insert", "update"), ("insert",)),
     )
-    section.done()
+    section.reject_unknown_keys()
     return rule
 
 
@@ -358,14 +358,14 @@ def _validation_rule(section: Section) -> ValidationRule:
         message=section.text("message"),
         field=section.text("field", ""),
     )
-    section.done()
+    section.reject_unknown_keys()
     return rule
 
 
 def _custom_field(section: Section) -> CustomField:
     name = section.text("name")
     kind = section.one_of("type", FIELD_TYPES, "string")
-    made = CustomField(
+    field = CustomField(
         object=section.one_of("object", OBJECTS, None),
         name=name,
         label=section.text("label", name.removesuffix("__c").replace("_", " ")),
@@ -382,14 +382,14 @@ def _custom_field(section: Section) -> CustomField:
         picklist=section.texts("picklist"),
         reference_to=section.texts("reference_to"),
     )
-    section.done()
+    section.reject_unknown_keys()
     # An admin may restrict a standard picklist to his own values; every other new field is custom.
-    if not name.endswith("__c") and not (made.restricted and made.picklist):
+    if not name.endswith("__c") and not (field.restricted and field.picklist):
         raise OrgFileError(
             f"{section.place}.name must end in __c, as custom fields do, or restrict a standard "
             f"picklist (restricted = true, picklist = [...]): {name!r}"
         )
-    return made
+    return field
 
 
 def _default_length(kind: str) -> int:
@@ -406,13 +406,13 @@ def _default_length(kind: str) -> int:
 
 def _hidden_field(section: Section) -> tuple[str, str]:
     hidden = (section.one_of("object", OBJECTS, "Lead"), section.text("name"))
-    section.done()
+    section.reject_unknown_keys()
     return hidden
 
 
 def _country(section: Section) -> Country:
     country = Country(section.text("code"), section.text("label"), section.texts("states"))
-    section.done()
+    section.reject_unknown_keys()
     return country
 
 
@@ -450,15 +450,15 @@ def _behaviour(section: Section) -> Behaviour:
             "rule_without_match", RULE_WITHOUT_MATCH, default.rule_without_match
         ),
         api_disabled_status=section.status("api_disabled_status", default.api_disabled_status),
-        reading=_reading(section),
+        value_rules=_value_rules(section),
     )
-    section.done()
+    section.reject_unknown_keys()
     return behaviour
 
 
-def _reading(section: Section) -> Reading:
-    default = AS_USUAL
-    return Reading(
+def _value_rules(section: Section) -> ValueRules:
+    default = DEFAULT_VALUE_RULES
+    return ValueRules(
         lenient_email_domains=section.flag("lenient_email_domains", default.lenient_email_domains),
         trims_text=section.flag("trims_text", default.trims_text),
         numeric_booleans=section.flag("numeric_booleans", default.numeric_booleans),

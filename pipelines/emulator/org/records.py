@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pipelines.emulator.org import duplicate_rules, ids
-from pipelines.emulator.org.assignment_rules import Rule, holds, unknown_reference
+from pipelines.emulator.org.assignment_rules import ResolvedRule, holds, unknown_reference
 from pipelines.emulator.org.chunks import Chunk
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.schema import TEXT_TYPES, Field, SObject
@@ -25,7 +25,7 @@ class SaveOptions:
     """Who saves, under which rule, and whether an alert may be overridden."""
 
     user_id: str
-    rule: Rule | None = None
+    rule: ResolvedRule | None = None
     allow_duplicates: bool = False
 
 
@@ -54,7 +54,7 @@ class Saver:
             self._check_admin_rules(chunk, chunk.record)
             self._check_duplicates(chunk, options, "insert", chunk.columns, {})
             self._check_unique(chunk, {})
-            rows = chunk.alive
+            rows = chunk.accepted_rows
             new_ids = self._store.take_ids(chunk.sobject.prefix, len(rows)) if rows else []
             if rows:
                 self._write_new(chunk, rows, new_ids, options)
@@ -68,18 +68,18 @@ class Saver:
             self._check_required(chunk, updating=True)
             merged = {
                 row: existing[targets[row]] | chunk.record(row)
-                for row in chunk.alive
+                for row in chunk.accepted_rows
                 if targets[row] in existing
             }
             self._check_admin_rules(chunk, lambda row: merged[row])
             own = dict(enumerate(targets))
-            held = {
+            merged_columns = {
                 name: [merged.get(row, {}).get(name) for row in range(chunk.size)]
-                for name in duplicate_rules.LOOKED_AT
+                for name in duplicate_rules.MATCHED_FIELDS
             }
-            self._check_duplicates(chunk, options, "update", held, own)
+            self._check_duplicates(chunk, options, "update", merged_columns, own)
             self._check_unique(chunk, own)
-            rows = chunk.alive
+            rows = chunk.accepted_rows
             self._write_changes(chunk.sobject, [merged[row] for row in rows], options)
         return {row: Saved(targets[row], False) for row in rows}
 
@@ -87,8 +87,8 @@ class Saver:
         """Create or change, by a key field (§7.1, §10)."""
         with self._store.transaction():
             matches = self._matches(chunk, key)
-            new = [row for row in chunk.alive if not matches[row]]
-            old = [row for row in chunk.alive if matches[row]]
+            new = [row for row in chunk.accepted_rows if not matches[row]]
+            old = [row for row in chunk.accepted_rows if matches[row]]
             without = "Id" if key.type == "id" else ""
             results = self._part(chunk, new, without, lambda part: self.insert(part, options))
             targets = [matches[row] for row in old]
@@ -98,7 +98,7 @@ class Saver:
         return results
 
     def delete(
-        self, sobject: SObject, targets: Sequence[str], *, for_good: bool = False
+        self, sobject: SObject, targets: Sequence[str], *, permanently: bool = False
     ) -> dict[int, Failure]:
         """Put records into the bin, or past it; answers the refusals by position."""
         erase = f'delete from "{sobject.name}" where Id = ?'  # noqa: S608 - a name of ours
@@ -108,9 +108,9 @@ class Saver:
             for row, target in enumerate(targets):
                 state = self.state_of(sobject, target)
                 if state != "living":
-                    failures[row] = gone(state)
+                    failures[row] = missing_record_failure(state)
                     continue
-                if for_good:
+                if permanently:
                     self._store.run(erase, (target,))
                 else:
                     self._store.run(bin_, (now(), target))
@@ -143,7 +143,7 @@ class Saver:
 
     def _matches(self, chunk: Chunk, key: Field) -> dict[int, str]:
         values = chunk.columns.get(key.name) or [ABSENT] * chunk.size
-        forms = {row: key_form(key, values[row]) for row in chunk.alive}
+        forms = {row: key_form(key, values[row]) for row in chunk.accepted_rows}
         repeats = Counter(form for form in forms.values() if form is not None)
         found = self._found_by_key(chunk.sobject, key, [values[row] for row in forms])
         matches: dict[int, str] = {}
@@ -151,7 +151,7 @@ class Saver:
             known = found.get(form, [])
             failure = _key_failure(key, values[row], 0 if form is None else repeats[form], known)
             if form is not None and key.type == "id" and not known:
-                failure = gone(self.state_of(chunk.sobject, str(form)))
+                failure = missing_record_failure(self.state_of(chunk.sobject, str(form)))
             if failure is not None:
                 chunk.fail(row, failure)
             matches[row] = known[0] if known else ""
@@ -183,7 +183,7 @@ class Saver:
         ):
             record: dict[str, Cell] = dict(zip(names, map(_value, values), strict=True))
             known[str(record["Id"])] = record
-        for row in chunk.alive:
+        for row in chunk.accepted_rows:
             failure = _cannot_change(known.get(targets[row]))
             if failure is not None:
                 chunk.fail(row, failure)
@@ -194,20 +194,22 @@ class Saver:
             field_ = chunk.sobject[name]
             if field_.type != "reference":
                 continue
-            verdicts: dict[str, Failure | None] = {}
+            failures_by_id: dict[str, Failure | None] = {}
             for row, value in enumerate(column):
                 if isinstance(value, str):
-                    if value not in verdicts:
-                        verdicts[value] = self._reference_refusal(chunk.sobject, field_, value)
-                    failure = verdicts[value]
+                    if value not in failures_by_id:
+                        failures_by_id[value] = self._reference_failure(
+                            chunk.sobject, field_, value
+                        )
+                    failure = failures_by_id[value]
                     if failure is not None:
                         chunk.fail(row, failure)
                 elif value is None and name == "OwnerId":
                     chunk.fail(row, Failure("INVALID_CROSS_REFERENCE_KEY", "owner cannot be blank"))
 
-    def _reference_refusal(self, sobject: SObject, field_: Field, value: str) -> Failure | None:
+    def _reference_failure(self, sobject: SObject, field_: Field, value: str) -> Failure | None:
         if field_.name == "OwnerId":
-            return self._org.owners.refusal(sobject, field_, value)
+            return self._org.owners.ownership_failure(sobject, field_, value)
         target = self._org.schema.of_id(value)
         if target is None or target.name not in field_.reference_to:
             return malformed_id(field_, value)
@@ -230,7 +232,7 @@ class Saver:
         countries = self._org.countries
         if not rules and not countries:
             return
-        for row in chunk.alive:
+        for row in chunk.accepted_rows:
             record = record_of(row)
             for rule in rules:
                 if holds(rule.when, record):
@@ -253,13 +255,18 @@ class Saver:
         """`columns` are what the records will hold, `own_ids` those they have already."""
         name = chunk.sobject.name
         rules = self._org.file.duplicate_rules
-        for rule in duplicate_rules.refusing_rules(
+        for rule in duplicate_rules.rejecting_rules(
             rules, name, operation, options.allow_duplicates
         ):
-            known = duplicate_rules.Known(self._org.schema[rule.matches])
-            hits = duplicate_rules.find_hits(self._store, known, columns, own_ids, chunk.alive)
-            for row, found in hits.items():
-                chunk.fail(row, duplicate_rules.refusal(duplicate_rules.Hit(rule, found), name))
+            known = duplicate_rules.MatchTarget(self._org.schema[rule.matches])
+            matches = duplicate_rules.find_matches(
+                self._store, known, columns, own_ids, chunk.accepted_rows
+            )
+            for row, found in matches.items():
+                chunk.fail(
+                    row,
+                    duplicate_rules.duplicate_failure(duplicate_rules.RuleMatch(rule, found), name),
+                )
 
     def _check_unique(self, chunk: Chunk, own_ids: Mapping[int, str]) -> None:
         """No two living records share a unique value, not even two of one chunk."""
@@ -273,7 +280,7 @@ class Saver:
             }
             if not taken and len(set(forms.values())) == len(forms):
                 continue
-            for row in chunk.alive:
+            for row in chunk.accepted_rows:
                 if row not in forms:
                     continue
                 known = taken[forms[row]]
@@ -325,7 +332,7 @@ class Saver:
         )
 
 
-def gone(state: str) -> Failure:
+def missing_record_failure(state: str) -> Failure:
     """The refusal of a record that was deleted, or never was."""
     if state == "deleted":
         return Failure("ENTITY_IS_DELETED", "entity is deleted")
@@ -338,9 +345,9 @@ def _value(cell: Any) -> Value:
 
 def _cannot_change(record: Mapping[str, Cell] | None) -> Failure | None:
     if record is None:
-        return gone("unknown")
+        return missing_record_failure("unknown")
     if record["IsDeleted"]:
-        return gone("deleted")
+        return missing_record_failure("deleted")
     if record.get("IsConverted"):
         return Failure("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
     return None

@@ -12,7 +12,7 @@ FRACTION_TYPES = frozenset({"double", "currency", "percent"})
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ValueRules:
     """How values are read where nobody knows how a real org does it; the file says (§12)."""
 
     lenient_email_domains: bool = False
@@ -22,7 +22,7 @@ class Reading:
     text_length: str = "utf16"
 
 
-AS_USUAL = Reading()
+DEFAULT_VALUE_RULES = ValueRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Field:
     filterable: bool = True
     custom: bool = False
     compound: str | None = None
-    reading: Reading = AS_USUAL
+    value_rules: ValueRules = DEFAULT_VALUE_RULES
 
     @property
     def stored(self) -> bool:

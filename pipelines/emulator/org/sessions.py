@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pipelines.emulator.org.store import Store
 
 # How much of its time a session may be used before the store is told: not every call is a write.
-UNTOLD_SHARE = 0.05
+SAVE_AFTER_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Sessions:
         """As `find`, and any call puts the end off."""
         session = self.find(token)
         now = time.time()
-        if session is not None and now - session.used_at > self.seconds * UNTOLD_SHARE:
+        if session is not None and now - session.used_at > self.seconds * SAVE_AFTER_SHARE:
             self._store.run("update emulator_logins set used_at = ? where token = ?", (now, token))
         return session
 

@@ -146,13 +146,13 @@ class Store:
         self,
         table: str,
         columns: Mapping[str, Sequence[Parameter]],
-        same: Mapping[str, Parameter],
+        constant_values: Mapping[str, Parameter],
     ) -> None:
-        """New rows, column by column; `same` is what all have alike where no column says more."""
-        alike = {name: value for name, value in same.items() if name not in columns}
-        names = ", ".join(f'"{name}"' for name in (*columns, *alike))
+        """Insert rows given by column; `constant_values` are equal in every row."""
+        constants = {name: value for name, value in constant_values.items() if name not in columns}
+        names = ", ".join(f'"{name}"' for name in (*columns, *constants))
         # Written into the statement, what is alike costs nothing for each row.
-        values = ", ".join([*("?" * len(columns)), *map(_literal, alike.values())])
+        values = ", ".join([*("?" * len(columns)), *map(_literal, constants.values())])
         self.run_many(
             f'insert into "{table}" ({names}) values ({values})',  # noqa: S608
             zip(*columns.values(), strict=True),
@@ -163,16 +163,16 @@ class Store:
         with self.transaction():
             found = self.row("select next from emulator_sequences where prefix = ?", (prefix,))
             first = int(found[0] or 0) if found else ids.FIRST_NUMBER
-            while (last := self._last_given(prefix, first, first + count)) is not None:
+            while (last := self._last_reserved(prefix, first, first + count)) is not None:
                 first = last + 1
             self.run(
                 "insert into emulator_sequences values (?, ?)"
                 " on conflict (prefix) do update set next = excluded.next",
                 (prefix, first + count),
             )
-        return list(ids.run_of_ids(prefix, first, count))
+        return list(ids.consecutive_ids(prefix, first, count))
 
-    def _last_given(self, prefix: str, first: int, end: int) -> int | None:
+    def _last_reserved(self, prefix: str, first: int, end: int) -> int | None:
         found = self.row(
             "select max(number) from emulator_given_ids"
             " where prefix = ? and number >= ? and number < ?",
@@ -180,7 +180,7 @@ class Store:
         )
         return None if found is None or found[0] is None else int(found[0])
 
-    def keep_id(self, record_id: str) -> None:
+    def reserve_id(self, record_id: str) -> None:
         """An id that the org file gives is never given again."""
         number = ids.number_of(record_id)
         if number is not None:

@@ -75,7 +75,7 @@ class Failure(Exception):
     details: Mapping[str, object] | None = None
 
 
-class WrongJsonType(Exception):
+class JsonTypeError(Exception):
     """A JSON value of a kind the field cannot hold: the org refuses the whole request (§7.1)."""
 
 
@@ -95,7 +95,7 @@ def from_csv(field: Field, text: str) -> Value:
     """The value of one CSV cell that is neither empty nor `#N/A`."""
     if field.type == "boolean":
         known = CSV_BOOLEANS.get(text.lower())
-        if known is None or (text.isdigit() and not field.reading.numeric_booleans):
+        if known is None or (text.isdigit() and not field.value_rules.numeric_booleans):
             raise _wrong_type(field, text)
         return known
     if field.type == "int":
@@ -114,8 +114,8 @@ def from_json(field: Field, value: object) -> Value:
     """The value of one JSON member; explicit null clears, an empty text is null too."""
     if value is None:
         return 0 if field.type == "boolean" else None
-    if value == "" and field.type in JSON_TYPED and not field.reading.empty_json_is_null:
-        raise WrongJsonType(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
+    if value == "" and field.type in JSON_TYPED and not field.value_rules.empty_json_is_null:
+        raise JsonTypeError(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
     if field.type == "boolean":
         return _json_boolean(value)
     if field.type == "int" or field.type in FRACTION_TYPES:
@@ -123,7 +123,7 @@ def from_json(field: Field, value: object) -> Value:
     if isinstance(value, bool):
         value = "true" if value else "false"
     if not isinstance(value, str | int | float):
-        raise WrongJsonType(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
+        raise JsonTypeError(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
     return from_text(field, str(value))
 
 
@@ -132,17 +132,17 @@ def _json_boolean(value: object) -> Value:
         return int(value)
     if isinstance(value, str) and value.lower() in {"true", "false"}:
         return CSV_BOOLEANS[value.lower()]
-    raise WrongJsonType(f"Cannot deserialize instance of boolean from {_kind(value)}")
+    raise JsonTypeError(f"Cannot deserialize instance of boolean from {_kind(value)}")
 
 
 def _json_number(field: Field, value: object) -> Value:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise WrongJsonType(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
+        raise JsonTypeError(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
     if value == "":
         return None
     pattern = INTEGER if field.type == "int" else NUMBER
     if not pattern.fullmatch(str(value)):
-        raise WrongJsonType(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
+        raise JsonTypeError(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
     number = _in_range(field, float(str(value)), str(value))
     return int(number) if field.type == "int" else number
 
@@ -167,7 +167,7 @@ def from_text(field: Field, text: str) -> Value:
         return _date(field, text)
     if field.type == "datetime":
         return _moment(field, text)
-    if field.reading.trims_text:
+    if field.value_rules.trims_text:
         text = text.strip(BLANKS)
     if not text:
         return None
@@ -184,7 +184,7 @@ def from_text(field: Field, text: str) -> Value:
 
 
 def _check_length(field: Field, text: str) -> None:
-    length = len(text) if text.isascii() else LENGTHS[field.reading.text_length](text)
+    length = len(text) if text.isascii() else LENGTHS[field.value_rules.text_length](text)
     if field.length and length > field.length:
         raise Failure(
             "STRING_TOO_LONG",
@@ -195,7 +195,7 @@ def _check_length(field: Field, text: str) -> None:
 
 def email_pattern(field: Field) -> re.Pattern[str]:
     """What this org takes for an e-mail address."""
-    return LENIENT_EMAIL if field.reading.lenient_email_domains else EMAIL
+    return LENIENT_EMAIL if field.value_rules.lenient_email_domains else EMAIL
 
 
 def _email(field: Field, text: str) -> str:
@@ -225,12 +225,12 @@ def _date(field: Field, text: str) -> Value:
     if not text:
         return None
     try:
-        return date.fromisoformat(text[:10]).isoformat() if _says_day(text) else _fail(field, text)
+        return date.fromisoformat(text[:10]).isoformat() if _is_day(text) else _fail(field, text)
     except ValueError:
         raise _wrong_type(field, text) from None
 
 
-def _says_day(text: str) -> bool:
+def _is_day(text: str) -> bool:
     """A day, alone or with the time and zone that the org drops."""
     return bool(DAY_AND_ZONE.fullmatch(text) or MOMENT.fullmatch(text))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.emulator.messages import Answer, ApiError, Call
+from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
 
 NEWEST, OLDEST, OLDEST_SUPPORTED = 68, 31, 41
@@ -29,18 +29,18 @@ LIMITS = {
 
 def versions() -> list[dict[str, str]]:
     """Every version on offer, oldest first; v68.0 is Winter '27 (§2)."""
-    listed = []
+    entries = []
     for number in range(OLDEST, NEWEST + 1):
         # Three releases a year; Winter carries the number of the year to come.
         since = number - NEWEST
         season, year = SEASONS[since % 3], 27 + (since // 3)
         version = f"{number}.0"
         label = f"{season} '{year % 100:02d}"
-        listed.append({"label": label, "url": f"/services/data/v{version}", "version": version})
-    return listed
+        entries.append({"label": label, "url": f"/services/data/v{version}", "version": version})
+    return entries
 
 
-class About:
+class OrgResources:
     """One org's limits and resources; its API requests are counted here, one by one."""
 
     def __init__(self, org: Org) -> None:
@@ -62,20 +62,20 @@ class About:
     def _used(self) -> int:
         return int(self._org.store.get("api_requests") or 0)
 
-    def limits(self, _call: Call) -> Answer:
+    def limits(self, _request: ApiRequest) -> ApiResponse:
         """`GET /limits`."""
-        shown = {name: {"Max": most, "Remaining": most} for name, most in LIMITS.items()}
+        limits = {name: {"Max": most, "Remaining": most} for name, most in LIMITS.items()}
         remaining = max(0, self.allowed - self._used())
-        return Answer(
-            200, {"DailyApiRequests": {"Max": self.allowed, "Remaining": remaining}} | shown
+        return ApiResponse(
+            200, {"DailyApiRequests": {"Max": self.allowed, "Remaining": remaining}} | limits
         )
 
-    def recent(self, _call: Call) -> Answer:
+    def recent(self, _request: ApiRequest) -> ApiResponse:
         """`GET /recent`: what a user looked at in the browser, which this org does not have."""
-        return Answer(200, [])
+        return ApiResponse(200, [])
 
-    def resources(self, call: Call) -> Answer:
+    def resources(self, request: ApiRequest) -> ApiResponse:
         """`GET /services/data/vXX.X`."""
-        resources = {name: f"{call.data}/{name}" for name in RESOURCES}
-        identity = f"{call.base}/id/{self._org.id}/{call.user_id}"
-        return Answer(200, resources | {"identity": identity})
+        resources = {name: f"{request.data}/{name}" for name in RESOURCES}
+        identity = f"{request.base}/id/{self._org.id}/{request.user_id}"
+        return ApiResponse(200, resources | {"identity": identity})

@@ -13,7 +13,7 @@ from pipelines.emulator.org import ids
 from pipelines.emulator.org.schema import TEXT_TYPES, Field
 from pipelines.emulator.org.store import Parameter
 from pipelines.emulator.org.values import Value, moment_text, parsed_moment
-from pipelines.emulator.soql.dates import NoSuchDays, named_days
+from pipelines.emulator.soql.dates import DateLiteralError, named_days
 from pipelines.emulator.soql.names import Found, Names
 from pipelines.emulator.soql.syntax import Combined, Comparison, Condition, Literal, Operand, Path
 
@@ -152,7 +152,7 @@ class Conditions:
     def _days(self, path: Path, field: Field, literal: Literal) -> tuple[str, str]:
         try:
             start, end = named_days(literal.value, datetime.now(UTC).date())
-        except NoSuchDays as error:
+        except DateLiteralError as error:
             place = Path((), literal.value.start_pos)
             raise self._names.error("MALFORMED_QUERY", place, str(error)) from error
         if field.type not in {"date", "datetime"}:

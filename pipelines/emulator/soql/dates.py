@@ -17,7 +17,7 @@ ONE = timedelta(days=1)
 STEPS = {"last": -1, "this": 0, "next": 1}
 
 
-class NoSuchDays(Exception):
+class DateLiteralError(Exception):
     """No date literal of this name, or one outside the calendar."""
 
 
@@ -27,12 +27,12 @@ def named_days(literal: str, today: date) -> Days:
     try:
         found = _named(name, today)
     except (ValueError, OverflowError) as error:
-        raise NoSuchDays(f"'{literal}' leaves the calendar") from error
+        raise DateLiteralError(f"'{literal}' leaves the calendar") from error
     if found is not None:
         return found
     if FISCAL.fullmatch(name):
-        raise NoSuchDays(f"unexpected token: '{literal}' (this org has no fiscal calendar)")
-    raise NoSuchDays(f"unexpected token: '{literal}'")
+        raise DateLiteralError(f"unexpected token: '{literal}' (this org has no fiscal calendar)")
+    raise DateLiteralError(f"unexpected token: '{literal}'")
 
 
 def _named(name: str, today: date) -> Days | None:

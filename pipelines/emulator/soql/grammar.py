@@ -18,9 +18,9 @@ KEPT_KEYWORDS = "NOT ASC DESC FIRST LAST"
 
 def _keyword_terminals() -> str:
     """Each keyword as a whole word (INCLUDES begins with no IN); lark drops those with a `_`."""
-    named = [(f"_{word}", word) for word in KEYWORDS.split()]
-    named += [(word, word) for word in KEPT_KEYWORDS.split()]
-    return "\n".join(f"{name}.1: /{word}\\b/i" for name, word in named)
+    named = [(f"_{keyword}", keyword) for keyword in KEYWORDS.split()]
+    named += [(keyword, keyword) for keyword in KEPT_KEYWORDS.split()]
+    return "\n".join(f"{name}.1: /{keyword}\\b/i" for name, keyword in named)
 
 
 GRAMMAR = r"""
@@ -45,7 +45,7 @@ having: _HAVING condition
           | simple (_AND further)+ -> all_of
           | simple (_OR further)+ -> any_of
 ?further: simple
-        | NOT simple -> stray
+        | NOT simple -> misplaced
 ?simple: "(" condition ")"
        | operand OPERATOR value -> compared
        | operand _LIKE value -> like
@@ -66,7 +66,7 @@ value: STRING -> string
      | DAY -> day
      | INTEGER -> number
      | DECIMAL -> number
-     | WORD -> word
+     | WORD -> constant
 
 LPAR: "("
 OPERATOR: "!=" | "<>" | "<=" | ">=" | "=" | "<" | ">"

@@ -21,7 +21,7 @@ PART = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)|.", re.DOTALL)
 LIKE_PART = re.compile(r"\\.|.", re.DOTALL)
 
 
-class BadText(Exception):
+class StringLiteralError(Exception):
     """A text literal with an escape that there is not."""
 
 
@@ -29,13 +29,13 @@ def text_literal(body: str) -> Literal:
     """What stands between quotes, as `=` reads it and as LIKE reads it."""
     text, pattern, only_like = [], [], False
     for part in PART.finditer(body):
-        shown = part[0]
-        if shown in {"\\_", "\\%"}:
+        source = part[0]
+        if source in {"\\_", "\\%"}:
             only_like = True
-            text.append(shown[1])
-            pattern.append(shown)
+            text.append(source[1])
+            pattern.append(source)
             continue
-        plain = shown if part[1] is None else _unescaped(part[1])
+        plain = source if part[1] is None else _unescaped(part[1])
         text.append(plain)
         pattern.append("\\" + plain if plain == "\\" else plain)
     return Literal("string", _whole("".join(text)), _whole("".join(pattern)), only_like)
@@ -46,7 +46,7 @@ def _unescaped(sequence: str) -> str:
         return ESCAPES[sequence]
     if len(sequence) == 5:
         return chr(int(sequence[1:], 16))
-    raise BadText(f"Illegal escape sequence '\\{sequence}' in string literal")
+    raise StringLiteralError(f"Illegal escape sequence '\\{sequence}' in string literal")
 
 
 def _whole(text: str) -> str:
@@ -54,7 +54,7 @@ def _whole(text: str) -> str:
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:
-        raise BadText("a lone surrogate is not a character") from error
+        raise StringLiteralError("a lone surrogate is not a character") from error
 
 
 @functools.lru_cache(maxsize=512)

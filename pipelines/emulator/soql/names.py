@@ -81,7 +81,7 @@ class Names:
         if operand.function in AGGREGATES:
             return self._aggregate(operand, found)
         if operand.function in DATE_FUNCTIONS:
-            return self._of_date(operand, found)
+            return self._date_part(operand, found)
         return found
 
     def error(self, code: str, path: Path, what: str) -> SoqlError:
@@ -145,7 +145,7 @@ class Names:
             field = replace(field, type="double")
         return Found(found.keys, field, sql)
 
-    def _of_date(self, operand: Operand, found: Found) -> Found:
+    def _date_part(self, operand: Operand, found: Found) -> Found:
         only_moments = operand.function in {"day_only", "hour_in_day"}
         kinds = {"datetime"} if only_moments else {"date", "datetime"}
         if found.field.type not in kinds:

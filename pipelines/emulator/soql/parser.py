@@ -9,7 +9,7 @@ from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken, VisitError
 
 from pipelines.emulator.soql.grammar import FIELD_SETS, FUNCTIONS, GRAMMAR, NOT_SERVED
-from pipelines.emulator.soql.literals import BadText, text_literal
+from pipelines.emulator.soql.literals import StringLiteralError, text_literal
 from pipelines.emulator.soql.syntax import (
     Combined,
     Comparison,
@@ -26,7 +26,7 @@ from pipelines.emulator.soql.syntax import (
 
 MAX_QUERY = 100_000
 MAX_LITERAL = 4_000
-WORD_OR_SIGN = re.compile(r"\w+|.", re.DOTALL)
+WORD_OR_SYMBOL = re.compile(r"\w+|.", re.DOTALL)
 
 CONSTANTS = {"true": ("boolean", 1), "false": ("boolean", 0), "null": ("null", None)}
 
@@ -42,7 +42,7 @@ def parse(text: str) -> Query:
         raise _unexpected(text, error.pos_in_stream, str(error.token)) from error
     except UnexpectedCharacters as error:
         position = error.pos_in_stream or 0
-        found = WORD_OR_SIGN.match(text, position)
+        found = WORD_OR_SYMBOL.match(text, position)
         raise _unexpected(text, position, found[0] if found else "") from error
     except VisitError as error:
         if isinstance(error.orig_exc, SoqlError):
@@ -147,7 +147,7 @@ class _Builder(Transformer[Token, Query]):
     def negated(self, children: list[Any]) -> Combined:
         return Combined("not", tuple(children[1:]))
 
-    def stray(self, children: list[Any]) -> None:
+    def misplaced(self, children: list[Any]) -> None:
         """A word where no org, or not this one, takes it."""
         raise _unexpected(self._text, children[0].start_pos, str(children[0]))
 
@@ -200,7 +200,7 @@ class _Builder(Transformer[Token, Query]):
             raise malformed(self._text, position, what)
         try:
             return text_literal(body)
-        except BadText as error:
+        except StringLiteralError as error:
             raise malformed(self._text, position, str(error)) from error
 
     def moment(self, children: list[Any]) -> Literal:
@@ -212,7 +212,7 @@ class _Builder(Transformer[Token, Query]):
     def number(self, children: list[Any]) -> Literal:
         return Literal("number", float(children[0]))
 
-    def word(self, children: list[Any]) -> Literal:
+    def constant(self, children: list[Any]) -> Literal:
         """true, false, null, or a date literal; whether it is one is for whoever compares it."""
         known = CONSTANTS.get(children[0].lower())
         if known is not None:

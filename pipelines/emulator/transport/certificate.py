@@ -34,21 +34,21 @@ def make_certificate() -> Certificate:
     """A certificate for 127.0.0.1, ::1 and localhost, good for a month from an hour ago."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = _signed(key).public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(
+    key_pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    return Certificate(_context(secret + pem), pem)
+    return Certificate(_context(key_pem + pem), pem)
 
 
 def _signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "org emulator on loopback")])
-    names: list[x509.GeneralName] = [x509.DNSName(one) for one in NAMES]
-    names += [x509.IPAddress(ipaddress.ip_address(one)) for one in ADDRESSES]
+    names: list[x509.GeneralName] = [x509.DNSName(name_) for name_ in NAMES]
+    names += [x509.IPAddress(ipaddress.ip_address(name_)) for name_ in ADDRESSES]
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     now = datetime.now(UTC)
-    made = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -67,7 +67,7 @@ def _signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
             critical=False,
         )
     )
-    return made.sign(key, hashes.SHA256())
+    return builder.sign(key, hashes.SHA256())
 
 
 def _context(key_and_certificate: bytes) -> ssl.SSLContext:

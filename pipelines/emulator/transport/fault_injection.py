@@ -15,16 +15,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipelines.emulator.transport.faults import Faults
 
 MAX_URI = 16_384
-WORDS = {503: "SERVER_UNAVAILABLE", 500: "UNKNOWN_EXCEPTION", 403: "REQUEST_LIMIT_EXCEEDED"}
+ERROR_CODES = {503: "SERVER_UNAVAILABLE", 500: "UNKNOWN_EXCEPTION", 403: "REQUEST_LIMIT_EXCEEDED"}
 # What stands before the org answers these (§6.6), as a page and never as JSON.
-OF_THE_EDGE = frozenset({420, 502, 504})
+PROXY_STATUSES = frozenset({420, 502, 504})
 
 
-class Wire:
+class FaultInjector:
     """The application as the network shows it.
 
     `cut` drops the TCP connection of a client, given by address and port; the flag says whether
-    what was already written may still arrive. `noticed` is told of every request.
+    what was already written may still arrive. `on_request` is told of every request.
     """
 
     def __init__(
@@ -34,20 +34,20 @@ class Wire:
         *,
         expire: Callable[[str], None],
         cut: Callable[[tuple[str, int], bool], None],
-        noticed: Callable[[], None],
+        on_request: Callable[[], None],
     ) -> None:
         self._app = app
         self._faults = faults
         self._expire = expire
         self._cut = cut
-        self._noticed = noticed
+        self._on_request = on_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._noticed()
+        self._on_request()
         # Routed as it was sent: a slash inside an external id arrives as %2F and stays one.
         path = _path(scope)
         scope = {**scope, "path": path}
@@ -57,57 +57,57 @@ class Wire:
         query = scope["query_string"].decode("ascii")
         entry = self._faults.log(scope["method"], f"{path}?{query}" if query else path)
 
-        async def logged(message: Message) -> None:
+        async def send_and_log(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry["status"] = message["status"]
             await send(message)
 
-        too_long = _too_long(scope)
-        if too_long is not None:
-            await _error(too_long, "URI_TOO_LONG", "the request line and headers are too long")(
-                scope, receive, logged
-            )
+        status_too_long = _too_long_status(scope)
+        if status_too_long is not None:
+            await _error(
+                status_too_long, "URI_TOO_LONG", "the request line and headers are too long"
+            )(scope, receive, send_and_log)
             return
         fault = self._faults.of_request(scope["method"], path)
         if fault is None:
-            await self._app(scope, receive, logged)
+            await self._app(scope, receive, send_and_log)
         else:
-            await self._strike(fault, scope, receive, logged)
+            await self._inject(fault, scope, receive, send_and_log)
 
-    async def _strike(self, fault: str, scope: Scope, receive: Receive, send: Send) -> None:
-        word, _, number = fault.partition(":")
+    async def _inject(self, fault: str, scope: Scope, receive: Receive, send: Send) -> None:
+        kind, _, number = fault.partition(":")
         status, _, after = number.partition("_")
-        if word == "expire_session":
+        if kind == "expire_session":
             self._expire(_token(scope))
-        elif word == "drop_before":
+        elif kind == "drop_before":
             await _read_all(receive)
             await self._drop(scope, receive, flush=False)
             return
-        elif word == "status" and not after:
+        elif kind == "status" and not after:
             await _read_all(receive)
-            await _bad_day(int(status), f"fault injected: {status}")(scope, receive, send)
+            await _fault_response(int(status), f"fault injected: {status}")(scope, receive, send)
             return
-        messages = await self._effect(scope, receive)
-        if word == "drop_after":
+        messages = await self._responses_of(scope, receive)
+        if kind == "drop_after":
             await self._drop(scope, receive, flush=False)
-        elif word == "truncate":
+        elif kind == "truncate":
             await self._truncate(messages, scope, receive, send)
-        elif word == "status":
-            answer = _bad_day(int(status), "An unexpected error occurred")
-            await answer(scope, receive, send)
+        elif kind == "status":
+            response = _fault_response(int(status), "An unexpected error occurred")
+            await response(scope, receive, send)
         else:
-            await asyncio.sleep(float(number) if word == "slow" else 0.0)
+            await asyncio.sleep(float(number) if kind == "slow" else 0.0)
             for message in messages:
                 await send(message)
 
-    async def _effect(self, scope: Scope, receive: Receive) -> list[Message]:
+    async def _responses_of(self, scope: Scope, receive: Receive) -> list[Message]:
         """Let the org act, and keep what it would have said."""
         messages: list[Message] = []
 
-        async def keep(message: Message) -> None:
+        async def collect(message: Message) -> None:
             messages.append(message)
 
-        await self._app(scope, receive, keep)
+        await self._app(scope, receive, collect)
         return messages
 
     async def _truncate(
@@ -143,7 +143,7 @@ def _path(scope: Scope) -> str:
     return "/" + target.lstrip("/")
 
 
-def _too_long(scope: Scope) -> int | None:
+def _too_long_status(scope: Scope) -> int | None:
     uri = len(scope["raw_path"]) + len(scope["query_string"]) + 1
     if uri > MAX_URI:
         return 414
@@ -154,8 +154,8 @@ def _too_long(scope: Scope) -> int | None:
 def _token(scope: Scope) -> str:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     # Bulk API 1.0 has a header of its own for it.
-    bare = headers.get(b"x-sfdc-session", "")
-    return str(bare or headers.get(b"authorization", "").partition(" ")[2]).strip()
+    session_header = headers.get(b"x-sfdc-session", "")
+    return str(session_header or headers.get(b"authorization", "").partition(" ")[2]).strip()
 
 
 async def _read_all(receive: Receive) -> None:
@@ -163,10 +163,10 @@ async def _read_all(receive: Receive) -> None:
         pass
 
 
-def _bad_day(status: int, message: str) -> Response:
-    if status in OF_THE_EDGE:
+def _fault_response(status: int, message: str) -> Response:
+    if status in PROXY_STATUSES:
         return HTMLResponse(f"<html><body><h1>{status}</h1>{message}</body></html>", status)
-    return _error(status, WORDS.get(status, "UNKNOWN_EXCEPTION"), message)
+    return _error(status, ERROR_CODES.get(status, "UNKNOWN_EXCEPTION"), message)
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipelines.emulator.bulk.jobs import JOB_FAULTS
 
-WIRE_FAULT = re.compile(
+REQUEST_FAULT = re.compile(
     r"drop_before|drop_after|expire_session|truncate|status:[1-5]\d\d(?:_after)?|slow:\d+(?:\.\d+)?"
 )
 JOB_FAULT = re.compile(rf"({'|'.join(sorted(JOB_FAULTS))})(?::\d+(?:\.\d+)?)?")
@@ -21,7 +21,7 @@ BELOW_VERSION = re.compile(r"/services/data/v\d+\.\d(/.*)")
 FAULT_KEYS = frozenset({"match", "job", "nth", "count", "fault"})
 
 
-class FaultRefused(Exception):
+class InvalidFaultError(Exception):
     """A fault that this emulator does not know."""
 
 
@@ -61,11 +61,11 @@ class Faults:
     def __len__(self) -> int:
         return len(self._faults)
 
-    def put(self, asked: Any) -> None:
+    def put(self, wanted: Any) -> None:
         """Replace all faults; they count from now."""
-        if not isinstance(asked, list):
-            raise FaultRefused("write a JSON list of faults")
-        faults = [_fault(item) for item in asked]
+        if not isinstance(wanted, list):
+            raise InvalidFaultError("write a JSON list of faults")
+        faults = [_fault(item) for item in wanted]
         with self._lock:
             self._faults = faults
 
@@ -100,10 +100,10 @@ class Faults:
 
 def _fault(item: Any) -> Fault:
     if not isinstance(item, dict) or not isinstance(item.get("fault"), str):
-        raise FaultRefused(f"a fault is an object with a text `fault`, not {item!r}")
+        raise InvalidFaultError(f"a fault is an object with a text `fault`, not {item!r}")
     unknown = set(item) - FAULT_KEYS
     if unknown:
-        raise FaultRefused(
+        raise InvalidFaultError(
             f"{unknown.pop()!r} is not a key of a fault; known: {sorted(FAULT_KEYS)}"
         )
     nth, count = _whole(item, "nth"), _whole(item, "count")
@@ -111,23 +111,23 @@ def _fault(item: Any) -> Fault:
         return _job_fault(item, count)
     method, _, glob = str(item.get("match", "")).partition(" ")
     if not method or not glob:
-        raise FaultRefused('`match` is "METHOD GLOB", such as "PUT /jobs/ingest/*/batches"')
-    if not WIRE_FAULT.fullmatch(item["fault"]):
-        raise FaultRefused(f"unknown fault {item['fault']!r} for a request")
+        raise InvalidFaultError('`match` is "METHOD GLOB", such as "PUT /jobs/ingest/*/batches"')
+    if not REQUEST_FAULT.fullmatch(item["fault"]):
+        raise InvalidFaultError(f"unknown fault {item['fault']!r} for a request")
     return Fault(item["fault"], nth, count, method.upper(), glob)
 
 
 def _job_fault(item: dict[str, Any], count: int) -> Fault:
     place = re.fullmatch(r"nth:([1-9]\d{0,8})", str(item["job"]))
     if place is None:
-        raise FaultRefused('`job` is "nth:N", the N-th ingest job created from now on')
+        raise InvalidFaultError('`job` is "nth:N", the N-th ingest job created from now on')
     if not JOB_FAULT.fullmatch(item["fault"]):
-        raise FaultRefused(f"unknown fault {item['fault']!r} for a job")
+        raise InvalidFaultError(f"unknown fault {item['fault']!r} for a job")
     return Fault(item["fault"], int(place[1]), count, of_jobs=True)
 
 
 def _whole(item: dict[str, Any], key: str) -> int:
     value = item.get(key, 1)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise FaultRefused(f"`{key}` is a whole number from 1 on, not {value!r}")
+        raise InvalidFaultError(f"`{key}` is a whole number from 1 on, not {value!r}")
     return value

@@ -62,9 +62,9 @@ class RealClient(Client):
         if "token" in self.said:
             token = self.said["token"]
         else:
-            answer = self.token(**self.credentials())
-            assert answer.status_code == 200, f"the real org refused the login: {answer.text}"
-            token = answer.json()["access_token"]
+            response = self.token(**self.credentials())
+            assert response.status_code == 200, f"the real org refused the login: {response.text}"
+            token = response.json()["access_token"]
         self.http.headers["Authorization"] = f"Bearer {token}"
         return self
 
@@ -80,10 +80,10 @@ class RealClient(Client):
 
     def call(self, method: str, path: str, version: str = "", **more: Any) -> requests.Response:
         """As any client's, remembering the jobs that it opens."""
-        answer = super().call(method, path, version, **more)
-        if method == "POST" and path in {"/jobs/ingest", "/jobs/query"} and answer.ok:
-            self.jobs.append(f"{path}/{answer.json()['id']}")
-        return answer
+        response = super().call(method, path, version, **more)
+        if method == "POST" and path in {"/jobs/ingest", "/jobs/query"} and response.ok:
+            self.jobs.append(f"{path}/{response.json()['id']}")
+        return response
 
     def clean_up(self) -> None:
         """Delete the jobs of this client, and every lead and contact of this run."""

@@ -61,8 +61,8 @@ def test_22_an_org_without_a_rule_gives_no_lead_to_its_default_owner(running, ba
 )
 @pytest.mark.also_real_org
 def test_22_a_wrong_rule_id_in_the_header_is_refused(org, header, code):
-    answer = org.create(_headers={"Sforce-Auto-Assign": header}, LastName="L", Company=org.mark)
-    assert error_of(answer)["errorCode"] == code
+    response = org.create(_headers={"Sforce-Auto-Assign": header}, LastName="L", Company=org.mark)
+    assert error_of(response)["errorCode"] == code
 
 
 def test_23_a_patch_runs_the_rule_again(org_of):

@@ -17,11 +17,11 @@ def lead_of(org, **fields):
 @pytest.mark.also_real_org
 def test_53_collections_answer_row_by_row_in_order(org):
     records = [lead_of(org), lead_of(org, LastName=None), lead_of(org, Email="x")]
-    answer = org.call("POST", "/composite/sobjects", json={"records": records})
-    assert answer.status_code == 200
+    response = org.call("POST", "/composite/sobjects", json={"records": records})
+    assert response.status_code == 200
     (made,) = org.leads()
-    assert answer.json()[0] == {"id": made["Id"], "success": True, "errors": []}
-    assert answer.json()[1] == {
+    assert response.json()[0] == {"id": made["Id"], "success": True, "errors": []}
+    assert response.json()[1] == {
         "success": False,
         "errors": [
             {
@@ -31,7 +31,7 @@ def test_53_collections_answer_row_by_row_in_order(org):
             }
         ],
     }
-    assert answer.json()[2]["errors"][0]["statusCode"] == "INVALID_EMAIL_ADDRESS"
+    assert response.json()[2]["errors"][0]["statusCode"] == "INVALID_EMAIL_ADDRESS"
 
 
 def test_53_an_unknown_field_spoils_its_row_only(org):
@@ -67,9 +67,9 @@ def test_53_200_records_are_taken(org):
 
 @pytest.mark.parametrize("records", ["x", [1], [{"attributes": {"type": "Hat"}}], [{}]])
 def test_53_a_malformed_body_is_refused_as_a_whole(org, records):
-    answer = org.call("POST", "/composite/sobjects", json={"records": records})
-    assert answer.status_code == 400
-    assert isinstance(answer.json()[0]["errorCode"], str)
+    response = org.call("POST", "/composite/sobjects", json={"records": records})
+    assert response.status_code == 400
+    assert isinstance(response.json()[0]["errorCode"], str)
 
 
 @pytest.mark.also_real_org

@@ -84,9 +84,9 @@ LETTERS = {
 
 
 def described(org, name="Lead"):
-    answer = org.call("GET", f"/sobjects/{name}/describe/")
-    assert answer.status_code == 200
-    return answer.json()
+    response = org.call("GET", f"/sobjects/{name}/describe/")
+    assert response.status_code == 200
+    return response.json()
 
 
 def line_of(field):

@@ -24,8 +24,8 @@ def twin_of(org):
 
 @pytest.mark.also_real_org(emulator_has=ALERT)
 def test_25_an_alert_refuses_a_duplicate_and_says_of_whom(org):
-    _, known, answer = twin_of(org)
-    refused = error_of(answer)
+    _, known, response = twin_of(org)
+    refused = error_of(response)
     assert set(refused) == {"duplicateResult", "errorCode", "message"}
     assert refused["errorCode"] == "DUPLICATES_DETECTED"
     result = refused["duplicateResult"]
@@ -83,8 +83,8 @@ def test_25_a_rule_that_only_allows_says_nothing(org_of):
     ],
 )
 def test_25_how_alike_two_persons_must_be(org_of, other, found):
-    answer = org_of(ALERT).create(**(TWIN | other))
-    assert answer.status_code == (400 if found else 201)
+    response = org_of(ALERT).create(**(TWIN | other))
+    assert response.status_code == (400 if found else 201)
 
 
 def test_25_the_same_name_and_phone_is_a_duplicate_too(org_of):

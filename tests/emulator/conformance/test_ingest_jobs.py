@@ -16,9 +16,9 @@ LIVES = ["UploadComplete", "InProgress", "JobComplete"]
 @pytest.mark.also_real_org
 def test_13_a_new_job_has_every_default_filled_in(org):
     asked = {"object": "Lead", "operation": "insert"}
-    answer = org.call("POST", "/jobs/ingest", json=asked)
-    job = answer.json()
-    assert answer.status_code == 200
+    response = org.call("POST", "/jobs/ingest", json=asked)
+    job = response.json()
+    assert response.status_code == 200
     assert job.pop("contentUrl") == f"services/data/v{org.version}/jobs/ingest/{job['id']}/batches"
     assert (job.pop("id")[:3], job.pop("createdById")[:3]) == ("750", "005")
     assert job.pop("createdDate") <= job.pop("systemModstamp")
@@ -101,8 +101,8 @@ def test_14_nothing_is_uploaded_to_a_job_that_is_closed(org):
 
 def test_14_an_upload_that_is_not_csv_is_refused(org):
     job = org.open_job()
-    answer = org.call("PUT", f"/jobs/ingest/{job}/batches", json={"LastName": "L"})
-    assert answer.status_code == 415
+    response = org.call("PUT", f"/jobs/ingest/{job}/batches", json={"LastName": "L"})
+    assert response.status_code == 415
 
 
 @pytest.mark.also_real_org
@@ -182,21 +182,21 @@ def test_43_only_the_creator_closes_a_job_and_anyone_aborts_it(org_of):
     other = org.token(grant_type="client_credentials", client_id="o", client_secret="o").json()
     headers = {"Authorization": f"Bearer {other['access_token']}"}
     for state, status in (("UploadComplete", 403), ("Aborted", 200)):
-        answer = org.call("PATCH", path, json={"state": state}, headers=headers)
-        assert answer.status_code == status
+        response = org.call("PATCH", path, json={"state": state}, headers=headers)
+        assert response.status_code == status
 
 
 def listed_jobs(org):
     """Every job of the org, page by page."""
-    answer = org.call("GET", "/jobs/ingest?jobType=V2Ingest&isPkChunkingEnabled=false").json()
+    response = org.call("GET", "/jobs/ingest?jobType=V2Ingest&isPkChunkingEnabled=false").json()
     records = []
     while True:
-        assert len(answer["records"]) <= 1_000
-        records += answer["records"]
-        assert answer["done"] is (not answer.get("nextRecordsUrl"))
-        if answer["done"]:
+        assert len(response["records"]) <= 1_000
+        records += response["records"]
+        assert response["done"] is (not response.get("nextRecordsUrl"))
+        if response["done"]:
             return records
-        answer = org.following(answer["nextRecordsUrl"]).json()
+        response = org.following(response["nextRecordsUrl"]).json()
 
 
 @pytest.mark.also_real_org

@@ -114,8 +114,8 @@ def test_19_results_are_csv_in_utf_8(org):
     loaded = org.load(f"LastName,Company\nŻółć,{org.mark}\n")
     assert [row["LastName"] for row in loaded.successful] == ["Żółć"]
     for kind in ("successfulResults", "failedResults", "unprocessedrecords"):
-        answer = org.call("GET", f"/jobs/ingest/{loaded.id}/{kind}")
-        assert answer.headers["Content-Type"].lower() == "text/csv; charset=utf-8"
+        response = org.call("GET", f"/jobs/ingest/{loaded.id}/{kind}")
+        assert response.headers["Content-Type"].lower() == "text/csv; charset=utf-8"
 
 
 @pytest.mark.also_real_org
@@ -135,9 +135,9 @@ def test_19_a_job_without_an_upload_has_no_header_to_show(org):
 def test_19_results_are_there_only_after_the_end(org):
     # What is there earlier nobody knows (§12).
     job = org.open_job()
-    answer = org.call("GET", f"/jobs/ingest/{job}/successfulResults")
-    assert answer.status_code == 400
-    assert answer.json()[0]["errorCode"] == "INVALIDJOBSTATE"
+    response = org.call("GET", f"/jobs/ingest/{job}/successfulResults")
+    assert response.status_code == 400
+    assert response.json()[0]["errorCode"] == "INVALIDJOBSTATE"
 
 
 @pytest.mark.also_real_org

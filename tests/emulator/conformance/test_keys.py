@@ -32,7 +32,7 @@ def test_27_before_version_46_a_repeated_upsert_says_nothing(org):
     path = f"/sobjects/Lead/Person_Id__c/{person_key(org).replace('/', '%2F')}"
     body = {"LastName": "L", "Company": org.mark}
     asked = [org.call("PATCH", path, json=body, version="45.0") for _ in range(2)]
-    assert [answer.status_code for answer in asked] == [201, 204]
+    assert [response.status_code for response in asked] == [201, 204]
 
 
 @pytest.mark.also_real_org
@@ -93,10 +93,10 @@ def test_28_a_deleted_record_gives_its_key_back(org):
 def test_29_an_ambiguous_key_is_300_with_the_addresses(org):
     email = f"{org.mark.lower()}@example.com"
     ids = {org.lead(Email=email, LastName=name) for name in ("One", "Other")}
-    answer = org.call("PATCH", f"/sobjects/Lead/Email/{email}", json={"City": "R"})
-    assert answer.status_code == 300
-    assert {url.rpartition("/")[2] for url in answer.json()} == ids
-    assert all(url.startswith("/services/data/v") for url in answer.json())
+    response = org.call("PATCH", f"/sobjects/Lead/Email/{email}", json={"City": "R"})
+    assert response.status_code == 300
+    assert {url.rpartition("/")[2] for url in response.json()} == ids
+    assert all(url.startswith("/services/data/v") for url in response.json())
     assert [row["City"] for row in org.leads("City")] == [None, None]
 
 
@@ -105,9 +105,9 @@ def test_29_an_ambiguous_external_id_is_300_too(org_of):
     org = org_of(field)
     ids = {org.lead(Old_Id__c="o1") for _ in range(2)}
     for method, body in (("PATCH", {"City": "R"}), ("GET", None), ("DELETE", None)):
-        answer = org.call(method, "/sobjects/Lead/Old_Id__c/o1", json=body)
-        assert answer.status_code == 300
-        assert {url.rpartition("/")[2] for url in answer.json()} == ids
+        response = org.call(method, "/sobjects/Lead/Old_Id__c/o1", json=body)
+        assert response.status_code == 300
+        assert {url.rpartition("/")[2] for url in response.json()} == ids
 
 
 @pytest.mark.also_real_org
@@ -130,13 +130,13 @@ def test_30_two_rows_of_one_collection_with_one_key_both_fail(org):
     key = person_key(org)
     lead = {"attributes": {"type": "Lead"}, "LastName": "L", "Company": org.mark}
     records = [lead | {"Person_Id__c": k} for k in (key, key, f"{key}x")]
-    answer = org.call("PATCH", "/composite/sobjects/Lead/Person_Id__c", json={"records": records})
-    assert answer.status_code == 200
-    assert [row["success"] for row in answer.json()] == [False, False, True]
-    for row in answer.json()[:2]:
+    response = org.call("PATCH", "/composite/sobjects/Lead/Person_Id__c", json={"records": records})
+    assert response.status_code == 200
+    assert [row["success"] for row in response.json()] == [False, False, True]
+    for row in response.json()[:2]:
         assert row["errors"][0]["statusCode"] == "DUPLICATE_VALUE"
         assert row["errors"][0]["message"] == f"Duplicate external id specified: {key}"
-    assert answer.json()[2]["created"] is True
+    assert response.json()[2]["created"] is True
 
 
 @pytest.mark.also_real_org

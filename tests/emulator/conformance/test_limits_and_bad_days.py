@@ -14,9 +14,9 @@ LEAD = {"LastName": "L", "Company": "C"}
 UNAVAILABLE = "SERVER_UNAVAILABLE"
 
 
-def usage(answer):
+def usage(response):
     """Requests used and allowed, as the header of any answer says."""
-    said = answer.headers["Sforce-Limit-Info"].partition(";")[0]
+    said = response.headers["Sforce-Limit-Info"].partition(";")[0]
     used, allowed = said.removeprefix("api-usage=").split("/")
     return int(used), int(allowed)
 
@@ -30,7 +30,7 @@ def test_49_every_request_counts_job_polling_too(org):
         org.query("SELECT Id FROM Lead LIMIT 1"),
         org.create(Company=org.mark),
     ]
-    assert [answer.status_code for answer in asked] == [200, 200, 400]
+    assert [response.status_code for response in asked] == [200, 200, 400]
     assert usage(asked[-1])[0] >= before + 4
     assert usage(asked[-1])[1] == allowed
 

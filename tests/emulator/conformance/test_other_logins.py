@@ -147,8 +147,8 @@ def test_59_what_is_no_login_request_is_a_fault(org):
     assert soap(org, "integration@test.example", "").status_code == 500
     url = f"{org.url}/services/Soap/u/59.0"
     for body in (b"nonsense", b"<!DOCTYPE x><x/>", b"<x/>", b"x" * 11_000):
-        answer = requests.post(url, data=body, timeout=10)
-        assert (answer.status_code, "Fault" in answer.text) == (500, True)
+        response = requests.post(url, data=body, timeout=10)
+        assert (response.status_code, "Fault" in response.text) == (500, True)
 
 
 def test_59_the_password_grant_while_it_lasts(org_of):

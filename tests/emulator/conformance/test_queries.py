@@ -9,17 +9,17 @@ from tests.emulator.orgs import error_of
 
 def pages(org, soql, size):
     """The sizes of the pages and the records, page after page."""
-    answer = org.query(soql, **{"Sforce-Query-Options": f"batchSize={size}"}).json()
-    sizes, seen, total = [], [], answer["totalSize"]
+    response = org.query(soql, **{"Sforce-Query-Options": f"batchSize={size}"}).json()
+    sizes, seen, total = [], [], response["totalSize"]
     while True:
-        sizes.append(len(answer["records"]))
-        seen += answer["records"]
-        assert answer["totalSize"] == total
-        assert ("nextRecordsUrl" in answer) is not answer["done"]
-        if answer["done"]:
+        sizes.append(len(response["records"]))
+        seen += response["records"]
+        assert response["totalSize"] == total
+        assert ("nextRecordsUrl" in response) is not response["done"]
+        if response["done"]:
             assert len(seen) == total
             return sizes, seen
-        answer = org.following(answer["nextRecordsUrl"]).json()
+        response = org.following(response["nextRecordsUrl"]).json()
 
 
 @pytest.mark.also_real_org
@@ -38,9 +38,9 @@ def test_51_a_long_answer_comes_in_pages(org):
 )
 def test_51_a_page_holds_200_to_2000_records(org, asked, first):
     org.load("LastName,Company\n" + "L,C\n" * 2_100)
-    answer = org.query("SELECT Id FROM Lead", **{"Sforce-Query-Options": f"batchSize={asked}"})
-    assert len(answer.json()["records"]) == first
-    assert answer.json()["nextRecordsUrl"].endswith(f"-{first}")
+    response = org.query("SELECT Id FROM Lead", **{"Sforce-Query-Options": f"batchSize={asked}"})
+    assert len(response.json()["records"]) == first
+    assert response.json()["nextRecordsUrl"].endswith(f"-{first}")
 
 
 def test_51_pages_do_not_move_under_the_reader(org):

@@ -19,10 +19,10 @@ def checksum(id_):
 
 @pytest.mark.also_real_org
 def test_07_a_created_lead_has_a_valid_18_character_id_and_is_there_at_once(org):
-    answer = org.create(LastName="Lovelace", Company=org.mark)
-    made = answer.json()["id"]
-    assert answer.status_code == 201
-    assert answer.json() == {"id": made, "success": True, "errors": []}
+    response = org.create(LastName="Lovelace", Company=org.mark)
+    made = response.json()["id"]
+    assert response.status_code == 201
+    assert response.json() == {"id": made, "success": True, "errors": []}
     assert (made[:3], made[15:], len(made)) == ("00Q", checksum(made), 18)
     assert org.leads("Id", "Name") == [{"Id": made, "Name": "Lovelace"}]
 

@@ -18,14 +18,14 @@ from tests.emulator.plain_http import Client
 
 @pytest.mark.also_real_org
 def test_01_versions_are_listed_without_a_session_and_without_limit_info(org):
-    answer = requests.get(f"{org.url}/services/data/", timeout=org.patience)
-    listed = [entry["version"] for entry in answer.json()]
-    assert (answer.status_code, listed[0]) == (200, "31.0")
+    response = requests.get(f"{org.url}/services/data/", timeout=org.patience)
+    listed = [entry["version"] for entry in response.json()]
+    assert (response.status_code, listed[0]) == (200, "31.0")
     assert listed == sorted(listed, key=float)
-    newest = answer.json()[listed.index("68.0")]
+    newest = response.json()[listed.index("68.0")]
     assert newest == {"label": "Winter '27", "url": "/services/data/v68.0", "version": "68.0"}
-    assert answer.json()[listed.index("67.0")]["label"] == "Summer '26"
-    assert "Sforce-Limit-Info" not in answer.headers
+    assert response.json()[listed.index("67.0")]["label"] == "Summer '26"
+    assert "Sforce-Limit-Info" not in response.headers
 
 
 @pytest.mark.also_real_org
@@ -51,9 +51,9 @@ def test_03_client_credentials_give_a_session(org, how):
     if how == "basic":
         form = {"grant_type": "client_credentials"}
     url = f"{org.url}/services/oauth2/token"
-    answer = requests.post(url, data=form, auth=auth, timeout=org.patience)
-    given = answer.json()
-    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    response = requests.post(url, data=form, auth=auth, timeout=org.patience)
+    given = response.json()
+    assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-store")
     assert given["instance_url"] == org.url
     assert re.fullmatch(r"https?://[^/]+/id/00D\w{15}/005\w{15}", given["id"])
     assert given["token_type"] == "Bearer"
@@ -123,10 +123,10 @@ def test_05_an_app_whose_user_is_inactive_gives_nothing(org_of):
 def test_06_without_a_session_every_path_is_401(org, path):
     url = f"{org.url}/services/data/v{org.version}{path}"
     for headers in ({}, {"Authorization": "Bearer 00D000000000000!x"}):
-        answer = requests.get(url, headers=headers, timeout=org.patience)
-        assert answer.status_code == 401
-        assert answer.headers["Content-Type"] == "application/json;charset=UTF-8"
-        assert answer.json() == [
+        response = requests.get(url, headers=headers, timeout=org.patience)
+        assert response.status_code == 401
+        assert response.headers["Content-Type"] == "application/json;charset=UTF-8"
+        assert response.json() == [
             {"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}
         ]
 
