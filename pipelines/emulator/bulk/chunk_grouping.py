@@ -16,7 +16,7 @@ from pipelines.emulator.org.arrow_arrays import Ints
 from pipelines.emulator.org.chunks import CHUNK_ROWS
 from pipelines.emulator.org.match_keys import email_key, phone_key
 from pipelines.emulator.org.org import Org
-from pipelines.emulator.org.records import key_forms
+from pipelines.emulator.org.record_lookup import key_forms
 from pipelines.emulator.org.schema import Field, SObject
 from pipelines.emulator.org.values import Cell
 

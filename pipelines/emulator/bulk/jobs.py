@@ -15,7 +15,6 @@ from typing import IO, Any
 
 from pipelines.emulator.bulk import query_jobs
 from pipelines.emulator.bulk.csv_rows import csv_line, open_upload, single_rows
-from pipelines.emulator.bulk.cursors import forget_cursor
 from pipelines.emulator.bulk.job_info import COLUMNS, ENDED, Job, job_of_row, listed
 from pipelines.emulator.bulk.uploads import DELIMITERS, BrokenRow, JobDataError, header_names
 from pipelines.emulator.messages import ApiError
@@ -23,6 +22,7 @@ from pipelines.emulator.org import ids
 from pipelines.emulator.org.assignment_rules import ResolvedRule
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.values import Failure, now
+from pipelines.emulator.soql.cursors import forget_cursor
 
 INGEST_PROPERTIES = frozenset(
     [

@@ -11,12 +11,12 @@ import random
 from array import array
 from collections.abc import Iterator
 
-from pipelines.emulator.bulk.cursors import MAX_PAGE, cursor_total, forget_cursor, open_cursor
 from pipelines.emulator.bulk.job_info import Job
 from pipelines.emulator.bulk.uploads import DELIMITERS
 from pipelines.emulator.messages import ApiError
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.schema import FRACTION_TYPES
+from pipelines.emulator.soql.cursors import MAX_PAGE, cursor_total, forget_cursor, open_cursor
 from pipelines.emulator.soql.query import Plan, Requester, plan_query
 from pipelines.emulator.soql.query_columns import Column
 from pipelines.emulator.soql.syntax import SoqlError

@@ -22,8 +22,9 @@ from pipelines.emulator.org.arrow_arrays import (
     take_rows,
     text_bytes,
 )
+from pipelines.emulator.org.formatting import echoed
 from pipelines.emulator.org.schema import TEXT_TYPES, Field
-from pipelines.emulator.org.values import ABSENT, Cell, Failure, cell_value, echoed, email_pattern
+from pipelines.emulator.org.values import ABSENT, Cell, Failure, cell_value, email_pattern
 
 Parsed = TypeVar("Parsed")
 

@@ -23,7 +23,7 @@ class Operations:
     ) -> tuple[list[Cell], dict[int, Failure]]:
         """A column such as `User:Owner.Username`: a text names a record by another key (§5.3)."""
         found: dict[str, list[str]] = {
-            text: self._saver.find_by_key(target, key, text) for text in set(texts) if text
+            text: self._saver.lookup.find_by_key(target, key, text) for text in set(texts) if text
         }
         values: list[Cell] = []
         failures: dict[int, Failure] = {}

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.emulator.org import ids
+from pipelines.emulator.org.formatting import java_double
+from pipelines.emulator.org.like import is_like
 from pipelines.emulator.org.match_keys import email_key, phone_key
 from pipelines.emulator.org.schema import NUMBER_TYPES, Schema, SObject
-from pipelines.emulator.org.values import java_double
-from pipelines.emulator.soql.literals import is_like
 
 # SQLite's own 2 MB make every new row wait for pages of the indexes once a file has grown.
 CACHE_KIB = 65_536

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
-from pipelines.emulator.bulk import cursors
 from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
 from pipelines.emulator.org import describe, ids
 from pipelines.emulator.org.assignment_rules import ResolvedRule
 from pipelines.emulator.org.chunks import Chunk, chunk_of_json, fields_failure
+from pipelines.emulator.org.formatting import to_json
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.records import Results, Saved, SaveOptions, Saver
 from pipelines.emulator.org.schema import Field, SObject
-from pipelines.emulator.org.values import Failure, Value, from_json, to_json
+from pipelines.emulator.org.values import Failure, Value, from_json
+from pipelines.emulator.soql import cursors
 from pipelines.emulator.soql.names import no_such_column
 from pipelines.emulator.soql.query import Requester, plan_query
 
@@ -39,6 +40,7 @@ class RecordsApi:
         self._org = org
         self._store = org.store
         self._saver = saver
+        self._lookup = saver.lookup
 
     # -- describing ---------------------------------------------------------------------------
 
@@ -103,7 +105,7 @@ class RecordsApi:
     def _read(
         self, request: ApiRequest, sobject: SObject, record_id: str, fields: str
     ) -> ApiResponse:
-        if self._saver.state_of(sobject, record_id) != "living":
+        if self._lookup.state_of(sobject, record_id) != "active":
             raise ApiError(404, "NOT_FOUND", NOT_FOUND)
         names = [f.name for f in self._requested_fields(sobject, fields)]
         return ApiResponse(200, self.records(request, sobject, [record_id], names)[record_id])
@@ -130,7 +132,7 @@ class RecordsApi:
 
     def _active_id(self, sobject: SObject, record_id: str) -> str:
         target = ids.normalised(record_id)
-        state = "unknown" if target is None else self._saver.state_of(sobject, target)
+        state = "unknown" if target is None else self._lookup.state_of(sobject, target)
         if target is None or state == "unknown":
             raise ApiError(404, "NOT_FOUND", NOT_FOUND)
         if state == "deleted":
@@ -143,7 +145,7 @@ class RecordsApi:
         """`GET /sobjects/X/FIELD/VALUE`."""
         sobject = self.sobject(object_name)
         key = self.key(sobject, field)
-        found = self._saver.find_by_key(sobject, key, self._key_value(key, text))
+        found = self._lookup.find_by_key(sobject, key, self._key_value(key, text))
         if len(found) > 1:
             return self._multiple_choices(request, sobject, found)
         if not found:
@@ -160,7 +162,7 @@ class RecordsApi:
             raise ApiError(400, "INVALID_FIELD", message, [key.name])
         value = self._key_value(key, text)
         with self._store.transaction():
-            found = self._saver.find_by_key(sobject, key, value)
+            found = self._lookup.find_by_key(sobject, key, value)
             if len(found) > 1:
                 return self._multiple_choices(request, sobject, found)
             if not found and (
@@ -186,7 +188,7 @@ class RecordsApi:
         """`DELETE /sobjects/X/FIELD/VALUE`."""
         sobject = self.writable(object_name, "delete")
         key = self.key(sobject, field)
-        found = self._saver.find_by_key(sobject, key, self._key_value(key, text))
+        found = self._lookup.find_by_key(sobject, key, self._key_value(key, text))
         if len(found) > 1:
             return self._multiple_choices(request, sobject, found)
         if not found:

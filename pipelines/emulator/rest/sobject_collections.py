@@ -11,7 +11,8 @@ from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse, error
 from pipelines.emulator.org import ids
 from pipelines.emulator.org.chunks import Chunk, chunk_of_json
 from pipelines.emulator.org.org import Org
-from pipelines.emulator.org.records import Results, Saved, Saver, target_id
+from pipelines.emulator.org.record_lookup import target_id
+from pipelines.emulator.org.records import Results, Saved, Saver
 from pipelines.emulator.org.schema import Field, SObject
 from pipelines.emulator.org.values import Failure, Value, from_json
 from pipelines.emulator.rest.records_api import RecordsApi

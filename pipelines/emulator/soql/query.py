@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.emulator.org.formatting import to_csv, to_json
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.schema import SObject
 from pipelines.emulator.org.store import Parameter, Row
-from pipelines.emulator.org.values import Value, to_csv, to_json
+from pipelines.emulator.org.values import Value
 from pipelines.emulator.soql import syntax
 from pipelines.emulator.soql.conditions import Conditions, Sql, collated
 from pipelines.emulator.soql.grammar import AGGREGATES, DATE_FUNCTIONS
