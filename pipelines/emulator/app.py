@@ -9,6 +9,7 @@ from pipelines.emulator.auth.identity import Identities
 from pipelines.emulator.auth.login import Logins
 from pipelines.emulator.auth.soap import Soap
 from pipelines.emulator.bulk.api import BulkApi
+from pipelines.emulator.bulk.job_results import JobResults
 from pipelines.emulator.bulk.job_runner import JobRunner
 from pipelines.emulator.bulk.jobs import Jobs
 from pipelines.emulator.bulk.processing import Processor
@@ -65,11 +66,11 @@ class Emulator:
             org,
             records_api,
             SObjectCollections(org, saver, records_api),
-            BulkApi(self._jobs, faults.of_next_job),
+            BulkApi(self._jobs, JobResults(org, self._jobs), faults.of_next_job),
             CompositeApi(org, self.dispatch),
             CompositeTree(org, saver, records_api),
         )
-        self.control_api = ControlApi(org, faults, records_api, self._jobs).response
+        self.control_api = ControlApi(org, faults, records_api, self._jobs).handle
 
     def resume_jobs(self) -> None:
         """Go on with the jobs that were under way when the process ended."""
@@ -84,22 +85,22 @@ class Emulator:
         """End a session behind its client's back."""
         self._org.sessions.end(token)
 
-    def response(self, request: ApiRequest) -> ApiResponse:
+    def handle(self, request: ApiRequest) -> ApiResponse:
         """The answer to any request of the org's own paths, in the form its client prefers."""
         request = without_extension(request)
-        return in_accepted_format(request, self._answer(request))
+        return in_accepted_format(request, self._route(request))
 
-    def _answer(self, request: ApiRequest) -> ApiResponse:
+    def _route(self, request: ApiRequest) -> ApiResponse:
         handler = self._public.get(request.path)
         if handler is not None:
             return handler(request)
         if request.path.startswith("/id/"):
             return self._identity(request)
         if request.path.startswith("/services/async/"):
-            return self._bulk_v1.response(request)
+            return self._bulk_v1.handle(request)
         soap = SOAP.fullmatch(request.path)
         if soap is not None and request.method == "POST":
-            return self._soap.response(request, soap[1], soap[2])
+            return self._soap.handle(request, soap[1], soap[2])
         try:
             return self._handle_authorised(request)
         except ApiError as error:
@@ -142,7 +143,7 @@ class Emulator:
         request = replace(request, version=versioned[1])
         try:
             check_body(request)
-            return self._routes.response(request, versioned[2] or "")
+            return self._routes.handle(request, versioned[2] or "")
         except ApiError as error:
             return _error_response(error)
         except RecordError as error:

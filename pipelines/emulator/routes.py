@@ -12,7 +12,9 @@ from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.rest.composite import CompositeApi
 from pipelines.emulator.rest.composite_tree import CompositeTree
+from pipelines.emulator.rest.describe_api import DescribeApi
 from pipelines.emulator.rest.layouts import Layouts
+from pipelines.emulator.rest.query_api import QueryApi
 from pipelines.emulator.rest.records_api import NOT_FOUND, RecordsApi
 from pipelines.emulator.rest.replication import Replication
 from pipelines.emulator.rest.resources import OrgResources
@@ -40,7 +42,7 @@ class Routes:
             for path, handlers in table.items()
         ]
 
-    def response(self, request: ApiRequest, path: str) -> ApiResponse:
+    def handle(self, request: ApiRequest, path: str) -> ApiResponse:
         """The answer of the resource at this path, or the org's 404, 405 and 415."""
         for resource in self._resources:
             found = resource.pattern.fullmatch(path)
@@ -64,58 +66,61 @@ def _not_allowed(method: str, handlers: Methods) -> ApiResponse:
 
 def routes(
     org: Org,
-    records_api: RecordsApi,
+    records: RecordsApi,
     collections: SObjectCollections,
     bulk: BulkApi,
     composite: CompositeApi,
     trees: CompositeTree,
 ) -> Routes:
-    """Every resource this org has."""
-    resources = OrgResources(org)
+    """Return every resource that this org has below a version."""
     return Routes(
         {
-            "": {"GET": resources.resources},
-            "/limits": {"GET": resources.limits},
-            "/recent": {"GET": resources.recent},
-            "/limits/recordCount": {"GET": records_api.record_count},
-            **_records(org, records_api),
+            **_resources(org),
+            **_searches(org, records),
+            **_records(org, records),
             **_composites(collections, composite, trees),
             **_jobs(bulk),
         }
     )
 
 
-def _records(org: Org, records_api: RecordsApi) -> dict[str, Methods]:
-    layouts, replication, search_api = (
-        Layouts(records_api),
-        Replication(org, records_api),
-        SearchApi(org, records_api),
-    )
+def _resources(org: Org) -> dict[str, Methods]:
+    resources, queries = OrgResources(org), QueryApi(org)
     return {
-        "/search": {"GET": search_api.search},
-        "/parameterizedSearch": {
-            "GET": search_api.parameterized,
-            "POST": search_api.parameterized,
-        },
-        "/query": {"GET": records_api.query},
-        "/queryAll": {"GET": records_api.query_all},
-        "/query(?:All)?/{}": {"GET": records_api.query_more},
-        "/sobjects": {"GET": records_api.describe_global},
-        "/sobjects/{}": {"GET": records_api.describe_brief, "POST": records_api.create},
-        "/sobjects/{}/describe": {"GET": records_api.describe},
+        "": {"GET": resources.resources},
+        "/limits": {"GET": resources.limits},
+        "/recent": {"GET": resources.recent},
+        "/limits/recordCount": {"GET": queries.record_count},
+        "/query": {"GET": queries.query},
+        "/queryAll": {"GET": queries.query_all},
+        "/query(?:All)?/{}": {"GET": queries.query_more},
+    }
+
+
+def _searches(org: Org, records: RecordsApi) -> dict[str, Methods]:
+    search = SearchApi(org, records)
+    return {
+        "/search": {"GET": search.search},
+        "/parameterizedSearch": {"GET": search.parameterized, "POST": search.parameterized},
+    }
+
+
+def _records(org: Org, records: RecordsApi) -> dict[str, Methods]:
+    describe, layouts = DescribeApi(org, records), Layouts(records)
+    changes = Replication(org, records)
+    return {
+        "/sobjects": {"GET": describe.describe_global},
+        "/sobjects/{}": {"GET": describe.describe_brief, "POST": records.create},
+        "/sobjects/{}/describe": {"GET": describe.describe},
         "/sobjects/{}/describe/layouts": {"GET": layouts.all},
         "/sobjects/{}/describe/layouts/{}": {"GET": layouts.of_record_type},
-        "/sobjects/{}/updated": {"GET": replication.updated},
-        "/sobjects/{}/deleted": {"GET": replication.deleted},
-        "/sobjects/{}/{}": {
-            "GET": records_api.read,
-            "PATCH": records_api.update,
-            "DELETE": records_api.delete,
-        },
+        "/sobjects/{}/updated": {"GET": changes.updated},
+        "/sobjects/{}/deleted": {"GET": changes.deleted},
+        "/sobjects/{}/{}": {"GET": records.read, "PATCH": records.update, "DELETE": records.delete},
         "/sobjects/{}/{}/{}": {
-            "GET": records_api.read_by_key,
-            "PATCH": records_api.upsert,
-            "DELETE": records_api.delete_by_key,
+            "GET": records.read_by_key,
+            "PATCH": records.upsert,
+            "DELETE": records.delete_by_key,
         },
     }
 

@@ -179,7 +179,7 @@ def _run(
             server.on_request()
 
     injector = FaultInjector(
-        web_app(emulator.response, emulator.control_api),
+        web_app(emulator.handle, emulator.control_api),
         faults,
         expire=emulator.expire,
         cut=connections.cut,

@@ -12,7 +12,7 @@ import pytest
 from click import Context
 
 from pipelines.cli import main
-from pipelines.emulator.org.org_file import Behaviour
+from pipelines.emulator.org.org_config import Behaviour
 from pipelines.emulator.transport.faults import JOB_FAULT, REQUEST_FAULT
 from tests.emulator.conformance.real_org import PREFIX
 from tests.emulator.orgs import error_of

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from pipelines.emulator.org.like import is_like
 from pipelines.emulator.soql.dates import DateLiteralError, named_days
-from pipelines.emulator.org.like import (is_like)
 
 LEADS = """
 [[user]]

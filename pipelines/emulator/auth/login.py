@@ -14,7 +14,7 @@ import jwt
 
 from pipelines.emulator.messages import ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
-from pipelines.emulator.org.org_file import App
+from pipelines.emulator.org.org_config import App
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}

@@ -56,7 +56,7 @@ class Soap:
             "getServerTimestamp": self._timestamp,
         }
 
-    def response(self, request: ApiRequest, port: str, version: str) -> ApiResponse:
+    def handle(self, request: ApiRequest, port: str, version: str) -> ApiResponse:
         """`POST /services/Soap/u/VERSION` and `/c/`."""
         try:
             message = _read_request(request, port, version)

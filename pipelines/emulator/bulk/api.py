@@ -9,6 +9,7 @@ from email.policy import HTTP
 
 from pipelines.emulator.bulk import jobs
 from pipelines.emulator.bulk.job_info import Job, changed, created, described
+from pipelines.emulator.bulk.job_results import JobResults
 from pipelines.emulator.bulk.jobs import Jobs
 from pipelines.emulator.bulk.query_jobs import parallel_pages
 from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse, csv_response, parse_json
@@ -19,8 +20,11 @@ MAX_RECORDS = 250_000
 class BulkApi:
     """Ingest and query jobs; `next_faults` names the faults injected into the next ingest job."""
 
-    def __init__(self, jobs_: Jobs, next_faults: Callable[[], list[str]]) -> None:
+    def __init__(
+        self, jobs_: Jobs, results: JobResults, next_faults: Callable[[], list[str]]
+    ) -> None:
         self._jobs = jobs_
+        self._results = results
         self._next_faults = next_faults
 
     def create_ingest(self, request: ApiRequest) -> ApiResponse:
@@ -97,12 +101,12 @@ class BulkApi:
         found = kinds.get(kind.lower())
         if found is None:
             raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
-        if not self._jobs.has_results(job):
+        if not self._results.are_available(job):
             message = f"Results are not available while the job is in state {job.state}"
             raise ApiError(400, "INVALIDJOBSTATE", message)
         if found == "unprocessed":
-            return csv_response(self._jobs.unprocessed(job))
-        return csv_response(self._jobs.results(job, found))
+            return csv_response(self._results.unprocessed(job))
+        return csv_response(self._results.file(job, found))
 
     def create_query(self, request: ApiRequest) -> ApiResponse:
         """`POST /jobs/query`."""

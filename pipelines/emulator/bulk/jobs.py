@@ -8,15 +8,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import IO, Any
 
 from pipelines.emulator.bulk import query_jobs
-from pipelines.emulator.bulk.csv_rows import csv_line, open_upload, single_rows
 from pipelines.emulator.bulk.job_info import COLUMNS, ENDED, Job, job_of_row, listed
-from pipelines.emulator.bulk.uploads import DELIMITERS, BrokenRow, JobDataError, header_names
+from pipelines.emulator.bulk.uploads import DELIMITERS
 from pipelines.emulator.messages import ApiError
 from pipelines.emulator.org import ids
 from pipelines.emulator.org.assignment_rules import ResolvedRule
@@ -223,17 +221,6 @@ class Jobs:
             raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
         return job
 
-    def add_results(self, job_id: str, bodies: Mapping[str, Mapping[int, bytes]]) -> None:
-        """Keep result lines, by kind and chunk."""
-        self._store.run_many(
-            "insert or replace into emulator_job_results values (?, ?, ?, ?)",
-            (
-                (job_id, kind, chunk, body)
-                for kind, chunks in bodies.items()
-                for chunk, body in chunks.items()
-            ),
-        )
-
     def pieces(self, job_id: str) -> Iterator[bytes]:
         """The upload as it came, piece by piece."""
         piece = 0
@@ -244,69 +231,6 @@ class Jobs:
                 return
             yield bytes(found[0])  # type: ignore[arg-type]  # a blob column
             piece += 1
-
-    def results(self, job: Job, kind: str) -> Iterator[bytes]:
-        """A result file: the header, then the chunks in an order of no meaning (§6.3)."""
-        header = self._result_header(job)
-        named = '"sf__Id",' if job.names_failed_records else ""
-        marks = {"successful": '"sf__Id","sf__Created"', "failed": f'{named}"sf__Error"'}
-        cut, end = job.result_format(self._org.behaviour.result_dialect)
-        whole = f"{marks[kind].replace(',', cut)}{cut}{header}" if header else marks[kind]
-        yield f"{whole}{end}".encode()
-        sql = "select chunk from emulator_job_results where job_id = ? and kind = ?"
-        chunks = [int(c or 0) for (c,) in self._store.rows(sql, (job.id, kind))]
-        random.Random(f"{self._org.behaviour.seed}{job.id}{kind}").shuffle(chunks)  # noqa: S311
-        held = bytearray()
-        for chunk in chunks:
-            body = self._store.row(
-                "select body from emulator_job_results where job_id = ? and kind = ? and chunk = ?",
-                (job.id, kind, chunk),
-            )
-            held += body[0] if body else b""  # type: ignore[arg-type]  # a blob column
-            # Each piece costs the server a thread's turn, so a few chunks share one.
-            if len(held) >= PIECE:
-                yield bytes(held)
-                held.clear()
-        yield bytes(held)
-
-    def has_results(self, job: Job) -> bool:
-        """Documented as there after the end; what is there earlier nobody knows (§6.2)."""
-        return job.state in ENDED or self._org.behaviour.early_results == "partial"
-
-    def unprocessed(self, job: Job) -> Iterator[bytes]:
-        """The rows nobody looked at, without sf__ columns."""
-        cut, end = job.result_format(self._org.behaviour.result_dialect)
-        header = self._result_header(job)
-        yield f"{header}{end}".encode() if header else b""
-        if job.state not in {"Failed", "Aborted"}:
-            return
-        layout = job.layout(newline_in_cell=True)
-        try:
-            uploaded, blocks = open_upload(self.pieces(job.id), layout)
-            width = len(header_names(uploaded or "", layout.delimiter))
-            for cells in single_rows(blocks, layout, job.rows_done):
-                yield csv_line([""] * width if isinstance(cells, BrokenRow) else cells, cut, end)
-        except JobDataError:
-            return
-
-    def header(self, job: Job) -> str:
-        """The header line as uploaded; empty where there was no upload that can be read."""
-        try:
-            header, _ = open_upload(self.pieces(job.id), job.layout(newline_in_cell=True))
-        except JobDataError:
-            return ""
-        return (header or "").removesuffix("\r")
-
-    def _result_header(self, job: Job) -> str:
-        """The header line as the result files echo it."""
-        header, own = self.header(job), DELIMITERS[job.column_delimiter]
-        cut, _ = job.result_format(self._org.behaviour.result_dialect)
-        if cut == own:
-            return header
-        try:
-            return cut.join(header_names(header, own))
-        except JobDataError:
-            return header
 
     def page(self, kind: str, locator: str, data: str) -> dict[str, object]:
         """One page of the job list: no counts, no order (§6.1)."""

@@ -13,6 +13,7 @@ from pipelines.emulator.bulk.chunk_grouping import ChunkGrouper
 from pipelines.emulator.bulk.csv_rows import open_upload, read_windows
 from pipelines.emulator.bulk.job_chunks import ChunkGroup, ChunkGroupSaver, Upload
 from pipelines.emulator.bulk.job_info import Job
+from pipelines.emulator.bulk.job_results import JobResults
 from pipelines.emulator.bulk.job_runner import Work
 from pipelines.emulator.bulk.jobs import Jobs
 from pipelines.emulator.bulk.uploads import JobDataError, check_lines, header_columns, header_names
@@ -29,6 +30,7 @@ class Processor:
         self._store = org.store
         self._saver = saver
         self._jobs = Jobs(org, lambda _job_id: None)
+        self._results = JobResults(org, self._jobs)
 
     def run_job(self, job_id: str) -> Work:
         """Carry a job from wherever it stands to its end."""
@@ -135,7 +137,7 @@ class Processor:
 
     def _save(self, job: Job, upload: Upload, group: ChunkGroup, started: float) -> None:
         bodies, failed = ChunkGroupSaver(self._org, self._saver, job, upload.columns).save(group)
-        self._jobs.add_results(job.id, bodies)
+        self._results.add(job.id, bodies)
         count = group.rows.count
         self._jobs.change(
             job.id,

@@ -63,7 +63,7 @@ class BulkV1Api:
             (re.compile(path.replace("{}", r"(\w+)")), handlers) for path, handlers in table.items()
         ]
 
-    def response(self, request: ApiRequest) -> ApiResponse:
+    def handle(self, request: ApiRequest) -> ApiResponse:
         """Any request under `/services/async`."""
         try:
             return self._route(request)

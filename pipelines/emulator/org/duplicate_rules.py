@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipelines.emulator.org.match_keys import digits_of, email_key, fold, phone_key
-from pipelines.emulator.org.org_file import DuplicateRule
+from pipelines.emulator.org.org_config import DuplicateRule
 from pipelines.emulator.org.schema import Schema, SObject
 from pipelines.emulator.org.store import Store
 from pipelines.emulator.org.values import Cell, Failure

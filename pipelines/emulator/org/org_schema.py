@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
-from pipelines.emulator.org import standard_objects
-from pipelines.emulator.org.org_file import CustomField, OrgFile
+from pipelines.emulator.org import setup_objects, standard_objects
+from pipelines.emulator.org.org_config import CustomField, OrgFile
 from pipelines.emulator.org.org_sections import OrgFileError
 from pipelines.emulator.org.schema import DEFAULT_VALUE_RULES, Field, Schema, SObject, ValueRules
 
@@ -19,8 +19,8 @@ def schema_of(file: OrgFile) -> Schema:
             custom[declared.object].append(_custom(declared))
     objects = [
         *standard_objects.business_objects(custom),
-        *standard_objects.setup_objects(),
-        *standard_objects.policy_objects(),
+        *setup_objects.setup_objects(),
+        *setup_objects.policy_objects(),
     ]
     return Schema(
         _with_value_rules(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
 
 from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
-from pipelines.emulator.org import describe, ids
+from pipelines.emulator.org import ids
 from pipelines.emulator.org.assignment_rules import ResolvedRule
 from pipelines.emulator.org.chunks import Chunk, chunk_of_json, fields_failure
 from pipelines.emulator.org.formatting import to_json
@@ -16,7 +14,6 @@ from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.records import Results, Saved, SaveOptions, Saver
 from pipelines.emulator.org.schema import Field, SObject
 from pipelines.emulator.org.values import Failure, Value, from_json
-from pipelines.emulator.soql import cursors
 from pipelines.emulator.soql.names import no_such_column
 from pipelines.emulator.soql.query import Requester, plan_query
 
@@ -42,29 +39,6 @@ class RecordsApi:
         self._saver = saver
         self._lookup = saver.lookup
 
-    # -- describing ---------------------------------------------------------------------------
-
-    def describe_global(self, request: ApiRequest) -> ApiResponse:
-        """`GET /sobjects`."""
-        return ApiResponse(200, describe.describe_global(self._org.schema, request.data))
-
-    def describe_brief(self, request: ApiRequest, object_name: str) -> ApiResponse:
-        """`GET /sobjects/X`."""
-        sobject = self.sobject(object_name)
-        value = {"objectDescribe": describe.brief(sobject, request.data), "recentItems": []}
-        return ApiResponse(200, value)
-
-    def describe(self, request: ApiRequest, object_name: str) -> ApiResponse:
-        """`GET /sobjects/X/describe`."""
-        sobject = self.sobject(object_name)
-        changed_at = self._org.changed_at
-        headers = {"Last-Modified": format_datetime(changed_at, usegmt=True)}
-        seen = _http_date(request.headers.get("if-modified-since", ""))
-        if seen is not None and seen >= changed_at:
-            return ApiResponse(304, headers=headers)
-        value = describe.describe(self._org.schema, sobject, request.data, request.base)
-        return ApiResponse(200, value, headers=headers)
-
     def sobject(self, name: str) -> SObject:
         """The object of this name, or the org's 404."""
         found = self._org.schema.find(name)
@@ -79,8 +53,6 @@ class RecordsApi:
             message = f"entity type {sobject.name} does not support {verb}"
             raise ApiError(400, "INVALID_TYPE_FOR_OPERATION", message)
         return sobject
-
-    # -- single records -----------------------------------------------------------------------
 
     def create(self, request: ApiRequest, object_name: str) -> ApiResponse:
         """`POST /sobjects/X`."""
@@ -268,42 +240,6 @@ class RecordsApi:
             raise RecordError([failure])
         return [sobject[name] for name in names]
 
-    # -- queries ------------------------------------------------------------------------------
-
-    def query(self, request: ApiRequest) -> ApiResponse:
-        """`GET /query?q=…`."""
-        return self._query(request, Requester(request.user_id))
-
-    def query_all(self, request: ApiRequest) -> ApiResponse:
-        """`GET /queryAll?q=…`, deleted records included."""
-        return self._query(request, Requester(request.user_id, include_deleted=True))
-
-    def _query(self, request: ApiRequest, requester: Requester) -> ApiResponse:
-        text = request.query.get("q")
-        if text is None:
-            raise ApiError(400, "MALFORMED_QUERY", "A query string has to be specified")
-        if request.query.get("columns", "").lower() == "true":
-            return ApiResponse(200, cursors.column_metadata(plan_query(self._org, text, requester)))
-        page = cursors.first_page(self._org, text, request.version, _page_size(request), requester)
-        return ApiResponse(200, page)
-
-    def query_more(self, request: ApiRequest, reference: str) -> ApiResponse:
-        """`GET /query/01g…-2000`."""
-        return ApiResponse(200, cursors.next_page(self._org, reference, request.version))
-
-    def record_count(self, request: ApiRequest) -> ApiResponse:
-        """`GET /limits/recordCount?sObjects=…`; objects it does not know are left out."""
-        header_value = request.query.get("sObjects", "")
-        names = [n for n in header_value.split(",") if n] or [
-            o.name for o in self._org.schema.objects
-        ]
-        counts = []
-        for sobject in filter(None, map(self._org.schema.find, names)):
-            sql = f'select count(*) from "{sobject.name}" where IsDeleted = 0'  # noqa: S608
-            found = self._store.row(sql)
-            counts.append({"count": found[0] if found else 0, "name": sobject.name})
-        return ApiResponse(200, {"sObjects": counts})
-
     def dump(self, object_name: str) -> list[dict[str, object]]:
         """Every record of an object with all its fields and its owner's name and kind."""
         sobject = self._org.schema[object_name]
@@ -321,21 +257,5 @@ class RecordsApi:
         return records
 
 
-def _http_date(text: str) -> datetime | None:
-    """The instant of a header; None where it says none, as HTTP has it ignored then."""
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
-
-
 def _location(request: ApiRequest, sobject: SObject, record_id: str) -> dict[str, str]:
     return {"Location": f"{request.data}/sobjects/{sobject.name}/{record_id}"}
-
-
-def _page_size(request: ApiRequest) -> int:
-    header = request.headers.get("sforce-query-options", "").lower().replace(" ", "")
-    _, found, number = header.partition("batchsize=")
-    wanted = int(number) if found and number.isdecimal() and len(number) < 10 else cursors.MAX_PAGE
-    return max(cursors.MIN_PAGE, min(cursors.MAX_PAGE, wanted))

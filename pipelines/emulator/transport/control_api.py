@@ -22,7 +22,7 @@ class ControlApi:
         self._records_api = records_api
         self._jobs = jobs
 
-    def response(self, request: ApiRequest) -> ApiResponse:
+    def handle(self, request: ApiRequest) -> ApiResponse:
         """The answer to any request under `/emulator/`."""
         handlers: dict[tuple[str, str], Callable[[ApiRequest], ApiResponse]] = {
             ("POST", "/emulator/reset"): self._reset,
