@@ -1,6 +1,7 @@
-"""`python -m pipelines.emulator`: the emulator as a command, told by a signal when to stop.
+"""Run the emulator as a command: `python -m pipelines.emulator`.
 
-Signals are handled before anything else is imported, which takes most of a second.
+Signal handlers are installed before anything else is imported, because the imports take most of a
+second.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from types import FrameType
 
 
 def main() -> None:
-    """Serve until a signal comes; then one sentence, and the exit code 128 + its number."""
+    """Serve until a signal arrives; then print one line and exit with 128 + the signal's number."""
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _exit_now)
-    # `person-sync emulator` has held them back while this program took its place.
+    # `person-sync emulator` blocked these signals while it replaced itself by this program.
     if hasattr(signal, "pthread_sigmask"):
         blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)

@@ -1,4 +1,4 @@
-"""One org behind HTTP: which part of it a request is for, who may call, and how it is refused."""
+"""One org behind HTTP: choose the part that handles a request, and check the caller's session."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SOAP = re.compile(r"/services/Soap/([uc])/(\d{1,3}\.\d)(?:/\w+)?")
 
 
 class Emulator:
-    """One org: `response` for its own paths, `control_api` for the emulator's."""
+    """One org: `handle` serves the org's own paths, `control_api` those under `/emulator/`."""
 
     def __init__(self, org: Org, faults: Faults) -> None:
         self._org = org
@@ -73,7 +73,7 @@ class Emulator:
         self.control_api = ControlApi(org, faults, records_api, self._jobs).handle
 
     def resume_jobs(self) -> None:
-        """Go on with the jobs that were under way when the process ended."""
+        """Start the job thread, and continue the jobs that were running when the process ended."""
         self.runner.start()
         for job_id in self._jobs.open_work():
             self._start(job_id)
@@ -82,11 +82,11 @@ class Emulator:
         self.runner.add(self._processor.run_job(job_id))
 
     def expire(self, token: str) -> None:
-        """End a session behind its client's back."""
+        """End a session without telling its client."""
         self._org.sessions.end(token)
 
     def handle(self, request: ApiRequest) -> ApiResponse:
-        """The answer to any request of the org's own paths, in the form its client prefers."""
+        """Return the response to a request for one of the org's own paths, as JSON or XML."""
         request = without_extension(request)
         return in_accepted_format(request, self._route(request))
 
@@ -124,19 +124,21 @@ class Emulator:
         return response
 
     def _check_api_enabled(self, user_id: str) -> None:
-        """A user without API access; with 401 or with 403, nobody has told (§12)."""
+        """Raise ApiError where the user has no API access. Whether a real org sends 401 or 403 is
+        unknown.
+        """
         status = self._org.behaviour.api_disabled_status
         if user_id not in self._org.without_api:
             return
         if status == 401:
-            # A client that takes every 401 for an expired session would log in for ever.
+            # A client that treats every 401 as an expired session would log in without end.
             message = "This session is not valid for use with the REST API"
             raise ApiError(401, "INVALID_SESSION_ID", message)
         message = "The REST API is not enabled for this Organization."
         raise ApiError(status, "API_DISABLED_FOR_ORG", message)
 
     def dispatch(self, request: ApiRequest) -> ApiResponse:
-        """Route a request whose caller is known; every refusal becomes its JSON here."""
+        """Route a request whose user is known. Every error becomes its JSON response here."""
         versioned = VERSIONED.fullmatch(request.path)
         if versioned is None:
             return _error_response(ApiError(404, "NOT_FOUND", NOT_FOUND))

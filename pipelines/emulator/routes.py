@@ -1,4 +1,4 @@
-"""Which path below a version is whose."""
+"""Map the paths below a version to the methods that handle them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Methods = dict[str, Handler]
 
 @dataclass(frozen=True)
 class Resource:
-    """A path below the version, and what answers each method."""
+    """A path pattern below the version, and the handler of each HTTP method."""
 
     pattern: re.Pattern[str]
     handlers: Methods
 
 
 class Routes:
-    """The resources, the more particular first."""
+    """The resources in order; more specific patterns come first."""
 
     def __init__(self, table: Mapping[str, Methods]) -> None:
         self._resources = [
@@ -43,12 +43,12 @@ class Routes:
         ]
 
     def handle(self, request: ApiRequest, path: str) -> ApiResponse:
-        """The answer of the resource at this path, or the org's 404, 405 and 415."""
+        """Return the response of the resource at this path; raise 404, or return 405."""
         for resource in self._resources:
             found = resource.pattern.fullmatch(path)
             if found is None:
                 continue
-            # A HEAD is a GET whose body stays at home; the server drops it.
+            # A HEAD is handled as a GET; the server drops the body.
             method = "GET" if request.method == "HEAD" else request.method
             handler = resource.handlers.get(method)
             if handler is None:

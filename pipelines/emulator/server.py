@@ -1,4 +1,4 @@
-"""The emulator's process: one port on loopback, one line when it listens, and a clean end."""
+"""The emulator's process: one port on loopback, one line of output when it listens, a clean end."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 
 class StartError(Exception):
-    """What keeps the emulator from starting, in one sentence."""
+    """The emulator cannot start; the message is one sentence for the user."""
 
 
 class Server(uvicorn.Server):
-    """A server that says where it listens, and stops by itself when nobody calls."""
+    """A uvicorn server that prints its address, and stops after a time without requests."""
 
     def __init__(self, config: uvicorn.Config, url: str, idle_stop: float | None) -> None:
         super().__init__(config)
@@ -48,29 +48,29 @@ class Server(uvicorn.Server):
         self._idle_stop = idle_stop
         self._last_request = time.monotonic()
         self.ended_by: signal.Signals | None = None
-        # uvicorn handles Ctrl-C even where nohup, or a script's `&`, has it ignored.
+        # uvicorn handles Ctrl-C even where nohup, or a script's `&`, ignores it.
         self._ignored = [
             signal_ for signal_ in STOP_SIGNALS if signal.getsignal(signal_) == signal.SIG_IGN
         ]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal came."""
+        """Remember the first signal, and stop; ignored signals stay ignored."""
         if sig not in self._ignored:
             self.ended_by = self.ended_by or signal.Signals(sig)
             super().handle_exit(sig, frame)
 
     def on_request(self) -> None:
-        """A request came."""
+        """Remember the time of a request, for the idle timeout."""
         self._last_request = time.monotonic()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, then print the address."""
         await super().startup(sockets)
         click.echo(f"org emulator on {self._url}")
         sys.stdout.flush()
 
     async def on_tick(self, counter: int) -> bool:
-        """uvicorn's heartbeat, ten times a second."""
+        """Return True when the server should stop. uvicorn calls this ten times a second."""
         idle = time.monotonic() - self._last_request
         if self._idle_stop is not None and idle > self._idle_stop:
             return True
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
 
 @dataclass(frozen=True)
 class Tls:
-    """Serve https; the certificate's PEM goes to `path`, else under a temporary name."""
+    """Serve https. The certificate is written as PEM to `path`, or to a temporary file."""
 
     path: Path | None = None
 
@@ -94,12 +94,10 @@ def serve(
 ) -> signal.Signals | None:
     """Serve an org on loopback until SIGTERM or SIGINT, or until idle for `idle_stop` seconds.
 
-    Return the signal that ended it, if one did.
-
-    Port 0 takes any free one. Prints exactly one line, `org emulator on http://127.0.0.1:PORT`
-    (`https://` with `tls`), as soon as it accepts connections. Whatever keeps it from starting is
-    one sentence on stderr and exit code 2. With a store, the org file is read only while the store
-    is empty.
+    Return the signal that ended it, or None. Port 0 takes any free port. Print exactly one line,
+    `org emulator on http://127.0.0.1:PORT` (`https://` with `tls`), as soon as connections are
+    accepted. If the emulator cannot start, print one sentence on stderr and exit with code 2. With
+    a store, the org file is read only while the store is empty.
     """
     try:
         listener = _listen(port)
@@ -116,11 +114,11 @@ def serve(
 
 @contextmanager
 def _open_certificate(tls: Tls | None) -> Iterator[Certificate | None]:
-    """A certificate for as long as it serves; a temporary PEM goes when the listener goes."""
+    """Create a certificate for the time of the block; delete a temporary PEM at its end."""
     if tls is None:
         yield None
         return
-    # Imported late: most emulators speak plain http, and start the sooner for it.
+    # Imported late: most emulators serve plain http and start faster without it.
     from pipelines.emulator.transport.certificate import make_certificate, write_certificate
 
     certificate = make_certificate()
@@ -138,7 +136,7 @@ def _open_certificate(tls: Tls | None) -> Iterator[Certificate | None]:
 
 def _listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # Named as TCP, so that asyncio sends small answers at once instead of waiting to fill a packet.
+    # asyncio disables the Nagle delay only for sockets named TCP: small responses go out immediately.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
@@ -201,7 +199,7 @@ def _run(
 
 
 def _reduce_garbage_collection() -> None:
-    """Rows by the ten thousand are no garbage: looking through them took a tenth of a bulk job."""
+    """Collect garbage less often: scanning rows by the ten thousand took a tenth of a bulk job."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
@@ -214,7 +212,7 @@ def _config(
         injector,
         http=protocol_of(connections),
         ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
-        # A forwarded address would hide the connection that a fault is to drop.
+        # A forwarded address would hide the connection that a fault must drop.
         proxy_headers=False,
         ws="none",
         lifespan="off",
@@ -224,7 +222,7 @@ def _config(
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=0,
-        # The wire itself refuses long URIs, with the org's own status.
+        # The fault injector rejects long URIs itself, with the org's own status.
         h11_max_incomplete_event_size=1 << 20,
         backlog=1024,
     )

@@ -1,7 +1,7 @@
-"""JSON or XML: an answer is written as its client accepts it, or as the path ends (`.xml`).
+"""Write a response as JSON or XML, as the client accepts it or as the path ends (`.xml`).
 
-Bodies come in as JSON only. What XML looks like follows the REST guide's examples: a list is its
-element repeated, a record carries its type and url as attributes, and nothing is `xsi:nil`.
+Request bodies are always JSON. The XML follows the examples in Salesforce's REST guide: a list is
+its element repeated, and a record carries its type and url as attributes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
 XML_RESPONSE_TYPE = "application/xml;charset=UTF-8"
 INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 EXTENSION = re.compile(r"(/services/.+)\.(json|xml)")
-# What XML 1.0 cannot hold, not even escaped.
+# Characters that XML 1.0 cannot contain, not even escaped.
 NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 ROOTS = (
     (re.compile(r"/services/oauth2/.*"), "OAuth"),
@@ -30,7 +30,7 @@ JSON_BODIES = ("application/json", "multipart/form-data", "text/csv")
 
 
 def without_extension(request: ApiRequest) -> ApiRequest:
-    """A path that says its form, as the resource is called; the form goes where Accept stood."""
+    """Return the request without `.json` or `.xml` in its path; the format replaces Accept."""
     found = EXTENSION.fullmatch(request.path)
     if found is None:
         return request
@@ -39,7 +39,7 @@ def without_extension(request: ApiRequest) -> ApiRequest:
 
 
 def check_body(request: ApiRequest) -> None:
-    """Refuse a body of another form than the resources read; without a word it is JSON."""
+    """Raise ApiError (415) where the body's content type is not supported. No type means JSON."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if (
         request.body
@@ -52,7 +52,7 @@ def check_body(request: ApiRequest) -> None:
 
 
 def in_accepted_format(request: ApiRequest, response: ApiResponse) -> ApiResponse:
-    """The answer in the form that the client prefers; only what is JSON has another form."""
+    """Return the response in the format that the client prefers; only JSON values are converted."""
     if response.value is None or not _prefers_xml(request.headers.get("accept", "")):
         return response
     root, value = _root_element(request, response)
@@ -80,7 +80,7 @@ def _quality(parameters: str) -> float:
 
 
 def _root_element(request: ApiRequest, response: ApiResponse) -> tuple[str, Any]:
-    """The name of the whole, and the list in it under the name of its parts."""
+    """Return the name of the XML root, and its content with lists under their element names."""
     value = response.value
     if isinstance(value, list):
         if response.status >= 400:
@@ -100,7 +100,7 @@ def _children(values: Mapping[str, Any]) -> str:
 
 
 def _element(name: str, value: Any) -> str:
-    # A name is a field's or a limit's; a few of the org's own are no XML names as they stand.
+    # Names come from fields and limits; a few of them are not valid XML names.
     name = re.sub(r"[^\w.-]", "_", name)
     if isinstance(value, list):
         return "".join(_element(name, item) for item in value)

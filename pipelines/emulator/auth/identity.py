@@ -1,4 +1,4 @@
-"""Whose session it is, and its end: identity URLs, userinfo, introspection and revocation."""
+"""Identity URLs, userinfo, token introspection and token revocation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipelines.emulator.org.org import Org
 
 IDENTITY = re.compile(r"/id/(\w{15,18})/(\w{15,18})")
 TEXT = "text/plain;charset=UTF-8"
-# What the versions that an identity names are called in its URLs, for a client to fill in.
+# The resource URLs of an identity response; a client fills in the version.
 RESOURCES = {
     "enterprise": "/services/Soap/c/{version}/{org}",
     "metadata": "/services/Soap/m/{version}/{org}",
@@ -32,7 +32,7 @@ RESOURCES = {
 
 
 class Identities:
-    """Who is behind a token."""
+    """The resources that describe a session's user, or end the session."""
 
     def __init__(self, org: Org, logins: Logins, newest: str) -> None:
         self._org = org
@@ -40,7 +40,9 @@ class Identities:
         self._newest = newest
 
     def identity(self, request: ApiRequest) -> ApiResponse:
-        """`GET /id/ORG/USER`: refusals are one word of text, with the statuses clients know."""
+        """Handle `GET /id/ORG/USER`. Errors are one word of text, with the statuses that clients
+        know.
+        """
         found = IDENTITY.fullmatch(request.path)
         session = self._org.sessions.use(_token(request))
         if session is None:
@@ -54,7 +56,7 @@ class Identities:
         return ApiResponse(200, self._identity_fields(request, session.user_id))
 
     def userinfo(self, request: ApiRequest) -> ApiResponse:
-        """`/services/oauth2/userinfo`: the same, in OpenID Connect's words."""
+        """Handle `/services/oauth2/userinfo`: the identity with OpenID Connect's names."""
         session = self._org.sessions.use(_token(request))
         if session is None:
             return _text_response(
@@ -105,7 +107,7 @@ class Identities:
         }
 
     def introspect(self, request: ApiRequest) -> ApiResponse:
-        """`POST /services/oauth2/introspect`: an app asks about a token. Asking is no use of it."""
+        """Handle `POST /services/oauth2/introspect`. Introspection does not prolong the session."""
         form = oauth_parameters(request)
         try:
             self._logins.client(form, request)
@@ -129,14 +131,14 @@ class Identities:
         return ApiResponse(200, value, headers=dict(NO_STORE))
 
     def revoke(self, request: ApiRequest) -> ApiResponse:
-        """`/services/oauth2/revoke`: the session is over at once."""
+        """Handle `/services/oauth2/revoke`: end the session immediately."""
         if self._org.sessions.end(oauth_parameters(request).get("token", "")):
             return ApiResponse(200, headers=dict(NO_STORE))
         return oauth_error_response(LoginError("invalid_token", "invalid token"))
 
 
 def _token(request: ApiRequest) -> str:
-    """Of the header, or of the form and the URL, where OpenID Connect allows it too."""
+    """Return the token of the header, or of the form or URL, where OpenID Connect allows it."""
     return bearer(request) or oauth_parameters(request).get(
         "access_token", request.query.get("oauth_token", "")
     )

@@ -1,4 +1,4 @@
-"""Logging in at the token endpoint: client credentials, JWT bearer, password (§1.3)."""
+"""The OAuth token endpoint: client credentials, JWT bearer and password."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 class LoginError(Exception):
-    """A refusal at the token endpoint: one JSON object, not an array."""
+    """An error of the token endpoint: its body is one JSON object, not an array."""
 
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description)
@@ -31,7 +31,7 @@ class LoginError(Exception):
 
 @dataclass(frozen=True)
 class Grant:
-    """Who got in, through which app, and what the answer shows of it."""
+    """A successful login: the user, the app, and whether the response is signed."""
 
     user_id: str
     app: App
@@ -39,13 +39,13 @@ class Grant:
 
 
 class Logins:
-    """The token endpoint of one org, and who its apps and passwords let in."""
+    """The token endpoint of one org, and its checks of apps and passwords."""
 
     def __init__(self, org: Org) -> None:
         self._org = org
 
     def token(self, request: ApiRequest) -> ApiResponse:
-        """`POST /services/oauth2/token`."""
+        """Handle `POST /services/oauth2/token`."""
         form = oauth_parameters(request)
         grants = {
             "client_credentials": self._client_credentials,
@@ -64,7 +64,7 @@ class Logins:
 
     def _grant_response(self, grant: Grant, request: ApiRequest) -> ApiResponse:
         token = self._org.sessions.open(grant.user_id, grant.app.consumer_key)
-        # Host and scheme are the request's own, so that any client comes back to this listener.
+        # Host and scheme are the request's own, so that every client returns to this listener.
         identity = f"{request.base}/id/{self._org.id}/{grant.user_id}"
         value: dict[str, object] = {
             "access_token": token,
@@ -108,7 +108,9 @@ class Logins:
         return Grant(user_id, app, with_signature=False)
 
     def _is_accepted_audience(self, audience: object, base: str) -> bool:
-        """A sandbox answers to test.salesforce.com, others to login; all to their own site."""
+        """Accept test.salesforce.com for a sandbox, login.salesforce.com otherwise, and any My
+        Domain.
+        """
         if not isinstance(audience, str):
             return False
         login_url = (
@@ -131,9 +133,9 @@ class Logins:
         return Grant(user_id, app, with_signature=True)
 
     def by_password(self, username: str, password: str) -> str | None:
-        """The active user of this name whose password and security token these are."""
+        """Return the active user with this name, password and security token, or None."""
         for user in self._org.file.users:
-            # The token is simply appended; a user without a password has no such door.
+            # The token is appended to the password. A user without a password cannot log in here.
             expected = user.password + user.security_token
             if user.username == username.lower() and user.password and user.is_active:
                 is_same = hmac.compare_digest(password.encode(), expected.encode())
@@ -141,7 +143,7 @@ class Logins:
         return None
 
     def client(self, form: dict[str, str], request: ApiRequest) -> App:
-        """The app that shows its key and secret, in the form or as HTTP Basic."""
+        """Return the app whose key and secret the request has, in the form or as HTTP Basic."""
         key, secret = _basic(request) or (form.get("client_id", ""), form.get("client_secret", ""))
         app = self._app(key)
         self._check_secret(app, secret)
@@ -160,13 +162,13 @@ class Logins:
 
 
 def oauth_parameters(request: ApiRequest) -> dict[str, str]:
-    """The parameters of an OAuth request: its form, and what the URL adds to it."""
+    """Return the parameters of an OAuth request, from its form and its URL."""
     form = parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)
     return dict(request.query) | dict(form)
 
 
 def oauth_error_response(error: LoginError) -> ApiResponse:
-    """A refusal as OAuth writes it: one object, never to be cached."""
+    """Return a LoginError as OAuth writes it: one object that must not be cached."""
     value = {"error": error.error, "error_description": error.description}
     return ApiResponse(400, value, headers=dict(NO_STORE))
 
@@ -193,7 +195,7 @@ def _unverified_claims(assertion: str) -> dict[str, object]:
 def _verified_claims(assertion: str, app: App) -> dict[str, object]:
     required = ["exp", "sub", "aud", "iss"]
     try:
-        # The audience is judged afterwards: the org has its own words for a wrong one.
+        # The audience is checked later, because the org has its own message for a wrong one.
         claims: dict[str, object] = jwt.decode(
             assertion,
             app.public_key,

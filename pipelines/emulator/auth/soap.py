@@ -1,7 +1,7 @@
-"""The partner and enterprise SOAP ports, as far as clients need them for a session (§1.1).
+"""The partner and enterprise SOAP endpoints, as far as clients need them for a session.
 
-`login`, `logout`, `getUserInfo` and `getServerTimestamp` are served; every other operation is
-refused by name. Records are REST's and Bulk's business.
+`login`, `logout`, `getUserInfo` and `getServerTimestamp` are served; every other operation is a
+fault that names it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PORTS = {"u": "partner", "c": "enterprise"}
 
 
 class SoapFault(Exception):
-    """A refusal; those of a login carry their code without a prefix."""
+    """A SOAP error. The fault code of a login has no prefix."""
 
     def __init__(self, code: str, message: str, *, at_login: bool = False) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class SoapFault(Exception):
 
 @dataclass(frozen=True)
 class SoapRequest:
-    """A SOAP request: where it came in, what it asks, and with whose session."""
+    """A SOAP request: its endpoint, version, operation and the texts of its elements."""
 
     request: ApiRequest
     port: str
@@ -44,7 +44,7 @@ class SoapRequest:
 
 
 class Soap:
-    """The SOAP ports of one org."""
+    """The SOAP endpoints of one org."""
 
     def __init__(self, org: Org, logins: Logins) -> None:
         self._org = org
@@ -57,7 +57,7 @@ class Soap:
         }
 
     def handle(self, request: ApiRequest, port: str, version: str) -> ApiResponse:
-        """`POST /services/Soap/u/VERSION` and `/c/`."""
+        """Handle `POST /services/Soap/u/VERSION` and `/c/VERSION`."""
         try:
             message = _read_request(request, port, version)
             operation = self._operations.get(message.operation)
@@ -192,7 +192,7 @@ def _envelope(port: str, body: str) -> str:
 
 def _fault_xml(fault: SoapFault, port: str) -> str:
     code, message = escape(fault.code), escape(fault.message)
-    # Clients tell a session that is over by the prefixed faultcode; a login's has no prefix.
+    # Clients recognise an expired session by the prefixed fault code; a login fault has no prefix.
     kind, prefix = ("LoginFault", "") if fault.at_login else ("UnexpectedErrorFault", "sf:")
     return _envelope(
         port,

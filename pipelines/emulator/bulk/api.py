@@ -1,4 +1,4 @@
-"""The `/jobs` resources: Bulk API 2.0 as requests and answers."""
+"""The `/jobs` resources of Bulk API 2.0."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_RECORDS = 250_000
 
 
 class BulkApi:
-    """Ingest and query jobs; `next_faults` names the faults injected into the next ingest job."""
+    """Ingest and query jobs over HTTP. `next_faults` returns the faults for the next ingest job."""
 
     def __init__(
         self, jobs_: Jobs, results: JobResults, next_faults: Callable[[], list[str]]
@@ -28,7 +28,7 @@ class BulkApi:
         self._next_faults = next_faults
 
     def create_ingest(self, request: ApiRequest) -> ApiResponse:
-        """`POST /jobs/ingest`."""
+        """Handle `POST /jobs/ingest`."""
         if request.headers.get("content-type", "").startswith("multipart/form-data"):
             return self._create_with_data(request)
         properties = request.json_object()
@@ -38,7 +38,9 @@ class BulkApi:
         return ApiResponse(200, created(job))
 
     def _create_with_data(self, request: ApiRequest) -> ApiResponse:
-        """Job and data in one request: it begins at once, so it is never safe to repeat (§6.1)."""
+        """Create a job with its data. It starts immediately, so the request is not safe to
+        repeat.
+        """
         parts = _multipart(request)
         if "job" not in parts or "content" not in parts:
             raise ApiError(400, "INVALIDJOB", "the parts job and content are required")
@@ -55,7 +57,7 @@ class BulkApi:
         return ApiResponse(200, created(self._jobs.close(job.id, request.user_id)))
 
     def list_ingest(self, request: ApiRequest) -> ApiResponse:
-        """`GET /jobs/ingest`: every ingest job of the org, orphans included."""
+        """Handle `GET /jobs/ingest`: every ingest job of the org, abandoned ones included."""
         if request.query.get("jobType", "V2Ingest") != "V2Ingest":
             return ApiResponse(200, {"done": True, "records": [], "nextRecordsUrl": None})
         return ApiResponse(
@@ -63,7 +65,7 @@ class BulkApi:
         )
 
     def upload(self, request: ApiRequest, job_id: str) -> ApiResponse:
-        """`PUT /jobs/ingest/ID/batches`."""
+        """Handle `PUT /jobs/ingest/ID/batches`."""
         if not request.headers.get("content-type", "").lower().startswith("text/csv"):
             self._jobs.find(job_id, "V2Ingest")
             raise ApiError(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type must be text/csv")
@@ -71,7 +73,7 @@ class BulkApi:
         return ApiResponse(201)
 
     def change_ingest(self, request: ApiRequest, job_id: str) -> ApiResponse:
-        """`PATCH /jobs/ingest/ID`."""
+        """Handle `PATCH /jobs/ingest/ID`: close or abort a job."""
         state = request.json_object().get("state")
         if state == "UploadComplete":
             return ApiResponse(200, changed(self._jobs.close(job_id, request.user_id)))
@@ -82,16 +84,18 @@ class BulkApi:
         raise ApiError(400, "INVALIDJOBSTATE", message)
 
     def show_ingest(self, _request: ApiRequest, job_id: str) -> ApiResponse:
-        """`GET /jobs/ingest/ID`."""
+        """Handle `GET /jobs/ingest/ID`."""
         return ApiResponse(200, described(self._jobs.find(job_id, "V2Ingest")))
 
     def delete_ingest(self, _request: ApiRequest, job_id: str) -> ApiResponse:
-        """`DELETE /jobs/ingest/ID`."""
+        """Handle `DELETE /jobs/ingest/ID`."""
         self._jobs.delete(job_id, "V2Ingest")
         return ApiResponse(204)
 
     def results(self, _request: ApiRequest, job_id: str, kind: str) -> ApiResponse:
-        """`GET /jobs/ingest/ID/successfulResults` and its siblings, in any case (§6.1)."""
+        """Handle `GET /jobs/ingest/ID/successfulResults` and the other two files; case is
+        ignored.
+        """
         kinds = {
             "successfulresults": "successful",
             "failedresults": "failed",
@@ -109,33 +113,33 @@ class BulkApi:
         return csv_response(self._results.file(job, found))
 
     def create_query(self, request: ApiRequest) -> ApiResponse:
-        """`POST /jobs/query`."""
+        """Handle `POST /jobs/query`."""
         job = self._jobs.create_query(request.json_object(), request.user_id, request.version)
         return ApiResponse(200, created(job))
 
     def list_query(self, request: ApiRequest) -> ApiResponse:
-        """`GET /jobs/query`."""
+        """Handle `GET /jobs/query`."""
         return ApiResponse(
             200, self._jobs.page("V2Query", request.query.get("queryLocator", ""), request.data)
         )
 
     def show_query(self, _request: ApiRequest, job_id: str) -> ApiResponse:
-        """`GET /jobs/query/ID`."""
+        """Handle `GET /jobs/query/ID`."""
         return ApiResponse(200, described(self._jobs.find(job_id, "V2Query")))
 
     def change_query(self, request: ApiRequest, job_id: str) -> ApiResponse:
-        """`PATCH /jobs/query/ID`: a query job can only be aborted."""
+        """Handle `PATCH /jobs/query/ID`: a query job can only be aborted."""
         if request.json_object().get("state") != "Aborted":
             raise ApiError(400, "INVALIDJOBSTATE", "a query job can only be aborted")
         return ApiResponse(200, changed(self._jobs.abort(job_id, "V2Query")))
 
     def delete_query(self, _request: ApiRequest, job_id: str) -> ApiResponse:
-        """`DELETE /jobs/query/ID`."""
+        """Handle `DELETE /jobs/query/ID`."""
         self._jobs.delete(job_id, "V2Query")
         return ApiResponse(204)
 
     def query_results(self, request: ApiRequest, job_id: str) -> ApiResponse:
-        """`GET /jobs/query/ID/results`: the last page's locator is the text `null`."""
+        """Handle `GET /jobs/query/ID/results`; the last page has the locator `null`, as text."""
         job = self._finished_query(request, job_id)
         properties = request.query.get("maxRecords")
         if properties is not None and (
@@ -147,7 +151,7 @@ class BulkApi:
         return csv_response(lines, {"Sforce-NumberOfRecords": str(count), "Sforce-Locator": more})
 
     def query_result_pages(self, request: ApiRequest, job_id: str) -> ApiResponse:
-        """`GET /jobs/query/ID/resultPages`: pages to be read at once, from v58.0 on."""
+        """Handle `GET /jobs/query/ID/resultPages`: pages to read in parallel, from v58.0 on."""
         if float(request.version) < 58:
             raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
         job = self._finished_query(request, job_id)

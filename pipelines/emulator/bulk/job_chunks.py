@@ -1,4 +1,4 @@
-"""The rows of a stretch of a job: saved together, and written into the result files (§6.3)."""
+"""Save a group of chunks of an ingest job, and write its lines of the result files."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Bodies = dict[str, dict[int, bytes]]
 
 @dataclass(frozen=True)
 class ChunkGroup:
-    """Consecutive rows and what their cells stand for; None for a column still to be looked up."""
+    """Consecutive rows and their values; None for a column that needs a lookup first."""
 
     rows: Rows
     cleaned: list[Cleaned | None]
 
     def part(self, start: int, end: int) -> ChunkGroup:
-        """Some of the rows."""
+        """Return some of the rows."""
         low, high = (int(at) for at in np.searchsorted(self.rows.whole, [start, end]))
         cleaned = [
             item
@@ -47,13 +47,13 @@ class ChunkGroup:
 
 @dataclass(frozen=True)
 class Upload:
-    """The readable upload of a job, from the first row that is not yet processed on."""
+    """The upload of a job, from the first row that is not yet processed."""
 
     columns: list[HeaderColumn]
     windows: Iterator[Rows]
 
     def groups(self, grouper: ChunkGrouper) -> Iterator[ChunkGroup]:
-        """The rows, cleaned, in stretches that can be saved in one go."""
+        """Yield the rows with their values, in groups that can be saved together."""
         for rows in self.windows:
             window = ChunkGroup(
                 rows, [_cleaned(*c) for c in zip(self.columns, rows.texts, strict=True)]
@@ -72,7 +72,7 @@ def _cleaned(column: HeaderColumn, texts: pa.StringArray) -> Cleaned | None:
 
 
 class ChunkGroupSaver:
-    """Saves stretches of one job and writes their result lines."""
+    """Saves groups of chunks of one job and writes their result lines."""
 
     def __init__(self, org: Org, saver: Saver, job: Job, columns: Sequence[HeaderColumn]) -> None:
         self._org = org
@@ -83,7 +83,9 @@ class ChunkGroupSaver:
         self._format = job.result_format(org.behaviour.result_dialect)
 
     def save(self, group: ChunkGroup) -> tuple[Bodies, int]:
-        """The result lines of these rows by kind and chunk, and how many rows failed."""
+        """Save a group; return its result lines by file and chunk, and the number of failed
+        rows.
+        """
         rows = group.rows
         chunk = self._chunk(group)
         self._lock_some(chunk)
@@ -157,7 +159,7 @@ class ChunkGroupSaver:
     def _lock_some(self, chunk: Chunk) -> None:
         wanted = int(self._job.fault("lock_rows") or 0) - self._job.rows_done
         for row in chunk.accepted_rows[: max(0, wanted)]:
-            # A new row has no id of its own: the lock is on something it hangs from.
+            # A new row has no id yet, so the message names the org, which it depends on.
             locked = chunk.cell("Id", row) if "Id" in chunk.columns else self._org.id
             message = f"unable to obtain exclusive access to this record or 1 records: {locked}"
             chunk.fail(row, Failure("UNABLE_TO_LOCK_ROW", message))
@@ -171,11 +173,11 @@ class ChunkGroupSaver:
         owners = self._org.owners
         if self._job.assignment_rule_id is not None:
             return owners.rules[self._job.assignment_rule_id]
-        # Nobody documents a default for Bulk; the best evidence says that no rule runs (§5.3).
+        # No documentation names a default for Bulk; the best evidence says that no rule runs.
         return owners.active_rule if self._org.behaviour.bulk_default_assignment else None
 
     def _echo(self, texts: Sequence[pa.StringArray], chunk: Chunk) -> list[pa.StringArray]:
-        """The uploaded cells as the result files give them back: re-typed, and e-mails as saved."""
+        """Return the cells as the result files repeat them: re-formatted, and e-mails as saved."""
         saved = np.ones(chunk.size, np.bool_)
         saved[list(chunk.failures)] = False
         return [

@@ -21,7 +21,7 @@ class JobResults:
         self._jobs = jobs
 
     def add(self, job_id: str, bodies: Mapping[str, Mapping[int, bytes]]) -> None:
-        """Keep result lines, by kind and chunk."""
+        """Store result lines by file and chunk; repeating a chunk replaces it."""
         self._store.run_many(
             "insert or replace into emulator_job_results values (?, ?, ?, ?)",
             (
@@ -32,7 +32,7 @@ class JobResults:
         )
 
     def file(self, job: Job, kind: str) -> Iterator[bytes]:
-        """A result file: the header, then the chunks in an order of no meaning (§6.3)."""
+        """Yield a result file: the header, then the chunks in a shuffled order."""
         header = self._result_header(job)
         named = '"sf__Id",' if job.names_failed_records else ""
         marks = {"successful": '"sf__Id","sf__Created"', "failed": f'{named}"sf__Error"'}
@@ -49,18 +49,20 @@ class JobResults:
                 (job.id, kind, chunk),
             )
             held += body[0] if body else b""  # type: ignore[arg-type]  # a blob column
-            # Each piece costs the server a thread's turn, so a few chunks share one.
+            # Each piece costs a thread switch in the server, so a few chunks share one.
             if len(held) >= PIECE:
                 yield bytes(held)
                 held.clear()
         yield bytes(held)
 
     def are_available(self, job: Job) -> bool:
-        """Documented as there after the end; what is there earlier nobody knows (§6.2)."""
+        """Return whether results can be read. Before the end of a job this is unknown, so a switch
+        decides.
+        """
         return job.state in ENDED or self._org.behaviour.early_results == "partial"
 
     def unprocessed(self, job: Job) -> Iterator[bytes]:
-        """The rows nobody looked at, without sf__ columns."""
+        """Yield the rows that were not processed, without sf__ columns."""
         cut, end = job.result_format(self._org.behaviour.result_dialect)
         header = self._result_header(job)
         yield f"{header}{end}".encode() if header else b""
@@ -76,7 +78,7 @@ class JobResults:
             return
 
     def _header(self, job: Job) -> str:
-        """The header line as uploaded; empty where there was no upload that can be read."""
+        """Return the header line as uploaded, or "" where no upload can be read."""
         try:
             header, _ = open_upload(self._jobs.pieces(job.id), job.layout(newline_in_cell=True))
         except JobDataError:
@@ -84,7 +86,7 @@ class JobResults:
         return (header or "").removesuffix("\r")
 
     def _result_header(self, job: Job) -> str:
-        """The header line as the result files echo it."""
+        """Return the header line in the format of the result files."""
         header, own = self._header(job), DELIMITERS[job.column_delimiter]
         cut, _ = job.result_format(self._org.behaviour.result_dialect)
         if cut == own:

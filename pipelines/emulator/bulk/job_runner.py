@@ -1,4 +1,4 @@
-"""The thread that carries pieces of work, whichever is due, in turns."""
+"""The thread that runs jobs in turns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Work = Iterator[float]
 
 
 class JobRunner(threading.Thread):
-    """Takes whichever piece of work is due; a piece says how long it wants to rest."""
+    """Runs whichever job is due. A job is an iterator that yields how many seconds it waits."""
 
     def __init__(self) -> None:
         super().__init__(name="bulk jobs", daemon=True)
@@ -23,18 +23,18 @@ class JobRunner(threading.Thread):
         self._stopping = False
 
     def add(self, work: Work) -> None:
-        """Take on a piece of work, due now."""
+        """Add a job that is due now."""
         self._push(0.0, work)
 
     def stop(self) -> None:
-        """End after the chunk at hand."""
+        """Stop after the current step."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
         self.join(timeout=0.8)
 
     def run(self) -> None:
-        """Until stopped."""
+        """Run jobs until stopped."""
         try:
             while (work := self._next()) is not None:
                 delay = next(work, None)
@@ -42,7 +42,7 @@ class JobRunner(threading.Thread):
                     self._push(delay, work)
         finally:
             if not self._stopping:
-                # A mistake of ours must not look like a slow job: the whole emulator ends.
+                # An internal error must not look like a slow job, so the whole emulator ends.
                 signal.raise_signal(signal.SIGTERM)
 
     def _push(self, delay: float, work: Work) -> None:

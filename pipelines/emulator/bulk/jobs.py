@@ -1,6 +1,6 @@
-"""Bulk API 2.0 jobs: opening, one upload, closing, aborting, deleting, listing, and their results.
+"""Bulk API 2.0 jobs: create, upload once, close, abort, delete and list.
 
-Nothing of a job happens until it is closed; from then on `processing.py` carries it.
+Nothing is processed before a job is closed; then `processing.py` runs it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ JOB_FAULTS = frozenset({"fail_after_chunk", "abort_after_chunk", "lock_rows", "f
 
 
 class Jobs:
-    """The jobs of one org; `start` is told the id of each job that may begin."""
+    """The jobs of one org. `start` is called with the id of each job that may begin."""
 
     def __init__(self, org: Org, start: Callable[[str], None]) -> None:
         self._org = org
@@ -57,7 +57,7 @@ class Jobs:
     def create_ingest(
         self, properties: Mapping[str, Any], user_id: str, version: str, faults: Iterable[str]
     ) -> Job:
-        """Open an ingest job."""
+        """Create an ingest job in state Open; raise ApiError where a property is wrong."""
         self._check_properties(properties, INGEST_PROPERTIES)
         operation = properties.get("operation")
         if operation not in INGEST_OPERATIONS:
@@ -97,7 +97,7 @@ class Jobs:
                 raise ApiError(400, "EXCEEDEDQUOTA", message)
 
     def create_query(self, properties: Mapping[str, Any], user_id: str, version: str) -> Job:
-        """Open a query job; it is queued at once."""
+        """Create a query job, which starts immediately; raise ApiError or SoqlError."""
         self._check_properties(properties, QUERY_PROPERTIES)
         operation = properties.get("operation")
         if operation not in ("query", "queryAll"):
@@ -120,7 +120,7 @@ class Jobs:
         return job
 
     def upload(self, job_id: str, data: IO[bytes]) -> None:
-        """Take the one upload of an open job, whole or not at all."""
+        """Store the one upload of an open job, completely or not at all."""
         with self._store.transaction():
             job = self.find(job_id, "V2Ingest")
             if job.state != "Open":
@@ -133,11 +133,11 @@ class Jobs:
                     behaviour = self._org.behaviour
                     status, code = behaviour.second_put_status, behaviour.second_put_code
                     raise ApiError(status, code, MULTIPLE.format(job.id))
-                # Others say that the second PUT passes and the close is refused (delivery B1).
+                # Other users report that the second PUT passes and then closing the job fails.
                 self.change(job.id, spoiled=1)
                 return
             data.seek(0)
-            # An empty upload is one too: its one piece is empty.
+            # An empty upload counts as one, with one empty piece.
             pieces = chain([data.read(PIECE)], iter(lambda: data.read(PIECE), b""))
             self._store.run_many(
                 "insert into emulator_job_data values (?, ?, ?)",
@@ -145,7 +145,7 @@ class Jobs:
             )
 
     def close(self, job_id: str, user_id: str) -> Job:
-        """Let an open job begin."""
+        """Close an open job, so that it starts."""
         with self._store.transaction():
             job = self.find(job_id, "V2Ingest")
             if job.state != "Open":
@@ -162,7 +162,7 @@ class Jobs:
         return job
 
     def abort(self, job_id: str, kind: str) -> Job:
-        """Stop a job; what is in stays in."""
+        """Abort a job; rows already saved stay saved."""
         with self._store.transaction():
             job = self.find(job_id, kind)
             if job.state in ENDED:
@@ -172,7 +172,7 @@ class Jobs:
             return self.change(job.id, state="Aborted")
 
     def delete(self, job_id: str, kind: str) -> None:
-        """Forget a job that is not at work."""
+        """Delete a job that is not running, with its data and results."""
         with self._store.transaction():
             job = self.find(job_id, kind)
             if job.state not in ENDED | {"UploadComplete"}:
@@ -184,14 +184,14 @@ class Jobs:
             forget_cursor(self._org, str(job.locator))
 
     def find(self, job_id: str, kind: str | None = None) -> Job:
-        """The job of this id, or the org's 404."""
+        """Return the job with this id; raise ApiError (404) where there is none."""
         job = self.peek(job_id)
         if job is None or job.forgotten or (kind is not None and job.kind != kind):
             raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
         return job
 
     def peek(self, job_id: str) -> Job | None:
-        """The job of this id, if it is still there."""
+        """Return the job with this id, or None."""
         found = self._store.row(
             f"select {', '.join(COLUMNS)} from emulator_jobs where id = ?",  # noqa: S608
             (ids.normalised(job_id) or "",),
@@ -199,18 +199,18 @@ class Jobs:
         return None if found is None else job_of_row(found)
 
     def all(self, kind: str) -> list[Job]:
-        """Every job of one kind, in the order they were opened."""
+        """Return every job of one kind, in the order of creation."""
         select = f"select {', '.join(COLUMNS)} from emulator_jobs"  # noqa: S608
         where = " where kind = ? and not forgotten order by rowid"
         return [job_of_row(row) for row in self._store.rows(select + where, (kind,))]
 
     def open_work(self) -> list[str]:
-        """The jobs that were closed but not ended, after a restart."""
+        """Return the ids of jobs that are closed but not ended, to resume after a restart."""
         sql = "select id from emulator_jobs where state in ('UploadComplete', 'InProgress')"
         return [str(id_) for (id_,) in self._store.rows(f"{sql} order by rowid")]
 
     def change(self, job_id: str, **values: str | int) -> Job:
-        """Write some of a job's columns."""
+        """Update some columns of a job and return it."""
         assignments = ", ".join(f"{name} = ?" for name in ("system_modstamp", *values))
         self._store.run(
             f"update emulator_jobs set {assignments} where id = ?",  # noqa: S608
@@ -222,7 +222,7 @@ class Jobs:
         return job
 
     def pieces(self, job_id: str) -> Iterator[bytes]:
-        """The upload as it came, piece by piece."""
+        """Yield the upload in the pieces in which it was stored."""
         piece = 0
         while True:
             sql = "select data from emulator_job_data where job_id = ? and piece = ?"
@@ -233,7 +233,7 @@ class Jobs:
             piece += 1
 
     def page(self, kind: str, locator: str, data: str) -> dict[str, object]:
-        """One page of the job list: no counts, no order (§6.1)."""
+        """Return one page of the job list, which has no counts and no order."""
         seed = self._org.behaviour.seed
         jobs = sorted(
             self.all(kind), key=lambda j: hashlib.sha256(f"{seed}{j.id}".encode()).digest()
@@ -248,7 +248,7 @@ class Jobs:
     def query_results(
         self, job: Job, locator: str, max_records: int | None
     ) -> tuple[Iterator[bytes], int, str]:
-        """One page of a query's rows, how many they are, and the next locator or `null`."""
+        """Return one page of a query's lines, its row count, and the next locator or `null`."""
         return query_jobs.page(self._org, job, locator, max_records)
 
     def _check_properties(self, properties: Mapping[str, Any], known: frozenset[str]) -> None:

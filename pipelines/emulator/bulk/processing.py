@@ -1,7 +1,7 @@
-"""Carrying closed jobs to their end, a stretch of rows at a time, in a thread of its own.
+"""Run closed jobs to their end, one group of chunks at a time, in a background thread.
 
-Each stretch of whole chunks, its results and the job's counters are one transaction, so a killed
-emulator goes on with the next chunk. Between stretches the lock is free and jobs take turns.
+Each group, its results and the job's counters are one transaction, so a killed emulator continues
+with the next chunk. Between groups the lock is free and other jobs take turns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipelines.emulator.org.records import Saver
 
 
 class Processor:
-    """Carries single jobs; each yield is a moment when others may act."""
+    """Runs jobs. A job is an iterator; at each yield other work may run."""
 
     def __init__(self, org: Org, saver: Saver) -> None:
         self._org = org
@@ -33,7 +33,7 @@ class Processor:
         self._results = JobResults(org, self._jobs)
 
     def run_job(self, job_id: str) -> Work:
-        """Carry a job from wherever it stands to its end."""
+        """Run a job from its current state to its end."""
         generation = self._org.generation
         job = self._jobs.peek(job_id)
         if job is None:
@@ -52,7 +52,7 @@ class Processor:
         yield from rest_of_job
 
     def _active_job(self, job_id: str, generation: int) -> Job | None:
-        """The job, unless a reset, a delete or an abort has taken it away."""
+        """Return the job, or None after a reset, a delete or an abort."""
         job = self._jobs.peek(job_id) if generation == self._org.generation else None
         return job if job is not None and job.state in {"UploadComplete", "InProgress"} else None
 
@@ -99,7 +99,7 @@ class Processor:
                 self._end(job, "JobComplete")
 
     def _late_chunk(self, job: Job, upload: Upload, group: ChunkGroup, generation: int) -> Work:
-        """A chunk under way when the job was aborted may still land (delivery W13)."""
+        """Save the current chunk after an abort: in a real org it may still be saved."""
         if not self._org.behaviour.late_chunk_after_abort:
             return
         yield 0.3

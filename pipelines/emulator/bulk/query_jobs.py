@@ -1,7 +1,7 @@
-"""Bulk query jobs: what they may ask, and their results, written once and read in pages.
+"""Bulk query jobs: what they may ask for, and their results, written once and read in pages.
 
-The ids of an answer are settled when the job begins and its lines are written slice by slice;
-whatever happens to the records later, a page read twice is the same page.
+When a job starts, the ids of its rows are fixed. Its lines are then written part by part, so a page
+that is read twice is the same page, even if records change.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ENDS = {"LF": "\n", "CRLF": "\r\n"}
 
 
 def bulk_plan(org: Org, text: str, include_deleted: bool, user_id: str = "") -> Plan:
-    """The plan of a bulk query, which allows less than REST (§7.3)."""
+    """Return the plan of a bulk query; raise SoqlError for what only REST supports."""
     plan = plan_query(org, text, Requester(user_id, include_deleted))
     query = plan.query
     compound = any(column.field.type == "address" for column in plan.columns)
@@ -41,13 +41,13 @@ def bulk_plan(org: Org, text: str, include_deleted: bool, user_id: str = "") -> 
 
 
 def open_job_cursor(org: Org, job: Job) -> str:
-    """Remember which records the answer has; the locator of that memory."""
+    """Fix which records the result has, and return the locator of that list."""
     plan = _plan_of(org, job)
     return open_cursor(org, plan, MAX_PAGE, include_deleted=job.operation == "queryAll")
 
 
 def write_part(org: Org, job: Job) -> tuple[int, bool]:
-    """Write the next lines of the answer: how many are written by now, and whether all are."""
+    """Write the next lines; return how many are written in total, and whether all are."""
     total = cursor_total(org, str(job.locator))
     start = job.rows_done
     lines = _lines(org, job, start, min(start + PART_ROWS, total))
@@ -78,7 +78,7 @@ def _lines(org: Org, job: Job, start: int, end: int) -> list[bytes]:
 
 
 def _cell(column: Column) -> str:
-    """One cell, quotes doubled, written by SQLite: a million rows are not worth a loop of ours."""
+    """Return the SQL of one cell with quotes doubled: SQLite does this faster than Python."""
     sql, kind = column.sql, column.field.type
     if kind == "boolean":
         return f"case when {sql} then 'true' else 'false' end"
@@ -96,11 +96,11 @@ def _plan_of(org: Org, job: Job) -> Plan:
 def page(
     org: Org, job: Job, locator: str, max_records: int | None
 ) -> tuple[Iterator[bytes], int, str]:
-    """One page of the answer, how many rows it has, and the next locator or the text `null`."""
+    """Return one page of lines, its row count, and the next locator or the text `null`."""
     start, end = _positions(locator, job.rows_done)
     size = PAGE if max_records is None else max_records
     if org.behaviour.short_pages:
-        # The org may always give fewer rows than asked for (§7.3).
+        # A real org may always return fewer rows than asked for.
         size = random.Random(f"{org.behaviour.seed}{job.id}{start}").randint(1, size)  # noqa: S311
     next_start = min(start + size, end)
     next_locator = _locator(next_start, end) if next_start < end else "null"
@@ -117,7 +117,7 @@ def _page_lines(org: Org, job: Job, start: int, end: int) -> Iterator[bytes]:
 
 
 def _read_part(org: Org, job: Job, number: int, start: int, end: int) -> bytes:
-    """Some lines of one slice."""
+    """Return some lines of one stored part."""
     found = org.store.rows(
         "select kind, body from emulator_job_results where job_id = ? and chunk = ?",
         (job.id, number),
@@ -129,7 +129,7 @@ def _read_part(org: Org, job: Job, number: int, start: int, end: int) -> bytes:
 
 
 def parallel_pages(job: Job, locator: str, data: str) -> dict[str, object]:
-    """Up to five pages that can be read at once, each known to its end."""
+    """Return up to five pages that can be read in parallel, each with a fixed end."""
     resource = f"{data}/jobs/query/{job.id}"
     start, total = _positions(locator, job.rows_done)
     starts = range(start, max(total, 1), PAGE)

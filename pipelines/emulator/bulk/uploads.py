@@ -1,7 +1,6 @@
-"""Reading an uploaded CSV as the org reads it: strict about line endings, quotes and the header.
+"""Validate an uploaded CSV as the org does: strict about line endings, quotes and the header.
 
-What is wrong with the file as a whole fails the job before any row is saved; what is wrong with
-one row fails that row (§6.3, §6.4).
+An error of the file fails the job before any row is saved; an error of a row fails that row.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ UNESCAPED = "InvalidBatch : Failed to parse CSV. Found unescaped quote"
 
 
 class JobDataError(Exception):
-    """The whole job fails with this message."""
+    """The upload fails the whole job, with this message."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a job says its file is written."""
+    """How a job declares its file: delimiter, line ending, line breaks in cells."""
 
     delimiter: str
     line_ending: str
@@ -44,7 +43,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class BrokenRow:
-    """A row that cannot be cut into cells."""
+    """A row that cannot be split into cells."""
 
     message: str
 
@@ -54,14 +53,14 @@ RowCells = list[str] | BrokenRow
 
 @dataclass(frozen=True)
 class HeaderColumn:
-    """What a column of the file fills; with `through`, a look-up by another object's key."""
+    """The field that a column fills; with `through`, found by a key of another object."""
 
     field: Field
     through: tuple[SObject, Field] | None = None
 
 
 def checked_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces as they are; JobRefused where they are not UTF-8."""
+    """Yield the pieces unchanged; raise JobDataError where they are not UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     try:
         for piece in pieces:
@@ -74,7 +73,7 @@ def checked_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The file line by line without its LF; a last line needs no LF."""
+    """Yield the lines without LF; the last line needs no LF."""
     begun: list[bytes] = []
     for piece in pieces:
         first, *others = piece.split(b"\n")
@@ -88,7 +87,7 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def check_lines(pieces: Callable[[], Iterable[bytes]], layout: Layout) -> None:
-    """Raises JobRefused where a line ends otherwise than the job says, inside quotes too."""
+    """Raise JobDataError where a line ending is not the declared one, inside quotes too."""
     inside = False
     before = b""
     plain = True
@@ -103,7 +102,7 @@ def check_lines(pieces: Callable[[], Iterable[bytes]], layout: Layout) -> None:
 
 
 def _ends_plainly(before: bytes, piece: bytes, inside: bool, layout: Layout) -> bool:
-    """True where the lines of a piece can be passed at a glance; `inside` quotes it may begin."""
+    """Return whether the line endings of a piece are right without reading line by line."""
     if not layout.newline_in_cell:
         text = np.frombuffer(piece, np.uint8)
         quoted = np.bitwise_xor.accumulate(text == ord('"')) ^ inside
@@ -125,7 +124,7 @@ def _check_each_line(pieces: Iterable[bytes], layout: Layout) -> None:
     inside = False
     ended = True
     for line in _lines(pieces):
-        # A last line without its line ending is no fault, so each line is judged by the next.
+        # The last line needs no line ending, so each line is checked when the next one comes.
         if not ended:
             raise JobDataError(wrong)
         inside ^= bool(line.count(b'"') & 1)
@@ -142,7 +141,7 @@ def _check_each_line(pieces: Iterable[bytes], layout: Layout) -> None:
 
 
 def read_row(record: str, delimiter: str) -> RowCells:
-    """A record cut into cells; nothing is trimmed."""
+    """Return the cells of a record; nothing is trimmed."""
     if '"' not in record:
         return record.split(delimiter)
     if _strict_record(delimiter).fullmatch(record) is None:
@@ -161,7 +160,7 @@ def _strict_record(delimiter: str) -> re.Pattern[str]:
 
 
 def header_names(header: str, delimiter: str) -> list[str]:
-    """The column names; a byte-order mark before a quote is an unescaped quote (§6.4)."""
+    """Return the column names; a byte-order mark before a quote is an unescaped quote."""
     if len(header) > MAX_HEADER:
         raise JobDataError("InvalidBatch : Failed to parse CSV. The header is too long")
     cells = read_row(header, delimiter)
@@ -171,7 +170,7 @@ def header_names(header: str, delimiter: str) -> list[str]:
 
 
 def header_columns(schema: Schema, sobject: SObject, names: Iterable[str]) -> list[HeaderColumn]:
-    """What each column fills; the first one unknown, or hidden, fails the job (§6.4)."""
+    """Return what each column fills; raise JobDataError at the first unknown or hidden field."""
     columns: list[HeaderColumn] = []
     for name in names:
         column = _header_column(schema, sobject, name)
@@ -192,7 +191,7 @@ def _header_column(schema: Schema, sobject: SObject, name: str) -> HeaderColumn 
     relation = sobject.relationships.get(relation_name.lower())
     if relation is None:
         return None
-    # Lead.OwnerId is polymorphic, so its header must carry the type; Contact's must not (§5.3).
+    # Lead.OwnerId is polymorphic, so its header must name the type; Contact's must not.
     polymorphic = len(relation.reference_to) > 1
     if polymorphic and not colon:
         message = f"InvalidBatch : type is needed for polymorphic foreign key ref : {name}"

@@ -1,4 +1,4 @@
-"""Bulk API 1.0 (`/services/async`): older clients load through it, in XML, CSV or JSON."""
+"""The HTTP resources of Bulk API 1.0 under `/services/async`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ START = re.compile(r"/services/async/(\d{1,3}\.\d)(/.*)")
 
 @dataclass(frozen=True)
 class BulkV1Request:
-    """A request and what its path names: a job, a batch of it, and a result of that."""
+    """A request, and the ids in its path: a job, a batch, a result."""
 
     request: ApiRequest
     version: str
@@ -36,7 +36,7 @@ class BulkV1Request:
 
     @property
     def is_json(self) -> bool:
-        """What the client writes is what it reads; where it does not say, the job's own form."""
+        """Return whether the client sends JSON; the response then is JSON too."""
         return _sends_json(self.request)
 
 
@@ -64,7 +64,7 @@ class BulkV1Api:
         ]
 
     def handle(self, request: ApiRequest) -> ApiResponse:
-        """Any request under `/services/async`."""
+        """Return the response to a request under `/services/async`."""
         try:
             return self._route(request)
         except BulkV1Error as error:
@@ -137,7 +137,7 @@ class BulkV1Api:
         return ApiResponse(200, text=request, content_type=TYPES[job["contentType"]])
 
     def _show_batch_result(self, bulk_request: BulkV1Request) -> ApiResponse:
-        """The results of a batch; those of a query are files, and this lists them."""
+        """Return the results of a batch; for a query, the list of its result files."""
         job = self._jobs.find(bulk_request.path_ids[0])
         info, result = self._jobs.result(job, bulk_request.path_ids[1])
         if job["operation"] in QUERIES:

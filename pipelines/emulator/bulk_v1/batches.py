@@ -1,4 +1,4 @@
-"""Carrying out one batch of Bulk API 1.0: its records saved in order, or its query answered."""
+"""Process one batch of Bulk API 1.0: save its records in order, or run its query."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Job = Mapping[str, Any]
 
 
 class Batches:
-    """Saves and answers batches; refusals of a whole batch are AsyncErrors."""
+    """Processes batches; an error of a whole batch is a BulkV1Error."""
 
     def __init__(self, org: Org, saver: Saver) -> None:
         self._org = org
         self._operations = Operations(saver)
 
     def query(self, job: Job, text: str) -> tuple[str, int]:
-        """The file of a query's answer, and how many records are in it."""
+        """Run a query; return its result file and the number of records in it."""
         try:
             deleted = job["operation"] == "queryAll"
             plan = query_jobs.bulk_plan(self._org, text, deleted, job["createdById"])
@@ -47,7 +47,7 @@ class Batches:
         return query_text(names, records, cells, job["contentType"]), len(rows)
 
     def save(self, job: Job, body: bytes) -> list[dict[str, Any]]:
-        """What became of each record, in the order they came."""
+        """Save the records of a batch; return one result for each, in their order."""
         records = read_batch(body, job["contentType"])
         if len(records) > MAX_RECORDS:
             message = f"Records ({len(records)}) exceed the limit of {MAX_RECORDS} in a batch"

@@ -1,4 +1,4 @@
-"""Bulk API 1.0 on the wire: its infos, errors and results as XML or JSON, its batches read."""
+"""Read and write the XML, JSON and CSV of Bulk API 1.0."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NULL = "#N/A"
 # Without a charset: salesforce-bulk compares the whole header.
 TYPES = {"CSV": "text/csv", "XML": "application/xml", "JSON": "application/json"}
 
-# A record of a batch: each cell as CSV would write it, whatever the batch came in.
+# A record of a batch: each cell as CSV would write it, whatever the format of the batch.
 Record = dict[str, str]
 
 
 class BulkV1Error(Exception):
-    """A refusal in Bulk API 1.0's words: `InvalidJob`, `InvalidBatch`, `InvalidSessionId` …"""
+    """An error with a code of Bulk API 1.0: `InvalidJob`, `InvalidBatch`, `InvalidSessionId` …"""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -32,14 +32,14 @@ class BulkV1Error(Exception):
 
 
 def info_text(name: str, info: Mapping[str, object], *, as_json: bool) -> str:
-    """One `jobInfo`, `batchInfo` or `error`."""
+    """Return one `jobInfo`, `batchInfo` or `error` as text."""
     if as_json:
         return json.dumps(info)
     return f'{XML_START}<{name} xmlns="{NAMESPACE}">{_elements(info)}</{name}>'
 
 
 def list_text(infos: Sequence[Mapping[str, object]], *, as_json: bool) -> str:
-    """The `batchInfoList` of a job."""
+    """Return the `batchInfoList` of a job as text."""
     if as_json:
         return json.dumps({"batchInfo": infos})
     inner = "".join(f"<batchInfo>{_elements(info)}</batchInfo>" for info in infos)
@@ -47,7 +47,7 @@ def list_text(infos: Sequence[Mapping[str, object]], *, as_json: bool) -> str:
 
 
 def result_list_text(result_ids: Sequence[str], *, as_json: bool) -> str:
-    """The ids of a query batch's results."""
+    """Return the list of a query batch's result ids as text."""
     if as_json:
         return json.dumps(result_ids)
     inner = "".join(f"<result>{result_id}</result>" for result_id in result_ids)
@@ -55,7 +55,7 @@ def result_list_text(result_ids: Sequence[str], *, as_json: bool) -> str:
 
 
 def results_text(results: Sequence[Mapping[str, Any]], content_type: str) -> str:
-    """What became of each record of a batch, in the order they were sent."""
+    """Return the results of a batch as text, one for each record in the order sent."""
     if content_type == "JSON":
         return json.dumps(results)
     if content_type == "XML":
@@ -89,14 +89,14 @@ def _error_cell(errors: Iterable[Mapping[str, Any]]) -> str:
 def query_text(
     names: Sequence[str], records: Sequence[dict[str, Any]], rows: list[list[str]], kind: str
 ) -> str:
-    """The records a query found."""
+    """Return the records of a query as text."""
     if kind == "JSON":
         return json.dumps(records, ensure_ascii=False)
     if kind == "XML":
         inner = "".join(_record_element("records", record) for record in records)
         space = f'xmlns="{NAMESPACE}" xmlns:xsi="{INSTANCE}"'
         return f"{XML_START}<queryResult {space}>{inner}</queryResult>"
-    # A file without records is this sentence, not a header: clients look for it.
+    # A result without records is this sentence, not a header: clients look for it.
     return csv_text(names, rows) if rows else "Records not found for this query"
 
 
@@ -113,7 +113,7 @@ def _record_element(name: str, record: Mapping[str, Any]) -> str:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Every cell quoted."""
+    """Return a CSV text with every cell quoted."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(header)
@@ -134,7 +134,7 @@ def _text(value: object) -> str:
 
 
 def read_info(body: bytes, *, as_json: bool) -> dict[str, str]:
-    """What a `jobInfo` asks for."""
+    """Return the properties of a `jobInfo`; raise BulkV1Error where it cannot be read."""
     if as_json:
         try:
             properties = parse_json(body)
@@ -147,7 +147,7 @@ def read_info(body: bytes, *, as_json: bool) -> dict[str, str]:
 
 
 def read_batch(body: bytes, content_type: str) -> list[Record]:
-    """The records of a batch; raises AsyncError where it cannot be read as a whole."""
+    """Return the records of a batch; raise BulkV1Error where it cannot be read as a whole."""
     try:
         return _records(body, content_type)
     except RecursionError:

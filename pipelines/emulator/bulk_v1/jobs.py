@@ -1,7 +1,7 @@
-"""The jobs and batches of Bulk API 1.0: kept as the infos that clients are shown.
+"""The jobs and batches of Bulk API 1.0, stored as the infos that clients see.
 
-A batch is carried out while its request is answered, so it is done when a client first asks. What
-the ingest jobs of 2.0 can be made to suffer (queues, pace, injected job faults) is not for these.
+A batch is processed while its request is handled, so it is complete when a client first asks. Queue
+times, speed limits and injected job faults exist only for the ingest jobs of Bulk API 2.0.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class BulkV1Jobs:
         self._batches = Batches(org, saver)
 
     def create(self, properties: Mapping[str, str], user_id: str, version: str) -> Info:
-        """Open a job."""
+        """Create a job and return its info; raise BulkV1Error where a property is wrong."""
         operation, content_type = (
             properties.get("operation", ""),
             properties.get("contentType", "XML"),
@@ -77,7 +77,7 @@ class BulkV1Jobs:
             raise BulkV1Error("InvalidJob", failure.message) from None
 
     def find(self, job_id: str) -> Info:
-        """The job of this id."""
+        """Return the info of this job; raise BulkV1Error where there is none."""
         found = self._store.row(
             "select info from emulator_async_jobs where id = ?", (ids.normalised(job_id) or "",)
         )
@@ -86,7 +86,7 @@ class BulkV1Jobs:
         return dict(json.loads(str(found[0])))
 
     def change(self, job_id: str, state: str) -> Info:
-        """Close or abort a job; either may be said twice."""
+        """Close or abort a job; repeating either is allowed."""
         info = self.find(job_id)
         if state not in {"Closed", "Aborted"} or info["state"] not in {"Open", state}:
             message = f"Transition from state {info['state']} to {state} is not allowed"
@@ -98,7 +98,7 @@ class BulkV1Jobs:
         return info
 
     def shown(self, info: Info) -> Info:
-        """A job as clients see it: with what its batches add up to."""
+        """Return a job's info with the totals of its batches."""
         batches = self.batches(info)
         counts = {
             "numberBatchesQueued": 0,
@@ -113,7 +113,7 @@ class BulkV1Jobs:
         return {name: value for name, value in (info | counts | TIMES).items() if value is not None}
 
     def add_batch(self, job: Info, body: bytes) -> Info:
-        """Carry out a batch; the answer still says that it is queued, as the org's does."""
+        """Process a batch; the returned info says Queued, as a real org's does."""
         if job["state"] != "Open":
             raise BulkV1Error("InvalidJobState", f"the job is {job['state']}: it takes no batch")
         if len(body) > MAX_BYTES:
@@ -151,14 +151,14 @@ class BulkV1Jobs:
         return info | {"state": "Completed"} | counts, result
 
     def batches(self, job: Info) -> list[Info]:
-        """The batches of a job, in the order they came."""
+        """Return the infos of a job's batches, in the order of creation."""
         rows = self._store.rows(
             "select info from emulator_async_batches where job_id = ? order by rowid", (job["id"],)
         )
         return [json.loads(str(text)) for (text,) in rows]
 
     def batch(self, job: Info, batch_id: str) -> tuple[Info, str, str]:
-        """One batch: its info, what was sent, and what became of it."""
+        """Return the info, the request and the result of one batch."""
         found = self._store.row(
             "select info, cast(request as text), result from emulator_async_batches"
             " where id = ? and job_id = ?",
@@ -170,7 +170,7 @@ class BulkV1Jobs:
         return json.loads(info), request, result
 
     def result(self, job: Info, batch_id: str) -> tuple[Info, str]:
-        """What became of a batch that was carried out."""
+        """Return the info and the result of a batch; raise BulkV1Error where it is not complete."""
         info, _, result = self.batch(job, batch_id)
         if info["state"] != "Completed":
             raise BulkV1Error("InvalidBatch", f"the batch is {info['state']}: it has no results")

@@ -1,4 +1,4 @@
-"""Several requests in one: composite and composite/batch (§7.2)."""
+"""Several requests in one: composite and composite/batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_QUERIES = 5
 OLDEST_IN_BATCH = 34.0
 REFERENCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 VERSIONED = re.compile(r"/services/data/v(\d{1,3}\.\d)(/[^?#]*)?")
-# Queries and collections are dear, so fewer of them go into one composite.
+# Queries and collections are expensive, so a composite may contain fewer of them.
 COSTLY = re.compile(r"/query(All)?(/.*)?|/composite/sobjects(/.*)?")
 NOT_ALLOWED_INSIDE = re.compile(r"/composite(/batch|/graph)?/?|/jobs(/.*)?")
 
@@ -30,18 +30,18 @@ Subrequest = dict[str, Any]
 
 
 class HaltedError(Exception):
-    """An all-or-none composite met a failure."""
+    """A subrequest of an all-or-none composite failed; used to roll back."""
 
 
 class CompositeApi:
-    """Carries out subrequests through the same routes as requests."""
+    """Runs subrequests through the same routes as requests."""
 
     def __init__(self, org: Org, dispatch: Dispatch) -> None:
         self._org = org
         self._dispatch = dispatch
 
     def composite(self, request: ApiRequest) -> ApiResponse:
-        """`POST /composite`: up to 25 subrequests that may refer to earlier answers."""
+        """Handle `POST /composite`: up to 25 subrequests that may refer to earlier responses."""
         body = request.json_object()
         subrequests = _subrequests(body.get("compositeRequest"))
         _check_reference_ids(subrequests)
@@ -93,7 +93,7 @@ class CompositeApi:
         return self._dispatch(inner_request)
 
     def batch(self, request: ApiRequest) -> ApiResponse:
-        """`POST /composite/batch`: independent subrequests."""
+        """Handle `POST /composite/batch`: independent subrequests."""
         body = request.json_object()
         subrequests = body.get("batchRequests")
         if isinstance(subrequests, list):
@@ -127,7 +127,7 @@ BATCH_HALTED = {
 
 
 def _from_root(subrequest: Any) -> Any:
-    """A batch writes its addresses from the version on."""
+    """Return a batch subrequest with a full path; batches write URLs from the version on."""
     if not isinstance(subrequest, dict) or not isinstance(subrequest.get("url"), str):
         return subrequest
     below = subrequest["url"].removeprefix("/services/data/").lstrip("/")
@@ -135,7 +135,7 @@ def _from_root(subrequest: Any) -> Any:
 
 
 def _subrequests(subrequests: Any) -> list[Subrequest]:
-    """The subrequests, judged before any is carried out."""
+    """Return the subrequests after checking all of them; raise ApiError before any is run."""
     if not isinstance(subrequests, list) or not all(isinstance(r, dict) for r in subrequests):
         raise ApiError(400, "JSON_PARSER_ERROR", "the subrequests must be a list of objects")
     if len(subrequests) > MAX_SUBREQUESTS:
@@ -154,7 +154,7 @@ def _subrequests(subrequests: Any) -> list[Subrequest]:
 
 
 def _resource(subrequest: Subrequest) -> str:
-    """What stands after the version in the address."""
+    """Return the part of the URL after the version."""
     found = VERSIONED.match(subrequest["url"])
     return (found[2] or "") if found else ""
 
@@ -204,7 +204,9 @@ def _subresponse_fields(
 
 
 def _halted(subrequest: Subrequest, failed: dict[str, Any]) -> dict[str, Any]:
-    """The answer of one subrequest after all were undone: only the one that failed says why."""
+    """Return a subresponse after the rollback; only the subrequest that failed keeps its own
+    error.
+    """
     if subrequest["referenceId"] == failed["referenceId"]:
         return failed
     problem = {

@@ -1,4 +1,4 @@
-"""What `@{reference.field}` stands for in a composite: a part of an earlier answer."""
+"""Replace `@{reference.field}` in a composite by a part of an earlier response."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ STEP = re.compile(r"\.([^{}.\[\]]+)|\[(\d+)\]")
 
 
 class UnknownReferenceError(Exception):
-    """A reference to an answer that is not there, failed, or has no such part."""
+    """A reference to a response that does not exist, failed, or has no such part."""
 
 
 def fill_references(text: str, known: dict[str, Any]) -> str:
-    """The text with each reference replaced by what it stands for."""
+    """Return the text with each reference replaced by its value."""
     return REFERENCE.sub(lambda match: _text(match, known), text)
 
 
 def fill_references_deep(value: Any, known: dict[str, Any]) -> Any:
-    """A whole body with its references replaced."""
+    """Return a JSON value with the references in all its texts replaced."""
     if isinstance(value, str):
         return fill_references(value, known)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""composite/tree: records and the records under them, all of them or none (§7.2)."""
+"""composite/tree: save records and their child records, all of them or none."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ MAX_TYPES = 5
 
 @dataclass(frozen=True)
 class TreeRecord:
-    """A record of a tree: its own members, and those of the records under it."""
+    """A record of a tree, with its own members and the reference of its parent."""
 
     sobject: SObject
     reference: str
     members: dict[str, Any]
-    # Where the id of the record above goes, and which reference that record has.
+    # The field that takes the parent's id, and the parent's reference.
     link: str
     parent: str
 
 
 class TreeError(Exception):
-    """Some record of the tree cannot be saved, so none is."""
+    """A record of the tree cannot be saved; used to roll back."""
 
 
 class CompositeTree:
-    """Plants trees level by level: a record under another needs its id."""
+    """Saves trees level by level, because a child record needs its parent's id."""
 
     def __init__(self, org: Org, saver: Saver, records_api: RecordsApi) -> None:
         self._org = org
@@ -44,7 +44,7 @@ class CompositeTree:
         self._records_api = records_api
 
     def tree(self, request: ApiRequest, object_name: str) -> ApiResponse:
-        """`POST /composite/tree/X`."""
+        """Handle `POST /composite/tree/X`."""
         sobject = self._records_api.writable(object_name, "create")
         levels = self._levels(sobject, _records(request.json_object()))
         tree_records = [tree_record for level in levels for tree_record in level]
@@ -105,7 +105,7 @@ class CompositeTree:
     def _save_level(
         self, request: ApiRequest, level: list[TreeRecord], known: dict[str, str]
     ) -> list[tuple[str, list[Failure]]]:
-        """Save one level; the ids go into `known`, the refusals come back."""
+        """Save one level, add its ids to `known`, and return the failures by reference."""
         failed = []
         for sobject in dict.fromkeys(tree_record.sobject.name for tree_record in level):
             group = [tree_record for tree_record in level if tree_record.sobject.name == sobject]
@@ -148,7 +148,7 @@ def _tree_record(sobject: SObject, record: dict[str, Any], link: str, parent: st
 
 
 def _repeated(tree_records: list[TreeRecord]) -> list[str]:
-    """Each use of a reference that is used more than once."""
+    """Return each use of a reference that is used more than once."""
     uses = Counter(tree_record.reference for tree_record in tree_records)
     return [
         tree_record.reference for tree_record in tree_records if uses[tree_record.reference] > 1

@@ -19,17 +19,17 @@ class DescribeApi:
         self._records_api = records_api
 
     def describe_global(self, request: ApiRequest) -> ApiResponse:
-        """`GET /sobjects`."""
+        """Handle `GET /sobjects`."""
         return ApiResponse(200, describe.describe_global(self._org.schema, request.data))
 
     def describe_brief(self, request: ApiRequest, object_name: str) -> ApiResponse:
-        """`GET /sobjects/X`."""
+        """Handle `GET /sobjects/X`."""
         sobject = self._records_api.sobject(object_name)
         value = {"objectDescribe": describe.brief(sobject, request.data), "recentItems": []}
         return ApiResponse(200, value)
 
     def describe(self, request: ApiRequest, object_name: str) -> ApiResponse:
-        """`GET /sobjects/X/describe`."""
+        """Handle `GET /sobjects/X/describe`; 304 where nothing changed since the client's copy."""
         sobject = self._records_api.sobject(object_name)
         changed_at = self._org.changed_at
         headers = {"Last-Modified": format_datetime(changed_at, usegmt=True)}
@@ -41,7 +41,7 @@ class DescribeApi:
 
 
 def _http_date(text: str) -> datetime | None:
-    """The instant of a header; None where it says none, as HTTP has it ignored then."""
+    """Return the instant of a header, or None where it has none: HTTP ignores such a header."""
     try:
         found = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):

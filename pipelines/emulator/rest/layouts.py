@@ -1,4 +1,4 @@
-"""Page layouts: this org has one for each object, every field of it in a section of one column."""
+"""Page layouts: one for each object, with every field in a section of one column."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pipelines.emulator.rest.records_api import NOT_FOUND, RecordsApi
 
 
 class Layouts:
-    """`describe/layouts`, with and without the id of a record type."""
+    """The layout resources of one org."""
 
     def __init__(self, records_api: RecordsApi) -> None:
         self._records_api = records_api
 
     def all(self, _request: ApiRequest, object_name: str) -> ApiResponse:
-        """`GET /sobjects/X/describe/layouts`."""
+        """Handle `GET /sobjects/X/describe/layouts`."""
         sobject = self._records_api.sobject(object_name)
         mapping = {
             "active": True,
@@ -40,7 +40,7 @@ class Layouts:
     def of_record_type(
         self, _request: ApiRequest, object_name: str, record_type: str
     ) -> ApiResponse:
-        """`GET /sobjects/X/describe/layouts/ID`: there is the master record type, and no other."""
+        """Handle `GET /sobjects/X/describe/layouts/ID`; only the master record type exists."""
         sobject = self._records_api.sobject(object_name)
         if ids.normalised(record_type) != MASTER_RECORD_TYPE:
             raise ApiError(404, "NOT_FOUND", NOT_FOUND)

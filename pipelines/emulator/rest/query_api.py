@@ -16,11 +16,11 @@ class QueryApi:
         self._store = org.store
 
     def query(self, request: ApiRequest) -> ApiResponse:
-        """`GET /query?q=…`."""
+        """Handle `GET /query?q=…`."""
         return self._query(request, Requester(request.user_id))
 
     def query_all(self, request: ApiRequest) -> ApiResponse:
-        """`GET /queryAll?q=…`, deleted records included."""
+        """Handle `GET /queryAll?q=…`, which includes deleted records."""
         return self._query(request, Requester(request.user_id, include_deleted=True))
 
     def _query(self, request: ApiRequest, requester: Requester) -> ApiResponse:
@@ -33,11 +33,11 @@ class QueryApi:
         return ApiResponse(200, page)
 
     def query_more(self, request: ApiRequest, reference: str) -> ApiResponse:
-        """`GET /query/01g…-2000`."""
+        """Handle `GET /query/01g…-2000`: a further page."""
         return ApiResponse(200, cursors.next_page(self._org, reference, request.version))
 
     def record_count(self, request: ApiRequest) -> ApiResponse:
-        """`GET /limits/recordCount?sObjects=…`; objects it does not know are left out."""
+        """Handle `GET /limits/recordCount?sObjects=…`; unknown objects are left out."""
         header_value = request.query.get("sObjects", "")
         names = [n for n in header_value.split(",") if n] or [
             o.name for o in self._org.schema.objects

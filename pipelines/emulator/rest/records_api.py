@@ -1,4 +1,4 @@
-"""REST on describes, single records and queries (§7)."""
+"""Single records: create, read, update, upsert and delete, by id or by key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOT_FOUND = "The requested resource does not exist"
 
 
 class RecordError(Exception):
-    """One record refused on its own: an array of errors."""
+    """One record was rejected; its failures become an array of errors."""
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         super().__init__(failures[0].message)
@@ -31,7 +31,7 @@ class RecordError(Exception):
 
 
 class RecordsApi:
-    """Everything under sobjects and query."""
+    """The record resources of one org, and what other resources need to know about records."""
 
     def __init__(self, org: Org, saver: Saver) -> None:
         self._org = org
@@ -40,14 +40,14 @@ class RecordsApi:
         self._lookup = saver.lookup
 
     def sobject(self, name: str) -> SObject:
-        """The object of this name, or the org's 404."""
+        """Return the object with this name; raise ApiError (404) where there is none."""
         found = self._org.schema.find(name)
         if found is None:
             raise ApiError(404, "NOT_FOUND", NOT_FOUND)
         return found
 
     def writable(self, name: str, verb: str) -> SObject:
-        """The object of this name, which a request may change."""
+        """Return the object with this name; raise ApiError where requests may not change it."""
         sobject = self.sobject(name)
         if not sobject.writable:
             message = f"entity type {sobject.name} does not support {verb}"
@@ -55,7 +55,7 @@ class RecordsApi:
         return sobject
 
     def create(self, request: ApiRequest, object_name: str) -> ApiResponse:
-        """`POST /sobjects/X`."""
+        """Handle `POST /sobjects/X`."""
         sobject = self.writable(object_name, "create")
         body = request.json_object()
         if any(name.lower() == "id" for name in body):
@@ -69,7 +69,7 @@ class RecordsApi:
         return ApiResponse(201, value, headers=_location(request, sobject, saved.id))
 
     def read(self, request: ApiRequest, object_name: str, record_id: str) -> ApiResponse:
-        """`GET /sobjects/X/ID`."""
+        """Handle `GET /sobjects/X/ID`."""
         sobject = self.sobject(object_name)
         found = ids.normalised(record_id) or ""
         return self._read(request, sobject, found, request.query.get("fields", ""))
@@ -83,7 +83,7 @@ class RecordsApi:
         return ApiResponse(200, self.records(request, sobject, [record_id], names)[record_id])
 
     def update(self, request: ApiRequest, object_name: str, record_id: str) -> ApiResponse:
-        """`PATCH /sobjects/X/ID`."""
+        """Handle `PATCH /sobjects/X/ID`."""
         sobject = self.writable(object_name, "update")
         target = self._active_id(sobject, record_id)
         body = request.json_object()
@@ -97,7 +97,7 @@ class RecordsApi:
         return ApiResponse(204)
 
     def delete(self, _request: ApiRequest, object_name: str, record_id: str) -> ApiResponse:
-        """`DELETE /sobjects/X/ID`."""
+        """Handle `DELETE /sobjects/X/ID`."""
         sobject = self.writable(object_name, "delete")
         self._saver.delete(sobject, [self._active_id(sobject, record_id)])
         return ApiResponse(204)
@@ -114,7 +114,7 @@ class RecordsApi:
     def read_by_key(
         self, request: ApiRequest, object_name: str, field: str, text: str
     ) -> ApiResponse:
-        """`GET /sobjects/X/FIELD/VALUE`."""
+        """Handle `GET /sobjects/X/FIELD/VALUE`."""
         sobject = self.sobject(object_name)
         key = self.key(sobject, field)
         found = self._lookup.find_by_key(sobject, key, self._key_value(key, text))
@@ -125,7 +125,7 @@ class RecordsApi:
         return self._read(request, sobject, found[0], request.query.get("fields", ""))
 
     def upsert(self, request: ApiRequest, object_name: str, field: str, text: str) -> ApiResponse:
-        """`PATCH /sobjects/X/FIELD/VALUE`: 201 for a new record, 200 for a known one."""
+        """Handle `PATCH /sobjects/X/FIELD/VALUE`: 201 for a new record, 200 for an existing one."""
         sobject = self.writable(object_name, "upsert")
         key = self.key(sobject, field)
         body = request.json_object()
@@ -157,7 +157,7 @@ class RecordsApi:
     def delete_by_key(
         self, request: ApiRequest, object_name: str, field: str, text: str
     ) -> ApiResponse:
-        """`DELETE /sobjects/X/FIELD/VALUE`."""
+        """Handle `DELETE /sobjects/X/FIELD/VALUE`."""
         sobject = self.writable(object_name, "delete")
         key = self.key(sobject, field)
         found = self._lookup.find_by_key(sobject, key, self._key_value(key, text))
@@ -174,7 +174,7 @@ class RecordsApi:
         return ApiResponse(300, [f"{request.data}/sobjects/{sobject.name}/{id_}" for id_ in found])
 
     def key(self, sobject: SObject, name: str) -> Field:
-        """The field a request wants to match on."""
+        """Return the field that a request matches on; raise ApiError where it is not a key."""
         key = sobject.key_field(name)
         if key is None:
             message = f"Provided external ID field does not exist or is not accessible: {name}"
@@ -193,7 +193,7 @@ class RecordsApi:
         return results[0]
 
     def options(self, request: ApiRequest, sobject: SObject) -> SaveOptions:
-        """What the request's headers ask of a save."""
+        """Return the save options that the request's headers ask for."""
         header = request.headers.get("sforce-duplicate-rule-header", "")
         settings = dict(
             part.strip().lower().partition("=")[::2] for part in header.split(";") if part.strip()
@@ -202,7 +202,7 @@ class RecordsApi:
         return SaveOptions(request.user_id, rule, settings.get("allowsave") == "true")
 
     def _rule(self, request: ApiRequest) -> ResolvedRule | None:
-        """REST runs the active rule unless told not to, on create and update (ten facts, 1)."""
+        """Return the assignment rule to run. REST runs the active one unless a header says no."""
         header_value = request.headers.get("sforce-auto-assign", "true").strip()
         if header_value.lower() in {"true", "false"}:
             return self._org.owners.active_rule if header_value.lower() == "true" else None
@@ -214,7 +214,7 @@ class RecordsApi:
     def records(
         self, request: ApiRequest, sobject: SObject, wanted: Sequence[str], names: Sequence[str]
     ) -> dict[str, dict[str, object]]:
-        """Records by id; names may go through relationships, as in SOQL."""
+        """Return records by id. Field names may go through relationships, as in SOQL."""
         if not wanted:
             return {}
         quoted = ",".join(f"'{i}'" for i in dict.fromkeys(wanted))
@@ -241,7 +241,7 @@ class RecordsApi:
         return [sobject[name] for name in names]
 
     def dump(self, object_name: str) -> list[dict[str, object]]:
-        """Every record of an object with all its fields and its owner's name and kind."""
+        """Return every record of an object with all fields and its owner's name and type."""
         sobject = self._org.schema[object_name]
         names = [f.name for f in sobject.stored_fields]
         columns = ", ".join(f't."{name}"' for name in names)

@@ -1,4 +1,4 @@
-"""What has changed in a span of time: `updated` and `deleted`, for clients that keep a copy."""
+"""The records updated or deleted in a span of time, for clients that keep a copy."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ MAX_DAYS = 30
 
 @dataclass(frozen=True)
 class Span:
-    """From one minute to another: the org reads no seconds here."""
+    """A span of time in whole minutes; the org ignores seconds here."""
 
     start: datetime
     end: datetime
 
     @property
     def bounds(self) -> tuple[str, str]:
-        """As records are stamped; the end itself is outside."""
+        """Return the span as record timestamps; the end is exclusive."""
         return moment_text(self.start), moment_text(self.end)
 
 
 class Replication:
-    """The records of one object by when they changed."""
+    """The updated and deleted resources of one org."""
 
     def __init__(self, org: Org, records_api: RecordsApi) -> None:
         self._org = org
         self._records_api = records_api
 
     def updated(self, request: ApiRequest, object_name: str) -> ApiResponse:
-        """`GET /sobjects/X/updated`: the living records created or changed in the span."""
+        """Handle `GET /sobjects/X/updated`: records created or changed in the span."""
         found, span = self._changed_records(request, object_name, is_deleted=0)
         value = {"ids": [id_ for id_, _ in found], "latestDateCovered": moment_text(span.end)}
         return ApiResponse(200, value)
 
     def deleted(self, request: ApiRequest, object_name: str) -> ApiResponse:
-        """`GET /sobjects/X/deleted`: what went into the bin in the span, and when."""
+        """Handle `GET /sobjects/X/deleted`: records deleted in the span, with the time."""
         found, span = self._changed_records(request, object_name, is_deleted=1)
         earliest = datetime.now(UTC) - timedelta(days=MAX_DAYS)
         value = {

@@ -1,4 +1,4 @@
-"""What the org says of itself: its versions, the resources of one, and its limits (§2, §6.6)."""
+"""The org's versions, the resources of a version, and the limits."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LIMITS = {
 
 
 def versions() -> list[dict[str, str]]:
-    """Every version on offer, oldest first; v68.0 is Winter '27 (§2)."""
+    """Return every version, oldest first; v68.0 is Winter '27."""
     entries = []
     for number in range(OLDEST, NEWEST + 1):
-        # Three releases a year; Winter carries the number of the year to come.
+        # Three releases a year; Winter carries the number of the following year.
         since = number - NEWEST
         season, year = SEASONS[since % 3], 27 + (since // 3)
         version = f"{number}.0"
@@ -41,13 +41,15 @@ def versions() -> list[dict[str, str]]:
 
 
 class OrgResources:
-    """One org's limits and resources; its API requests are counted here, one by one."""
+    """The resources and limits of one org, and its count of API requests."""
 
     def __init__(self, org: Org) -> None:
         self._org = org
 
     def count_request(self) -> str:
-        """One more, refused beyond the day's limit; the header that tells how many."""
+        """Count one request and return the Sforce-Limit-Info header; raise ApiError beyond the
+        limit.
+        """
         with self._org.store.transaction():
             if self._used() >= self.allowed:
                 raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
@@ -56,14 +58,14 @@ class OrgResources:
 
     @property
     def allowed(self) -> int:
-        """How many a day."""
+        """Return the number of API requests allowed a day."""
         return self._org.file.daily_api_requests
 
     def _used(self) -> int:
         return int(self._org.store.get("api_requests") or 0)
 
     def limits(self, _request: ApiRequest) -> ApiResponse:
-        """`GET /limits`."""
+        """Handle `GET /limits`."""
         limits = {name: {"Max": most, "Remaining": most} for name, most in LIMITS.items()}
         remaining = max(0, self.allowed - self._used())
         return ApiResponse(
@@ -71,11 +73,11 @@ class OrgResources:
         )
 
     def recent(self, _request: ApiRequest) -> ApiResponse:
-        """`GET /recent`: what a user looked at in the browser, which this org does not have."""
+        """Handle `GET /recent`: always empty, because nothing is viewed in a browser here."""
         return ApiResponse(200, [])
 
     def resources(self, request: ApiRequest) -> ApiResponse:
-        """`GET /services/data/vXX.X`."""
+        """Handle `GET /services/data/vXX.X`."""
         resources = {name: f"{request.data}/{name}" for name in RESOURCES}
         identity = f"{request.base}/id/{self._org.id}/{request.user_id}"
         return ApiResponse(200, resources | {"identity": identity})

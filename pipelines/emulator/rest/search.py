@@ -1,4 +1,4 @@
-"""`/search` and `/parameterizedSearch`: records by the words in them."""
+"""`/search` and `/parameterizedSearch`: find records by the words in their fields."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ NAMES = frozenset({"Name", "FirstName", "LastName", "Company"})
 
 
 class SearchApi:
-    """Searches one org."""
+    """The search resources of one org."""
 
     def __init__(self, org: Org, clauses: RecordsApi) -> None:
         self._org = org
         self._records_api = clauses
 
     def search(self, request: ApiRequest) -> ApiResponse:
-        """`GET /search?q=FIND …`."""
+        """Handle `GET /search?q=FIND …`."""
         return self._search_response(request, read_search(request.query.get("q", "")))
 
     def parameterized(self, request: ApiRequest) -> ApiResponse:
-        """`/parameterizedSearch`, asked by its URL or by a JSON object."""
+        """Handle `/parameterizedSearch`, with the parameters in the URL or in a JSON object."""
         requested = request.json_object() if request.method == "POST" else dict(request.query)
         return self._search_response(request, parameterized(requested))
 
@@ -55,7 +55,7 @@ class SearchApi:
         matching = self._matching(sobject, search)
         requested = {name.strip().lower() for name in returned.fields.split(",")}
         fields = returned.fields if "id" in requested else f"Id, {returned.fields}"
-        # The limit is one of records found: it is kept from the query, which knows no words.
+        # The limit counts records that match the words, and the query does not know the words.
         clauses, limit = _without_limit(returned.clauses)
         text = f"SELECT {fields} FROM {sobject.name} {clauses}"  # noqa: S608 - SOQL, parsed
         plan = plan_query(self._org, text, Requester(request.user_id))

@@ -1,4 +1,4 @@
-"""sObject collections: up to 200 records in one request, answered row by row (§7.2)."""
+"""sObject collections: up to 200 records in one request, with one result for each record."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ ROLLED_BACK = Failure(
 
 
 class RolledBackError(Exception):
-    """Some record of an all-or-none request was refused."""
+    """A record of an all-or-none request was rejected; used to roll back."""
 
 
 class SObjectCollections:
-    """Everything under composite/sobjects."""
+    """The resources under composite/sobjects."""
 
     def __init__(self, org: Org, saver: Saver, records_api: RecordsApi) -> None:
         self._org = org
@@ -41,7 +41,7 @@ class SObjectCollections:
         self._records_api = records_api
 
     def create_many(self, request: ApiRequest) -> ApiResponse:
-        """`POST /composite/sobjects`."""
+        """Handle `POST /composite/sobjects`."""
 
         def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
             chunk = chunk_of_json(sobject, records, creating=True)
@@ -50,7 +50,7 @@ class SObjectCollections:
         return self._save_many(request, save, with_created=False)
 
     def update_many(self, request: ApiRequest) -> ApiResponse:
-        """`PATCH /composite/sobjects`."""
+        """Handle `PATCH /composite/sobjects`."""
 
         def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
             targets, bodies = [], []
@@ -66,7 +66,7 @@ class SObjectCollections:
         return self._save_many(request, save, with_created=False)
 
     def upsert_many(self, request: ApiRequest, object_name: str, field: str) -> ApiResponse:
-        """`PATCH /composite/sobjects/X/FIELD`."""
+        """Handle `PATCH /composite/sobjects/X/FIELD`."""
         target = self._records_api.writable(object_name, "upsert")
         key = self._records_api.key(target, field)
 
@@ -96,7 +96,7 @@ class SObjectCollections:
             return None
 
     def delete_many(self, request: ApiRequest) -> ApiResponse:
-        """`DELETE /composite/sobjects?ids=…`."""
+        """Handle `DELETE /composite/sobjects?ids=…`."""
         ids_ = _asked_ids(request)
         _check_size(ids_, MAX_COLLECTION)
         all_or_none = request.query.get("allOrNone", "false").lower() == "true"
@@ -202,12 +202,12 @@ class SObjectCollections:
         return error_items(failures, "statusCode", request.version, 0)
 
     def read_many(self, request: ApiRequest, object_name: str) -> ApiResponse:
-        """`GET /composite/sobjects/X?ids=…&fields=…`."""
+        """Handle `GET /composite/sobjects/X?ids=…&fields=…`."""
         names = [name for name in request.query.get("fields", "").split(",") if name]
         return self._read_back(request, object_name, _asked_ids(request), names)
 
     def read_back(self, request: ApiRequest, object_name: str) -> ApiResponse:
-        """`POST /composite/sobjects/X` with ids and fields: null for an unknown id."""
+        """Handle `POST /composite/sobjects/X` with ids and fields; null for an unknown id."""
         body = request.json_object()
         ids_, names = body.get("ids"), body.get("fields")
         if not isinstance(ids_, list) or not isinstance(names, list):
@@ -236,7 +236,7 @@ def _asked_ids(request: ApiRequest) -> list[str]:
 
 
 def _check_runs(records: Sequence[Mapping[str, Any]]) -> None:
-    """Objects may be mixed, but each change from one to another begins a new chunk."""
+    """Raise ApiError where the object type changes too often: each change begins a new chunk."""
     names = [str(record["attributes"]["type"]).lower() for record in records]
     if sum(1 for _ in groupby(names)) > MAX_RUNS:
         message = (

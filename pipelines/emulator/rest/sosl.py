@@ -1,8 +1,8 @@
-"""Searching: SOSL as far as `FIND {…} IN … FIELDS RETURNING … LIMIT …` goes.
+"""Parse SOSL searches of the form `FIND {…} IN … FIELDS RETURNING … LIMIT …`.
 
-A text is cut into words; a term is a word, a "phrase" of words in a row, or either with `*` and
-`?`; terms are joined by AND, OR and AND NOT, and words side by side must all be found, be it in
-different fields of a record. Nothing is stemmed, and no nickname or synonym is known.
+A term is a word or a "phrase" of consecutive words, with the wildcards `*` and `?`. Terms are
+joined by AND, OR and AND NOT. Adjacent words must all be found, possibly in different fields of a
+record. There is no stemming, and there are no synonyms.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCOPES = {
 }
 MAX_ROWS = 2_000
 MIN_TERM = 2
-# Outside a quoted phrase these mean something; SOSL wants them escaped with a backslash.
+# These characters are operators outside a quoted phrase; SOSL escapes them with a backslash.
 SEARCH_GRAMMAR = r"""
 start: either
 either: both (_OR both)*
@@ -49,7 +49,7 @@ WORD: /(?:[^\s"(){}\\]|\\.)+/
 
 @functools.cache
 def _search_parser() -> Lark:
-    """Made when first needed: the emulator starts often, and is seldom searched."""
+    """Return the parser of search terms, built on first use: most emulators never search."""
     return Lark(SEARCH_GRAMMAR, parser="lalr")
 
 
@@ -65,7 +65,7 @@ CLAUSES = re.compile(
 
 @dataclass(frozen=True)
 class Returned:
-    """One object of RETURNING: its fields, and what SOQL would have after FROM."""
+    """One object of RETURNING: its fields, and the SOQL clauses that follow them."""
 
     object: str
     fields: str
@@ -74,7 +74,7 @@ class Returned:
 
 @dataclass(frozen=True)
 class Search:
-    """A search read."""
+    """A parsed search; `match` tests the texts of a record."""
 
     match: Matcher
     scope: str
@@ -83,7 +83,7 @@ class Search:
 
 
 def read_search(text: str) -> Search:
-    """SOSL, or the org's MALFORMED_SEARCH."""
+    """Parse SOSL; raise SoqlError with MALFORMED_SEARCH where it is wrong."""
     clauses = CLAUSES.fullmatch(text)
     if clauses is None:
         raise malformed(f"unexpected token in {text!r}; a search is FIND {{terms}} …")
@@ -96,7 +96,7 @@ def read_search(text: str) -> Search:
 
 
 def read_terms(text: str) -> Matcher:
-    """The terms alone, as FIND has them between braces."""
+    """Parse the terms that FIND has between its braces."""
     if len(re.sub(r"\W", "", text)) < MIN_TERM:
         raise malformed(f"search term must be longer than one character: {text}")
     try:
@@ -109,7 +109,7 @@ def read_terms(text: str) -> Matcher:
 
 
 def malformed(message: str) -> SoqlError:
-    """The refusal of a search."""
+    """Return the error for a search that cannot be parsed."""
     return SoqlError("MALFORMED_SEARCH", message)
 
 
@@ -124,7 +124,7 @@ def _returned(text: str) -> Iterator[Returned]:
 
 
 def _split_objects(text: str) -> Iterator[str]:
-    """At the commas between objects: not those in brackets or quotes."""
+    """Split at the commas between objects, but not in brackets or quotes."""
     depth, quoted, start = 0, False, 0
     for position, character in enumerate(text):
         if character == "'" and text[position - 1 : position] != "\\":
@@ -145,32 +145,32 @@ def _fields_and_rest(inside: str) -> tuple[str, str]:
 
 
 class Terms(Transformer[Token, Matcher]):
-    """Terms become a question asked of a record's texts."""
+    """Turns parsed terms into functions that test a record's texts."""
 
     def start(self, parts: Sequence[Matcher]) -> Matcher:
-        """The whole."""
+        """Return the test of the whole search."""
         return parts[0]
 
     group = start
 
     def either(self, parts: Sequence[Matcher]) -> Matcher:
-        """One at least."""
+        """Match where one part matches at least."""
         return lambda texts: any(part(texts) for part in parts)
 
     def both(self, parts: Sequence[Matcher]) -> Matcher:
-        """Every one."""
+        """Match where every part matches."""
         return lambda texts: all(part(texts) for part in parts)
 
     def without(self, parts: Sequence[Matcher]) -> Matcher:
-        """Not this one."""
+        """Match where the part does not match."""
         return lambda texts: not parts[0](texts)
 
     def word(self, parts: Sequence[Token]) -> Matcher:
-        """A word, which may hold signs and so be several in a row."""
+        """Match a word. With punctuation inside, it is several consecutive words."""
         return _phrase_matcher(str(parts[0]))
 
     def phrase(self, parts: Sequence[Token]) -> Matcher:
-        """Words in a row."""
+        """Match consecutive words."""
         return _phrase_matcher(str(parts[0])[1:-1])
 
 
@@ -189,7 +189,7 @@ def _piece(piece: str) -> str:
 
 
 def parameterized(parameters: Mapping[str, object]) -> Search:
-    """What `/parameterizedSearch` asks: terms, a scope, and objects with their fields."""
+    """Return the search that `/parameterizedSearch` asks for."""
     terms = parameters.get("q")
     if not isinstance(terms, str):
         raise malformed("q, the terms to search for, is missing")

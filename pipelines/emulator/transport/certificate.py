@@ -1,6 +1,6 @@
-"""The certificate of `--tls`: made anew at every start, for loopback, signed by itself.
+"""The self-signed certificate of `--tls`: created at every start, valid on loopback only.
 
-A client trusts it by being given its PEM; the private key is never anywhere a client could look.
+A client trusts it by its PEM file. The private key is never written where a client could find it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ DAYS = 30
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a listener needs (`context`) and what a client needs (`pem`)."""
+    """What the listener needs (`context`) and what a client needs (`pem`)."""
 
     context: ssl.SSLContext
     pem: bytes
 
 
 def make_certificate() -> Certificate:
-    """A certificate for 127.0.0.1, ::1 and localhost, good for a month from an hour ago."""
+    """Return a certificate for 127.0.0.1, ::1 and localhost, valid from an hour ago for 30 days."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = _signed(key).public_bytes(serialization.Encoding.PEM)
     key_pem = key.private_bytes(
@@ -57,10 +57,10 @@ def _signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=DAYS))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        # No authority: whoever trusts it trusts this one listener, and nothing it could sign.
+        # Not an authority: a client that trusts it trusts this listener and nothing signed by it.
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        # Python 3.13 verifies strictly, and then asks a certificate who signed it.
+        # Python 3.13 verifies strictly and needs to know who signed the certificate.
         .add_extension(identifier, critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
@@ -74,7 +74,7 @@ def _context(key_and_certificate: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    # OpenSSL takes a key from a file only: one that nobody else can read, for a moment.
+    # OpenSSL loads a key from a file only; this one is private and exists for a moment.
     with tempfile.NamedTemporaryFile(prefix="org-emulator-", suffix=".pem") as file:
         file.write(key_and_certificate)
         file.flush()
@@ -83,7 +83,7 @@ def _context(key_and_certificate: bytes) -> ssl.SSLContext:
 
 
 def write_certificate(certificate: Certificate, path: Path | None) -> Path:
-    """Put the PEM where a client can be pointed at it; without a path, under a temporary name."""
+    """Write the PEM to `path`, or to a temporary file where it is None, and return where."""
     if path is None:
         with tempfile.NamedTemporaryFile(
             prefix="org-emulator-", suffix=".pem", delete=False

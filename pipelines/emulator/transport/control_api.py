@@ -1,4 +1,4 @@
-"""`/emulator/…`: what tests and people may do to the org that no org would allow."""
+"""The paths under `/emulator/`: reset the org, inject faults, read the request log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.emulator.transport.faults import Faults, InvalidFaultError
 
 
 class ControlApi:
-    """Outside the org's own paths, and never counted as requests."""
+    """The control API of one org. Its requests need no session and are never counted."""
 
     def __init__(self, org: Org, faults: Faults, records_api: RecordsApi, jobs: Jobs) -> None:
         self._org = org
@@ -23,7 +23,7 @@ class ControlApi:
         self._jobs = jobs
 
     def handle(self, request: ApiRequest) -> ApiResponse:
-        """The answer to any request under `/emulator/`."""
+        """Return the response to a request under `/emulator/`."""
         handlers: dict[tuple[str, str], Callable[[ApiRequest], ApiResponse]] = {
             ("POST", "/emulator/reset"): self._reset,
             ("GET", "/emulator/requests"): lambda _request: ApiResponse(

@@ -1,7 +1,6 @@
-"""The wire: what a network and a bad day do to requests that were right.
+"""Inject faults into requests: dropped connections, error statuses, truncated and slow responses.
 
-This stands around the whole application, so a fault can fall before or after the effect of a
-request.
+This wraps the whole application, so a fault can occur before or after the effect of a request.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ from pipelines.emulator.transport.faults import Faults
 
 MAX_URI = 16_384
 ERROR_CODES = {503: "SERVER_UNAVAILABLE", 500: "UNKNOWN_EXCEPTION", 403: "REQUEST_LIMIT_EXCEEDED"}
-# What stands before the org answers these (§6.6), as a page and never as JSON.
+# Proxies in front of a real org send these, as an HTML page and never as JSON.
 PROXY_STATUSES = frozenset({420, 502, 504})
 
 
 class FaultInjector:
-    """The application as the network shows it.
+    """The application as a client sees it over an unreliable network.
 
-    `cut` drops the TCP connection of a client, given by address and port; the flag says whether
-    what was already written may still arrive. `on_request` is told of every request.
+    `cut` drops the TCP connection of a client, given by address and port; its flag says whether
+    data already written may still arrive. `on_request` is called for every request.
     """
 
     def __init__(
@@ -43,12 +42,12 @@ class FaultInjector:
         self._on_request = on_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one ASGI request: log it, check its length, and apply a fault if one is due."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         self._on_request()
-        # Routed as it was sent: a slash inside an external id arrives as %2F and stays one.
+        # Routed as it was sent: a slash inside an external id arrives as %2F and must stay encoded.
         path = _path(scope)
         scope = {**scope, "path": path}
         if path.startswith("/emulator/"):
@@ -101,7 +100,7 @@ class FaultInjector:
                 await send(message)
 
     async def _responses_of(self, scope: Scope, receive: Receive) -> list[Message]:
-        """Let the org act, and keep what it would have said."""
+        """Run the request, and return the response messages without sending them."""
         messages: list[Message] = []
 
         async def collect(message: Message) -> None:
@@ -113,7 +112,9 @@ class FaultInjector:
     async def _truncate(
         self, messages: list[Message], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Promise the whole body, send half of it, hang up; of nothing, not even the status."""
+        """Announce the whole body, send half of it, and disconnect. Without a body, send
+        nothing.
+        """
         start, *rest = messages
         body = b"".join(message.get("body", b"") for message in rest)
         if not body:
@@ -134,12 +135,14 @@ class FaultInjector:
 
 
 def _path(scope: Scope) -> str:
-    """The path, where the target may be a whole URL (as proxies get it) or begin `//services`."""
+    """Return the path, also where the target is a whole URL (as proxies get it) or begins with
+    `//`.
+    """
     target: str = scope["raw_path"].decode("ascii")
     scheme, found, rest = target.partition("://")
     if found and scheme.lower() in {"http", "https"}:
         target = "/" + rest.partition("/")[2]
-    # An instance URL written with its slash makes two of them; clients are used to that passing.
+    # An instance URL with a trailing slash gives two slashes; a real org accepts them.
     return "/" + target.lstrip("/")
 
 
@@ -153,7 +156,7 @@ def _too_long_status(scope: Scope) -> int | None:
 
 def _token(scope: Scope) -> str:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-    # Bulk API 1.0 has a header of its own for it.
+    # Bulk API 1.0 sends its session in a header of its own.
     session_header = headers.get(b"x-sfdc-session", "")
     return str(session_header or headers.get(b"authorization", "").partition(" ")[2]).strip()
 

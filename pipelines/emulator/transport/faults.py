@@ -1,6 +1,7 @@
-"""Faults asked for, and which request or job each falls on; `wire.py` lets them strike.
+"""The faults that a test asked for, and the request or job that each one hits.
 
-It also keeps the log of requests, a dropped one with the status 0.
+`fault_injection.py` applies them. This module also keeps the request log; a dropped request has
+status 0.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ FAULT_KEYS = frozenset({"match", "job", "nth", "count", "fault"})
 
 
 class InvalidFaultError(Exception):
-    """A fault that this emulator does not know."""
+    """The description of a fault is invalid; the message says why."""
 
 
 @dataclass
 class Fault:
-    """A fault and how many matching requests, or jobs, it has seen."""
+    """A fault, and how many matching requests or jobs it has seen."""
 
     fault: str
     nth: int
@@ -38,12 +39,12 @@ class Fault:
     seen: int = 0
 
     def hits(self) -> bool:
-        """Count one more, and say whether the fault falls on it."""
+        """Count one more match, and return whether the fault applies to it."""
         self.seen += 1
         return self.nth <= self.seen < self.nth + self.count
 
     def matches(self, method: str, path: str) -> bool:
-        """True for a request this fault is about."""
+        """Return whether the fault concerns this request."""
         below = BELOW_VERSION.fullmatch(path)
         seen = below[1] if below else path
         fits = fnmatchcase(seen, self.glob) or fnmatchcase(path, self.glob)
@@ -51,7 +52,7 @@ class Fault:
 
 
 class Faults:
-    """The faults asked for, and the requests seen."""
+    """The requested faults, and the log of requests. Safe for use by several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -62,7 +63,7 @@ class Faults:
         return len(self._faults)
 
     def put(self, wanted: Any) -> None:
-        """Replace all faults; they count from now."""
+        """Replace all faults; raise InvalidFaultError and change nothing where one is invalid."""
         if not isinstance(wanted, list):
             raise InvalidFaultError("write a JSON list of faults")
         faults = [_fault(item) for item in wanted]
@@ -70,30 +71,30 @@ class Faults:
             self._faults = faults
 
     def forget(self) -> None:
-        """No faults, no log."""
+        """Remove all faults and empty the log."""
         with self._lock:
             self._faults, self._requests = [], []
 
     def requests(self) -> list[dict[str, object]]:
-        """The log so far."""
+        """Return a copy of the log."""
         with self._lock:
             return [dict(entry) for entry in self._requests]
 
     def log(self, method: str, path: str) -> dict[str, object]:
-        """A new line of the log; its status is still to come."""
+        """Append a request to the log and return its entry; the status is filled in later."""
         entry: dict[str, object] = {"method": method, "path": path, "status": 0}
         with self._lock:
             self._requests.append(entry)
         return entry
 
     def of_request(self, method: str, path: str) -> str | None:
-        """The fault that falls on this request; all matching faults count it."""
+        """Return the fault for this request, or None. Every matching fault counts it."""
         with self._lock:
             hits = [f.fault for f in self._faults if f.matches(method, path) and f.hits()]
         return hits[0] if hits else None
 
     def of_next_job(self) -> list[str]:
-        """The faults that fall on the ingest job now being created."""
+        """Return the faults for the ingest job that is being created."""
         with self._lock:
             return [f.fault for f in self._faults if f.of_jobs and f.hits()]
 

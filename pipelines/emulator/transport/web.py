@@ -1,4 +1,4 @@
-"""HTTP on one side, calls and answers on the other: bodies unpacked, answers written."""
+"""Translate HTTP requests to `ApiRequest`, and `ApiResponse` to HTTP responses."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from pipelines.emulator.transport.upload_spool import UploadSpool
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 UPLOAD = re.compile(r"/services/data/v\d{1,3}\.\d/jobs/ingest/[^/]+/batches")
 MAX_BODY = 600_000_000
-# zlib's own numbers for the two compressions that REST takes (§13, 60).
+# zlib's wbits for the two compressions that the REST API accepts.
 WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 Handle = Callable[[ApiRequest], ApiResponse]
 
 
 class BodyError(Exception):
-    """A body that cannot be read."""
+    """A request body that cannot be read."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -39,13 +39,13 @@ class BodyError(Exception):
 
 
 def web_app(handle: Handle, control: Handle) -> Starlette:
-    """The ASGI application: one endpoint, the routing being the org's own."""
+    """Return the ASGI application: one endpoint for all paths, because the org routes by itself."""
 
     async def endpoint(request: Request) -> Response:
         try:
             api_request = await read_request(request)
         except ClientDisconnect:
-            # Half an upload is none: the request never happened.
+            # Half an upload has no effect: the request never happened.
             return Response(status_code=400)
         except BodyError as error:
             problem = {"errorCode": error.code, "message": str(error)}
@@ -58,13 +58,13 @@ def web_app(handle: Handle, control: Handle) -> Starlette:
                 api_request.upload.close()
 
     app = Starlette(routes=[Route("/{path:path}", endpoint, methods=METHODS)])
-    # The lowest level: what a large answer costs should be the org's work, not zlib's.
+    # The lowest level: the time of a large response should be the org's work, not zlib's.
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=1)
     return app
 
 
 async def read_request(request: Request) -> ApiRequest:
-    """The whole request, its body unpacked where it came compressed."""
+    """Return the whole request, with its body decompressed."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     path = request.scope["path"].rstrip("/") or "/"
     encoding = headers.get("content-encoding", "identity").strip().lower()
@@ -87,13 +87,13 @@ async def read_request(request: Request) -> ApiRequest:
 
 
 def _scheme(request: Request) -> str:
-    """A proxy that ends TLS in front of the emulator says what its client speaks."""
+    """Return the client's scheme, also behind a proxy that ends TLS."""
     forwarded = request.headers.get("x-forwarded-proto", "").lower()
     return forwarded if forwarded in {"http", "https"} else str(request.scope["scheme"])
 
 
 def _apply_method_override(api_request: ApiRequest) -> ApiRequest:
-    """`POST …?_HttpMethod=PATCH` is a PATCH, for clients that cannot send one."""
+    """Treat `POST …?_HttpMethod=PATCH` as PATCH, for clients that cannot send PATCH."""
     method = api_request.query.get("_HttpMethod", "").upper()
     if api_request.method != "POST" or method not in METHODS:
         return api_request
@@ -101,7 +101,7 @@ def _apply_method_override(api_request: ApiRequest) -> ApiRequest:
 
 
 async def _spool_upload(request: Request, encoding: str) -> IO[bytes]:
-    """The data of a bulk job, put aside piece by piece."""
+    """Collect the data of a bulk job piece by piece."""
     spool = UploadSpool(MAX_UPLOAD, _window(encoding))
     try:
         async for piece in request.stream():
@@ -117,7 +117,7 @@ async def _spool_upload(request: Request, encoding: str) -> IO[bytes]:
 
 
 def _window(encoding: str) -> int | None:
-    """The window of a compression that is taken; None for no compression."""
+    """Return zlib's wbits for a content encoding, or None for none; raise BodyError otherwise."""
     if encoding in {"identity", ""}:
         return None
     if encoding not in WINDOWS:
@@ -141,7 +141,7 @@ def _decompress_body(body: bytes, encoding: str) -> bytes:
 
 
 def _decompress(body: bytes, window: int) -> bytes:
-    """Every member: gzip files may be joined end to end, and some clients send them so."""
+    """Decompress every gzip member: members may be joined, and some clients send them so."""
     pieces: list[bytes] = []
     remaining = MAX_BODY
     while body:
