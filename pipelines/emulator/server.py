@@ -136,7 +136,7 @@ def _open_certificate(tls: Tls | None) -> Iterator[Certificate | None]:
 
 def _listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # asyncio disables the Nagle delay only for sockets named TCP: small responses go out immediately.
+    # asyncio disables the Nagle delay only for sockets named TCP; small responses go out faster.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))

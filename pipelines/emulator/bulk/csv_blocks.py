@@ -67,7 +67,7 @@ def record_blocks(pieces: Iterable[bytes], layout: Layout) -> Iterator[Block]:
     remainder, new_pieces = b"", list[bytes]()
     for piece in checked_utf8(pieces):
         new_pieces.append(piece)
-        # An incomplete record is scanned again only when it has doubled: this keeps the work linear.
+        # An incomplete record is scanned again only when it has doubled, so the work stays linear.
         if sum(map(len, new_pieces)) >= len(remainder):
             block, remainder = _whole_records(b"".join((remainder, *new_pieces)), layout)
             new_pieces = []

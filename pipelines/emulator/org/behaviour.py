@@ -17,18 +17,10 @@ TEXT_LENGTHS = ("utf16", "characters", "bytes")
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How the org processes, and how it answers where nobody knows what a real one does.
+    """How the org processes jobs, and which reading it takes where a real org's is unknown.
 
-    Where two readings are possible the default is the one that is harder on a client (§12):
-
-    `newline_in_cell`, `second_put`, `second_put_status`, `second_put_code`: what an upload may
-    hold, and how a second one is refused. `contact_queue_owner`: the code a Contact answers to a
-    queue. `row_errors`: `joined`, `semicolons` or `first` of several in one result cell.
-    `result_dialect`: whether results take the job's `delimiter`, the `job`'s line ending too, or
-    are `plain`. `early_results`: `refused` or `partial` before a job has ended.
-    `rule_without_match`: the `default_owner` or `keep_owner`. `api_disabled_status`: 401 or 403 for
-    a user with `api_enabled = false`. `misspelt_duplicate_result_until`: the last version that
-    says `duplicateResut`. `value_rules`: what a value is read as.
+    Where two readings are possible, the default is the one that is harder for a client. README.md
+    explains each switch. `value_rules` holds the switches about reading values.
     """
 
     queue_seconds: float = 0.0

@@ -1,8 +1,8 @@
-"""Duplicate rules: does a new record look like one that is there already (§9)?
+"""Duplicate rules: find existing records that match a new or changed one.
 
-The matching is a simplification of the standard rules, stricter where they are fuzzy: the same
-e-mail and last name with a first name that agrees, or the same full name and phone digits.
-Only committed records are compared, so twins inside one chunk never see each other.
+The matching is a simplification of the standard rules: the same e-mail and last name with a first
+name that agrees, or the same full name and phone digits. Only saved records are compared, so two
+duplicates in one chunk do not see each other.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NICKNAMES = tuple(
 
 
 class MatchFields(NamedTuple):
-    """What the matching looks at."""
+    """The values that the matching compares."""
 
     email: str
     first: str
@@ -50,14 +50,14 @@ class MatchFields(NamedTuple):
 
 @dataclass(frozen=True)
 class RuleMatch:
-    """A rule that fired, and the records it found."""
+    """A rule that applies, and the ids of the records it found."""
 
     rule: DuplicateRule
     ids: tuple[str, ...]
 
 
 def match_fields(email: object, first: object, last: object, phone: object) -> MatchFields:
-    """The comparable face of a record."""
+    """Return the values of a record in comparable form."""
     return MatchFields(
         fold(email),
         fold(first),
@@ -67,7 +67,7 @@ def match_fields(email: object, first: object, last: object, phone: object) -> M
 
 
 def first_names_agree(one: str, other: str) -> bool:
-    """Equal, blank, an initial of the other, or a known nickname."""
+    """Return whether two first names are equal, one blank, an initial, or a known nickname."""
     if not one or not other or one == other:
         return True
     short, long = sorted((one.rstrip("."), other.rstrip(".")), key=len)
@@ -77,7 +77,7 @@ def first_names_agree(one: str, other: str) -> bool:
 
 
 def is_match(one: MatchFields, other: MatchFields) -> bool:
-    """True where the standard rules would call the two the same person."""
+    """Return whether the standard rules would call the two the same person."""
     if not one.last or one.last != other.last or not first_names_agree(one.first, other.first):
         return False
     same_email = bool(one.email) and one.email == other.email
@@ -88,7 +88,7 @@ def is_match(one: MatchFields, other: MatchFields) -> bool:
 def rejecting_rules(
     rules: Iterable[DuplicateRule], object_name: str, operation: str, allow_save: bool = False
 ) -> list[DuplicateRule]:
-    """The rules that can keep an `insert` or `update` of this object out."""
+    """Return the rules that can reject an `insert` or `update` of this object."""
     return [
         rule
         for rule in rules
@@ -99,30 +99,32 @@ def rejecting_rules(
 
 
 def _rejects(rule: DuplicateRule, allow_save: bool) -> bool:
-    """Only a Block cannot be overridden."""
+    """Return whether the rule rejects; only an alert can be overridden."""
     return rule.action == "block" or (rule.action == "alert" and not allow_save)
 
 
 @dataclass(frozen=True)
 class MatchTarget:
-    """The records that a rule compares with, as SQL names what it looks at."""
+    """The object whose records a rule compares with, and the SQL of the compared columns."""
 
     sobject: SObject
 
     @property
     def column_names(self) -> list[str]:
-        """What the matching looks at; a field hidden from this org holds nothing."""
+        """Return the compared columns; a field hidden in this org is null."""
         return [name if self.sobject.find(name) else "null" for name in MATCHED_FIELDS]
 
     @property
     def keys(self) -> tuple[str, str]:
-        """Two records can match only where one of these agrees: the store keeps them indexed."""
+        """Return the SQL of two keys. Records can match only where one agrees, so both are
+        indexed.
+        """
         email, first, last, phone = self.column_names
         return f"email_key({email}, {last})", f"phone_key({phone}, {first}, {last})"
 
 
 def index_matches(store: Store, rules: Iterable[DuplicateRule], schema: Schema) -> None:
-    """Make what these rules look for quick to find."""
+    """Create the indexes for the keys of these rules; repeating it changes nothing."""
     for rule in rules:
         for number, key in enumerate(MatchTarget(schema[rule.matches]).keys):
             index = f"{rule.matches}_match_key_{number}"
@@ -136,7 +138,7 @@ def find_matches(
     own_ids: Mapping[int, str],
     rows: Sequence[int],
 ) -> dict[int, tuple[str, ...]]:
-    """For each of these rows, the records it looks like; none is its own duplicate."""
+    """Return the ids of the matching records for each of these rows; a row never matches itself."""
     keys = list(_keys(columns, rows))
     by_email = _find_candidates(store, target, target.keys[0], {email for _, email, _ in keys})
     by_phone = _find_candidates(store, target, target.keys[1], {phone for _, _, phone in keys})
@@ -174,7 +176,7 @@ def _matching_ids(new: MatchFields, target: Mapping[str, MatchFields]) -> tuple[
 def _find_candidates(
     store: Store, target: MatchTarget, key: str, wanted: Iterable[str | None]
 ) -> dict[str | None, dict[str, MatchFields]]:
-    """The living records with one of these keys: key → id → face."""
+    """Return the active records with one of these keys: key → id → values."""
     values = [value for value in wanted if value is not None]
     # A converted lead lives on as a contact, which the rule against contacts finds.
     living = "IsDeleted = 0" + (" and IsConverted = 0" if target.sobject.name == "Lead" else "")
@@ -189,7 +191,7 @@ def _find_candidates(
 
 
 def duplicate_failure(rule_match: RuleMatch, object_name: str) -> Failure:
-    """The refusal of a row for which a refusing rule fired."""
+    """Return the failure of a row that a duplicate rule rejects."""
     return Failure("DUPLICATES_DETECTED", MESSAGE, (), _details(rule_match, object_name))
 
 

@@ -9,34 +9,34 @@ from pipelines.emulator.org.schema import Field
 
 
 def text(name: str, label: str, length: int, type_: str = "string", **more: Any) -> Field:
-    """A text field of any kind."""
+    """Return a text field of any type."""
     return replace(Field(name, label, type_, length), **more)
 
 
 def picklist(name: str, label: str, values: tuple[str, ...], **more: Any) -> Field:
-    """A picklist; unrestricted unless said, so an unknown value passes (ten facts, 6)."""
+    """Return a picklist, by default unrestricted, so that unknown values are accepted."""
     return replace(Field(name, label, "picklist", 255, picklist=values), **more)
 
 
 def flag(name: str, label: str, **more: Any) -> Field:
-    """A checkbox: never null, false unless said."""
+    """Return a checkbox: never null, false by default."""
     made = Field(name, label, "boolean", nillable=False, defaulted=True, default=0)
     return replace(made, **more)
 
 
 def reference(name: str, label: str, *to: str, relationship: str | None, **more: Any) -> Field:
-    """A look-up to one or several sObjects."""
+    """Return a lookup to one or several objects."""
     made = Field(name, label, "reference", 18, reference_to=to, relationship=relationship)
     return replace(made, **more)
 
 
 def read_only(made: Field) -> Field:
-    """The same field, which no request may write."""
+    """Return the same field, but not writable by any request."""
     return replace(made, createable=False, updateable=False)
 
 
 def system_fields() -> list[Field]:
-    """Id, deletion and audit fields, which every record has and no request may write."""
+    """Return the Id, deletion and audit fields, which every record has and no request may write."""
     moment = Field("", "", "datetime", nillable=False, defaulted=True)
     fields = [
         text("Id", "Record ID", 18, "id", nillable=False, defaulted=True, id_lookup=True),
@@ -57,7 +57,7 @@ def system_fields() -> list[Field]:
 
 
 def owner(*to: str) -> Field:
-    """OwnerId; only objects that list Group can be owned by a queue."""
+    """Return OwnerId. Only objects that list Group can be owned by a queue."""
     return reference(
         "OwnerId", "Owner ID", *to, relationship="Owner", nillable=False, defaulted=True
     )

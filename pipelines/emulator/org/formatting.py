@@ -17,7 +17,7 @@ from pipelines.emulator.org.values import (
 
 
 def to_json(field: Field, value: Value) -> object:
-    """A stored value as REST and query answers write it."""
+    """Return a stored value as REST and query results write it."""
     if value is not None and field.type == "boolean":
         return bool(value)
     if field.type == "address":
@@ -26,7 +26,7 @@ def to_json(field: Field, value: Value) -> object:
 
 
 def to_csv(field: Field, value: Value) -> str:
-    """A stored value as a bulk query writes it."""
+    """Return a stored value as a bulk query writes it."""
     if value is None:
         return ""
     if field.type == "boolean":
@@ -39,7 +39,7 @@ def to_csv(field: Field, value: Value) -> str:
 
 
 def java_double(number: float) -> str:
-    """A number as Java prints it: 912260031 comes back as 9.12260031E8 (ten facts, 7)."""
+    """Return a number as Java prints it: 912260031 becomes 9.12260031E8."""
     if math.isinf(number):
         return "Infinity" if number > 0 else "-Infinity"
     if number == 0 or 1e-3 <= abs(number) < 1e7:
@@ -53,7 +53,7 @@ def java_double(number: float) -> str:
 
 
 def echoed(field: Field | None, text: str) -> str:
-    """An uploaded cell as the result files give it back: re-rendered by its type."""
+    """Return an uploaded cell as the result files repeat it: re-formatted by its type."""
     if field is None or not text:
         return text
     if field.type in FRACTION_TYPES and NUMBER.fullmatch(text):

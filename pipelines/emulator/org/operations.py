@@ -1,4 +1,4 @@
-"""What a bulk job does with a chunk, by the operation it asks for; the same in both bulk APIs."""
+"""What a bulk job does with a chunk, by its operation; the same in both bulk APIs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DELETES = frozenset({"delete", "hardDelete"})
 
 
 class Operations:
-    """Looks up, refuses and saves chunks of bulk jobs."""
+    """Runs the operations of bulk jobs on chunks."""
 
     def __init__(self, saver: Saver) -> None:
         self._saver = saver
@@ -21,7 +21,11 @@ class Operations:
     def look_up(
         self, target: SObject, key: Field, texts: Sequence[str]
     ) -> tuple[list[Cell], dict[int, Failure]]:
-        """A column such as `User:Owner.Username`: a text names a record by another key (§5.3)."""
+        """Resolve a column such as `User:Owner.Username`, where a text names a record by another
+        key.
+
+        Return the ids (ABSENT where none or several are found) and the failures by row.
+        """
         found: dict[str, list[str]] = {
             text: self._saver.lookup.find_by_key(target, key, text) for text in set(texts) if text
         }
@@ -41,8 +45,10 @@ class Operations:
     def run(
         self, chunk: Chunk, operation: str, key: str | None, options: SaveOptions
     ) -> tuple[Results, list[str]]:
-        """Carry the operation out; what was saved, and the record each row names (updates and
-        deletes only). `key` is the external id of an upsert."""
+        """Run the operation on a chunk; `key` is the external id field of an upsert.
+
+        Return what was saved by row, and for updates and deletes the id that each row names.
+        """
         if operation == "insert":
             return self._saver.insert(chunk, options), []
         if operation == "upsert":
@@ -62,7 +68,7 @@ class Operations:
 
 
 def reject_unwritable(chunk: Chunk, operation: str, key: str | None) -> None:
-    """Refuse every row where the columns are not to be written, and those with a second target."""
+    """Fail every row if a column is not writable, and each row that has two targets."""
     if operation in DELETES:
         return
     # An Id column names the record to change.
@@ -76,7 +82,7 @@ def reject_unwritable(chunk: Chunk, operation: str, key: str | None) -> None:
 
 
 def _reject_ids(chunk: Chunk, operation: str) -> None:
-    """An Id beside another key would be a second target; jsforce sends the column, but empty."""
+    """Fail rows with an Id next to another key. jsforce sends the column, but empty."""
     cells = chunk.columns.pop("Id", [])
     for row in chunk.accepted_rows if cells else ():
         if not isinstance(cells[row], Absent) and cells[row] is not None:
@@ -84,7 +90,7 @@ def _reject_ids(chunk: Chunk, operation: str) -> None:
 
 
 def misplaced_id(operation: str) -> Failure:
-    """The refusal of an Id where a record is made."""
+    """Return the failure for an Id where a record is created."""
     message = f"cannot specify Id in an {operation} call"
     return Failure("INVALID_FIELD_FOR_INSERT_UPDATE", message, ("Id",))
 

@@ -1,7 +1,7 @@
-"""What an org holds: its schema, users, queues, rules, records and sessions, in one store.
+"""What an org holds: schema, users, queues, rules, records and sessions, in one store.
 
-An org is made from an org file once; afterwards the store is the org, and only a reset reads the
-file again. Nothing here knows HTTP.
+An org is created from an org file once. Later the store is the org, and only a reset reads the file
+again. Nothing here knows HTTP.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipelines.emulator.org.values import (
 
 
 class Org:
-    """One org; `generation` grows with every reset, so that work of the old one can be dropped."""
+    """One org. `generation` grows with every reset, so that jobs from before can be dropped."""
 
     def __init__(self, store: Store, text: str, directory: Path) -> None:
         self.store = store
@@ -46,7 +46,10 @@ class Org:
             index_matches(store, self.file.duplicate_rules, self.schema)
 
     def reset(self, text: str | None = None, directory: Path | None = None) -> None:
-        """Empty the org back to its file, or make it what `text` says. Every session ends."""
+        """Reset the org to its file, or to the org file in `text`; every session ends.
+
+        Raise OrgFileError, and change nothing, where the file is wrong.
+        """
         with self.store.lock:
             text = text if text is not None else self.store.get("org_text") or ""
             directory = directory or Path(self.store.get("org_directory") or ".")
@@ -71,7 +74,7 @@ class Org:
 
     @property
     def changed_at(self) -> datetime:
-        """Since when the objects and fields are as they are, to the second."""
+        """Return when objects and fields last changed, to the second."""
         known = self.store.get("changed_at") or now()
         return parsed_moment(known).replace(microsecond=0)
 
@@ -86,7 +89,7 @@ class Org:
         }
 
     def _load(self) -> None:
-        """Read back what is asked for on every save."""
+        """Load what every save needs: users, queues and rules."""
         self.usernames = {
             str(name).lower(): str(id_)
             for id_, name in self.store.rows('select Id, Username from "User"')
@@ -147,7 +150,9 @@ class Org:
         return ResolvedRule(id_, rule.name, rule.active, tuple(entries), owner, keeps_owner=keeps)
 
     def owner_named(self, owner: str, place: str) -> str:
-        """The id behind `user:USERNAME` or `queue:DEVELOPER_NAME`."""
+        """Return the id of `user:USERNAME` or `queue:DEVELOPER_NAME`; raise OrgFileError
+        otherwise.
+        """
         kind, _, name = owner.partition(":")
         found = {"user": self.usernames, "queue": self._queues}.get(kind, {}).get(
             name.lower() if kind == "user" else name
@@ -160,14 +165,14 @@ class Org:
         return found
 
     def user(self, user_id: str) -> dict[str, Any]:
-        """One user, field by field."""
+        """Return the fields of one user."""
         names = ("Id", "Username", "Name", "FirstName", "LastName", "Email", "UserType", "IsActive")
         found = self.store.row(f'select {", ".join(names)} from "User" where Id = ?', (user_id,))  # noqa: S608
         return dict(zip(names, found or [None] * len(names), strict=True))
 
 
 def _org_id(file: OrgFile) -> str:
-    """Given, or made from the name: two orgs of different names are different orgs."""
+    """Return the id of the file, or one derived from the name: other names give other ids."""
     if file.id:
         found = ids.normalised(file.id)
         if found is None or not found.startswith("00D"):

@@ -11,7 +11,7 @@ from pipelines.emulator.org.org_sections import When
 
 @dataclass(frozen=True)
 class App:
-    """A client that may log in."""
+    """A client application that may log in."""
 
     consumer_key: str
     consumer_secret: str
@@ -21,7 +21,7 @@ class App:
 
 @dataclass(frozen=True)
 class User:
-    """Somebody of the org."""
+    """A user of the org."""
 
     username: str
     name: str
@@ -36,7 +36,7 @@ class User:
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue, the objects it serves and who is in it."""
+    """A queue, the objects it serves, and its members."""
 
     developer_name: str
     name: str
@@ -47,7 +47,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class AssignmentRule:
-    """A Lead assignment rule: the first entry whose `when` holds names the owner."""
+    """A Lead assignment rule: the first entry whose `when` is true names the owner."""
 
     name: str
     active: bool
@@ -57,7 +57,7 @@ class AssignmentRule:
 
 @dataclass(frozen=True)
 class DuplicateRule:
-    """What happens when a new record looks like one already there."""
+    """What happens when a new record matches an existing one."""
 
     name: str
     object: str
@@ -68,7 +68,7 @@ class DuplicateRule:
 
 @dataclass(frozen=True)
 class ValidationRule:
-    """A rule of the admin's: where `when` holds, the record is refused with this message."""
+    """An admin's rule: where `when` is true, the record is rejected with this message."""
 
     object: str
     when: When
@@ -78,7 +78,7 @@ class ValidationRule:
 
 @dataclass(frozen=True)
 class CustomField:
-    """A field beyond the standard ones."""
+    """A field in addition to the standard ones."""
 
     object: str
     name: str
@@ -99,7 +99,7 @@ class CustomField:
 
 @dataclass(frozen=True)
 class Country:
-    """One entry of the State and Country picklists; any such entry switches them on."""
+    """One entry of the State and Country picklists; one entry is enough to enable them."""
 
     code: str
     label: str
@@ -108,7 +108,7 @@ class Country:
 
 @dataclass(frozen=True)
 class Record:
-    """A record there from the start; `place` names it in messages."""
+    """A record that exists from the start; `place` names it in error messages."""
 
     object: str
     place: str
@@ -118,7 +118,7 @@ class Record:
 
 @dataclass(frozen=True)
 class OrgFile:
-    """All that one org file says."""
+    """The whole content of an org file."""
 
     name: str
     id: str

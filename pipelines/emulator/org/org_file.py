@@ -1,4 +1,4 @@
-"""What an org holds at the start, from one TOML file; every mistake is named with its place."""
+"""Read an org file (TOML); every error message names the place of the mistake."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ unique = true
 
 
 def read_org_file(path: Path) -> tuple[str, OrgFile]:
-    """The text of an org file and what it says; errors name the file."""
+    """Return the text of an org file and its content; raise OrgFileError naming the file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -73,7 +73,7 @@ def read_org_file(path: Path) -> tuple[str, OrgFile]:
 
 
 def parse_org(text: str, directory: Path) -> OrgFile:
-    """What an org file says; `directory` is where relative key files lie."""
+    """Return the content of an org file; key files are relative to `directory`."""
     try:
         root = Section("", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -99,7 +99,7 @@ def parse_org(text: str, directory: Path) -> OrgFile:
             _record(section, name) for name in OBJECTS for section in root.sections(name.lower())
         ),
         daily_api_requests=limits.whole("daily_api_requests", 100_000),
-        # Told everywhere and found in no document (§12): the harsher reading is that it holds.
+        # This limit is reported by users but documented nowhere; assuming it is the harder reading.
         daily_ingest_jobs=limits.whole("daily_ingest_jobs", 100_000),
         behaviour=read_behaviour(root.section("behaviour")),
     )
@@ -178,7 +178,7 @@ def _duplicate_rule(section: Section) -> DuplicateRule:
         object=section.one_of("object", OBJECTS[:2], "Lead"),
         matches=section.one_of("matches", OBJECTS[:2], "Lead"),
         action=section.one_of("action", ("block", "alert", "allow"), "alert"),
-        # The standard rules alert on create and only report on edit (help, standard rules).
+        # The standard rules alert on create and only report on edit.
         operations=section.some_of("operations", ("insert", "update"), ("insert",)),
     )
     section.reject_unknown_keys()
@@ -217,7 +217,7 @@ def _custom_field(section: Section) -> CustomField:
         reference_to=section.texts("reference_to"),
     )
     section.reject_unknown_keys()
-    # An admin may restrict a standard picklist to his own values; every other new field is custom.
+    # An admin may restrict a standard picklist to other values; any other new field is custom.
     if not name.endswith("__c") and not (field.restricted and field.picklist):
         raise OrgFileError(
             f"{section.place}.name must end in __c, as custom fields do, or restrict a standard "

@@ -1,4 +1,6 @@
-"""The objects and fields of one org: the standard ones, and what its file adds, hides or limits."""
+"""The objects and fields of one org: the standard ones, plus what its file adds, hides or
+limits.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from pipelines.emulator.org.schema import DEFAULT_VALUE_RULES, Field, Schema, SO
 
 
 def schema_of(file: OrgFile) -> Schema:
-    """The schema that an org file describes."""
+    """Return the schema that an org file describes; raise OrgFileError where it is wrong."""
     custom: dict[str, list[Field]] = defaultdict(list)
     for declared in file.fields:
         if declared.name.endswith("__c"):
@@ -39,7 +41,7 @@ def _with_value_rules(sobject: SObject, value_rules: ValueRules) -> SObject:
 
 
 def _restrict_picklists(sobject: SObject, file: OrgFile) -> SObject:
-    """Standard picklists take any value (§3.2); an admin may restrict one to values of his own."""
+    """Restrict standard picklists, which accept any value by default, to the admin's values."""
     declared = [field_ for field_ in file.fields if field_.object == sobject.name]
     own = {field_.name: field_.picklist for field_ in declared if not field_.name.endswith("__c")}
     unknown = own.keys() - {field_.name for field_ in sobject.fields if field_.type == "picklist"}
@@ -82,7 +84,7 @@ def _custom(declared: CustomField) -> Field:
 
 
 def _without_hidden(sobject: SObject, file: OrgFile) -> SObject:
-    """Field-level security leaves no trace of a hidden field (§3.1)."""
+    """Remove hidden fields: field-level security leaves no trace of them."""
     hidden = {name.lower() for owner, name in file.hidden_fields if owner == sobject.name}
     unknown = hidden - {f.name.lower() for f in sobject.fields}
     if unknown:

@@ -96,7 +96,7 @@ class OrgSeeder:
         self._add("User", values, user.id)
 
     def _add_duplicate_rule(self, rule: DuplicateRule) -> None:
-        # The action is told by the Metadata API only; a query shows that the rule is there.
+        # Only the Metadata API shows the action; a query shows that the rule exists.
         values = {
             "DeveloperName": rule.name.replace(" ", "_"),
             "MasterLabel": rule.name,
@@ -143,7 +143,7 @@ class OrgSeeder:
         moment = now()
         full_id = self._given_id(sobject, record_id or str(given.get("Id") or ""))
         audit = dict.fromkeys(("CreatedDate", "LastModifiedDate", "SystemModstamp"), moment)
-        # A checkbox is never null, not even one that nobody speaks of.
+        # A checkbox is never null, even if the file does not mention it.
         flags = {f.name: f.default for f in sobject.stored_fields if f.type == "boolean"}
         values: dict[str, Any] = flags | audit | dict(given) | {"Id": full_id}
         names = ", ".join(f'"{name}"' for name in values)
@@ -155,7 +155,7 @@ class OrgSeeder:
         return full_id
 
     def _given_id(self, sobject: SObject, given: str) -> str:
-        """The id of a record of the org file: its own, or the next one."""
+        """Return the id of a record: its own from the org file, or the next free one."""
         if not given:
             return self._store.take_id(sobject.prefix)
         full_id = ids.normalised(given)
@@ -168,7 +168,7 @@ class OrgSeeder:
 
 
 def _all_users(file: OrgFile, org_id: str) -> list[User]:
-    """The users of the file, the running user, and the Chatter user every org ships (§5.4)."""
+    """Return the file's users, the running user, and the Chatter user that every org has."""
     users = list(file.users)
     if file.running_user not in {user.username for user in users}:
         users.append(User(file.running_user, "Integration User", file.running_user))
@@ -183,7 +183,7 @@ def _all_users(file: OrgFile, org_id: str) -> list[User]:
 
 
 def _all_queues(file: OrgFile) -> list[Queue]:
-    """The queues of the file, and the default lead owner's where only that names it."""
+    """Return the file's queues, and the default lead owner's queue if only that names it."""
     queues = list(file.queues)
     names = [queue.developer_name for queue in queues]
     if len(set(names)) < len(names):

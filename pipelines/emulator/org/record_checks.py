@@ -23,6 +23,7 @@ class RecordChecks:
         self._lookup = lookup
 
     def check_references(self, chunk: Chunk) -> None:
+        """Fail rows whose references or owners do not exist or are not allowed."""
         for name, column in chunk.columns.items():
             field_ = chunk.sobject[name]
             if field_.type != "reference":
@@ -51,6 +52,7 @@ class RecordChecks:
         )
 
     def check_required(self, chunk: Chunk, *, updating: bool = False) -> None:
+        """Fail rows that lack required fields; one failure names all of them."""
         missing: dict[int, list[str]] = defaultdict(list)
         for required in chunk.sobject.required_fields:
             for row in _rows_without(chunk, required, updating):
@@ -63,6 +65,7 @@ class RecordChecks:
     def check_admin_rules(
         self, chunk: Chunk, record_of: Callable[[int], Mapping[str, Cell]]
     ) -> None:
+        """Fail rows that break a validation rule, or the State and Country picklists."""
         rules = [r for r in self._org.file.validation_rules if r.object == chunk.sobject.name]
         countries = self._org.countries
         if not rules and not countries:
@@ -88,7 +91,11 @@ class RecordChecks:
         *,
         allow_duplicates: bool,
     ) -> None:
-        """`columns` are what the records will hold, `own_ids` those they have already."""
+        """Fail rows that a duplicate rule rejects.
+
+        `columns` are the values that the records will have; `own_ids` are the ids they already
+        have.
+        """
         name = chunk.sobject.name
         rules = self._org.file.duplicate_rules
         for rule in duplicate_rules.rejecting_rules(rules, name, operation, allow_duplicates):
@@ -103,7 +110,7 @@ class RecordChecks:
                 )
 
     def check_unique(self, chunk: Chunk, own_ids: Mapping[int, str]) -> None:
-        """No two living records share a unique value, not even two of one chunk."""
+        """Fail rows whose unique value another active record, or an earlier row, has."""
         for key in chunk.sobject.unique_fields:
             values = chunk.columns.get(key.name)
             if values is None:
@@ -126,7 +133,7 @@ class RecordChecks:
 
 
 def _rows_without(chunk: Chunk, required: Field, updating: bool) -> list[int]:
-    """The rows that clear a required field or, being new, do not speak of it."""
+    """Return the rows that clear a required field or, if new, do not set it."""
     column = chunk.columns.get(required.name)
     if column is None:
         return [] if updating else list(range(chunk.size))
@@ -153,7 +160,7 @@ def _bad_place(one: str, many: str, field_name: str, label: str) -> Failure:
 
 
 def _duplicate_value(key: Field, others: Sequence[str]) -> Failure:
-    # The message carries the 15-character form (§4); a twin of the same chunk has no id yet.
+    # The message has the 15-character form; a duplicate in the same chunk has no id yet.
     named = ", ".join(id_[:15] or "<unknown>" for id_ in others)
     message = f"duplicate value found: {key.name} duplicates value on record with id: {named}"
     return Failure("DUPLICATE_VALUE", message)

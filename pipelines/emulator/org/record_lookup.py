@@ -19,7 +19,7 @@ class RecordLookup:
         self._store = store
 
     def state_of(self, sobject: SObject, record_id: str) -> str:
-        """`active`, `deleted` or `unknown`."""
+        """Return `active`, `deleted` or `unknown`."""
         found = self._store.row(
             f'select IsDeleted from "{sobject.name}" where Id = ?',  # noqa: S608
             (record_id,),
@@ -29,12 +29,13 @@ class RecordLookup:
         return "deleted" if found[0] else "active"
 
     def find_by_key(self, sobject: SObject, key: Field, value: Value) -> list[str]:
-        """The living records whose key has this value."""
+        """Return the ids of the active records whose key has this value."""
         return self.find_ids_by_key(sobject, key, [value]).get(key_form(key, value), [])
 
     def find_ids_by_key(
         self, sobject: SObject, key: Field, values: Iterable[Cell]
     ) -> dict[Value, list[str]]:
+        """Return the ids of active records by key value, in the form of `key_form`."""
         wanted = list({str(v) for v in values if v is not None and v is not ABSENT})
         found: dict[Value, list[str]] = defaultdict(list)
         for id_, value in self._store.rows(
@@ -47,7 +48,7 @@ class RecordLookup:
 
 
 def key_form(key: Field, value: Cell) -> Value:
-    """A key value as it is compared: only a case-sensitive field tells `a` from `A`."""
+    """Return a key value in comparable form: in lower case, unless the field is case-sensitive."""
     if isinstance(value, Absent) or value is None or value == "":
         return None
     if not isinstance(value, str):
@@ -56,22 +57,23 @@ def key_form(key: Field, value: Cell) -> Value:
 
 
 def key_forms(key: Field, values: Iterable[Cell]) -> Iterator[Value]:
-    """A whole column of key values as they are compared."""
+    """Return a whole column of key values in comparable form."""
     if key.case_sensitive or key.type not in TEXT_TYPES:
         return (key_form(key, value) for value in values)
     return (v.lower() if isinstance(v, str) and v else key_form(key, v) for v in values)
 
 
 def as_key_text(value: float) -> str:
-    """A number used as a key, without a needless fraction."""
+    """Return a number as key text, without a needless fraction."""
     return str(int(value)) if float(value).is_integer() else str(value)
 
 
 def key_failure(key: Field, value: Cell, repeats: int, known: Sequence[str]) -> Failure | None:
+    """Return why a row's key value cannot be used; None where it can."""
     if key_form(key, value) is None:
         return Failure("MISSING_ARGUMENT", f"{key.name} not specified", (key.name,))
     if repeats > 1:
-        # Neither of two rows with one key is saved: the org cannot tell which was meant.
+        # Of two rows with one key neither is saved: the org cannot tell which was meant.
         message = f"Duplicate external id specified: {value}"
         return Failure("DUPLICATE_VALUE", message, (key.name,))
     if len(known) > 1:
@@ -83,7 +85,7 @@ def key_failure(key: Field, value: Cell, repeats: int, known: Sequence[str]) -> 
 
 
 def target_id(field_: Field, text: str) -> str:
-    """A record id out of a request, in 18 characters."""
+    """Return a record id from a request in 18 characters; raise Failure where it is malformed."""
     found = ids.normalised(text)
     if found is None:
         raise malformed_id(field_, text)
@@ -91,11 +93,12 @@ def target_id(field_: Field, text: str) -> str:
 
 
 def missing_record_failure(state: str) -> Failure:
-    """The refusal of a record that was deleted, or never was."""
+    """Return the failure for a record that was deleted, or never existed."""
     if state == "deleted":
         return Failure("ENTITY_IS_DELETED", "entity is deleted")
     return Failure("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
 
 
 def without_absent(cell: Any) -> Value:
+    """Return a stored cell as a value; ABSENT becomes None."""
     return None if isinstance(cell, Absent) else cell

@@ -1,8 +1,8 @@
-"""Saving records: a chunk is up to 200 of them saved together, judged column by column.
+"""Save records in chunks of up to 200, column by column.
 
-The steps follow the org's order of execution (§5.1): formats, lengths and look-ups; required
-fields and the admin's own rules; duplicate rules; unique values; the save; and the assignment
-rule last, which is why it overrides the owner that was sent.
+The steps follow the org's order of execution: formats, lengths and lookups; required fields and the
+admin's own rules; duplicate rules; unique values; the save; the assignment rule. The assignment
+rule comes last, which is why it replaces the owner that was sent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pipelines.emulator.org.values import ABSENT, Cell, Failure, Value, now
 
 @dataclass(frozen=True)
 class SaveOptions:
-    """Who saves, under which rule, and whether an alert may be overridden."""
+    """Who saves, which assignment rule runs, and whether alerts may be overridden."""
 
     user_id: str
     rule: ResolvedRule | None = None
@@ -38,7 +38,7 @@ class SaveOptions:
 
 
 class Saved(NamedTuple):
-    """A record that is in, and whether it is new."""
+    """The id of a saved record, and whether it is new."""
 
     id: str
     created: bool
@@ -48,7 +48,7 @@ Results = dict[int, Saved]
 
 
 class Saver:
-    """Creates, updates, upserts and deletes records of one org."""
+    """Creates, updates, upserts and deletes the records of one org."""
 
     def __init__(self, org: Org) -> None:
         self._org = org
@@ -57,7 +57,7 @@ class Saver:
         self._checks = RecordChecks(org, self.lookup)
 
     def insert(self, chunk: Chunk, options: SaveOptions) -> Results:
-        """Save new records; the refused rows are in `chunk.failures` afterwards."""
+        """Save new records; failed rows are in `chunk.failures` afterwards."""
         with self._store.transaction():
             self._checks.check_references(chunk)
             self._checks.check_required(chunk)
@@ -73,7 +73,7 @@ class Saver:
         return {row: Saved(id_, True) for row, id_ in zip(rows, new_ids, strict=True)}
 
     def update(self, chunk: Chunk, targets: Sequence[str], options: SaveOptions) -> Results:
-        """Change records; a target is an 18-character id."""
+        """Change records; a target is an 18-character id, one for each row."""
         with self._store.transaction():
             existing = self._existing(chunk, targets)
             self._checks.check_references(chunk)
@@ -98,7 +98,7 @@ class Saver:
         return {row: Saved(targets[row], False) for row in rows}
 
     def upsert(self, chunk: Chunk, key: Field, options: SaveOptions) -> Results:
-        """Create or change, by a key field (§7.1, §10)."""
+        """Create or change records, matched by a key field."""
         with self._store.transaction():
             matches = self._matches(chunk, key)
             new = [row for row in chunk.accepted_rows if not matches[row]]
@@ -114,7 +114,7 @@ class Saver:
     def delete(
         self, sobject: SObject, targets: Sequence[str], *, permanently: bool = False
     ) -> dict[int, Failure]:
-        """Put records into the bin, or past it; answers the refusals by position."""
+        """Delete records, into the recycle bin or permanently; return the failures by position."""
         erase = f'delete from "{sobject.name}" where Id = ?'  # noqa: S608 - a name of ours
         bin_ = f'update "{sobject.name}" set IsDeleted = 1, SystemModstamp = ? where Id = ?'  # noqa: S608
         failures: dict[int, Failure] = {}
@@ -233,7 +233,7 @@ def _default(field_: Field) -> Value:
 
 
 def _filled(column: Sequence[Cell], default: Value) -> list[Value]:
-    # ABSENT is the only Absent there is; asking for the type would cost more than the row's SQL.
+    # An identity test: `isinstance` for every cell would cost more than the row's SQL.
     return [default if cell is ABSENT else cell for cell in column]  # type: ignore[misc]
 
 

@@ -18,7 +18,7 @@ USER_TYPES = ("Standard", "PowerPartner", "CspLitePortal", "CustomerSuccess", "C
 
 
 def user_fields() -> list[Field]:
-    """User; Email is not unique, Username is, and is stored in lower case."""
+    """Return the fields of User. Username is unique and in lower case; Email is not unique."""
     return [
         *system_fields(),
         text("Username", "Username", 80, nillable=False, id_lookup=True, unique=True),
@@ -41,7 +41,7 @@ def user_fields() -> list[Field]:
 
 
 def group_fields() -> list[Field]:
-    """Group; a queue is a Group whose Type is Queue."""
+    """Return the fields of Group. A queue is a Group whose Type is Queue."""
     return [
         *system_fields(),
         text("Name", "Name", 40, name_field=True, nillable=False, id_lookup=True),
@@ -55,7 +55,7 @@ def group_fields() -> list[Field]:
 
 @functools.cache
 def setup_objects() -> list[SObject]:
-    """The objects a loader only reads: who is there, what queues serve, which rules exist."""
+    """Return users, groups, queues, rules and the organization, which clients only read."""
     return [
         SObject("User", "User", "Users", "005", tuple(user_fields())),
         SObject("Group", "Group", "Groups", "00G", tuple(group_fields())),
@@ -87,7 +87,7 @@ def setup_objects() -> list[SObject]:
             flag("IsSandbox", "Is Sandbox"),
             text("InstanceName", "Instance Name", 5),
             text("NamespacePrefix", "Namespace Prefix", 15),
-            # sf asks for it before every command; an org that is no trial has none.
+            # The sf command line queries it before every command; an org that is no trial has none.
             Field("TrialExpirationDate", "Trial Expiration Date", "datetime"),
             picklist("OrganizationType", "Edition", ("Enterprise Edition",), length=40),
             picklist("DefaultLeadAccess", "Default Lead Access", ("ReadEditTransfer",), length=40),
@@ -114,7 +114,7 @@ def setup_objects() -> list[SObject]:
 
 
 def policy_objects() -> list[SObject]:
-    """Who may do what, and the rules about duplicates: read-only, as all set-up is here."""
+    """Return profiles, roles and duplicate rules, which clients only read."""
     return [
         _setup(
             "Profile",

@@ -1,4 +1,6 @@
-"""The standard sObjects and fields of a new org, as recorded describes show them (§3.2, §3.3)."""
+"""Lead, Contact and Account with the standard fields of a new org, as recorded describes show
+them.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,7 @@ INDUSTRIES = (
 
 
 def person_fields() -> list[Field]:
-    """What Lead and Contact share: the parts of a name and the ways to reach somebody."""
+    """Return the fields that Lead and Contact share: names and contact data."""
     return [
         text("LastName", "Last Name", 80, nillable=False, compound="Name"),
         text("FirstName", "First Name", 40, compound="Name"),
@@ -89,13 +91,13 @@ def person_fields() -> list[Field]:
         text("Fax", "Fax", 40, "phone"),
         text("Email", "Email", 80, "email", id_lookup=True),
         picklist("LeadSource", "Lead Source", LEAD_SOURCES),
-        # Description is neither filterable nor sortable: a WHERE on it is refused, as in the org.
+        # Description is neither filterable nor sortable: the org rejects a WHERE on it.
         text("Description", "Description", 32000, "textarea", filterable=False),
     ]
 
 
 def address_fields(prefix: str, label: str, compound: str) -> list[Field]:
-    """The parts of an address, and the compound that only reads."""
+    """Return the parts of an address, and the read-only compound field."""
     parts = [
         text(f"{prefix}Street", f"{label}Street", 255, "textarea"),
         text(f"{prefix}City", f"{label}City", 40),
@@ -118,7 +120,7 @@ def address_fields(prefix: str, label: str, compound: str) -> list[Field]:
 
 @functools.cache
 def lead_fields() -> list[Field]:
-    """Lead as a marketing load meets it (§3.2)."""
+    """Return the fields of Lead."""
     return [
         *system_fields(),
         *person_fields(),
@@ -175,7 +177,7 @@ def lead_fields() -> list[Field]:
 
 @functools.cache
 def contact_fields() -> list[Field]:
-    """Contact; its OwnerId takes users only, no queue can ever own one (§5.4)."""
+    """Return the fields of Contact. Its OwnerId accepts users only, never a queue."""
     return [
         *system_fields(),
         *person_fields(),
@@ -192,7 +194,7 @@ def contact_fields() -> list[Field]:
 
 @functools.cache
 def account_fields() -> list[Field]:
-    """Account, as far as finding its owner by web domain needs."""
+    """Return the fields of Account."""
     return [
         *system_fields(),
         text("Name", "Account Name", 255, name_field=True, nillable=False),
@@ -209,7 +211,7 @@ def account_fields() -> list[Field]:
 
 
 def business_objects(custom: dict[str, list[Field]]) -> list[SObject]:
-    """The objects a loader writes, with the custom fields of this org."""
+    """Return the writable objects, with the custom fields of this org."""
     made: Iterable[tuple[str, str, str, list[Field]]] = (
         ("Lead", "Leads", "00Q", lead_fields()),
         ("Contact", "Contacts", "003", contact_fields()),

@@ -1,7 +1,7 @@
-"""What a field accepts and how its value reads: from JSON, from a CSV cell, and back.
+"""Read the value of a field from JSON or from a CSV cell, and check it.
 
-A value is kept as SQLite keeps it: text, int, float or None; booleans as 0 and 1, dates and
-instants as ISO text in UTC, so that comparing the text compares the moments.
+A value is stored as SQLite stores it: text, int, float or None; booleans as 0 and 1. Dates and
+instants are ISO text in UTC, so that comparing the text compares the times.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pipelines.emulator.org.schema import FRACTION_TYPES, Field
 
 Value = str | int | float | None
 
-# §8: no leading dot; dots together or at the end pass; the domain is letters, digits, hyphens.
-# Whether a label may start or end with a hyphen nobody knows (§12), so it may not.
+# No leading dot; consecutive or trailing dots pass; a domain has letters, digits and hyphens.
+# Whether a label may start or end with a hyphen is unknown, so it may not.
 EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*"
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])",
     re.ASCII,
 )
-# The other reading: hyphens anywhere, one-letter top domains, and no dot at all.
+# The other reading: hyphens anywhere, one-letter top-level domains, and no dot needed.
 LENIENT_EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*"
     r"@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*",
@@ -42,18 +42,18 @@ BLANKS: Final = "".join(map(chr, range(33)))
 CSV_BOOLEANS = {"true": 1, "1": 1, "false": 0, "0": 0}
 
 
-# Nobody says what a length counts. Java, which the org is written in, counts UTF-16 units.
+# What a length counts is documented nowhere. Java, the language of the org, counts UTF-16 units.
 LENGTHS: Final[Mapping[str, Callable[[str], int]]] = {
     "utf16": lambda text: len(text.encode("utf-16-le")) // 2,
     "characters": len,
     "bytes": lambda text: len(text.encode()),
 }
-# The JSON kinds that an empty text is not: what `""` means there is a switch.
+# The JSON types for which the meaning of an empty text is a switch.
 JSON_TYPED: Final = frozenset({"boolean", "int", "date", "datetime", *FRACTION_TYPES})
 
 
 class Absent:
-    """What a row says of a field that it does not speak of."""
+    """The value of a field that a row does not mention."""
 
     def __repr__(self) -> str:
         return "ABSENT"
@@ -65,7 +65,7 @@ Cell = Value | Absent
 
 @dataclass(eq=False)
 class Failure(Exception):
-    """Why one record was refused, in the org's own words; `details` is what REST adds to them."""
+    """Why one record was rejected, with the org's message; `details` is added by REST only."""
 
     code: str
     message: str
@@ -74,23 +74,23 @@ class Failure(Exception):
 
 
 class JsonTypeError(Exception):
-    """A JSON value of a kind the field cannot hold: the org refuses the whole request (§7.1)."""
+    """A JSON value of a type that the field cannot hold: the org rejects the whole request."""
 
 
 def now() -> str:
-    """This moment as the org writes it."""
+    """Return the current instant as the org writes it."""
     return moment_text(datetime.now(UTC))
 
 
 def moment_text(moment: datetime) -> str:
-    """An instant as the org writes it."""
+    """Return an instant as the org writes it."""
     moment = moment.astimezone(UTC)
-    # Not strftime: its years before 1000 have fewer than four digits.
+    # Not strftime: it writes years before 1000 with fewer than four digits.
     return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}+0000"
 
 
 def from_csv(field: Field, text: str) -> Value:
-    """The value of one CSV cell that is neither empty nor `#N/A`."""
+    """Return the value of one CSV cell that is neither empty nor `#N/A`; raise Failure."""
     if field.type == "boolean":
         known = CSV_BOOLEANS.get(text.lower())
         if known is None or (text.isdigit() and not field.value_rules.numeric_booleans):
@@ -109,7 +109,7 @@ def from_csv(field: Field, text: str) -> Value:
 
 
 def from_json(field: Field, value: object) -> Value:
-    """The value of one JSON member; explicit null clears, an empty text is null too."""
+    """Return the value of one JSON member; null and the empty text clear the field."""
     if value is None:
         return 0 if field.type == "boolean" else None
     if value == "" and field.type in JSON_TYPED and not field.value_rules.empty_json_is_null:
@@ -158,7 +158,7 @@ def _kind(value: object) -> str:
 
 
 def from_text(field: Field, text: str) -> Value:
-    """The value a text stands for, in any field but a number or a checkbox."""
+    """Return the value of a text, for any field but a number or a checkbox."""
     if field.type == "reference" or field.type == "id":
         return reference_id(field, text)
     if field.type == "date":
@@ -192,7 +192,7 @@ def _check_length(field: Field, text: str) -> None:
 
 
 def email_pattern(field: Field) -> re.Pattern[str]:
-    """What this org takes for an e-mail address."""
+    """Return the pattern of the e-mail addresses that this org accepts."""
     return LENIENT_EMAIL if field.value_rules.lenient_email_domains else EMAIL
 
 
@@ -204,7 +204,7 @@ def _email(field: Field, text: str) -> str:
 
 
 def reference_id(field: Field, text: str) -> Value:
-    """A well-formed id of any object, or MALFORMED_ID; whether it exists is the org's to say."""
+    """Return a well-formed id of any object; raise Failure. The caller checks that it exists."""
     if text == "":
         return None
     found = ids.normalised(text)
@@ -214,7 +214,7 @@ def reference_id(field: Field, text: str) -> Value:
 
 
 def malformed_id(field: Field, text: object) -> Failure:
-    """The refusal of an id that is none, or of the wrong object."""
+    """Return the failure for an id that is malformed or of the wrong object."""
     message = f"{field.label}: id value of incorrect type: {text}"
     return Failure("MALFORMED_ID", message, (field.name,))
 
@@ -229,7 +229,7 @@ def _date(field: Field, text: str) -> Value:
 
 
 def _is_day(text: str) -> bool:
-    """A day, alone or with the time and zone that the org drops."""
+    """Return whether the text is a day, alone or with a time and zone, which the org ignores."""
     return bool(DAY_AND_ZONE.fullmatch(text) or MOMENT.fullmatch(text))
 
 
@@ -245,7 +245,7 @@ def _moment(field: Field, text: str) -> Value:
 
 
 def parsed_moment(text: str) -> datetime:
-    """An instant in any of the forms the org reads; ValueError where it is none."""
+    """Return an instant in any form that the org reads; raise ValueError."""
     if not MOMENT.fullmatch(text):
         raise ValueError(text)
     return datetime.fromisoformat(text)
@@ -268,7 +268,7 @@ def _in_range(field: Field, number: float, text: str) -> float:
 
 
 def cell_value(field: Field, text: str) -> Cell:
-    """One CSV cell, empty and `#N/A` included."""
+    """Return the value of one CSV cell: ABSENT where empty, null where `#N/A`."""
     if not text:
         return ABSENT
     if text == "#N/A":

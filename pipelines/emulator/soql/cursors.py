@@ -1,4 +1,4 @@
-"""Query answers a page at a time; what a cursor will give is settled when it is opened."""
+"""Return query results page by page. A cursor fixes its rows when it is opened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CURSOR_PREFIX = "01g"
 def first_page(
     org: Org, text: str, version: str, page_size: int, requester: Requester
 ) -> dict[str, object]:
-    """The answer to a query, its first page."""
+    """Run a query and return the first page of its result."""
     plan = plan_query(org, text, requester)
     with org.store.transaction():
         if plan.query.count_all:
@@ -45,7 +45,7 @@ def _groups(org: Org, plan: Plan) -> list[Row]:
 
 
 def next_page(org: Org, reference: str, version: str) -> dict[str, object]:
-    """A further page, by the last part of its `nextRecordsUrl`."""
+    """Return a further page; `reference` is the last part of its `nextRecordsUrl`."""
     locator, _, offset = reference.rpartition("-")
     with org.store.transaction():
         found = org.store.row(
@@ -59,7 +59,7 @@ def next_page(org: Org, reference: str, version: str) -> dict[str, object]:
 
 
 def open_cursor(org: Org, plan: Plan, page_size: int, *, include_deleted: bool) -> str:
-    """Remember which records an answer has, so that later changes do not move its pages."""
+    """Store which records a result has, so that later changes do not move its pages."""
     locator = org.store.take_id(CURSOR_PREFIX)
     select, parameters = plan.select_places()
     total = org.store.run(
@@ -75,19 +75,19 @@ def open_cursor(org: Org, plan: Plan, page_size: int, *, include_deleted: bool) 
 
 
 def cursor_rows(org: Org, plan: Plan, locator: str, start: int, count: int) -> list[Row]:
-    """Some rows of a remembered answer."""
+    """Return some rows of a stored result."""
     parameters_: Parameters = {"locator": locator, "start": start, "before": start + count}
     return org.store.rows(plan.select_page(), parameters_)
 
 
 def forget_cursor(org: Org, locator: str) -> None:
-    """Forget an answer that has been read."""
+    """Delete a stored result that has been read."""
     org.store.run("delete from emulator_cursor_rows where locator = ?", (locator,))
     org.store.run("delete from emulator_cursors where locator = ?", (locator,))
 
 
 def cursor_total(org: Org, locator: str) -> int:
-    """How many rows a remembered answer has."""
+    """Return how many rows a stored result has."""
     found = org.store.row("select total from emulator_cursors where locator = ?", (locator,))
     return int(found[0] or 0) if found else 0
 
@@ -98,7 +98,7 @@ def _page(org: Org, plan: Plan, locator: str, start: int, version: str) -> dict[
     )
     total, size = (int(x or 0) for x in found) if found else (0, 0)
     if org.behaviour.short_pages:
-        # The org may always give fewer rows than asked for (§7.3).
+        # A real org may always return fewer rows than asked for.
         size = random.Random(f"{org.behaviour.seed}{locator}{start}").randint(1, size)  # noqa: S311
     rows = cursor_rows(org, plan, locator, start, size)
     next_start = start + len(rows)
@@ -118,7 +118,7 @@ def _page_response(
 
 
 def column_metadata(plan: Plan) -> dict[str, object]:
-    """The answer to `columns=true`: what a query would give, without giving it."""
+    """Return the response to `columns=true`: the columns of a query, without its rows."""
     return {
         "columnMetadata": list(_column_descriptions(plan)),
         "entityName": plan.sobject.name,

@@ -1,4 +1,4 @@
-"""Texts in SOQL: their escapes, and what LIKE makes of them (§7.3)."""
+"""String literals of SOQL and their escapes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PART = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)|.", re.DOTALL)
 
 
 class StringLiteralError(Exception):
-    """A text literal with an escape that there is not."""
+    """A string literal with an unknown escape."""
 
 
 def text_literal(body: str) -> Literal:
-    """What stands between quotes, as `=` reads it and as LIKE reads it."""
+    """Return the text between the quotes, as `=` reads it and as LIKE reads it."""
     text, pattern, only_like = [], [], False
     for part in PART.finditer(body):
         source = part[0]
@@ -48,7 +48,9 @@ def _unescaped(sequence: str) -> str:
 
 
 def _whole(text: str) -> str:
-    """Two escaped halves of a character are one; a half alone is none."""
+    """Join escaped surrogate pairs into characters; raise StringLiteralError for a lone
+    surrogate.
+    """
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:

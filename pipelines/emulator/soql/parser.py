@@ -1,4 +1,4 @@
-"""SOQL: from text to a tree. Anything outside the grammar is a clear error with its position."""
+"""Parse SOQL into a tree. Anything outside the grammar is a SoqlError with its position."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CONSTANTS = {"true": ("boolean", 1), "false": ("boolean", 0), "null": ("null", N
 
 
 def parse(text: str) -> Query:
-    """The tree of a query, or SoqlError with the position of what is wrong."""
+    """Return the tree of a query; raise SoqlError with the position of an error."""
     if len(text) > MAX_QUERY:
         message = "SOQL statements cannot be longer than 100000 characters."
         raise SoqlError("MALFORMED_QUERY", message)
@@ -61,7 +61,7 @@ def _unexpected(text: str, position: int | None, found: str) -> SoqlError:
 
 
 class _Builder(Transformer[Token, Query]):
-    """Turns lark's tree into ours, leaf by leaf."""
+    """Converts lark's tree into ours, from the leaves up."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class _Builder(Transformer[Token, Query]):
         return children
 
     def count_all(self, children: list[Any]) -> None:
-        """`COUNT()` is told by None, being no field."""
+        """Represent `COUNT()` by None, because it is not a field."""
         if children[0].lower() != "count":
             raise _unexpected(self._text, children[0].start_pos, str(children[0]))
 
@@ -148,7 +148,7 @@ class _Builder(Transformer[Token, Query]):
         return Combined("not", tuple(children[1:]))
 
     def misplaced(self, children: list[Any]) -> None:
-        """A word where no org, or not this one, takes it."""
+        """Raise SoqlError for a keyword in a place where no org, or not this one, allows it."""
         raise _unexpected(self._text, children[0].start_pos, str(children[0]))
 
     def compared(self, children: list[Any]) -> Comparison:
@@ -213,7 +213,7 @@ class _Builder(Transformer[Token, Query]):
         return Literal("number", float(children[0]))
 
     def constant(self, children: list[Any]) -> Literal:
-        """true, false, null, or a date literal; whether it is one is for whoever compares it."""
+        """Return true, false, null, or a date literal, which is checked where it is compared."""
         known = CONSTANTS.get(children[0].lower())
         if known is not None:
             return Literal(*known)

@@ -1,4 +1,6 @@
-"""A query planned: its names looked up, its conditions made SQL, its rows made JSON or CSV."""
+"""Plan a query: look up its names, translate its clauses to SQL, convert its rows to JSON or
+CSV.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,14 @@ MAX_OFFSET = 2_000
 
 @dataclass(frozen=True)
 class Requester:
-    """Who asks, and whether deleted records are shown too."""
+    """Who runs the query, and whether deleted records are included."""
 
     user_id: str = ""
     include_deleted: bool = False
 
 
 class Plan:
-    """A query whose names are found: ready to run, to page, or to be written as CSV."""
+    """A query with resolved names: ready to run, to read in pages, or to write as CSV."""
 
     def __init__(self, org: Org, query: Query, requester: Requester) -> None:
         self.query = query
@@ -47,22 +49,22 @@ class Plan:
         self._order = ", ".join(self._ordering(o) for o in query.order)
         self._grouping = self._group_by()
 
-    # -- the SQL ------------------------------------------------------------------------------
-
     def select_places(self) -> Sql:
-        """SQL for where the records of the answer are kept, in its order."""
+        """Return SQL for the rowids of the result's records, in order."""
         return f"select t.rowid as place {self._tail()}", self._parameters
 
     def select_rows(self, limit: int | None = None) -> Sql:
-        """SQL for the rows of the answer, at most `limit` of them."""
+        """Return SQL for the rows of the result, at most `limit` of them."""
         return f"select {self._selected()} {self._tail(limit)}", self._parameters
 
     def select_page(self) -> str:
-        """SQL for rows of a remembered answer; its parameters are those of `page_tail`."""
+        """Return SQL for rows of a stored result, with the parameters of `page_tail`."""
         return f"select {self._selected()} {self.page_tail()}"
 
     def page_tail(self) -> str:
-        """What follows the selected columns there: `:locator`, from `:start` on, `:before`."""
+        """Return the FROM clause for a stored result; parameters `:locator`, `:start`,
+        `:before`.
+        """
         return (
             f'from emulator_cursor_rows c join "{self.sobject.name}" t on t.rowid = c.record_row'
             f" {self._joined()} where c.locator = :locator and c.position >= :start"
@@ -70,7 +72,7 @@ class Plan:
         )
 
     def select_count(self) -> Sql:
-        """SQL for the number of rows of the answer."""
+        """Return SQL for the number of rows of the result."""
         related, parameters = self.select_places()
         return f"select count(*) from ({related})", parameters  # noqa: S608
 
@@ -88,16 +90,14 @@ class Plan:
         limits = [n for n in (limit, query.limit) if n is not None]
         where = f" where {' and '.join(self._conditions)}" if self._conditions else ""
         order = f" order by {self._order}" if self._order else ""
-        # The offset makes a page of what is left after it, so it goes with any limit.
+        # SQLite accepts OFFSET only after LIMIT; -1 means no limit.
         cut = f" limit {min(limits)}" if limits else " limit -1" if query.offset else ""
         offset = f" offset {query.offset}" if query.offset else ""
         tail = f"{where}{self._grouping}{order}{cut}{offset}"
         return f'from "{self.sobject.name}" t {self._joined()}{tail}'
 
-    # -- the rows -----------------------------------------------------------------------------
-
     def record(self, row: Row, version: str) -> dict[str, object]:
-        """One row as query answers write it, relationships as records inside."""
+        """Return one row as REST writes it, with related records inside."""
         if self.is_aggregate:
             written = {
                 c.keys[0]: to_json(c.field, _value(v))
@@ -114,7 +114,7 @@ class Plan:
         return built
 
     def csv_cells(self, row: Row) -> list[str]:
-        """One row as the cells of a file."""
+        """Return one row as the cells of a CSV file."""
         values = row[1 + len(self._names.joins) :]
         return [to_csv(c.field, _value(v)) for c, v in zip(self.columns, values, strict=True)]
 
@@ -131,8 +131,6 @@ class Plan:
             if outer is not None and any(c.keys[: len(keys)] == keys for c in self.columns):
                 outer[keys[-1]] = related
         return holders
-
-    # -- the other clauses --------------------------------------------------------------------
 
     def _check_clauses(self) -> None:
         query = self.query
@@ -171,14 +169,14 @@ class Plan:
         return found or "1"
 
     def _find_in_row(self, operand: Operand) -> Found:
-        """An operand of WHERE, which knows nothing of groups."""
+        """Resolve an operand of WHERE, where aggregates are not allowed."""
         if operand.function in AGGREGATES:
             what = f"aggregate functions are for HAVING, not for WHERE: {operand}"
             raise self._malformed(operand, what)
         return self._names.find(operand)
 
     def _find_in_group(self, operand: Operand) -> Found:
-        """An operand of HAVING, or of ORDER BY in a query of groups."""
+        """Resolve an operand of HAVING, or of ORDER BY in a grouped query."""
         found = self._names.find(operand)
         if operand.function not in AGGREGATES and found.sql not in self._grouped:
             raise self._malformed(operand, f"Field must be grouped or aggregated: {operand}")
@@ -218,7 +216,7 @@ class Plan:
 
 
 def plan_query(org: Org, text: str, requester: Requester) -> Plan:
-    """The plan of a query, or SoqlError."""
+    """Return the plan of a query; raise SoqlError where it is wrong."""
     try:
         return Plan(org, parse(text), requester)
     except RecursionError as error:
