@@ -155,7 +155,7 @@ def _read_request(request: ApiRequest, port: str, version: str) -> SoapRequest:
         # No request needs a document type, and one could expand without end.
         if "<!DOCTYPE" in text:
             raise malformed
-        root = ElementTree.fromstring(text)  # noqa: S314 - document types are refused above
+        root = ElementTree.fromstring(text)  # noqa: S314 - document types are rejected above
     except (UnicodeDecodeError, ElementTree.ParseError):
         raise malformed from None
     bodies = [part for part in root if _name(part) == "Body"]

@@ -90,7 +90,7 @@ class BulkV1Api:
                 return handlers[request.method](
                     BulkV1Request(request, version, session.user_id, found.groups())
                 )
-        raise BulkV1Error("InvalidUrl", f"nothing answers {request.method} {request.path}")
+        raise BulkV1Error("InvalidUrl", f"no resource for {request.method} {request.path}")
 
     def _create(self, bulk_request: BulkV1Request) -> ApiResponse:
         job_info = read_info(bulk_request.request.body, as_json=bulk_request.is_json)

@@ -201,7 +201,7 @@ def _parsed_xml(body: bytes, code: str) -> ElementTree.Element:
         # No request needs a document type, and one could expand without end.
         if "<!DOCTYPE" in text:
             raise BulkV1Error(code, "a document type is not allowed")
-        return ElementTree.fromstring(text)  # noqa: S314 - document types are refused above
+        return ElementTree.fromstring(text)  # noqa: S314 - document types are rejected above
     except (UnicodeDecodeError, ElementTree.ParseError) as error:
         raise BulkV1Error(code, f"Failed to parse XML. {error}") from None
 

@@ -61,8 +61,8 @@ class Operations:
     def _delete(self, chunk: Chunk, targets: Sequence[str], *, permanently: bool) -> Results:
         rows = chunk.accepted_rows
         named = [targets[row] for row in rows]
-        refused = self._saver.delete(chunk.sobject, named, permanently=permanently)
-        for position, failure in refused.items():
+        failures = self._saver.delete(chunk.sobject, named, permanently=permanently)
+        for position, failure in failures.items():
             chunk.fail(rows[position], failure)
         return {row: Saved(targets[row], False) for row in chunk.accepted_rows}
 
@@ -74,9 +74,9 @@ def reject_unwritable(chunk: Chunk, operation: str, key: str | None) -> None:
     # An Id column names the record to change.
     names = [name for name in chunk.columns if name not in {key, "Id"}]
     creating = operation in {"insert", "upsert"}
-    refused = fields_failure(chunk.sobject, names, creating=creating)
-    for row in chunk.accepted_rows if refused is not None else ():
-        chunk.fail(row, refused)  # type: ignore[arg-type]  # not None, or there is no row
+    unwritable = fields_failure(chunk.sobject, names, creating=creating)
+    for row in chunk.accepted_rows if unwritable is not None else ():
+        chunk.fail(row, unwritable)  # type: ignore[arg-type]  # not None, or there is no row
     if creating and key != "Id":
         _reject_ids(chunk, operation)
 

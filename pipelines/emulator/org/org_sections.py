@@ -48,7 +48,7 @@ class Section:
         """Return a list of texts that must all be in `known`."""
         given = self.texts(key) if key in self.values else default
         self.read_keys.add(key)
-        unknown = [word for word in given if word not in known]
+        unknown = [value for value in given if value not in known]
         if unknown:
             raise OrgFileError(
                 f"{self.place}.{key} may hold {', '.join(known)}, not {unknown[0]!r}"

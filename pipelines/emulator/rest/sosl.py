@@ -138,10 +138,10 @@ def _split_objects(text: str) -> Iterator[str]:
 
 
 def _fields_and_rest(inside: str) -> tuple[str, str]:
-    word = re.search(r"\b(WHERE|ORDER\s+BY|LIMIT|OFFSET)\b", inside, re.IGNORECASE)
-    if word is None:
+    keyword = re.search(r"\b(WHERE|ORDER\s+BY|LIMIT|OFFSET)\b", inside, re.IGNORECASE)
+    if keyword is None:
         return inside, ""
-    return inside[: word.start()].strip() or "Id", inside[word.start() :]
+    return inside[: keyword.start()].strip() or "Id", inside[keyword.start() :]
 
 
 class Terms(Transformer[Token, Matcher]):

@@ -35,7 +35,7 @@ class ControlApi:
         found = handlers.get((request.method, request.path))
         if found is None:
             known = ", ".join(f"{method} {path}" for method, path in handlers)
-            return _error_response(404, f"no such door; there are {known}")
+            return _error_response(404, f"no such path; there are {known}")
         return found(request)
 
     def _reset(self, request: ApiRequest) -> ApiResponse:
