@@ -39,9 +39,9 @@ class Client:
     """A client of one org; what it creates carries `mark` as its company."""
 
     version = "68.0"
-    patience = 30.0
-    deadline = 20.0
-    pause = 0.01
+    timeout_seconds = 30.0
+    wait_seconds = 20.0
+    poll_seconds = 0.01
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -50,16 +50,21 @@ class Client:
         self.http.trust_env = False
         self.http.mount("http://", CONNECTIONS)
 
+    @property
+    def authorization(self) -> str:
+        """Return the Authorization header of the open session."""
+        return str(self.http.headers["Authorization"])
+
     def needs(self, found: object, reason: str) -> None:
         """What the org must have: the emulator was given it, a real org may lack it."""
         assert found, reason
 
-    def door(self, method: str, path: str, **more: Any) -> requests.Response:
+    def control(self, method: str, path: str, **more: Any) -> requests.Response:
         return self.http.request(method, f"{self.url}/emulator/{path}", timeout=30, **more)
 
     def reset(self, org: str = BASIC_ORG) -> Client:
         self.http.headers.pop("Authorization", None)
-        response = self.door("POST", "reset", data=org.encode())
+        response = self.control("POST", "reset", data=org.encode())
         assert response.status_code == 200, response.text
         return self.log_in()
 
@@ -73,16 +78,16 @@ class Client:
     def token(self, **form: str) -> requests.Response:
         url = f"{self.url}/services/oauth2/token"
         headers = {"Authorization": None}
-        return self.http.post(url, data=form, headers=headers, timeout=self.patience)
+        return self.http.post(url, data=form, headers=headers, timeout=self.timeout_seconds)
 
     def call(self, method: str, path: str, version: str = "", **more: Any) -> requests.Response:
-        more.setdefault("timeout", self.patience)
+        more.setdefault("timeout", self.timeout_seconds)
         data = f"{self.url}/services/data/v{version or self.version}"
         return self.http.request(method, f"{data}{path}", **more)
 
     def following(self, address: str) -> requests.Response:
         """The page that `nextRecordsUrl` names."""
-        return self.http.get(f"{self.url}{address}", timeout=self.patience)
+        return self.http.get(f"{self.url}{address}", timeout=self.timeout_seconds)
 
     def create(
         self, _object: str = "Lead", _headers: Any = None, **fields: Any
@@ -113,7 +118,7 @@ class Client:
         return self.rows(f"SELECT {asked} FROM Lead WHERE Company = '{self.mark}'{more}")
 
     def faults(self, *faults: dict[str, Any]) -> None:
-        response = self.door("PUT", "faults", json=list(faults))
+        response = self.control("PUT", "faults", json=list(faults))
         assert response.status_code == 200, response.text
 
     # -- bulk ---------------------------------------------------------------------------------
@@ -132,13 +137,13 @@ class Client:
     def patch(self, job: str, state: str) -> requests.Response:
         return self.call("PATCH", f"/jobs/ingest/{job}", json={"state": state})
 
-    def wait(self, job: str, kind: str = "ingest") -> dict[str, Any]:
-        until = time.monotonic() + self.deadline
+    def wait(self, job: str, kind: str = "ingest") -> Any:
+        until = time.monotonic() + self.wait_seconds
         while time.monotonic() < until:
             shown = self.call("GET", f"/jobs/{kind}/{job}").json()
             if isinstance(shown, list) or shown["state"] in {"JobComplete", "Failed", "Aborted"}:
                 return shown
-            time.sleep(self.pause)
+            time.sleep(self.poll_seconds)
         raise AssertionError(f"job {job} did not end")
 
     def load(self, text: str | bytes, operation: str = "insert", **more: Any) -> Loaded:

@@ -10,8 +10,6 @@ import time
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlparse
 
-import jwt
-
 from pipelines.emulator.messages import ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.org_config import App
@@ -185,6 +183,9 @@ def _basic(request: ApiRequest) -> tuple[str, str] | None:
 
 
 def _unverified_claims(assertion: str) -> dict[str, object]:
+    # Imported late, here and below: it loads cryptography, and few emulators ever see a JWT.
+    import jwt
+
     try:
         claims: dict[str, object] = jwt.decode(assertion, options={"verify_signature": False})
     except jwt.PyJWTError:
@@ -193,6 +194,8 @@ def _unverified_claims(assertion: str) -> dict[str, object]:
 
 
 def _verified_claims(assertion: str, app: App) -> dict[str, object]:
+    import jwt
+
     required = ["exp", "sub", "aud", "iss"]
     try:
         # The audience is checked later, because the org has its own message for a wrong one.

@@ -36,9 +36,9 @@ def named(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
 class RealClient(Client):
     """A client of an org that is not ours: it skips what it lacks, and remembers what it made."""
 
-    patience = 120.0
-    deadline = float(SECONDS - 60)
-    pause = 2.0
+    timeout_seconds = 120.0
+    wait_seconds = float(SECONDS - 60)
+    poll_seconds = 2.0
 
     def __init__(self, said: Mapping[str, str]) -> None:
         super().__init__(said["url"].rstrip("/"))
@@ -46,11 +46,11 @@ class RealClient(Client):
         self.http.headers.update(QUIET)
         self.http.trust_env = True  # the way there may lead through a proxy
         self.jobs: list[str] = []
-        listed = requests.get(f"{self.url}/services/data/", timeout=self.patience).json()
+        listed = requests.get(f"{self.url}/services/data/", timeout=self.timeout_seconds).json()
         self.version = max((entry["version"] for entry in listed), key=float)
         # Polls of another emulator, as when this is tried without a real org, need not be slow.
         if self.url.startswith("http://"):
-            self.pause = Client.pause
+            self.poll_seconds = Client.poll_seconds
 
     def needs(self, found: object, reason: str) -> None:
         """Skip a test for which this org lacks something."""

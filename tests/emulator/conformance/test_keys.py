@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
+from tests.emulator.conftest import OrgOf
 from tests.emulator.orgs import error_of, person_key
+from tests.emulator.plain_http import Client
 
 
-def upsert(org, key, **body):
+def upsert(org: Client, key: str, **body: str) -> requests.Response:
     address = key.replace("/", "%2F")
     return org.call("PATCH", f"/sobjects/Lead/Person_Id__c/{address}", json=body)
 
 
 @pytest.mark.also_real_org
-def test_27_upsert_by_the_unique_key_never_makes_a_second_record(org):
+def test_27_upsert_by_the_unique_key_never_makes_a_second_record(org: Client) -> None:
     key = person_key(org)
     first = upsert(org, key, LastName="L", Company=org.mark)
     made = first.json()["id"]
@@ -28,7 +31,7 @@ def test_27_upsert_by_the_unique_key_never_makes_a_second_record(org):
 
 
 @pytest.mark.also_real_org
-def test_27_before_version_46_a_repeated_upsert_says_nothing(org):
+def test_27_before_version_46_a_repeated_upsert_has_no_body(org: Client) -> None:
     path = f"/sobjects/Lead/Person_Id__c/{person_key(org).replace('/', '%2F')}"
     body = {"LastName": "L", "Company": org.mark}
     asked = [org.call("PATCH", path, json=body, version="45.0") for _ in range(2)]
@@ -36,7 +39,7 @@ def test_27_before_version_46_a_repeated_upsert_says_nothing(org):
 
 
 @pytest.mark.also_real_org
-def test_27_update_only_never_creates(org):
+def test_27_update_only_never_creates(org: Client) -> None:
     path = f"/sobjects/Lead/Person_Id__c/{person_key(org).replace('/', '%2F')}?updateOnly=true"
     body = {"LastName": "L", "Company": org.mark}
     assert org.call("PATCH", path, json=body).status_code == 404
@@ -44,7 +47,7 @@ def test_27_update_only_never_creates(org):
 
 
 @pytest.mark.also_real_org
-def test_27_a_field_that_is_no_key_is_not_found(org):
+def test_27_a_field_that_is_no_key_is_not_found(org: Client) -> None:
     body = {"LastName": "L", "Company": org.mark}
     unknown = error_of(org.call("PATCH", "/sobjects/Lead/City/Rome", json=body), 404)
     assert unknown == {
@@ -53,13 +56,13 @@ def test_27_a_field_that_is_no_key_is_not_found(org):
     }
 
 
-def test_27_the_key_stands_in_the_address_and_not_in_the_body(org):
+def test_27_the_key_stands_in_the_address_and_not_in_the_body(org: Client) -> None:
     twice = upsert(org, "p1", LastName="L", Company="C", Person_Id__c="p1")
     assert error_of(twice)["errorCode"] == "INVALID_FIELD"
 
 
 @pytest.mark.also_real_org
-def test_28_a_repeated_unique_value_names_the_record_in_15_characters(org):
+def test_28_a_repeated_unique_value_names_the_record_in_15_characters(org: Client) -> None:
     key = person_key(org)
     made = org.lead(Person_Id__c=key)
     refused = error_of(org.create(LastName="L", Company=org.mark, Person_Id__c=key))
@@ -73,7 +76,7 @@ def test_28_a_repeated_unique_value_names_the_record_in_15_characters(org):
     assert loaded.errors == [f"DUPLICATE_VALUE:{refused['message']}:--"]
 
 
-def test_28_a_key_is_compared_in_any_case_and_within_a_chunk(org):
+def test_28_a_key_is_compared_in_any_case_and_within_a_chunk(org: Client) -> None:
     org.lead(Person_Id__c="p1")
     refused = error_of(org.create(LastName="L", Company="C", Person_Id__c="P1"))
     assert refused["errorCode"] == "DUPLICATE_VALUE"
@@ -83,14 +86,14 @@ def test_28_a_key_is_compared_in_any_case_and_within_a_chunk(org):
 
 
 @pytest.mark.also_real_org
-def test_28_a_deleted_record_gives_its_key_back(org):
+def test_28_a_deleted_record_gives_its_key_back(org: Client) -> None:
     key = person_key(org)
     org.call("DELETE", f"/sobjects/Lead/{org.lead(Person_Id__c=key)}")
     assert org.create(LastName="L", Company=org.mark, Person_Id__c=key).status_code == 201
 
 
 @pytest.mark.also_real_org
-def test_29_an_ambiguous_key_is_300_with_the_addresses(org):
+def test_29_an_ambiguous_key_is_300_with_the_addresses(org: Client) -> None:
     email = f"{org.mark.lower()}@example.com"
     ids = {org.lead(Email=email, LastName=name) for name in ("One", "Other")}
     response = org.call("PATCH", f"/sobjects/Lead/Email/{email}", json={"City": "R"})
@@ -100,7 +103,7 @@ def test_29_an_ambiguous_key_is_300_with_the_addresses(org):
     assert [row["City"] for row in org.leads("City")] == [None, None]
 
 
-def test_29_an_ambiguous_external_id_is_300_too(org_of):
+def test_29_an_ambiguous_external_id_is_300_too(org_of: OrgOf) -> None:
     field = '[[field]]\nobject = "Lead"\nname = "Old_Id__c"\nexternal_id = true\n'
     org = org_of(field)
     ids = {org.lead(Old_Id__c="o1") for _ in range(2)}
@@ -111,7 +114,7 @@ def test_29_an_ambiguous_external_id_is_300_too(org_of):
 
 
 @pytest.mark.also_real_org
-def test_29_in_bulk_and_in_collections_it_is_a_failed_row(org):
+def test_29_in_bulk_and_in_collections_it_is_a_failed_row(org: Client) -> None:
     email = f"{org.mark.lower()}@example.com"
     lead = {"LastName": "L", "Company": org.mark, "Email": email}
     for name in ("One", "Other"):
@@ -126,7 +129,7 @@ def test_29_in_bulk_and_in_collections_it_is_a_failed_row(org):
 
 
 @pytest.mark.also_real_org
-def test_30_two_rows_of_one_collection_with_one_key_both_fail(org):
+def test_30_two_rows_of_one_collection_with_one_key_both_fail(org: Client) -> None:
     key = person_key(org)
     lead = {"attributes": {"type": "Lead"}, "LastName": "L", "Company": org.mark}
     records = [lead | {"Person_Id__c": k} for k in (key, key, f"{key}x")]
@@ -140,7 +143,7 @@ def test_30_two_rows_of_one_collection_with_one_key_both_fail(org):
 
 
 @pytest.mark.also_real_org
-def test_30_two_rows_of_one_chunk_with_one_key_both_fail(org):
+def test_30_two_rows_of_one_chunk_with_one_key_both_fail(org: Client) -> None:
     key = person_key(org)
     rows = "".join(f"{n},{org.mark},{k}\n" for n, k in (("L", key), ("M", key), ("N", f"{key}x")))
     text = f"LastName,Company,Person_Id__c\n{rows}"
@@ -150,7 +153,7 @@ def test_30_two_rows_of_one_chunk_with_one_key_both_fail(org):
     assert [row["LastName"] for row in loaded.successful] == ["N"]
 
 
-def test_30_keys_are_the_same_in_any_case(org):
+def test_30_keys_are_the_same_in_any_case(org: Client) -> None:
     text = "LastName,Company,Person_Id__c\nL,C,p1\nM,C,P1\nN,C,p2\n"
     loaded = org.load(text, "upsert", externalIdFieldName="person_id__C")
     assert len(loaded.errors) == 2

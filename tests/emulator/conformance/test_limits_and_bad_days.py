@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Any
 
 import pytest
 import requests
 
+from tests.emulator.conftest import OrgOf
 from tests.emulator.orgs import error_of
+from tests.emulator.plain_http import Client
 
 LEAD = {"LastName": "L", "Company": "C"}
 UNAVAILABLE = "SERVER_UNAVAILABLE"
 
 
-def usage(response):
+def usage(response: requests.Response) -> tuple[int, int]:
     """Requests used and allowed, as the header of any answer says."""
     said = response.headers["Sforce-Limit-Info"].partition(";")[0]
     used, allowed = said.removeprefix("api-usage=").split("/")
@@ -22,7 +25,7 @@ def usage(response):
 
 
 @pytest.mark.also_real_org
-def test_49_every_request_counts_job_polling_too(org):
+def test_49_every_request_counts_job_polling_too(org: Client) -> None:
     before, allowed = usage(org.call("GET", "/sobjects"))
     job = org.open_job()
     asked = [
@@ -35,7 +38,7 @@ def test_49_every_request_counts_job_polling_too(org):
     assert usage(asked[-1])[1] == allowed
 
 
-def test_49_each_by_one_and_the_limits_agree(org):
+def test_49_each_by_one_and_the_limits_agree(org: Client) -> None:
     used, allowed = usage(org.call("GET", "/jobs/ingest"))
     assert usage(org.call("GET", "/nowhere"))[0] == used + 1
     limits = org.call("GET", "/limits")
@@ -44,7 +47,7 @@ def test_49_each_by_one_and_the_limits_agree(org):
 
 
 @pytest.mark.also_real_org
-def test_49_limits_and_counts_of_records(org):
+def test_49_limits_and_counts_of_records(org: Client) -> None:
     org.lead()
     limits = org.call("GET", "/limits").json()
     expected = {"DailyApiRequests", "DailyBulkApiBatches", "DailyBulkV2QueryJobs", "DataStorageMB"}
@@ -54,13 +57,13 @@ def test_49_limits_and_counts_of_records(org):
     assert unknown.json() == {"sObjects": []}
 
 
-def test_49_the_count_of_records_is_exact(org):
+def test_49_the_count_of_records_is_exact(org: Client) -> None:
     org.lead()
     counted = org.call("GET", "/limits/recordCount?sObjects=Lead,Nothing")
     assert counted.json() == {"sObjects": [{"count": 1, "name": "Lead"}]}
 
 
-def test_50_at_the_cap_every_request_is_refused(org_of):
+def test_50_at_the_cap_every_request_is_rejected(org_of: OrgOf) -> None:
     org = org_of("[limits]\ndaily_api_requests = 2\n")
     assert [org.call("GET", "/limits").status_code for _ in range(3)] == [200, 200, 403]
     for refused in (org.create(**LEAD), org.call("GET", "/jobs/ingest"), org.query("x")):
@@ -72,14 +75,14 @@ def test_50_at_the_cap_every_request_is_refused(org_of):
 
 
 @pytest.mark.parametrize("status", [503, 502, 420])
-def test_50_a_bad_day_answers_before_anything_is_done(org, status):
+def test_50_an_injected_status_comes_before_any_effect(org: Client, status: int) -> None:
     org.faults({"match": "POST /sobjects/Lead", "fault": f"status:{status}"})
     assert org.create(**LEAD).status_code == status
     assert org.rows("SELECT Id FROM Lead") == []
     assert org.create(**LEAD).status_code == 201
 
 
-def test_50_an_overloaded_org_says_so_and_what_stands_before_it_answers_a_page(org):
+def test_50_an_overloaded_org_sends_json_and_a_proxy_sends_a_page(org: Client) -> None:
     org.faults(
         *(
             {"match": "GET /limits", "nth": nth, "fault": f"status:{status}"}
@@ -91,7 +94,7 @@ def test_50_an_overloaded_org_says_so_and_what_stands_before_it_answers_a_page(o
         assert org.call("GET", "/limits").headers["Content-Type"].startswith("text/html")
 
 
-def changes(org):
+def changes(org: Client) -> dict[str, tuple[Any, ...]]:
     """One request of each kind, what it does to the org, and how to see that it was done."""
     made, job = org.lead(), org.open_job()
     return {
@@ -108,7 +111,7 @@ def changes(org):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-def test_50_an_answer_may_be_lost_after_its_effect(org, method):
+def test_50_an_response_may_be_lost_after_its_effect(org: Client, method: str) -> None:
     act, is_done = changes(org)[method]
     org.faults({"match": f"{method} *", "fault": "drop_after"})
     with pytest.raises(requests.ConnectionError):
@@ -117,7 +120,7 @@ def test_50_an_answer_may_be_lost_after_its_effect(org, method):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-def test_50_or_the_request_before_it(org, method):
+def test_50_or_the_request_before_it(org: Client, method: str) -> None:
     act, is_done = changes(org)[method]
     org.faults({"match": f"{method} *", "fault": "drop_before"})
     with pytest.raises(requests.ConnectionError):
@@ -125,7 +128,7 @@ def test_50_or_the_request_before_it(org, method):
     assert not is_done()
 
 
-def test_50_the_close_of_a_job_may_be_lost_after_it_began(org):
+def test_50_the_close_of_a_job_may_be_lost_after_it_began(org: Client) -> None:
     org.faults({"match": "PATCH /jobs/ingest/*", "fault": "drop_after"})
     job = org.open_job()
     org.put(job, f"LastName,Company\nL,{org.mark}\n")
@@ -136,7 +139,7 @@ def test_50_the_close_of_a_job_may_be_lost_after_it_began(org):
 
 
 @pytest.mark.also_real_org
-def test_60_answers_are_gzipped_when_asked_for(org):
+def test_60_responses_are_gzipped_when_asked_for(org: Client) -> None:
     packed = org.call("GET", "/sobjects/Lead/describe", headers={"Accept-Encoding": "gzip"})
     assert packed.headers["Content-Encoding"] == "gzip"
     assert packed.json()["name"] == "Lead"
@@ -145,19 +148,19 @@ def test_60_answers_are_gzipped_when_asked_for(org):
 
 
 @pytest.mark.also_real_org
-def test_60_requests_may_be_gzipped(org):
+def test_60_requests_may_be_gzipped(org: Client) -> None:
     body = gzip.compress(json.dumps({"LastName": "L", "Company": org.mark}).encode())
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     assert org.call("POST", "/sobjects/Lead", data=body, headers=headers).status_code == 201
     assert len(org.leads()) == 1
 
 
-def test_60_what_is_no_gzip_is_refused(org):
+def test_60_what_is_no_gzip_is_rejected(org: Client) -> None:
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     assert org.call("POST", "/sobjects/Lead", data=b"x", headers=headers).status_code == 400
 
 
-def test_60_results_of_bulk_are_gzipped_too(org):
+def test_60_results_of_bulk_are_gzipped_too(org: Client) -> None:
     loaded = org.load("LastName,Company\n" + "L,C\n" * 100)
     path = f"/jobs/ingest/{loaded.id}/successfulResults"
     packed = org.call("GET", path, headers={"Accept-Encoding": "gzip"})

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import requests
@@ -13,6 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.emulator.bulk_v1.formats import BulkV1Error, read_batch, read_info
+from tests.emulator.conftest import OrgOf
+from tests.emulator.plain_http import Client
 
 SPACE = 'xmlns="http://www.force.com/2009/06/asyncapi/dataload"'
 TYPES = {"CSV": "text/csv", "XML": "application/xml", "JSON": "application/json"}
@@ -34,28 +38,28 @@ assign_to = "queue:DACH"
 class Old:
     """A client of 1.0: its own header for the session, and no other."""
 
-    def __init__(self, org):
+    def __init__(self, org: Client) -> None:
         self.url = f"{org.url}/services/async/60.0/job"
-        self.headers = {"X-SFDC-Session": org.http.headers["Authorization"].removeprefix("Bearer ")}
+        self.headers = {"X-SFDC-Session": org.authorization.removeprefix("Bearer ")}
 
-    def ask(self, path="", body=None, kind="XML"):
+    def ask(self, path: str = "", body: str | None = None, kind: str = "XML") -> requests.Response:
         headers = self.headers | {"Content-Type": f"{TYPES[kind]}; charset=UTF-8"}
         method = "GET" if body is None else "POST"
         data = body.encode() if body is not None else None
         return requests.request(method, self.url + path, data=data, headers=headers, timeout=30)
 
-    def xml(self, path="", body=None):
+    def xml(self, path: str = "", body: str | None = None) -> dict[str, str]:
         response = self.ask(path, body)
         assert response.status_code in {200, 201}, response.text
         root = ElementTree.fromstring(response.text)  # noqa: S314 - our own emulator's
-        return {part.tag.rpartition("}")[2]: part.text for part in root}
+        return {part.tag.rpartition("}")[2]: part.text or "" for part in root}
 
-    def job(self, operation="insert", kind="CSV", **more):
+    def job(self, operation: str = "insert", kind: str = "CSV", **more: str) -> str:
         asked = {"operation": operation, "object": "Lead"} | more | {"contentType": kind}
         inner = "".join(f"<{name}>{text}</{name}>" for name, text in asked.items())
         return self.xml(body=f"<jobInfo {SPACE}>{inner}</jobInfo>")["id"]
 
-    def load(self, body, operation="insert", kind="CSV", **more):
+    def load(self, body: str, operation: str = "insert", kind: str = "CSV", **more: str) -> str:
         """The text of a batch's results."""
         job = self.job(operation, kind, **more)
         response = self.ask(f"/{job}/batch", body, kind)
@@ -65,16 +69,16 @@ class Old:
         return self.ask(f"/{job}/batch/{batch}/result").text
 
 
-def rows(text):
+def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
 @pytest.fixture
-def old(org):
+def old(org: Client) -> Old:
     return Old(org)
 
 
-def test_a_csv_batch_is_answered_row_by_row_in_its_own_order(old, org):
+def test_a_csv_batch_has_a_result_for_each_row_in_its_own_order(old: Old, org: Client) -> None:
     done = rows(old.load("LastName,Company\nA,C\n,C\nB,C\n"))
     assert [row["Success"] for row in done] == ["true", "false", "true"]
     assert [row["Created"] for row in done] == ["true", "false", "true"]
@@ -88,7 +92,7 @@ def test_a_csv_batch_is_answered_row_by_row_in_its_own_order(old, org):
     ]
 
 
-def test_an_xml_batch_is_answered_in_xml(old, org):
+def test_the_results_of_an_xml_batch_are_xml(old: Old, org: Client) -> None:
     sent = (
         f'<sObjects {SPACE} xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
         "<sObject><LastName>A &amp; B</LastName><Company>C</Company></sObject>"
@@ -101,7 +105,7 @@ def test_an_xml_batch_is_answered_in_xml(old, org):
     assert org.rows("SELECT LastName FROM Lead WHERE LastName LIKE 'A%'") == [{"LastName": "A & B"}]
 
 
-def test_a_json_batch_is_answered_in_json(old, org):
+def test_the_results_of_a_json_batch_are_json(old: Old, org: Client) -> None:
     sent = [{"LastName": "A", "Company": "C", "NumberOfEmployees": 7, "City": None}, {"City": "x"}]
     done = json.loads(old.load(json.dumps(sent), kind="JSON"))
     assert [one["success"] for one in done] == [True, False]
@@ -109,7 +113,7 @@ def test_a_json_batch_is_answered_in_json(old, org):
     assert org.rows("SELECT NumberOfEmployees FROM Lead") == [{"NumberOfEmployees": 7}]
 
 
-def test_update_upsert_and_delete(old, org):
+def test_update_upsert_and_delete(old: Old, org: Client) -> None:
     lead = org.lead(Person_Id__c="p1")
     assert "true" in old.load(f"Id,City\n{lead},Rome\n", "update")
     key = {"externalIdFieldName": "Person_Id__c"}
@@ -120,7 +124,7 @@ def test_update_upsert_and_delete(old, org):
     assert rows(old.load(f"Id\n{lead}\n", "delete"))[0]["Error"].startswith("ENTITY_IS_DELETED")
 
 
-def test_an_owner_may_be_named_by_another_key(old, org_of):
+def test_an_owner_may_be_named_by_another_key(old: Old, org_of: OrgOf) -> None:
     org = org_of('[[user]]\nusername = "ada@test.example"\nname = "Ada Byron"\n')
     sent = "LastName,Company,User:Owner.Username\nL,C,ada@test.example\nM,C,nobody@x.example\n"
     done = rows(Old(org).load(sent))
@@ -128,7 +132,7 @@ def test_an_owner_may_be_named_by_another_key(old, org_of):
     assert org.rows("SELECT Owner.Name FROM Lead")[0]["Owner"]["Name"] == "Ada Byron"
 
 
-def test_an_assignment_rule_runs_where_the_job_names_one(org_of):
+def test_an_assignment_rule_runs_where_the_job_names_one(org_of: OrgOf) -> None:
     org = org_of(RULE)
     old = Old(org)
     old.load("LastName,Company,Country\nA,C,DE\n", assignmentRuleId="01Q000000000001")
@@ -137,7 +141,7 @@ def test_an_assignment_rule_runs_where_the_job_names_one(org_of):
     assert [row["Owner"]["Name"] for row in found] == ["DACH", "Integration User"]
 
 
-def test_a_query_lists_its_files_and_gives_them(old, org):
+def test_a_query_lists_its_files_and_returns_them(old: Old, org: Client) -> None:
     org.lead(LastName="A"), org.lead(LastName="B")
     job = old.job("query")
     batch = old.xml(f"/{job}/batch", "SELECT LastName, Company FROM Lead ORDER BY LastName")["id"]
@@ -146,7 +150,7 @@ def test_a_query_lists_its_files_and_gives_them(old, org):
     assert [row["LastName"] for row in rows(text)] == ["A", "B"]
 
 
-def test_a_query_that_finds_nothing_says_so_in_the_words_clients_look_for(old):
+def test_an_empty_query_result_has_the_text_clients_look_for(old: Old) -> None:
     job = old.job("query")
     batch = old.xml(f"/{job}/batch", "SELECT LastName FROM Lead")["id"]
     file = old.xml(f"/{job}/batch/{batch}/result")["result"]
@@ -162,7 +166,9 @@ def test_a_query_that_finds_nothing_says_so_in_the_words_clients_look_for(old):
         ("LastName,Company\nx\n", "InvalidBatch : Failed to parse CSV. header = 2 row = 1"),
     ],
 )
-def test_a_batch_that_cannot_be_read_fails_as_a_whole(old, org, batch, told):
+def test_a_batch_that_cannot_be_read_fails_as_a_whole(
+    old: Old, org: Client, batch: str, told: str
+) -> None:
     job = old.job()
     sent = old.xml(f"/{job}/batch", batch)
     shown = old.xml(f"/{job}/batch/{sent['id']}")
@@ -172,7 +178,7 @@ def test_a_batch_that_cannot_be_read_fails_as_a_whole(old, org, batch, told):
     assert org.rows("SELECT Id FROM Lead") == []
 
 
-def test_a_closed_job_takes_no_batch(old):
+def test_a_closed_job_takes_no_batch(old: Old) -> None:
     job = old.job()
     closed = old.xml(f"/{job}", f"<jobInfo {SPACE}><state>Closed</state></jobInfo>")
     assert closed["state"] == "Closed"
@@ -190,19 +196,19 @@ def test_a_closed_job_takes_no_batch(old):
         ({"operation": "insert", "object": "Lead", "contentType": "ZIP_CSV"}, "InvalidJob"),
     ],
 )
-def test_a_job_that_makes_no_sense_is_refused(old, asked, code):
+def test_a_job_that_makes_no_sense_is_rejected(old: Old, asked: dict[str, str], code: str) -> None:
     refused = old.ask(body=json.dumps(asked), kind="JSON")
     assert (refused.status_code, refused.json()["exceptionCode"]) == (400, code)
 
 
-def test_a_session_that_is_over_is_said_in_the_words_of_this_api(old):
+def test_an_expired_session_has_the_error_of_this_api(old: Old) -> None:
     old.headers = {"X-SFDC-Session": "over"}
     refused = old.ask(body=f"<jobInfo {SPACE}></jobInfo>")
     assert refused.status_code == 400
     assert "<exceptionCode>InvalidSessionId</exceptionCode>" in refused.text
 
 
-def test_what_was_sent_can_be_read_back(old):
+def test_what_was_sent_can_be_read_back(old: Old) -> None:
     job = old.job()
     batch = old.xml(f"/{job}/batch", "LastName,Company\nZoë,C\n")["id"]
     assert old.ask(f"/{job}/batch/{batch}/request").content.decode() == (
@@ -210,14 +216,14 @@ def test_what_was_sent_can_be_read_back(old):
     )
 
 
-def test_a_session_can_be_made_to_end_in_the_middle(old, org):
+def test_a_session_can_be_made_to_end_in_the_middle(old: Old, org: Client) -> None:
     org.faults({"match": "POST */job/*/batch", "fault": "expire_session"})
     refused = old.ask(f"/{old.job()}/batch", "LastName,Company\nA,C\n", "CSV")
     assert "<exceptionCode>InvalidSessionId</exceptionCode>" in refused.text
     assert org.log_in().rows("SELECT Id FROM Lead") == []
 
 
-def test_its_requests_count_against_the_day(org_of):
+def test_its_requests_count_against_the_day(org_of: OrgOf) -> None:
     org = org_of("[limits]\ndaily_api_requests = 2\n")
     old = Old(org)
     old.job(), old.job()
@@ -225,13 +231,13 @@ def test_its_requests_count_against_the_day(org_of):
     assert "<exceptionCode>ExceededQuota</exceptionCode>" in refused.text
 
 
-def test_a_batch_with_a_document_type_is_refused(old):
+def test_a_batch_with_a_document_type_is_rejected(old: Old) -> None:
     job = old.job(kind="XML")
     batch = old.xml(f"/{job}/batch", '<!DOCTYPE x [<!ENTITY a "b">]><sObjects/>')
     assert old.xml(f"/{job}/batch/{batch['id']}")["state"] == "Failed"
 
 
-def test_a_related_record_may_be_named_in_json(org_of):
+def test_a_related_record_may_be_named_in_json(org_of: OrgOf) -> None:
     org = org_of('[[user]]\nusername = "ada@test.example"\nname = "Ada Byron"\n')
     owner = {"attributes": {"type": "User"}, "Username": "ada@test.example"}
     sent = [{"LastName": "L", "Company": "C", "Owner": owner}]
@@ -239,17 +245,17 @@ def test_a_related_record_may_be_named_in_json(org_of):
     assert org.rows("SELECT Owner.Name FROM Lead")[0]["Owner"]["Name"] == "Ada Byron"
 
 
-def test_a_field_that_cannot_be_written_fails_its_rows(old):
+def test_a_field_that_cannot_be_written_fails_its_rows(old: Old) -> None:
     done = rows(old.load("LastName,Company,CreatedDate\nL,C,2026-01-01T00:00:00Z\n"))
     assert done[0]["Error"].startswith("INVALID_FIELD_FOR_INSERT_UPDATE")
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/nothing/batch", "/x/y/z"])
-def test_what_is_not_there_is_refused(old, path):
+def test_what_is_not_there_is_rejected(old: Old, path: str) -> None:
     assert old.ask(path).status_code == 400
 
 
-def test_a_query_may_be_answered_in_xml_and_json(old, org):
+def test_a_query_result_may_be_xml_or_json(old: Old, org: Client) -> None:
     org.lead(LastName="A & B")
     for kind, wanted in (("XML", "<LastName>A &amp; B</LastName>"), ("JSON", '"A & B"')):
         job = old.job("query", kind)
@@ -259,7 +265,7 @@ def test_a_query_may_be_answered_in_xml_and_json(old, org):
         assert wanted in old.ask(f"/{job}/batch/{batch}/result/{file}").text
 
 
-def outcome(read, *arguments, **more):
+def outcome(read: Callable[..., Any], *arguments: bytes | str, **more: bool) -> Any:
     try:
         return read(*arguments, **more)
     except BulkV1Error:
@@ -281,7 +287,7 @@ JSON_VALUES = st.recursive(
 @given(JSON_VALUES.map(json.dumps).map(str.encode) | st.binary(max_size=40))
 @example(b'[{"a":' * 3_000 + b"1" + b"}]" * 3_000)
 @example(b"<sObject>" * 3_000 + b"</sObject>" * 3_000)
-def test_any_batch_is_read_as_texts_or_refused(body):
+def test_any_batch_is_read_as_texts_or_rejected(body: bytes) -> None:
     for kind in TYPES:
         for record in outcome(read_batch, body, kind):
             assert all(isinstance(text, str) for text in [*record, *record.values()])

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.emulator.conftest import Process
+from tests.emulator.plain_http import Client
 
 TABLE = """
 LastName | City   | AnnualRevenue | NumberOfEmployees | DoNotCall | ConvertedDate
@@ -19,7 +24,7 @@ gamma    | rome   | 0             | 100               | true      | 2026-01-03
 100%_x   | O'Hara | 1000000       | 7                 | false     | 2026-02-28
 b\\c     | a_c    | 10            |                   | true      |
 """
-TYPES = {
+TYPES: dict[str, Callable[[str], Any]] = {
     "AnnualRevenue": float,
     "NumberOfEmployees": int,
     "DoNotCall": lambda text: text == "true",
@@ -38,7 +43,7 @@ SYMBOLS = {
 }
 
 
-def written(value):
+def written(value: Any) -> str:
     """A value as SOQL writes it."""
     if value is None:
         return "null"
@@ -49,7 +54,7 @@ def written(value):
     return str(value)
 
 
-def folded(value):
+def folded(value: Any) -> Any:
     return value.casefold() if isinstance(value, str) else value
 
 
@@ -62,7 +67,7 @@ PATTERNS = st.lists(st.sampled_from([*"aAlr%_", "\\%", "\\_", "\\\\", "é", "\\'
 
 
 @st.composite
-def equalities(draw):
+def equalities(draw: st.DrawFn) -> tuple[str, Callable[..., Any]]:
     name = draw(st.sampled_from(HEAD))
     value = draw(VALUES[name] | st.none())
     wanted = bool(value) if name == "DoNotCall" else folded(value)
@@ -74,7 +79,7 @@ def equalities(draw):
 
 
 @st.composite
-def orders(draw):
+def orders(draw: st.DrawFn) -> tuple[str, Callable[..., Any]]:
     name = draw(st.sampled_from(["AnnualRevenue", "NumberOfEmployees", "ConvertedDate"]))
     value = draw(VALUES[name])
     symbol = draw(st.sampled_from(sorted(SYMBOLS)))
@@ -85,7 +90,7 @@ def orders(draw):
 
 
 @st.composite
-def lists(draw):
+def lists(draw: st.DrawFn) -> tuple[str, Callable[..., Any]]:
     name = draw(st.sampled_from(["LastName", "City", "AnnualRevenue", "ConvertedDate"]))
     values = draw(st.lists(VALUES[name] | st.none(), min_size=1, max_size=3))
     word = draw(st.sampled_from(["IN", "NOT IN", "not in"]))
@@ -97,7 +102,7 @@ def lists(draw):
 
 
 @st.composite
-def likes(draw):
+def likes(draw: st.DrawFn) -> tuple[str, Callable[..., Any]]:
     name = draw(st.sampled_from(["LastName", "City"]))
     parts = draw(PATTERNS)
     wild = {"%": ".*", "_": "."}
@@ -108,13 +113,15 @@ def likes(draw):
     )
 
 
-def joined(word, parts):
+def joined(
+    word: str, parts: list[tuple[str, Callable[..., Any]]]
+) -> tuple[str, Callable[..., Any]]:
     text = f" {word} ".join(f"({text})" for text, _ in parts)
     every = all if word == "AND" else any
     return text, lambda row: every(holds(row) for _, holds in parts)
 
 
-def negated(part):
+def negated(part: tuple[str, Callable[..., Any]]) -> tuple[str, Callable[..., Any]]:
     return f"NOT ({part[0]})", lambda row: not part[1](row)
 
 
@@ -131,7 +138,7 @@ CONDITIONS = st.recursive(
 
 
 @pytest.fixture
-def org(running, client, basic_org):
+def org(running: Process, client: type[Client], basic_org: str) -> Client:
     """An org that holds the table."""
     leads = []
     for line in LINES:
@@ -149,7 +156,9 @@ def org(running, client, basic_org):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(condition=CONDITIONS)
-def test_a_condition_finds_what_it_says(org, condition):
+def test_a_condition_finds_what_it_describes(
+    org: Client, condition: tuple[str, Callable[..., Any]]
+) -> None:
     text, holds = condition
     found = {row["LastName"] for row in org.rows(f"SELECT LastName FROM Lead WHERE {text}")}
     assert found == {row["LastName"] for row in ROWS if holds(row)}, text

@@ -8,14 +8,17 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.emulator.conftest import OrgOf, Start
 from tests.emulator.orgs import error_of
+from tests.emulator.plain_http import Client
 
 
-def run_once(*arguments):
-    """A start that must fail: exit code and what it said."""
+def run_once(*arguments: str) -> tuple[int, str]:
+    """A start that must fail: exit code and what it stderr."""
     command = [sys.executable, "-m", "pipelines.emulator.server", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.stdout == ""
@@ -23,17 +26,19 @@ def run_once(*arguments):
     return done.returncode, done.stderr
 
 
-def test_it_says_one_line_and_stops_on_a_signal(start, client):
+def test_it_prints_one_line_and_stops_on_a_signal(start: Start, client: type[Client]) -> None:
     for how in (signal.SIGTERM, signal.SIGINT):
         process = start("--port", "0")
         assert process.line.startswith("org emulator on http://127.0.0.1:")
-        assert client(process.url).door("GET", "requests").json() == []
+        assert client(process.url).control("GET", "requests").json() == []
         started = time.monotonic()
         assert process.stop(how) == 0
         assert time.monotonic() - started < 1.5
 
 
-def test_it_stops_within_a_second_even_while_it_answers(start, client, basic_org):
+def test_it_stops_within_a_second_even_during_a_request(
+    start: Start, client: type[Client], basic_org: str
+) -> None:
     process = start("--port", "0")
     org = client(process.url).reset(basic_org + "[behaviour]\nrows_per_second = 100\n")
     job = org.open_job()
@@ -49,12 +54,12 @@ def test_it_stops_within_a_second_even_while_it_answers(start, client, basic_org
         assert pending.exception() is not None or pending.result().status_code == 500
 
 
-def test_it_stops_by_itself_when_nobody_calls(start):
+def test_it_stops_by_itself_without_requests(start: Start) -> None:
     process = start("--port", "0", "--idle-stop", "0.2")
     assert process.popen.wait(5) == 0
 
 
-def test_without_an_org_file_it_serves_a_small_demo_org(start, client):
+def test_without_an_org_file_it_serves_a_small_demo_org(start: Start, client: type[Client]) -> None:
     org = client(start("--port", "0").url)
     form = {"client_id": "demo-key", "client_secret": "demo-secret"}
     token = org.token(grant_type="client_credentials", **form).json()["access_token"]
@@ -62,14 +67,14 @@ def test_without_an_org_file_it_serves_a_small_demo_org(start, client):
     assert org.lead(Person_Id__c="p1").startswith("00Q")
 
 
-def test_a_port_in_use_is_a_sentence():
+def test_a_port_in_use_is_a_sentence() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        code, said = run_once("--port", str(taken.getsockname()[1]))
+        code, stderr = run_once("--port", str(taken.getsockname()[1]))
     assert code == 2
-    assert "cannot be had" in said
-    assert "--port" in said
+    assert "cannot be used" in stderr
+    assert "--port" in stderr
 
 
 @pytest.mark.parametrize(
@@ -120,56 +125,62 @@ def test_a_port_in_use_is_a_sentence():
         ("[limits]\ndaily = 1\n", "limits.daily is not a key"),
     ],
 )
-def test_a_wrong_org_file_is_named_with_its_place_and_changes_nothing(org, text, place):
+def test_a_wrong_org_file_is_named_with_its_place_and_changes_nothing(
+    org: Client, text: str, place: str
+) -> None:
     made = org.lead()
-    response = org.door("POST", "reset", data=text.encode())
+    response = org.control("POST", "reset", data=text.encode())
     assert response.status_code == 400
     assert place in response.json()["error"]
     assert org.rows("SELECT Id FROM Lead") == [{"Id": made}]
 
 
-def test_an_org_file_that_is_not_utf8_is_refused(org):
-    assert org.door("POST", "reset", data=b"\xff").status_code == 400
+def test_an_org_file_that_is_not_utf8_is_rejected(org: Client) -> None:
+    assert org.control("POST", "reset", data=b"\xff").status_code == 400
 
 
 @pytest.mark.parametrize("text", ["[org", "[orgs]\n", "[[lead]]\nLastName = 'L'\n", None])
-def test_a_wrong_org_file_keeps_it_from_starting(tmp_path, text):
+def test_a_wrong_org_file_keeps_it_from_starting(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "org.toml"
     if text is not None:
         path.write_text(text)
-    code, said = run_once("--port", "0", "--org", str(path))
+    code, stderr = run_once("--port", "0", "--org", str(path))
     assert code == 2
-    assert str(path) in said
-    assert said.count("\n") == 1
+    assert str(path) in stderr
+    assert stderr.count("\n") == 1
 
 
-def test_a_store_that_is_none_keeps_it_from_starting(tmp_path):
+def test_a_store_that_is_none_keeps_it_from_starting(tmp_path: Path) -> None:
     path = tmp_path / "store"
     path.write_bytes(b"no database at all, but long enough to be looked at" * 20)
-    code, said = run_once("--port", "0", "--store", str(path))
-    assert (code, str(path) in said) == (2, True)
+    code, stderr = run_once("--port", "0", "--store", str(path))
+    assert (code, str(path) in stderr) == (2, True)
 
 
-def test_two_emulators_never_share_a_store(start, tmp_path):
+def test_two_emulators_never_share_a_store(start: Start, tmp_path: Path) -> None:
     arguments = ("--port", "0", "--store", str(tmp_path / "org.db"))
     start(*arguments)
-    code, said = run_once(*arguments)
-    assert (code, "locked" in said) == (2, True)
+    code, stderr = run_once(*arguments)
+    assert (code, "locked" in stderr) == (2, True)
 
 
-def test_an_org_file_with_a_key_file_beside_it(start, tmp_path, basic_org, client):
+def test_an_org_file_with_a_key_file_next_to_it(
+    start: Start, tmp_path: Path, basic_org: str, client: type[Client]
+) -> None:
     (tmp_path / "key.pem").write_text("a public key")
     path = tmp_path / "org.toml"
     path.write_text(basic_org + "[[app]]\nconsumer_key = 'j'\npublic_key_file = 'key.pem'\n")
     org = client(start("--port", "0", "--org", str(path)).url).log_in()
     assert org.call("GET", "/limits").status_code == 200
-    assert org.door("POST", "reset").status_code == 200
+    assert org.control("POST", "reset").status_code == 200
     assert org.call("GET", "/limits").status_code == 401
     jwt = org.token(grant_type="urn:ietf:params:oauth:grant-type:jwt-bearer", assertion="a.b.c")
     assert jwt.status_code == 400
 
 
-def test_the_store_survives_kill_9_and_jobs_go_on(start, client, basic_org, tmp_path):
+def test_the_store_survives_kill_9_and_jobs_go_on(
+    start: Start, client: type[Client], basic_org: str, tmp_path: Path
+) -> None:
     store, path = tmp_path / "org.db", tmp_path / "org.toml"
     path.write_text(basic_org + "[behaviour]\nrows_per_second = 2000\n")
     arguments = ("--port", "0", "--org", str(path), "--store", str(store))
@@ -191,21 +202,23 @@ def test_the_store_survives_kill_9_and_jobs_go_on(start, client, basic_org, tmp_
     assert rows == [{"n": len(sent) + 1, "d": len(sent) + 1}]
     assert again.result(job, "successfulResults").count("\n") == len(sent) + 1
     assert again.lead() > first
-    assert again.door("POST", "reset").status_code == 200
+    assert again.control("POST", "reset").status_code == 200
 
 
-def test_a_store_whose_org_no_longer_reads_keeps_it_from_starting(start, client, tmp_path):
+def test_a_store_whose_org_no_longer_reads_keeps_it_from_starting(
+    start: Start, client: type[Client], tmp_path: Path
+) -> None:
     store, key = tmp_path / "org.db", tmp_path / "key.pem"
     key.write_text("key")
     path = tmp_path / "org.toml"
     path.write_text("[[app]]\nconsumer_key = 'j'\npublic_key_file = 'key.pem'\n")
     start("--port", "0", "--org", str(path), "--store", str(store)).stop()
     key.unlink()
-    code, said = run_once("--port", "0", "--store", str(store))
-    assert (code, "public_key_file" in said) == (2, True)
+    code, stderr = run_once("--port", "0", "--store", str(store))
+    assert (code, "public_key_file" in stderr) == (2, True)
 
 
-def test_a_reset_drops_what_was_under_way(org, basic_org):
+def test_a_reset_drops_unfinished_jobs(org: Client, basic_org: str) -> None:
     org.reset(basic_org + "[behaviour]\nrows_per_second = 1000\n")
     job = org.open_job()
     org.put(job, "LastName,Company\n" + "L,C\n" * 5_000)
@@ -217,7 +230,7 @@ def test_a_reset_drops_what_was_under_way(org, basic_org):
     assert org.call("GET", f"/jobs/ingest/{job}").status_code == 404
 
 
-def test_the_door_shows_the_whole_org(org_of):
+def test_the_control_api_shows_the_whole_org(org_of: OrgOf) -> None:
     org = org_of(
         "[[queue]]\ndeveloper_name = 'Q'\nobjects = ['Lead']\nmembers = ['a@t.example']\n"
         "[[user]]\nusername = 'a@t.example'\n"
@@ -225,7 +238,7 @@ def test_the_door_shows_the_whole_org(org_of):
         "[[contact]]\nLastName = 'M'\n"
     )
     org.load("LastName,Company\nN,C\n")
-    shown = org.door("GET", "org").json()
+    shown = org.control("GET", "org").json()
     lead = shown["leads"][0]
     assert lead["Owner"] == {"Name": "Q", "Type": "Queue"}
     assert (lead["IsConverted"], lead["IsDeleted"]) == (True, False)
@@ -234,19 +247,19 @@ def test_the_door_shows_the_whole_org(org_of):
     members = org.rows("SELECT Group.Name, UserOrGroup.Name FROM GroupMember")
     assert members[0]["UserOrGroup"]["Name"] == "a@t.example"
     before = org.call("GET", "/limits").headers["Sforce-Limit-Info"]
-    org.door("GET", "org")
+    org.control("GET", "org")
     after = org.call("GET", "/limits").headers["Sforce-Limit-Info"]
     assert int(after.split("=")[1].split("/")[0]) == int(before.split("=")[1].split("/")[0]) + 1
 
 
-def test_no_such_door(org):
-    response = org.door("GET", "cellar")
+def test_an_unknown_control_path(org: Client) -> None:
+    response = org.control("GET", "cellar")
     assert response.status_code == 404
     assert "POST /emulator/reset" in response.json()["error"]
 
 
-def test_many_at_once(org):
-    def load(number):
+def test_many_in_parallel(org: Client) -> None:
+    def load(number: int) -> int:
         loaded = org.load(f"LastName,Company,Person_Id__c\nL,C,p{number}\nM,C,same\n")
         return len(loaded.successful)
 
@@ -256,7 +269,7 @@ def test_many_at_once(org):
     assert len(org.rows("SELECT Id FROM Lead WHERE Person_Id__c = 'same'")) == 1
 
 
-def test_a_request_that_is_no_http_is_400(org):
+def test_a_request_that_is_no_http_is_400(org: Client) -> None:
     host, port = org.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as raw:
         raw.sendall(b"nonsense\r\n\r\n")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import requests
 
+from tests.emulator.conftest import OrgOf
 from tests.emulator.orgs import error_of, id_of, user
+from tests.emulator.plain_http import Client
 
 
-def test_reading_single_records(org):
+def test_reading_single_records(org: Client) -> None:
     made = org.lead(Email="a@x.org", Person_Id__c="p 1")
     path = "/sobjects/Lead/Person_Id__c/p%201?fields=Id,Email,Address"
     read = org.call("GET", path).json()
@@ -42,7 +46,7 @@ def test_reading_single_records(org):
         b"\xff",
     ],
 )
-def test_json_that_cannot_be_understood(org, body):
+def test_json_that_cannot_be_understood(org: Client, body: bytes) -> None:
     refused = error_of(org.call("POST", "/sobjects/Lead", data=body))
     assert refused["errorCode"] == "JSON_PARSER_ERROR"
 
@@ -56,12 +60,12 @@ def test_json_that_cannot_be_understood(org, body):
         ({"OwnerId": 5}, "MALFORMED_ID"),
     ],
 )
-def test_values_that_do_not_fit(org, fields, code):
+def test_values_that_do_not_fit(org: Client, fields: dict[str, Any], code: str) -> None:
     refused = error_of(org.create(LastName="L", Company="C", **fields))
     assert refused["errorCode"] == code
 
 
-def test_numbers_beyond_all_bounds_are_refused_and_break_nothing(org):
+def test_numbers_beyond_all_bounds_are_rejected_and_break_nothing(org: Client) -> None:
     for number in (10**400, -(10**400), "9" * 400):
         refused = error_of(org.create(LastName="L", Company="C", NumberOfEmployees=number))
         assert refused["errorCode"] == "NUMBER_OUTSIDE_VALID_RANGE"
@@ -98,7 +102,7 @@ case_sensitive = true
 """
 
 
-def test_dates_references_and_numbers(org_of):
+def test_dates_references_and_numbers(org_of: OrgOf) -> None:
     org = org_of(TYPED)
     account = org.create("Account", Name="Engines").json()["id"]
     text = (
@@ -124,7 +128,7 @@ def test_dates_references_and_numbers(org_of):
     assert empty.status_code == 201
 
 
-def test_number_keys_and_keys_that_tell_the_case(org_of):
+def test_number_keys_and_case_sensitive_keys(org_of: OrgOf) -> None:
     org = org_of(TYPED)
     for code in ("a", "A"):
         assert org.create(LastName="L", Company="C", Code__c=code).status_code == 201
@@ -135,7 +139,7 @@ def test_number_keys_and_keys_that_tell_the_case(org_of):
     assert (first.status_code, again.status_code) == (201, 200)
 
 
-def test_who_the_session_belongs_to(org):
+def test_who_the_session_belongs_to(org: Client) -> None:
     info = requests.get(
         f"{org.url}/services/oauth2/userinfo", headers=dict(org.http.headers), timeout=10
     ).json()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any
 
 import pytest
+
+from tests.emulator.conftest import OrgOf
+from tests.emulator.plain_http import Client
 
 READ_ONLY = (
     "User Group QueueSobject GroupMember AssignmentRule Organization RecordType LeadStatus Profile "
@@ -15,17 +19,17 @@ WRITABLE = "Lead Contact Account"
 OBJECTS = [*WRITABLE.split(), *READ_ONLY.split()]
 
 
-def describe(org, name):
+def describe(org: Client, name: str) -> Any:
     response = org.call("GET", f"/sobjects/{name}/describe")
     assert response.status_code == 200
     return response.json()
 
 
-def field(described, name):
+def field(described: dict[str, Any], name: str) -> dict[str, Any]:
     return next(one for one in described["fields"] if one["name"] == name)
 
 
-def test_every_object_has_the_keys_of_the_recorded_one(org):
+def test_every_object_has_the_keys_of_the_recorded_one(org: Client) -> None:
     lead = describe(org, "Lead")
     assert (len(lead), len(lead["fields"][0])) == (45, 57)
     listed = {one["name"]: one for one in org.call("GET", "/sobjects").json()["sobjects"]}
@@ -39,7 +43,7 @@ def test_every_object_has_the_keys_of_the_recorded_one(org):
 
 
 @pytest.mark.parametrize("name", OBJECTS)
-def test_what_a_describe_says_of_a_field_a_query_does(org, name):
+def test_a_query_does_what_the_describe_of_a_field_promises(org: Client, name: str) -> None:
     for one in describe(org, name)["fields"]:
         for sure, soql in [
             (True, f"SELECT {one['name']} FROM {name} LIMIT 1"),
@@ -50,7 +54,7 @@ def test_what_a_describe_says_of_a_field_a_query_does(org, name):
             assert org.query(soql).ok is sure, soql
 
 
-def test_children_are_told_from_either_side(org):
+def test_child_relationships_are_described_from_either_side(org: Client) -> None:
     account = describe(org, "Account")["childRelationships"]
     contacts = next(c for c in account if c["childSObject"] == "Contact")
     assert (contacts["field"], contacts["relationshipName"]) == ("AccountId", "Contacts")
@@ -60,7 +64,7 @@ def test_children_are_told_from_either_side(org):
     assert {"QueueSobjects", "GroupMembers"} <= of_group
 
 
-def test_a_describe_says_where_everything_is(org):
+def test_a_describe_has_the_address_of_everything(org: Client) -> None:
     urls = describe(org, "Lead")["urls"]
     assert urls["describe"] == "/services/data/v68.0/sobjects/Lead/describe"
     assert urls["rowTemplate"] == "/services/data/v68.0/sobjects/Lead/{ID}"
@@ -79,7 +83,7 @@ def test_a_describe_says_where_everything_is(org):
     }
 
 
-def test_a_describe_is_sent_again_only_where_it_changed(org):
+def test_a_describe_is_sent_again_only_where_it_changed(org: Client) -> None:
     path = "/sobjects/Lead/describe"
     fresh = org.call("GET", path)
     changed = parsedate_to_datetime(fresh.headers["Last-Modified"])
@@ -98,7 +102,7 @@ def test_a_describe_is_sent_again_only_where_it_changed(org):
     assert gone.status_code == 404
 
 
-def test_declared_fields_are_described_and_hidden_ones_are_not(org_of):
+def test_declared_fields_are_described_and_hidden_ones_are_not(org_of: OrgOf) -> None:
     org = org_of(
         '[[field]]\nobject = "Lead"\nname = "Size__c"\ntype = "picklist"\n'
         'picklist = ["S", "L"]\nrestricted = true\n'
@@ -116,7 +120,7 @@ def test_declared_fields_are_described_and_hidden_ones_are_not(org_of):
     assert ("Lead", "Sponsor__c") in {(c["childSObject"], c["field"]) for c in children}
 
 
-def test_set_up_can_be_asked_for(org_of):
+def test_set_up_can_be_asked_for(org_of: OrgOf) -> None:
     org = org_of('[[duplicate_rule]]\nname = "Standard Lead Duplicate Rule"\n')
     soql = "SELECT DeveloperName, SobjectType, IsActive FROM DuplicateRule"
     assert org.rows(soql) == [

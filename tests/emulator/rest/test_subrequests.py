@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.emulator.orgs import error_of
+from tests.emulator.plain_http import Client
 
 
-def lead_of(**fields):
+def lead_of(**fields: str) -> dict[str, Any]:
     return {"attributes": {"type": "Lead"}, "LastName": "L", "Company": "C"} | fields
 
 
-def test_composite_fills_in_earlier_answers(org):
+def test_composite_fills_in_earlier_responses(org: Client) -> None:
     data = "/services/data/v68.0"
     requests_ = [
         {
@@ -40,7 +43,7 @@ def test_composite_fills_in_earlier_answers(org):
     assert given["all"]["body"]["records"][0]["Account"]["Name"] == "Engines"
 
 
-def test_composite_all_or_none_undoes_everything(org):
+def test_composite_all_or_none_undoes_everything(org: Client) -> None:
     post = {"method": "POST", "url": "/services/data/v68.0/sobjects/Lead"}
     body = {
         "allOrNone": True,
@@ -68,12 +71,14 @@ def test_composite_all_or_none_undoes_everything(org):
         [{"httpHeaders": "x"}],
     ],
 )
-def test_composite_refuses_what_is_too_much(org, requests_):
+def test_composite_rejects_what_is_too_much(
+    org: Client, requests_: list[dict[str, str]] | None
+) -> None:
     response = org.call("POST", "/composite", json={"compositeRequest": requests_})
     assert response.status_code == 400
 
 
-def test_composite_batch_is_a_list_of_independent_requests(org):
+def test_composite_batch_is_a_list_of_independent_requests(org: Client) -> None:
     requests_ = [
         {"method": "POST", "url": "v68.0/sobjects/Lead", "richInput": {"LastName": "L"}},
         {"method": "GET", "url": "v68.0/limits"},
@@ -87,8 +92,8 @@ def test_composite_batch_is_a_list_of_independent_requests(org):
     assert 200 not in [r["statusCode"] for r in halted["results"]]
 
 
-def test_composite_tree_is_all_or_none(org):
-    def record(name, **fields):
+def test_composite_tree_is_all_or_none(org: Client) -> None:
+    def record(name: str, **fields: str) -> dict[str, Any]:
         return {"attributes": {"type": "Lead", "referenceId": name}} | fields
 
     good = record("a", LastName="L", Company="C")
@@ -105,7 +110,7 @@ def test_composite_tree_is_all_or_none(org):
         assert response.status_code == 400
 
 
-def test_what_no_composite_may_hold(org):
+def test_what_no_composite_may_hold(org: Client) -> None:
     for url in ("/services/data/v68.0/composite", "/services/data/v68.0/composite/batch/"):
         inner = {"compositeRequest": [{"method": "POST", "url": url, "referenceId": "a"}]}
         assert org.call("POST", "/composite", json=inner).status_code == 400
@@ -121,7 +126,7 @@ def test_what_no_composite_may_hold(org):
     assert org.call("POST", "/composite/tree/User", json=user_tree).status_code == 400
 
 
-def test_collections_update_read_back_and_delete(org):
+def test_collections_update_read_back_and_delete(org: Client) -> None:
     ids = [org.lead(Person_Id__c=f"p{n}") for n in range(3)]
     changes = [{"attributes": {"type": "Lead"}, "Id": i, "City": "Rome"} for i in ids[:2]]
     changes.append({"attributes": {"type": "Lead"}, "City": "Rome"})
@@ -147,13 +152,13 @@ def test_collections_update_read_back_and_delete(org):
     assert org.call("DELETE", f"/composite/sobjects?ids={user_id}").json()[0]["success"] is False
 
 
-def test_an_upsert_is_of_one_object_only(org):
+def test_an_upsert_is_of_one_object_only(org: Client) -> None:
     records = {"records": [lead_of(), {"attributes": {"type": "Contact"}, "LastName": "L"}]}
     mixed = org.call("PATCH", "/composite/sobjects/Lead/Person_Id__c", json=records)
     assert error_of(mixed)["errorCode"] == "INVALID_TYPE"
 
 
-def test_collections_may_mix_objects_and_upsert_by_id(org):
+def test_collections_may_mix_objects_and_upsert_by_id(org: Client) -> None:
     made = org.lead()
     records = [lead_of(), {"attributes": {"type": "Contact"}, "LastName": "L"}, lead_of()]
     rows = org.call("POST", "/composite/sobjects", json={"records": records}).json()

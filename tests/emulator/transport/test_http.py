@@ -7,6 +7,7 @@ import json
 import socket
 import xml.etree.ElementTree as ElementTree
 import zlib
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,12 +17,13 @@ from hypothesis import strategies as st
 
 from pipelines.emulator.messages import ApiRequest, ApiResponse
 from pipelines.emulator.xml_responses import in_accepted_format
+from tests.emulator.plain_http import Client
 
 LEAD = {"LastName": "Hopper", "Company": "Navy"}
 JSON = {"Content-Type": "application/json"}
 
 
-def raw(org, text, count=1):
+def raw(org: Client, text: str, count: int = 1) -> str:
     """What comes back for bytes sent as they are, until the server closes."""
     address = urlsplit(org.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as wire:
@@ -32,43 +34,43 @@ def raw(org, text, count=1):
     return b"".join(pieces).decode()
 
 
-def head_of(org, line, *more):
-    token = org.http.headers["Authorization"]
+def head_of(org: Client, line: str, *more: str) -> str:
+    token = org.authorization
     lines = (line, "Host: my.example:99", f"Authorization: {token}", "Connection: close", *more)
     return "\r\n".join(lines) + "\r\n\r\n"
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "OAuth", "oauth"])
-def test_the_scheme_of_a_token_may_be_written_in_any_case(org, scheme):
-    token = org.http.headers["Authorization"].partition(" ")[2]
+def test_the_scheme_of_a_token_may_be_written_in_any_case(org: Client, scheme: str) -> None:
+    token = org.authorization.partition(" ")[2]
     headers = {"Authorization": f"{scheme}  {token}"}
     assert org.call("GET", "/limits", headers=headers).status_code == 200
 
 
-def test_http_1_0_is_answered_and_closed(org):
+def test_http_1_0_gets_a_response_and_is_closed(org: Client) -> None:
     head = head_of(org, "GET /services/data/v60.0/limits HTTP/1.0")
     assert raw(org, head).startswith("HTTP/1.1 200")
 
 
-def test_requests_may_be_sent_without_waiting_for_answers(org):
+def test_requests_may_be_sent_without_waiting_for_responses(org: Client) -> None:
     head = head_of(org, "GET /services/data/v60.0/limits HTTP/1.1")
     kept = head.replace("Connection: close\r\n", "")
     assert raw(org, kept + kept + head).count("HTTP/1.1 200 OK") == 3
 
 
-def test_a_whole_url_may_be_the_target_as_through_a_proxy(org):
+def test_a_whole_url_may_be_the_target_as_through_a_proxy(org: Client) -> None:
     head = head_of(org, "GET http://my.example:99/services/data/v60.0 HTTP/1.1")
     response = raw(org, head)
     assert response.startswith("HTTP/1.1 200")
     assert '"identity": "http://my.example:99/id/00D' in response
 
 
-def test_an_instance_url_with_its_slash_is_forgiven(org):
+def test_an_instance_url_with_its_slash_is_forgiven(org: Client) -> None:
     response = org.http.get(f"{org.url}//services/data/v60.0/limits", timeout=30)
     assert response.status_code == 200
 
 
-def test_chunks_and_a_client_that_waits_to_be_asked_on(org):
+def test_chunks_and_a_client_that_waits_to_be_asked_on(org: Client) -> None:
     body = json.dumps(LEAD)
     more = ("Content-Type: application/json", "Transfer-Encoding: chunked", "Expect: 100-continue")
     head = head_of(org, "POST /services/data/v60.0/sobjects/Lead/ HTTP/1.1", *more)
@@ -87,7 +89,7 @@ def test_chunks_and_a_client_that_waits_to_be_asked_on(org):
     ],
     ids=["gzip", "deflate", "joined", "identity"],
 )
-def test_a_body_may_come_compressed(org, encoding, packed):
+def test_a_body_may_come_compressed(org: Client, encoding: str, packed: Any) -> None:
     data = packed(json.dumps(LEAD).encode())
     headers = JSON | {"Content-Encoding": encoding}
     assert org.call("POST", "/sobjects/Lead", data=data, headers=headers).status_code == 201
@@ -103,52 +105,54 @@ def test_a_body_may_come_compressed(org, encoding, packed):
     ],
     ids=["unknown", "not gzip", "cut short"],
 )
-def test_a_body_that_cannot_be_unpacked_changes_nothing(org, encoding, data, status):
+def test_a_body_that_cannot_be_unpacked_changes_nothing(
+    org: Client, encoding: str, data: bytes, status: int
+) -> None:
     headers = JSON | {"Content-Encoding": encoding}
     assert org.call("POST", "/sobjects/Lead", data=data, headers=headers).status_code == status
     assert org.rows("SELECT Id FROM Lead") == []
 
 
-def test_head_answers_as_get_does_without_the_body(org):
+def test_head_responds_as_get_does_without_the_body(org: Client) -> None:
     got, headed = (org.call(method, "/sobjects/Lead/describe") for method in ("GET", "HEAD"))
     assert (headed.status_code, headed.content) == (200, b"")
     assert headed.headers["Content-Type"] == got.headers["Content-Type"]
 
 
-def test_a_method_that_a_resource_does_not_know_is_told_which_it_does(org):
+def test_an_unknown_method_gets_the_list_of_known_ones(org: Client) -> None:
     refused = org.call("OPTIONS", "/sobjects/Lead")
     assert refused.status_code == 405
     assert refused.headers["Allow"] == "HEAD,GET,POST"
     assert refused.json()[0]["message"].endswith("Allowed are HEAD,GET,POST")
 
 
-def test_a_client_without_patch_may_say_so_in_the_url(org):
+def test_a_client_without_patch_may_name_it_in_the_url(org: Client) -> None:
     path = "/sobjects/Lead/Person_Id__c/p1?_HttpMethod=PATCH"
     assert org.call("POST", path, json=LEAD).status_code == 201
     assert org.call("POST", path, json={"City": "Rome"}).json()["created"] is False
 
 
 @pytest.mark.parametrize("space", ["+", "%20"])
-def test_a_query_may_write_its_spaces_either_way(org, space):
+def test_a_query_may_write_its_spaces_as_plus_or_percent(org: Client, space: str) -> None:
     org.lead(LastName="A B")
     text = f"SELECT{space}Id{space}FROM{space}Lead{space}WHERE{space}LastName='A{space}B'"
     assert org.call("GET", f"/query/?q={text}").json()["totalSize"] == 1
 
 
 @pytest.mark.parametrize("path", ["/query/", "/query.json"])
-def test_a_path_may_end_in_a_slash_or_in_its_form(org, path):
+def test_a_path_may_end_in_a_slash_or_in_its_form(org: Client, path: str) -> None:
     assert org.call("GET", path, params={"q": "SELECT Id FROM Lead"}).json()["totalSize"] == 0
 
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/xml"])
-def test_a_body_of_another_form_than_json_is_refused(org, kind):
+def test_a_body_of_another_form_than_json_is_rejected(org: Client, kind: str) -> None:
     refused = org.call(
         "POST", "/sobjects/Lead", data=json.dumps(LEAD), headers={"Content-Type": kind}
     )
     assert (refused.status_code, refused.json()[0]["errorCode"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-def xml(response):
+def xml(response: requests.Response) -> Any:
     assert response.headers["Content-Type"] == "application/xml;charset=UTF-8"
     return ElementTree.fromstring(response.content)  # noqa: S314 - our own emulator's
 
@@ -166,12 +170,12 @@ def xml(response):
         ("", False),
     ],
 )
-def test_an_answer_is_xml_where_that_is_preferred(org, accept, is_xml):
+def test_an_response_is_xml_where_that_is_preferred(org: Client, accept: str, is_xml: bool) -> None:
     response = org.call("GET", "/limits", headers={"Accept": accept})
     assert response.headers["Content-Type"].startswith("application/xml") is is_xml
 
 
-def test_records_and_queries_in_xml(org):
+def test_records_and_queries_in_xml(org: Client) -> None:
     lead = org.lead(LastName="A & <B>")
     read = xml(org.call("GET", f"/sobjects/Lead/{lead}.xml?fields=Id,LastName,City"))
     assert (read.tag, read.get("type"), read.find("LastName").text) == ("Lead", "Lead", "A & <B>")
@@ -181,7 +185,7 @@ def test_records_and_queries_in_xml(org):
     assert found.find("records/Owner/Name").text == "Integration User"
 
 
-def test_errors_and_versions_in_xml(org):
+def test_errors_and_versions_in_xml(org: Client) -> None:
     headers = {"Accept": "application/xml"}
     errors = xml(org.create(LastName="L", _headers=headers))
     assert (errors.tag, errors.find("Error/errorCode").text) == ("Errors", "REQUIRED_FIELD_MISSING")
@@ -193,7 +197,7 @@ def test_errors_and_versions_in_xml(org):
     assert (token.tag, token.find("instance_url").text) == ("OAuth", org.url)
 
 
-def test_a_proxy_that_ends_tls_is_believed(org):
+def test_a_proxy_that_ends_tls_is_believed(org: Client) -> None:
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "10.0.0.1"}
     told = org.call("GET", "", headers=headers).json()["identity"]
     assert told.startswith("https://127.0.0.1:")
@@ -213,7 +217,8 @@ VALUES = st.recursive(
 
 @settings(deadline=None, max_examples=150)
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
-def test_any_answer_can_be_written_as_xml_that_can_be_read(value):
+def test_any_response_can_be_written_as_xml_that_can_be_read(value: dict[str, Any]) -> None:
     call = ApiRequest("GET", "/services/data/v60.0/x", {}, {"accept": "application/xml"}, b"")
     text = in_accepted_format(call, ApiResponse(200, value)).text
+    assert text is not None
     ElementTree.fromstring(text)  # noqa: S314 - our own

@@ -1,4 +1,4 @@
-"""The emulator's own page, held to the emulator: it lists what is there, and nothing else."""
+"""The emulator's own page, listed to the emulator: it lists what is there, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import ast
 import dataclasses
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click import Context
 
 from pipelines.cli import main
-from pipelines.emulator.org.org_config import Behaviour
+from pipelines.emulator.org.behaviour import Behaviour
 from pipelines.emulator.transport.faults import JOB_FAULT, REQUEST_FAULT
 from tests.emulator.conformance.real_org import PREFIX
+from tests.emulator.conftest import Process
 from tests.emulator.orgs import error_of
 from tests.emulator.plain_http import Client
 
 
 # Nothing here changes the org: one is enough for all.
 @pytest.fixture(scope="module")
-def org(running):
+def org(running: Process) -> Client:
     return Client(running.url).reset()
 
 
@@ -33,24 +36,24 @@ SURE = {"[doc]", "[client]", "[field]", "[unsure]"}
 METHODS = "GET|POST|PUT|PATCH|DELETE"
 
 
-def section(title):
+def section(title: str) -> str:
     """What stands between a heading and the next one."""
     return PAGE.partition(f"# {title}\n")[2].partition("\n#")[0]
 
 
-def rows(title):
+def rows(title: str) -> list[list[str]]:
     """The rows of the tables in a section, each a list of its cells."""
     lines = [line for line in section(title).splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return [row for row in cells if row[0].startswith("`") or row[0].isdecimal()]
 
 
-def code(cell):
+def code(cell: str) -> list[str]:
     """The words in back-ticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
-def numbered_tests():
+def numbered_tests() -> Iterator[tuple[int, str, str]]:
     """Number, file and decorators of every test of the suite."""
     for path in sorted(SUITE.glob("test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -62,37 +65,37 @@ def numbered_tests():
 BEHAVIOURS = rows("The sixty behaviours")
 
 
-def test_every_number_has_its_row_and_its_tests():
+def test_every_number_has_its_row_and_its_tests() -> None:
     assert [int(row[0]) for row in BEHAVIOURS] == list(range(1, 61))
-    held = {(number, file) for number, file, _ in numbered_tests()}
-    assert {(int(row[0]), file) for row in BEHAVIOURS for file in code(row[4])} == held
+    listed = {(number, file) for number, file, _ in numbered_tests()}
+    assert {(int(row[0]), file) for row in BEHAVIOURS for file in code(row[3])} == listed
 
 
-def test_a_number_can_be_tried_elsewhere_where_a_test_of_it_is_marked():
+def test_a_number_can_be_tried_elsewhere_where_a_test_of_it_is_marked() -> None:
     marked = {number for number, _, marks in numbered_tests() if "also_real_org" in marks}
-    assert {int(row[0]) for row in BEHAVIOURS if row[5].startswith("yes")} == marked
-    assert all(row[5].startswith(("yes", "no: ")) for row in BEHAVIOURS)
+    assert {int(row[0]) for row in BEHAVIOURS if row[4].startswith("yes")} == marked
+    assert all(row[4].startswith(("yes", "no: ")) for row in BEHAVIOURS)
 
 
-def test_every_number_says_how_sure_we_are_in_one_of_four_words():
+def test_every_number_shows_how_sure_we_are() -> None:
     for number, does, sure, *_ in BEHAVIOURS:
         assert set(sure.split()) <= SURE, number
         assert set(re.findall(r"\[\w+\]", does)) <= {"[unsure]"}, number
         assert ("[unsure]" in does) <= ("[unsure]" in sure), number
 
 
-def switches_of(behaviour):
+def switches_of(behaviour: Any) -> Iterator[tuple[str, Any]]:
     """Every switch and its default, those in a part of their own too."""
     for field in dataclasses.fields(behaviour):
         value = getattr(behaviour, field.name)
         yield from switches_of(value) if dataclasses.is_dataclass(value) else [(field.name, value)]
 
 
-def test_every_switch_is_told_with_its_default():
+def test_every_switch_is_documented_with_its_default() -> None:
     switches = dict(switches_of(Behaviour()))
-    told = {code(row[0])[0]: code(row[1])[0] for row in rows("The switches of `[behaviour]`")}
-    assert told == {name: json.dumps(default) for name, default in switches.items()}
-    unknowns = re.findall(r"\| `(\w+)` \|$", section("What nobody knows"), re.M)
+    documented = {code(row[0])[0]: code(row[1])[0] for row in rows("The switches of `[behaviour]`")}
+    assert documented == {name: json.dumps(default) for name, default in switches.items()}
+    unknowns = re.findall(r"\| `(\w+)` \|$", section("What is unknown"), re.M)
     assert set(unknowns) <= set(switches)
 
 
@@ -110,24 +113,24 @@ START = {
 }
 
 
-def known_here(org, text):
+def known_here(org: Client, text: str) -> set[str]:
     """The keys that the emulator knows, as its refusal of an unknown one says."""
-    refused = org.door("POST", "reset", data=f"{text}\nzzz = 1\n".encode())
+    refused = org.control("POST", "reset", data=f"{text}\nzzz = 1\n".encode())
     assert refused.status_code == 400
     return set(refused.json()["error"].partition("known here: ")[2].split(", "))
 
 
-def test_every_table_of_the_org_file_is_told(org):
+def test_every_table_of_the_org_file_is_documented(org: Client) -> None:
     assert known_here(org, "") == set(FILE)
 
 
 @pytest.mark.parametrize("table", [*START, "org", "limits"])
-def test_every_key_of_a_table_is_told(org, table):
+def test_every_key_of_a_table_is_documented(org: Client, table: str) -> None:
     text = f"[[{table}]]\n{START[table]}" if table in START else f"[{table}]"
     assert known_here(org, text) == FILE[table]
 
 
-def test_every_key_of_behaviour_and_of_an_entry_is_told(org):
+def test_every_key_of_behaviour_and_of_an_entry_is_documented(org: Client) -> None:
     switches = {code(row[0])[0] for row in rows("The switches of `[behaviour]`")}
     assert known_here(org, "[behaviour]") == switches
     entry = f"[[assignment_rule]]\n{START['assignment_rule']}\n[[assignment_rule.entry]]"
@@ -135,54 +138,56 @@ def test_every_key_of_behaviour_and_of_an_entry_is_told(org):
     assert known_here(org, f"{entry}\n{owner}") == {"when", "assign_to"}
 
 
-def words(faults):
-    return {re.match("[a-z_]+", fault)[0] for fault in faults}
+def words(faults: list[str]) -> set[str]:
+    return {name for fault in faults for name in re.findall(r"^[a-z_]+", fault)}
 
 
 @pytest.mark.parametrize(
     ("title", "pattern", "where"),
     [
-        ("Faults on the wire", REQUEST_FAULT, {"match": "GET /limits"}),
+        ("Faults of requests", REQUEST_FAULT, {"match": "GET /limits"}),
         ("Faults of jobs", JOB_FAULT, {"job": "nth:1"}),
     ],
 )
-def test_every_fault_is_told_and_taken(org, title, pattern, where):
-    told = [code(row[0])[0] for row in rows(title)]
+def test_every_fault_is_documented_and_accepted(
+    org: Client, title: str, pattern: re.Pattern[str], where: dict[str, str]
+) -> None:
+    documented = [code(row[0])[0] for row in rows(title)]
     # The words of the pattern; `_after` is an ending of one of them.
-    assert words(told) == set(re.findall(r"[a-z_]{4,}", pattern.pattern)) - {"_after"}
-    for fault in told:
-        assert org.door("PUT", "faults", json=[where | {"fault": fault}]).status_code == 200
+    assert words(documented) == set(re.findall(r"[a-z_]{4,}", pattern.pattern)) - {"_after"}
+    for fault in documented:
+        assert org.control("PUT", "faults", json=[where | {"fault": fault}]).status_code == 200
 
 
-def test_every_door_is_told(org):
-    doors = org.door("GET", "nowhere").json()["error"].partition("there are ")[2].split(", ")
-    assert {code(row[0])[0] for row in rows("The door")} == set(doors)
+def test_every_control_path_is_documented(org: Client) -> None:
+    paths = org.control("GET", "nowhere").json()["error"].partition("there are ")[2].split(", ")
+    assert {code(row[0])[0] for row in rows("The control API")} == set(paths)
 
 
-RESOURCES = [(code(row[0])[0], set(row[1].split())) for row in rows("What it answers")]
+RESOURCES = [(code(row[0])[0], set(row[1].split())) for row in rows("Resources")]
 
 
 @pytest.mark.parametrize(("path", "methods"), RESOURCES)
-def test_a_resource_takes_the_methods_that_are_told(org, path, methods):
+def test_a_resource_has_the_documented_methods(org: Client, path: str, methods: set[str]) -> None:
     refused = error_of(org.call("OPTIONS", re.sub(r"\{\w+\}", "x", path)), 405)
     allowed = refused["message"].partition("Allowed are ")[2].split(",")
     assert set(allowed) - {"HEAD"} == methods
 
 
-def test_every_resource_of_the_emulator_is_told():
+def test_every_resource_of_the_emulator_is_documented() -> None:
     sources = [path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py")]
     (source,) = [text for text in sources if '"/limits": {' in text]
     routes = set(re.findall(rf'"(/[^"]*)": \{{\s*"(?:{METHODS})"', source))
-    told = {re.sub(r"\{\w+\}", "{}", path) for path, _ in RESOURCES} - {"/"}
+    documented = {re.sub(r"\{\w+\}", "{}", path) for path, _ in RESOURCES} - {"/"}
     # One route stands for the pages of both kinds of query.
-    assert told - {"/query/{}", "/queryAll/{}"} == routes - {"/query(?:All)?/{}"}
+    assert documented - {"/query/{}", "/queryAll/{}"} == routes - {"/query(?:All)?/{}"}
 
 
-def test_the_objects_are_those_that_are_told(org):
-    told = section("What it answers").partition("Objects that can be written: ")[2]
+def test_the_objects_are_the_documented_ones(org: Client) -> None:
+    documented = section("Resources").partition("Objects that can be written: ")[2]
     written, read = (
         set(re.findall(r"\w+", part.partition(".")[0]))
-        for part in told.split("Objects that are only read: ")
+        for part in documented.split("Objects that are only read: ")
     )
     objects = org.call("GET", "/sobjects").json()["sobjects"]
     assert {one["name"] for one in objects if one["createable"]} == written
@@ -190,24 +195,25 @@ def test_the_objects_are_those_that_are_told(org):
 
 
 @pytest.mark.parametrize("asked", rows("What it does not emulate"), ids=lambda row: row[0])
-def test_what_is_not_emulated_is_refused_as_told(org, asked):
+def test_what_is_not_emulated_fails_as_documented(org: Client, asked: list[str]) -> None:
     method, path = code(asked[0])[0].split(" ")
-    status, said = asked[1].split()[0], code(asked[1])[0]
+    status, error_code = asked[1].split()[0], code(asked[1])[0]
     if not path.startswith("/services"):
         path = f"/services/data/v68.0{path}"
     refused = org.http.request(method, f"{org.url}{path}", json={}, timeout=30)
-    assert error_of(refused, int(status))["errorCode"] == said
+    assert error_of(refused, int(status))["errorCode"] == error_code
 
 
-def test_the_options_of_the_command_are_told():
+def test_the_options_of_the_command_are_documented() -> None:
     command = main.get_command(Context(main), "emulator")
+    assert command is not None
     there = {one for option in command.params for one in option.opts}
-    told = {code(row[0])[0] for row in rows("Starting it")}
-    assert told == there - {"--config", "--json", "--debug", "--help"}
+    documented = {code(row[0])[0] for row in rows("Starting it")}
+    assert documented == there - {"--config", "--json", "--debug", "--help"}
 
 
-def test_the_variables_that_name_your_org_are_told():
+def test_the_variables_that_name_your_org_are_documented() -> None:
     source = (SUITE / "real_org.py").read_text(encoding="utf-8")
-    told = {name for row in rows("Trying it on an org of yours") for name in code(row[0])}
+    documented = {name for row in rows("Trying it on an org of yours") for name in code(row[0])}
     read = {"URL"} | {name.upper() for name in re.findall(r'said(?:\.get\(|\[)"(\w+)"', source)}
-    assert told == {f"{PREFIX}{name}" for name in read | {"CONSENT"}}
+    assert documented == {f"{PREFIX}{name}" for name in read | {"CONSENT"}}

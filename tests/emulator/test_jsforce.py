@@ -13,10 +13,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.emulator.conftest import BASIC_ORG, Client
+from tests.emulator.conftest import Process
+from tests.emulator.plain_http import BASIC_ORG, Client
 
 HERE = Path(__file__).parent / "jsforce"
 CHECKS = re.findall(r'^check\("([^"]+)"', (HERE / "drive.mjs").read_text(), re.MULTILINE)
@@ -42,7 +44,7 @@ assign_to = "queue:DACH"
 
 
 @pytest.fixture(scope="module")
-def home(request):
+def home(request: pytest.FixtureRequest) -> Path:
     """A folder with jsforce in it, fetched once for each lock file."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
@@ -55,7 +57,7 @@ def home(request):
     return kept
 
 
-def fetch(npm, fresh, kept):
+def fetch(npm: str, fresh: Path, kept: Path) -> None:
     fresh.mkdir()
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / name, fresh)
@@ -70,7 +72,7 @@ def fetch(npm, fresh, kept):
 
 
 @pytest.fixture(scope="module")
-def outcomes(home, running):
+def outcomes(home: Path, running: Process) -> Any:
     org = Client(running.url).reset(BASIC_ORG + ORG)
     command = ["node", str(HERE / "drive.mjs"), str(home), org.url]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -79,16 +81,16 @@ def outcomes(home, running):
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_jsforce(outcomes, name):
+def test_jsforce(outcomes: dict[str, Any], name: str) -> None:
     assert outcomes[name]["ok"], outcomes[name]["value"]
 
 
-def test_every_check_was_made(outcomes):
+def test_every_check_was_made(outcomes: dict[str, Any]) -> None:
     assert list(outcomes) == CHECKS
     assert len(CHECKS) > 25
 
 
-def test_the_lock_file_names_no_registry():
+def test_the_lock_file_names_no_registry() -> None:
     text = (HERE / "package-lock.json").read_text()
     assert "registry" not in text
     assert '"resolved"' not in text

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import requests
+
+from tests.emulator.conftest import OrgOf, Process
+from tests.emulator.plain_http import Client
 
 QUEUE = '[[queue]]\ndeveloper_name = "Inbound"\nobjects = ["Lead"]\nid = "00G5e000002QuE1"\n'
 RULE = """
@@ -18,12 +22,12 @@ SECOND_USER = '[[user]]\nusername = "ada@t.example"\nid = "0055e000001XyZ2"\n'
 DUPLICATES = '[[duplicate_rule]]\nname = "Twins"\naction = "alert"\n'
 
 
-def behaving(**switches):
+def behaving(**switches: bool | int) -> str:
     lines = [f"{name} = {str(value).lower()}" for name, value in switches.items()]
     return "[behaviour]\n" + "\n".join(lines) + "\n"
 
 
-def errors(response, status=400):
+def errors(response: requests.Response, status: int = 400) -> tuple[str, str]:
     assert response.status_code == status, response.text
     return response.json()[0]["errorCode"], response.json()[0]["message"]
 
@@ -36,7 +40,7 @@ def errors(response, status=400):
         ('contact_queue_owner = "INVALID_OPERATION"', "INVALID_OPERATION"),
     ],
 )
-def test_how_a_contact_refuses_a_queue(org_of, switch, code):
+def test_how_a_contact_rejects_a_queue(org_of: OrgOf, switch: str, code: str) -> None:
     org = org_of(f"{QUEUE}[behaviour]\n{switch}\n")
     refused = org.create("Contact", LastName="L", OwnerId="00G5e000002QuE1")
     assert errors(refused)[0] == code
@@ -51,7 +55,9 @@ def test_how_a_contact_refuses_a_queue(org_of, switch, code):
         ('second_put_status = 409\nsecond_put_code = "INVALIDJOBSTATE"', 409, "INVALIDJOBSTATE"),
     ],
 )
-def test_how_a_second_upload_is_refused(org_of, switches, status, code):
+def test_how_a_second_upload_is_rejected(
+    org_of: OrgOf, switches: str, status: int, code: str
+) -> None:
     org = org_of(f"[behaviour]\n{switches}\n")
     job = org.open_job()
     assert org.put(job, "LastName,Company\n").status_code == 201
@@ -64,7 +70,9 @@ EMAIL_ERROR = "INVALID_EMAIL_ADDRESS:Email: invalid email address: x:Email --"
 @pytest.mark.parametrize(
     ("style", "joint", "count"), [("joined", "", 2), ("semicolons", "; ", 2), ("first", "", 1)]
 )
-def test_how_several_errors_of_a_row_are_joined(org_of, style, joint, count):
+def test_how_several_errors_of_a_row_are_joined(
+    org_of: OrgOf, style: str, joint: str, count: int
+) -> None:
     org = org_of(f'[behaviour]\nrow_errors = "{style}"\n')
     long = "x" * 129
     loaded = org.load(f"LastName,Company,Email,Title\nL,C,x,{long}\n")
@@ -75,7 +83,9 @@ def test_how_several_errors_of_a_row_are_joined(org_of, style, joint, count):
 @pytest.mark.parametrize(
     ("status", "code"), [(401, "INVALID_SESSION_ID"), (403, "API_DISABLED_FOR_ORG")]
 )
-def test_how_a_user_without_the_api_is_refused(running, client, basic_org, status, code):
+def test_how_a_user_without_the_api_is_rejected(
+    running: Process, client: type[Client], basic_org: str, status: int, code: str
+) -> None:
     user = '[[user]]\nusername = "integration@test.example"\napi_enabled = false\n'
     org = client(running.url).reset(basic_org + user + behaving(api_disabled_status=status))
     found, message = errors(org.call("GET", "/limits"), status)
@@ -87,12 +97,15 @@ def test_how_a_user_without_the_api_is_refused(running, client, basic_org, statu
     ("switch", "owner"),
     [("default_owner", "Integration User"), ("keep_owner", "ada@t.example")],
 )
-def test_whether_a_rule_without_a_match_takes_the_owner_away(org_of, switch, owner):
+def test_whether_a_rule_without_a_match_takes_the_owner_away(
+    org_of: OrgOf, switch: str, owner: str
+) -> None:
     org = org_of(f'{QUEUE}{RULE}{SECOND_USER}[behaviour]\nrule_without_match = "{switch}"\n')
 
-    def owner_of(**fields):
+    def owner_of(**fields: str) -> str:
         made = org.lead(**fields)
-        return org.rows(f"SELECT Owner.Name FROM Lead WHERE Id = '{made}'")[0]["Owner"]["Name"]
+        row = org.rows(f"SELECT Owner.Name FROM Lead WHERE Id = '{made}'")[0]
+        return str(row["Owner"]["Name"])
 
     assert owner_of(City="Oslo", OwnerId="0055e000001XyZ2") == owner
     assert owner_of(City="Oslo") == "Integration User"
@@ -106,7 +119,7 @@ def test_whether_a_rule_without_a_match_takes_the_owner_away(org_of, switch, own
 
 
 @pytest.mark.parametrize("address", ["a@x.y", "a@-x.example", "a@x-.example", "a@localhost"])
-def test_how_strict_the_domain_of_an_address_is(org_of, address):
+def test_how_strict_the_domain_of_an_address_is(org_of: OrgOf, address: str) -> None:
     strict, lenient = (behaving(lenient_email_domains=value) for value in (False, True))
     assert errors(org_of(strict).create(LastName="L", Company="C", Email=address))[0] == (
         "INVALID_EMAIL_ADDRESS"
@@ -117,7 +130,7 @@ def test_how_strict_the_domain_of_an_address_is(org_of, address):
         assert org.create(LastName="L", Company="C", Email=wrong).status_code == 400
 
 
-def test_what_the_results_show_before_the_end(org_of):
+def test_what_the_results_show_before_the_end(org_of: OrgOf) -> None:
     for switch, status in [("refused", 400), ("partial", 200)]:
         org = org_of(f'[behaviour]\nearly_results = "{switch}"\nqueue_seconds = 30\n')
         job = org.open_job()
@@ -128,7 +141,7 @@ def test_what_the_results_show_before_the_end(org_of):
         org.patch(job, "Aborted")
 
 
-def test_how_many_jobs_a_day_takes(org_of):
+def test_how_many_jobs_a_day_takes(org_of: OrgOf) -> None:
     org = org_of("[limits]\ndaily_ingest_jobs = 2\n")
     org.open_job()
     org.open_job()
@@ -137,7 +150,7 @@ def test_how_many_jobs_a_day_takes(org_of):
 
 
 @pytest.mark.parametrize(("trims", "kept"), [(True, "Engines"), (False, "  Engines ")])
-def test_whether_text_is_trimmed(org_of, trims, kept):
+def test_whether_text_is_trimmed(org_of: OrgOf, trims: bool, kept: str) -> None:
     org = org_of(behaving(trims_text=trims))
     org.lead(Company="  Engines ")
     org.load("LastName,Company\nL,  Engines \n")
@@ -148,7 +161,9 @@ def test_whether_text_is_trimmed(org_of, trims, kept):
 
 @pytest.mark.parametrize(("is_null", "status"), [(True, 201), (False, 400)])
 @pytest.mark.parametrize("name", ["AnnualRevenue", "NumberOfEmployees", "DoNotCall"])
-def test_what_an_empty_json_text_is_to_a_number(org_of, name, is_null, status):
+def test_what_an_empty_json_text_is_to_a_number(
+    org_of: OrgOf, name: str, is_null: bool, status: int
+) -> None:
     org = org_of(behaving(empty_json_is_null=is_null))
     if name == "DoNotCall":
         status = 400
@@ -158,7 +173,7 @@ def test_what_an_empty_json_text_is_to_a_number(org_of, name, is_null, status):
 
 
 @pytest.mark.parametrize(("numeric", "failed"), [(True, 0), (False, 2)])
-def test_whether_a_checkbox_takes_1_and_0(org_of, numeric, failed):
+def test_whether_a_checkbox_takes_1_and_0(org_of: OrgOf, numeric: bool, failed: int) -> None:
     org = org_of(behaving(numeric_booleans=numeric))
     loaded = org.load("LastName,Company,DoNotCall\nL,C,1\nM,C,0\nN,C,TRUE\nO,C,false\n")
     assert loaded.info["numberRecordsFailed"] == failed
@@ -172,7 +187,7 @@ def test_whether_a_checkbox_takes_1_and_0(org_of, numeric, failed):
         ("bytes", "é" * 20, "é" * 21),
     ],
 )
-def test_what_a_length_counts(org_of, counts, fits, too_long):
+def test_what_a_length_counts(org_of: OrgOf, counts: str, fits: str, too_long: str) -> None:
     org = org_of(f'[behaviour]\ntext_length = "{counts}"\n')
     assert org.create(LastName="L", Company="C", FirstName=fits).status_code == 201
     refused = org.create(LastName="L", Company="C", FirstName=too_long)
@@ -187,7 +202,9 @@ def test_what_a_length_counts(org_of, counts, fits, too_long):
         ("plain", '"sf__Id","sf__Created",LastName,Company\n"ID","true","L","C"\n'),
     ],
 )
-def test_how_far_results_follow_the_dialect_of_the_job(org_of, dialect, saved):
+def test_how_far_results_follow_the_dialect_of_the_job(
+    org_of: OrgOf, dialect: str, saved: str
+) -> None:
     org = org_of(f'[behaviour]\nresult_dialect = "{dialect}"\n')
     loaded = org.load("LastName|Company\r\nL|C\r\n", columnDelimiter="PIPE", lineEnding="CRLF")
     (made,) = org.rows("SELECT Id FROM Lead")
@@ -202,7 +219,9 @@ def test_how_far_results_follow_the_dialect_of_the_job(org_of, dialect, saved):
 @pytest.mark.parametrize(
     ("operations", "status"), [("", 204), ('operations = ["insert", "update"]\n', 400)]
 )
-def test_whether_a_duplicate_rule_judges_updates(org_of, operations, status):
+def test_whether_a_duplicate_rule_checks_updates(
+    org_of: OrgOf, operations: str, status: int
+) -> None:
     org = org_of(DUPLICATES + operations)
     org.lead(LastName="Byron", FirstName="Ada", Email="ada@x.example")
     other = org.lead(LastName="Lovelace", FirstName="Ada")
@@ -229,7 +248,9 @@ def test_whether_a_duplicate_rule_judges_updates(org_of, operations, status):
         ("text_lengths = 1", "behaviour.text_lengths"),
     ],
 )
-def test_a_switch_that_there_is_not_is_named(org, basic_org, line, place):
-    response = org.door("POST", "reset", data=f"{basic_org}[behaviour]\n{line}\n".encode())
+def test_a_switch_that_there_is_not_is_named(
+    org: Client, basic_org: str, line: str, place: str
+) -> None:
+    response = org.control("POST", "reset", data=f"{basic_org}[behaviour]\n{line}\n".encode())
     assert response.status_code == 400
     assert place in response.json()["error"]

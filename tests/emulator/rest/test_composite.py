@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
+import requests
+
+from tests.emulator.plain_http import Client
 
 DATA = "/services/data/v68.0"
 
 
-def sub(name, method="POST", path="/sobjects/Lead", **more):
+def sub(
+    name: str, method: str = "POST", path: str = "/sobjects/Lead", **more: object
+) -> dict[str, Any]:
     return {"method": method, "url": f"{DATA}{path}", "referenceId": name} | more
 
 
-def composed(org, *requests, **more):
+def composed(org: Client, *requests: dict[str, Any], **more: bool) -> Any:
     body = {"compositeRequest": list(requests)} | more
     response = org.call("POST", "/composite", json=body)
     assert response.status_code == 200, response.text
     return response.json()["compositeResponse"]
 
 
-def lead(**fields):
+def lead(**fields: str) -> dict[str, str]:
     return {"LastName": "L", "Company": "C"} | fields
 
 
-def test_a_composite_answer_has_four_parts_each(org):
+def test_a_composite_response_has_four_parts_each(org: Client) -> None:
     made, read = composed(
         org,
         sub("made", body=lead()),
@@ -40,7 +48,7 @@ def test_a_composite_answer_has_four_parts_each(org):
     assert (patched[0]["httpStatusCode"], patched[0]["body"]) == (204, None)
 
 
-def test_references_reach_into_lists_and_keep_numbers_and_flags(org):
+def test_references_reach_into_lists_and_keep_numbers_and_flags(org: Client) -> None:
     org.lead(AnnualRevenue=12.5, DoNotCall=True, Email="a@x.example")
     *_, made = composed(
         org,
@@ -64,7 +72,7 @@ def test_references_reach_into_lists_and_keep_numbers_and_flags(org):
     "reference",
     ["nobody.id", "bad.id", "bad[0].message", "q.records[7].Id", "q.records", "q.more.x"],
 )
-def test_a_reference_to_nothing_stops_only_its_own_request(org, reference):
+def test_a_reference_to_nothing_stops_only_its_own_request(org: Client, reference: str) -> None:
     *_, broken, after = composed(
         org,
         sub("bad", body={}),
@@ -84,7 +92,7 @@ def test_a_reference_to_nothing_stops_only_its_own_request(org, reference):
     assert after["httpStatusCode"] == 201
 
 
-def test_all_or_none_undoes_updates_and_deletes_too(org):
+def test_all_or_none_undoes_updates_and_deletes_too(org: Client) -> None:
     first, second = org.lead(City="Rome"), org.lead()
     responses = composed(
         org,
@@ -117,7 +125,9 @@ def test_all_or_none_undoes_updates_and_deletes_too(org):
         ([sub(f"q{n}", "GET", "/limits") for n in range(26)], "limited to 25"),
     ],
 )
-def test_a_composite_is_judged_before_any_of_it_is_done(org, requests_, words):
+def test_a_composite_is_checked_before_any_of_it_is_done(
+    org: Client, requests_: list[dict[str, str]], words: str
+) -> None:
     body = {"compositeRequest": [sub("first", body=lead()), *requests_][-26:]}
     response = org.call("POST", "/composite", json=body)
     assert response.status_code == 400
@@ -125,18 +135,18 @@ def test_a_composite_is_judged_before_any_of_it_is_done(org, requests_, words):
     assert org.rows("SELECT Id FROM Lead") == []
 
 
-def test_an_id_that_reads_like_a_query_is_no_query(org):
+def test_an_id_that_reads_like_a_query_is_no_query(org: Client) -> None:
     path = "/sobjects/Lead/Person_Id__c/query"
     responses = composed(org, *(sub(f"r{n}", "GET", path) for n in range(6)))
     assert [a["httpStatusCode"] for a in responses] == [404] * 6
 
 
-def batch(org, *requests, **more):
-    return org.call("POST", "/composite/batch", json={"batchRequests": list(requests)} | more)
+def batch(org: Client, *subrequests: dict[str, Any], **more: bool) -> requests.Response:
+    return org.call("POST", "/composite/batch", json={"batchRequests": list(subrequests)} | more)
 
 
-def test_a_halted_batch_says_so_for_each_that_is_left(org):
-    wrong = {"method": "POST", "url": "v68.0/sobjects/Lead", "richInput": {}}
+def test_a_halted_batch_has_an_error_for_each_that_is_left(org: Client) -> None:
+    wrong: dict[str, Any] = {"method": "POST", "url": "v68.0/sobjects/Lead", "richInput": {}}
     right = wrong | {"url": "/services/data/v60.0/sobjects/Lead", "richInput": lead()}
     response = batch(org, right, wrong, right, right, haltOnError=True).json()
     assert response["hasErrors"] is True
@@ -146,7 +156,7 @@ def test_a_halted_batch_says_so_for_each_that_is_left(org):
     assert len(batch(org, wrong, right).json()["results"]) == 2
 
 
-def test_a_batch_may_hold_many_queries_but_no_newer_version(org):
+def test_a_batch_may_hold_many_queries_but_no_newer_version(org: Client) -> None:
     asked = {"method": "GET", "url": "v68.0/query?q=SELECT+Id+FROM+Lead"}
     assert batch(org, *[asked] * 25).json()["hasErrors"] is False
     assert batch(org, *[asked] * 26).status_code == 400
@@ -154,17 +164,17 @@ def test_a_batch_may_hold_many_queries_but_no_newer_version(org):
         assert batch(org, asked | {"url": f"v{version}/limits"}).status_code == 400
 
 
-def account(name, contacts=(), **fields):
+def account(name: str, contacts: Sequence[dict[str, Any]] = (), **fields: Any) -> dict[str, Any]:
     attributes = {"type": "Account", "referenceId": name}
     record = {"attributes": attributes, "Name": name} | fields
     return record | {"Contacts": {"records": list(contacts)}} if contacts else record
 
 
-def contact(name, **fields):
+def contact(name: str, **fields: str) -> dict[str, Any]:
     return {"attributes": {"type": "Contact", "referenceId": name}, "LastName": name} | fields
 
 
-def test_a_tree_plants_what_stands_under_its_records(org):
+def test_a_tree_plants_what_stands_under_its_records(org: Client) -> None:
     records = [account("a", [contact("c1"), contact("c2")]), account("b", [contact("c3")])]
     response = org.call("POST", "/composite/tree/account", json={"records": records})
     assert response.status_code == 201, response.text
@@ -174,7 +184,7 @@ def test_a_tree_plants_what_stands_under_its_records(org):
     assert owners == [("c1", "a"), ("c2", "a"), ("c3", "b")]
 
 
-def test_one_wrong_leaf_fells_the_tree(org):
+def test_one_wrong_leaf_fells_the_tree(org: Client) -> None:
     records = [account("a", [contact("c1"), contact("c2", Email="x")])]
     response = org.call("POST", "/composite/tree/Account", json={"records": records})
     assert response.status_code == 400
@@ -207,14 +217,16 @@ def test_one_wrong_leaf_fells_the_tree(org):
         ([account("a") | {"Leads": {"records": []}}], "No such column 'Leads'"),
     ],
 )
-def test_a_tree_that_cannot_be_planted(org, records, words):
+def test_a_tree_that_cannot_be_planted(
+    org: Client, records: list[dict[str, Any]], words: str
+) -> None:
     response = org.call("POST", "/composite/tree/Account", json={"records": records})
     assert response.status_code == 400
     assert words in response.text
 
 
-def test_collections_take_ten_runs_of_objects(org):
-    def records(runs):
+def test_collections_take_ten_runs_of_objects(org: Client) -> None:
+    def records(runs: int) -> list[dict[str, Any]]:
         kinds = [("Lead", lead()), ("Contact", {"LastName": "L"})]
         return [
             {"attributes": {"type": kind}} | fields
@@ -228,7 +240,7 @@ def test_collections_take_ten_runs_of_objects(org):
     assert refused.json()[0]["errorCode"] == "LIMIT_EXCEEDED"
 
 
-def test_reading_many_needs_ids_and_fields(org):
+def test_reading_many_needs_ids_and_fields(org: Client) -> None:
     ids = [org.lead(Company=name) for name in ("A", "B")]
     path = f"/composite/sobjects/Lead?ids={ids[1]},00Q5e0000ZZZZZZ,{ids[0]}"
     rows = org.call("GET", f"{path}&fields=company,Owner.Name").json()
@@ -240,7 +252,7 @@ def test_reading_many_needs_ids_and_fields(org):
         assert org.call(method, "/composite/sobjects/Lead?ids=").status_code in {400, 405}
 
 
-def test_what_collections_refuse(org):
+def test_what_collections_reject(org: Client) -> None:
     many = ",".join([org.lead()] * 201)
     assert org.call("DELETE", f"/composite/sobjects?ids={many}").status_code == 400
     assert org.call("DELETE", "/composite/sobjects").status_code == 400

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import socket
 import time
+from typing import Any
 
 import pytest
 import requests
 
 from tests.emulator.orgs import error_of
+from tests.emulator.plain_http import Client
 
 CREATE = "POST /sobjects/Lead"
 TEXT = "LastName,Company\nL,C\n"
 
 
-def count(org):
+def count(org: Client) -> int:
     return len(org.rows("SELECT Id FROM Lead"))
 
 
 @pytest.mark.parametrize(("fault", "effect"), [("drop_before", 0), ("drop_after", 1)])
-def test_a_dropped_connection_before_or_after_the_effect(org, fault, effect):
+def test_a_dropped_connection_before_or_after_the_effect(
+    org: Client, fault: str, effect: int
+) -> None:
     org.faults({"match": CREATE, "fault": fault})
     with pytest.raises(requests.ConnectionError):
         org.create(LastName="L", Company="C")
@@ -31,19 +35,21 @@ def test_a_dropped_connection_before_or_after_the_effect(org, fault, effect):
     ("fault", "status", "effect"),
     [("status:503", 503, 0), ("status:500_after", 500, 1), ("status:502", 502, 0)],
 )
-def test_an_error_before_or_after_the_effect(org, fault, status, effect):
+def test_an_error_before_or_after_the_effect(
+    org: Client, fault: str, status: int, effect: int
+) -> None:
     org.faults({"match": CREATE, "fault": fault})
     response = org.create(LastName="L", Company="C")
     assert response.status_code == status
     assert count(org) == effect
 
 
-def test_503_says_what_an_overloaded_org_says(org):
+def test_503_has_the_code_of_an_overloaded_org(org: Client) -> None:
     org.faults({"match": "* /limits", "fault": "status:503"})
     assert error_of(org.call("GET", "/limits"), 503)["errorCode"] == "SERVER_UNAVAILABLE"
 
 
-def test_each_step_of_a_job_can_lose_its_answer(org):
+def test_each_step_of_a_job_can_lose_its_response(org: Client) -> None:
     org.faults(
         {"match": "POST /jobs/ingest", "fault": "drop_after"},
         {"match": "PUT /jobs/ingest/*/batches", "nth": 2, "fault": "drop_after"},
@@ -63,7 +69,7 @@ def test_each_step_of_a_job_can_lose_its_answer(org):
     assert org.wait(job)["state"] == "JobComplete"
 
 
-def test_a_dropped_put_before_the_effect_leaves_the_job_empty(org):
+def test_a_dropped_put_before_the_effect_leaves_the_job_empty(org: Client) -> None:
     org.faults({"match": "PUT /jobs/ingest/*/batches", "fault": "drop_before"})
     job = org.open_job()
     with pytest.raises(requests.ConnectionError):
@@ -71,7 +77,7 @@ def test_a_dropped_put_before_the_effect_leaves_the_job_empty(org):
     assert org.put(job, TEXT).status_code == 201
 
 
-def test_a_truncated_answer_is_noticed_by_the_client(org):
+def test_a_truncated_response_is_noticed_by_the_client(org: Client) -> None:
     loaded = org.load("LastName,Company\n" + "L,C\n" * 500)
     org.faults({"match": "GET /jobs/ingest/*/successfulResults", "fault": "truncate"})
     with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
@@ -79,7 +85,7 @@ def test_a_truncated_answer_is_noticed_by_the_client(org):
     assert org.result(loaded.id, "successfulResults") == loaded.texts["successful"]
 
 
-def test_an_answer_without_a_body_can_be_cut_too(org):
+def test_an_response_without_a_body_can_be_cut_too(org: Client) -> None:
     made = org.lead()
     org.faults({"match": "DELETE /sobjects/*", "fault": "truncate"})
     with pytest.raises(requests.ConnectionError):
@@ -87,27 +93,27 @@ def test_an_answer_without_a_body_can_be_cut_too(org):
     assert count(org) == 0
 
 
-def test_a_slow_answer_has_had_its_effect(org):
+def test_a_slow_response_has_had_its_effect(org: Client) -> None:
     org.faults({"match": CREATE, "fault": "slow:0.5"})
     with pytest.raises(requests.Timeout):
         org.call("POST", "/sobjects/Lead", json={"LastName": "L", "Company": "C"}, timeout=0.2)
     assert count(org) == 1
 
 
-def test_a_fault_strikes_the_nth_request_and_count_in_a_row(org):
+def test_a_fault_hits_the_nth_request_and_count_in_a_row(org: Client) -> None:
     org.faults({"match": "GET /limits", "nth": 2, "count": 2, "fault": "status:503"})
     seen = [org.call("GET", "/limits").status_code for _ in range(4)]
     assert seen == [200, 503, 503, 200]
 
 
-def test_faults_outside_the_versioned_paths_and_faults_taken_back(org):
+def test_faults_outside_the_versioned_paths_and_faults_taken_back(org: Client) -> None:
     org.faults({"match": "POST /services/oauth2/token", "count": 9, "fault": "status:503"})
     assert org.token(grant_type="x").status_code == 503
     org.faults()
     assert org.token(grant_type="x").status_code == 400
 
 
-def test_an_expired_session_stays_expired_mid_way(org):
+def test_an_expired_session_stays_expired_mid_way(org: Client) -> None:
     job = org.open_job()
     org.faults({"match": "PUT /jobs/ingest/*/batches", "fault": "expire_session"})
     assert org.put(job, TEXT).status_code == 401
@@ -118,7 +124,7 @@ def test_an_expired_session_stays_expired_mid_way(org):
 
 
 @pytest.mark.parametrize("chunks", [0, 1])
-def test_a_job_aborted_half_way_by_an_admin(org, chunks):
+def test_a_job_aborted_half_way_by_an_admin(org: Client, chunks: int) -> None:
     org.faults({"job": "nth:1", "fault": f"abort_after_chunk:{chunks}"})
     loaded = org.load("LastName,Company\n" + "".join(f"n{n},C\n" for n in range(300)))
     assert loaded.state == "Aborted"
@@ -126,7 +132,7 @@ def test_a_job_aborted_half_way_by_an_admin(org, chunks):
     assert len(loaded.unprocessed) == 300 - 200 * chunks
 
 
-def test_a_forgotten_job_is_404_once_it_is_done(org):
+def test_a_forgotten_job_is_404_once_it_is_done(org: Client) -> None:
     org.faults({"job": "nth:1", "fault": "forget"})
     job = org.open_job()
     assert org.call("GET", f"/jobs/ingest/{job}").status_code == 200
@@ -137,7 +143,7 @@ def test_a_forgotten_job_is_404_once_it_is_done(org):
     assert count(org) == 1
 
 
-def test_a_stalled_job_waits_in_the_queue(org):
+def test_a_stalled_job_waits_in_the_queue(org: Client) -> None:
     org.faults({"job": "nth:1", "fault": "stall:0.3"})
     job = org.open_job()
     org.put(job, TEXT)
@@ -164,23 +170,25 @@ def test_a_stalled_job_waits_in_the_queue(org):
         [{"job": "nth:1", "fault": "drop_before"}],
     ],
 )
-def test_an_unknown_fault_is_refused_with_a_sentence(org, faults):
-    response = org.door("PUT", "faults", json=faults)
+def test_an_unknown_fault_is_rejected_with_a_sentence(
+    org: Client, faults: dict[str, str] | list[Any]
+) -> None:
+    response = org.control("PUT", "faults", json=faults)
     assert response.status_code == 400
     assert len(response.json()["error"]) > 20
 
 
-def test_faults_that_are_not_json_are_refused(org):
-    assert org.door("PUT", "faults", data=b"{").status_code == 400
+def test_faults_that_are_not_json_are_rejected(org: Client) -> None:
+    assert org.control("PUT", "faults", data=b"{").status_code == 400
 
 
-def test_the_log_tells_every_request_in_order(org):
+def test_the_log_has_every_request_in_order(org: Client) -> None:
     org.faults({"match": "GET /query", "fault": "drop_after"})
     with pytest.raises(requests.ConnectionError):
         org.query("SELECT Id FROM Lead")
     org.call("GET", "/limits")
     org.create(LastName="L")
-    log = org.door("GET", "requests").json()
+    log = org.control("GET", "requests").json()
     assert [(e["method"], e["path"].partition("?")[0], e["status"]) for e in log] == [
         ("POST", "/services/oauth2/token", 200),
         ("GET", "/services/data/v68.0/query", 0),
@@ -190,10 +198,10 @@ def test_the_log_tells_every_request_in_order(org):
     assert "q=SELECT" in log[1]["path"]
 
 
-def test_a_client_that_leaves_in_mid_upload_leaves_no_trace(org):
+def test_a_client_that_leaves_in_mid_upload_leaves_no_trace(org: Client) -> None:
     job = org.open_job()
     host, port = org.url.removeprefix("http://").split(":")
-    token = org.http.headers["Authorization"]
+    token = org.authorization
     head = (
         f"PUT /services/data/v68.0/jobs/ingest/{job}/batches HTTP/1.1\r\nHost: x\r\n"
         f"Authorization: {token}\r\nContent-Type: text/csv\r\nContent-Length: 1000\r\n\r\n"
@@ -205,7 +213,7 @@ def test_a_client_that_leaves_in_mid_upload_leaves_no_trace(org):
     assert org.put(job, TEXT).status_code == 201
 
 
-def test_a_body_in_chunks_is_a_body(org):
+def test_a_body_in_chunks_is_a_body(org: Client) -> None:
     job = org.open_job()
     data = (piece for piece in (b"LastName,", b"Company\nL", b",C\n"))
     headers = {"Content-Type": "text/csv"}

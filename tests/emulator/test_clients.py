@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from requests.adapters import HTTPAdapter
-from simple_salesforce import Salesforce
+from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import (
     SalesforceAuthenticationFailed,
+    SalesforceError,
     SalesforceGeneralError,
     SalesforceMalformedRequest,
     SalesforceMoreThanOneRecord,
     SalesforceResourceNotFound,
 )
+
+from tests.emulator.conftest import OrgOf
+from tests.emulator.plain_http import Client
 
 PEOPLE = """
 [[user]]
@@ -36,19 +43,26 @@ class Loopback(HTTPAdapter):
         super().__init__()
         self.url = url
 
-    def send(self, request, *arguments, **more):
-        _, _, rest = request.url.removeprefix("https://").partition("/")
+    def send(
+        self, request: requests.PreparedRequest, *arguments: Any, **more: Any
+    ) -> requests.Response:
+        _, _, rest = str(request.url).removeprefix("https://").partition("/")
         request.url = f"{self.url}/{rest}"
         return super().send(request, *arguments, **more)
 
 
+def content_of(raised: pytest.ExceptionInfo[SalesforceError]) -> Any:
+    """Return the errors that the org sent, which the library types as a number."""
+    return raised.value.content
+
+
 @pytest.fixture
-def emulated(org_of):
+def emulated(org_of: OrgOf) -> Client:
     return org_of(PEOPLE)
 
 
 @pytest.fixture
-def session(emulated):
+def session(emulated: Client) -> Iterator[Any]:
     with requests.Session() as made:
         made.trust_env = False
         made.mount("https://", Loopback(emulated.url))
@@ -56,7 +70,7 @@ def session(emulated):
 
 
 @pytest.fixture
-def sf(session):
+def sf(session: Any) -> Any:
     return Salesforce(
         consumer_key="key",
         consumer_secret="secret",
@@ -66,19 +80,19 @@ def sf(session):
     )
 
 
-def test_it_logs_in_by_soap_and_by_password(session):
-    person = {"username": "ada@test.example", "session": session, "version": "59.0"}
+def test_it_logs_in_by_soap_and_by_password(session: Any) -> None:
+    person: dict[str, Any] = {"username": "ada@test.example", "session": session, "version": "59.0"}
     assert Salesforce(password="pass", security_token="token", **person).limits()
     with pytest.raises(SalesforceAuthenticationFailed) as refused:
         Salesforce(password="wrong", security_token="token", **person)
     assert refused.value.code == "INVALID_LOGIN"
-    app = {"consumer_key": "key", "consumer_secret": "secret"}
+    app: dict[str, Any] = {"consumer_key": "key", "consumer_secret": "secret"}
     assert Salesforce(password="passtoken", **app, **person).limits()
     with pytest.raises(SalesforceAuthenticationFailed):
         Salesforce(consumer_key="nobody", consumer_secret="x", domain="a.my", session=session)
 
 
-def test_it_creates_reads_and_deletes_single_records(sf):
+def test_it_creates_reads_and_deletes_single_records(sf: Any) -> None:
     made = sf.Lead.create({"LastName": "L", "Company": "C", "Person_Id__c": "p1"})
     assert sf.Lead.get(made["id"])["LastName"] == "L"
     assert sf.Lead.update(made["id"], {"City": "Rome"}) == 204
@@ -89,7 +103,7 @@ def test_it_creates_reads_and_deletes_single_records(sf):
         sf.Lead.get(made["id"])
     with pytest.raises(SalesforceMalformedRequest) as refused:
         sf.Lead.create({"LastName": "L"})
-    assert refused.value.content[0]["errorCode"] == "REQUIRED_FIELD_MISSING"
+    assert content_of(refused)[0]["errorCode"] == "REQUIRED_FIELD_MISSING"
     for _ in range(2):
         sf.Lead.create({"LastName": "L", "Company": "C", "Email": "a@x.org"})
     with pytest.raises(SalesforceMoreThanOneRecord):
@@ -98,13 +112,13 @@ def test_it_creates_reads_and_deletes_single_records(sf):
     assert sf.api_usage == {} or "api-usage" in sf.api_usage
 
 
-def test_it_queries_page_after_page(sf, emulated):
+def test_it_queries_page_after_page(sf: Any, emulated: Client) -> None:
     emulated.load("LastName,Company\n" + "L,C\n" * 4_500)
     assert len(list(sf.query_all_iter("SELECT Id FROM Lead"))) == 4_500
     assert sf.query("SELECT COUNT() FROM Lead")["totalSize"] == 4_500
 
 
-def test_it_loads_and_reads_in_bulk(sf, emulated, tmp_path):
+def test_it_loads_and_reads_in_bulk(sf: Any, emulated: Client, tmp_path: Path) -> None:
     records = [{"LastName": f"n{n}", "Company": 'C, "x"'} for n in range(300)]
     done = sf.bulk2.Lead.insert(records=[*records, {"LastName": "", "Company": "C"}], wait=0.1)[0]
     assert (done["numberRecordsProcessed"], done["numberRecordsFailed"]) == (301, 1)
@@ -127,13 +141,13 @@ def test_it_loads_and_reads_in_bulk(sf, emulated, tmp_path):
     assert sum(part["number_of_records"] for part in files) == 304
 
 
-def test_it_sends_collections(sf):
+def test_it_sends_collections(sf: Any) -> None:
     body = {"records": [{"attributes": {"type": "Lead"}, "LastName": "L", "Company": "C"}] * 2}
     rows = sf.restful("composite/sobjects", method="POST", json=body)
     assert [row["success"] for row in rows] == [True, True]
 
 
-def test_it_logs_in_by_jwt(org_of, tmp_path):
+def test_it_logs_in_by_jwt(org_of: OrgOf, tmp_path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -148,11 +162,13 @@ def test_it_logs_in_by_jwt(org_of, tmp_path):
     with requests.Session() as session:
         session.trust_env = False
         session.mount("https://", Loopback(org.url))
-        person = {"username": "integration@test.example", "consumer_key": "jwt"}
-        assert Salesforce(**person, privatekey=secret, session=session, domain="test").limits()
+        person: dict[str, Any] = {"username": "integration@test.example", "consumer_key": "jwt"}
+        assert Salesforce(
+            **person, privatekey=secret.decode(), session=session, domain="test"
+        ).limits()
 
 
-def test_it_asks_what_the_org_is(sf):
+def test_it_asks_what_the_org_is(sf: Any) -> None:
     assert sf.is_sandbox() is True
     assert {one["name"] for one in sf.describe()["sobjects"]} >= {"Lead", "Contact", "User"}
     assert sf.oauth2("userinfo")["preferred_username"] == "integration@test.example"
@@ -163,7 +179,7 @@ def test_it_asks_what_the_org_is(sf):
         sf.Lead.describe_layout("012000000000001AAA")
 
 
-def test_it_asks_what_was_updated_and_deleted(sf):
+def test_it_asks_what_was_updated_and_deleted(sf: Any) -> None:
     kept, gone = (sf.Lead.create({"LastName": "L", "Company": "C"})["id"] for _ in range(2))
     sf.Lead.delete(gone)
     start, end = (datetime.now(UTC) + timedelta(minutes=n) for n in (-5, 5))
@@ -174,7 +190,7 @@ def test_it_asks_what_was_updated_and_deleted(sf):
     for wrong in ((end, start), (start - timedelta(days=31), end)):
         with pytest.raises(SalesforceMalformedRequest) as refused:
             sf.Lead.updated(*wrong)
-        assert refused.value.content[0]["errorCode"] == "INVALID_REPLICATION_DATE"
+        assert content_of(refused)[0]["errorCode"] == "INVALID_REPLICATION_DATE"
 
 
 @pytest.mark.parametrize(
@@ -187,19 +203,19 @@ def test_it_asks_what_was_updated_and_deleted(sf):
     ],
     ids=["apex", "tooling", "get_base64", "tabs"],
 )
-def test_what_this_org_does_not_have_is_not_found(sf, call):
+def test_what_this_org_does_not_have_is_not_found(sf: Any, call: Callable[..., Any]) -> None:
     with pytest.raises(SalesforceResourceNotFound) as refused:
         call(sf)
-    assert refused.value.content[0]["errorCode"] == "NOT_FOUND"
+    assert content_of(refused)[0]["errorCode"] == "NOT_FOUND"
 
 
-def test_a_password_cannot_be_set_over_http(sf):
+def test_a_password_cannot_be_set_over_http(sf: Any) -> None:
     with pytest.raises(SalesforceGeneralError) as refused:
         sf.set_password("0055e000001XyZ1AAK", "secret")
     assert refused.value.status == 405
 
 
-def test_it_reads_further_pages_and_deleted_records(sf, emulated):
+def test_it_reads_further_pages_and_deleted_records(sf: Any, emulated: Client) -> None:
     emulated.load("LastName,Company\n" + "L,C\n" * 2_100)
     first = sf.query("SELECT Id FROM Lead")
     by_url = sf.query_more(first["nextRecordsUrl"], identifier_is_url=True)
@@ -211,7 +227,7 @@ def test_it_reads_further_pages_and_deleted_records(sf, emulated):
     assert sf.query_all("SELECT Id FROM Lead", include_deleted=True)["totalSize"] == 2_100
 
 
-def test_it_loads_files_in_bulk_and_reads_every_outcome(sf, tmp_path):
+def test_it_loads_files_in_bulk_and_reads_every_outcome(sf: Any, tmp_path: Path) -> None:
     file = tmp_path / "leads.csv"
     file.write_text("LastName,Company\nA,C\n,C\nB,C\n")
     done = sf.bulk2.Lead.insert(csv_file=str(file), wait=0.1)[0]
@@ -226,7 +242,7 @@ def test_it_loads_files_in_bulk_and_reads_every_outcome(sf, tmp_path):
     assert not any("00Q" in page for page in sf.bulk2.Lead.query("SELECT Id FROM Lead", wait=0.1))
 
 
-def test_it_loads_and_reads_through_bulk_one(sf):
+def test_it_loads_and_reads_through_bulk_one(sf: Any) -> None:
     records = [{"LastName": f"n{n}", "Company": "C"} for n in range(3)] + [{"Company": "C"}]
     made = sf.bulk.Lead.insert(records)
     assert [one["success"] for one in made] == [True, True, True, False]
@@ -242,7 +258,7 @@ def test_it_loads_and_reads_through_bulk_one(sf):
     assert len(sf.bulk.Lead.query_all("SELECT Id FROM Lead")) == 4
 
 
-def test_an_empty_id_beside_another_key_is_no_target(emulated):
+def test_an_empty_id_next_to_another_key_is_no_target(emulated: Client) -> None:
     lead = emulated.lead(Person_Id__c="p1")
     header = "Id,Person_Id__c,LastName,Company\n"
     key = {"externalIdFieldName": "Person_Id__c"}

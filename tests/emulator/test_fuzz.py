@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import pytest
+import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.emulator.conftest import Process
+from tests.emulator.plain_http import Client, Loaded
 
 MANY = os.environ.get("EMULATOR_FUZZ_EXAMPLES")
 SHARED = settings(
@@ -65,18 +70,18 @@ Email = "a@x.example"
 
 
 @pytest.fixture
-def org(running, client, basic_org):
+def org(running: Process, client: type[Client], basic_org: str) -> Client:
     return client(running.url).reset(basic_org + MORE)
 
 
-def asked(org, method, path, **more):
+def asked(org: Client, method: str, path: str, **more: Any) -> requests.Response:
     """An answer that is no fault of the org's, and the org still there afterwards."""
     response = org.call(method, path, timeout=HANG, **more)
     assert response.status_code < 500, (method, path, response.text)
     return response
 
 
-def words(text, cut=None):
+def words(text: str, cut: str | None = None) -> list[str]:
     """A long list, written short."""
     return text.split(cut)
 
@@ -102,7 +107,7 @@ NAMES = st.sampled_from(FIELDS) | TEXTS
 
 
 @st.composite
-def files(draw):
+def files(draw: st.DrawFn) -> tuple[bytes, str, str]:
     """A CSV file that is nearly one, and how a job is told it is written."""
     cut = draw(st.sampled_from(",;|\t^`"))
     end = draw(st.sampled_from(["\n", "\n", "\r\n"]))
@@ -111,7 +116,7 @@ def files(draw):
         names = ["LastName", "Company", *draw(st.lists(st.sampled_from(FIELDS[2:]), max_size=3))]
     rows = draw(st.lists(st.lists(TEXTS, min_size=1, max_size=len(names) + 1), max_size=6))
 
-    def cell(text):
+    def cell(text: str) -> str:
         quoted = draw(st.sampled_from(["always", "always", "where needed", "never"]))
         needed = any(sign in text for sign in (cut, '"', "\n", "\r"))
         if quoted == "never" or (quoted == "where needed" and not needed):
@@ -144,7 +149,7 @@ OPERATIONS = st.sampled_from(
 )
 
 
-def check_account(loaded):
+def check_account(loaded: Loaded) -> None:
     """Every row is told of exactly once, and the counts agree with the files."""
     assert loaded.state in {"JobComplete", "Failed"}
     saved, failed, left = len(loaded.successful), len(loaded.failed), len(loaded.unprocessed)
@@ -155,7 +160,9 @@ def check_account(loaded):
 
 @settings(SHARED, max_examples=2 * int(MANY or 25))
 @given(file=files(), operation=OPERATIONS)
-def test_a_file_that_is_nearly_csv_is_accounted_for(org, file, operation):
+def test_a_file_that_is_nearly_csv_is_accounted_for(
+    org: Client, file: tuple[bytes, str, str], operation: dict[str, str]
+) -> None:
     data, cut, end = file
     dialect = {"columnDelimiter": DELIMITERS[cut], "lineEnding": "CRLF" if end == "\r\n" else "LF"}
     job = asked(org, "POST", "/jobs/ingest", json={"object": "Lead"} | operation | dialect)
@@ -175,7 +182,7 @@ def test_a_file_that_is_nearly_csv_is_accounted_for(org, file, operation):
 
 @SHARED
 @given(data=st.binary(max_size=200))
-def test_bytes_as_csv_are_accounted_for(org, data):
+def test_bytes_as_csv_are_accounted_for(org: Client, data: bytes) -> None:
     for text in (data, b"LastName,Company,AnnualRevenue,OwnerId\n" + data):
         info = org.load(text).info
         assert info["state"] in {"JobComplete", "Failed"}
@@ -184,7 +191,7 @@ def test_bytes_as_csv_are_accounted_for(org, data):
 
 @SHARED
 @given(cells=st.lists(st.tuples(TEXTS, TEXTS, TEXTS), max_size=8))
-def test_rows_that_are_csv_are_each_told_of_once(org, cells):
+def test_each_valid_csv_row_has_one_result(org: Client, cells: list[tuple[str, str, str]]) -> None:
     wanted = [tuple(c.replace("\r", " ").replace("\n", " ") for c in row) for row in cells]
     lines = [",".join('"' + c.replace('"', '""') + '"' for c in row) for row in wanted]
     text = "LastName,Company,Email\n" + "".join(f"{line}\n" for line in lines)
@@ -282,7 +289,7 @@ PLACES = [
 
 @settings(SHARED, max_examples=2 * int(MANY or 25))
 @given(value=JSONS | NEARLY)
-def test_any_json_at_any_place(org, value):
+def test_any_json_at_any_place(org: Client, value: dict[str, str] | None) -> None:
     data = json.dumps(value).encode()
     for method, path in PLACES:
         asked(org, method, path, data=data)
@@ -290,7 +297,9 @@ def test_any_json_at_any_place(org, value):
 
 @SHARED
 @given(value=NEARLY, cut=st.integers(0, 400), more=st.binary(max_size=5))
-def test_json_cut_short_or_spoiled(org, value, cut, more):
+def test_json_cut_short_or_spoiled(
+    org: Client, value: dict[str, str], cut: int, more: bytes
+) -> None:
     data = json.dumps(value).encode()
     for method, path in PLACES[::3]:
         asked(org, method, path, data=data[:cut] + more + data[cut + len(more) :])
@@ -334,14 +343,16 @@ HEADERS = st.dictionaries(
     headers=HEADERS,
     version=st.sampled_from(["68.0", "31.0", "30.0", "99.0", "0.0", "68.5"]),
 )
-def test_any_address_and_any_header(org, method, parts, query, headers, version):
+def test_any_address_and_any_header(
+    org: Client, method: str, parts: list[str], query: str, headers: dict[str, bytes], version: str
+) -> None:
     path = f"/{'/'.join(parts)}?{query}"
     asked(org, method, path, data=b"{}", headers=headers, version=version)
 
 
 @SHARED
 @given(path=st.text("/services/data/v68.0oauth2tokenid:%{}?#é", max_size=40))
-def test_any_path_at_all(org, path):
+def test_any_path_at_all(org: Client, path: str) -> None:
     for method in ("GET", "POST"):
         response = org.http.request(method, f"{org.url}/{path}", timeout=HANG)
         assert response.status_code < 500
@@ -406,7 +417,9 @@ QUERIES = st.builds(
 
 @settings(SHARED, max_examples=5 * int(MANY or 25))
 @given(soql=QUERIES, place=st.integers(0, 200), more=st.none() | TEXTS)
-def test_a_query_that_is_nearly_one_is_answered_or_refused(org, soql, place, more):
+def test_a_query_that_is_nearly_valid_is_run_or_rejected(
+    org: Client, soql: str, place: int, more: str | None
+) -> None:
     text = soql if more is None else soql[:place] + more + soql[place + 1 :]
     response = asked(org, "GET", "/query", params={"q": text})
     assert response.status_code in {200, 400}
@@ -418,7 +431,7 @@ def test_a_query_that_is_nearly_one_is_answered_or_refused(org, soql, place, mor
 
 @SHARED
 @given(text=st.text(max_size=60))
-def test_any_text_as_a_query(org, text):
+def test_any_text_as_a_query(org: Client, text: str) -> None:
     for soql in (text, f"SELECT Id FROM Lead WHERE City = '{text}'", f"SELECT {text} FROM Lead"):
         response = asked(org, "POST", "/jobs/query", json={"operation": "query", "query": soql})
         assert response.status_code in {200, 400}
@@ -459,7 +472,7 @@ TOML_VALUES = st.one_of(
 
 
 @st.composite
-def org_files(draw):
+def org_files(draw: st.DrawFn) -> str:
     """An org file that is nearly one."""
     lines = []
     for name in draw(st.lists(SECTIONS, max_size=4)):
@@ -472,15 +485,15 @@ def org_files(draw):
 
 @settings(SHARED, max_examples=2 * int(MANY or 25))
 @given(text=org_files() | st.text(max_size=40))
-def test_an_org_file_is_taken_whole_or_not_at_all(org, text):
-    before = org.door("GET", "org").json()
-    response = org.door("POST", "reset", data=text.encode("utf-8", "replace"))
+def test_an_org_file_is_taken_whole_or_not_at_all(org: Client, text: str) -> None:
+    before = org.control("GET", "org").json()
+    response = org.control("POST", "reset", data=text.encode("utf-8", "replace"))
     assert response.status_code in {200, 400}, response.text
     if response.status_code == 400:
         assert response.json()["error"]
-        assert org.door("GET", "org").json() == before
+        assert org.control("GET", "org").json() == before
         return
-    assert org.door("GET", "org").status_code == 200
+    assert org.control("GET", "org").status_code == 200
     token = org.token(grant_type="client_credentials", client_id="x", client_secret="y")
     assert token.status_code in {200, 400}
 
@@ -505,8 +518,10 @@ FAULTS = st.lists(
 
 @settings(SHARED, max_examples=2 * int(MANY or 25))
 @given(faults=FAULTS | JSONS)
-def test_any_list_of_faults_is_taken_or_refused(org, faults):
-    response = org.door("PUT", "faults", data=json.dumps(faults).encode())
+def test_any_list_of_faults_is_taken_or_rejected(
+    org: Client, faults: dict[str, Any] | list[Any] | None
+) -> None:
+    response = org.control("PUT", "faults", data=json.dumps(faults).encode())
     assert response.status_code in {200, 400}, response.text
     org.faults()
     assert org.log_in().call("GET", "/limits").status_code == 200

@@ -19,7 +19,8 @@ from pipelines.emulator.org.arrow_arrays import strings
 from pipelines.emulator.org.columns import clean_column
 from pipelines.emulator.org.schema import Field
 from pipelines.emulator.org.values import ABSENT, Cell, Failure, cell_value
-from tests.emulator.conftest import Client
+from tests.emulator.conftest import OrgOf
+from tests.emulator.plain_http import Client
 
 ANY_FILE = st.text(alphabet='a,"\n\r\té\x00\ufeff #', max_size=60)
 LAYOUTS = st.builds(Layout, st.sampled_from(",\t"), st.sampled_from(["LF", "CRLF"]), st.booleans())
@@ -29,7 +30,7 @@ def in_pieces(data: bytes, size: int) -> Iterator[bytes]:
     return (data[start : start + size] for start in range(0, len(data), size))
 
 
-def refused(data: bytes, size: int, layout: Layout) -> str:
+def file_error(data: bytes, size: int, layout: Layout) -> str:
     """Why a file is refused as a whole; empty where it is not."""
     try:
         check_lines(lambda: in_pieces(data, size), layout)
@@ -62,7 +63,9 @@ def by_column(
 @example('h\n"a","b\n', Layout(",", "LF", True), 1, 2)
 @example("h\n\ufeffa,b\n", Layout(",", "LF", True), 9, 2)
 @example('h\r\n"a\r\n",b\r\n\r\n', Layout(",", "CRLF", True), 2, 2)
-def test_a_file_has_the_same_rows_read_by_column_as_read_one_by_one(text, layout, size, width):
+def test_a_file_has_the_same_rows_read_by_column_as_read_one_by_one(
+    text: str, layout: Layout, size: int, width: int
+) -> None:
     data = text.encode()
     one_by_one = row_by_row(data, layout)
     fitting = [cells if cells and len(cells) == width else None for cells in one_by_one]
@@ -71,7 +74,9 @@ def test_a_file_has_the_same_rows_read_by_column_as_read_one_by_one(text, layout
 
 
 @given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=2), max_size=8), LAYOUTS)
-def test_what_a_csv_writer_wrote_is_read_back_cell_for_cell(rows, layout):
+def test_what_a_csv_writer_wrote_is_read_back_cell_for_cell(
+    rows: list[list[str]], layout: Layout
+) -> None:
     file = io.StringIO(newline="")
     end = {"LF": "\n", "CRLF": "\r\n"}[layout.line_ending]
     writer = csv.writer(file, delimiter=layout.delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
@@ -81,9 +86,11 @@ def test_what_a_csv_writer_wrote_is_read_back_cell_for_cell(rows, layout):
 
 
 @given(ANY_FILE, LAYOUTS, st.integers(1, 40))
-def test_line_endings_are_judged_alike_however_the_file_arrives(text, layout, size):
+def test_line_endings_are_checked_alike_however_the_file_arrives(
+    text: str, layout: Layout, size: int
+) -> None:
     data = text.encode()
-    assert refused(data, size, layout) == refused(data, len(data) + 1, layout)
+    assert file_error(data, size, layout) == file_error(data, len(data) + 1, layout)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +108,14 @@ def test_line_endings_are_judged_alike_however_the_file_arrives(text, layout, si
         ('a\n"b\n', "LF", True, False),
     ],
 )
-def test_line_endings(text, ending, newlines, passes):
-    verdicts = {refused(text.encode(), size, Layout(",", ending, newlines)) for size in (1, 2, 99)}
+def test_line_endings(text: str, ending: str, newlines: bool, passes: bool) -> None:
+    verdicts = {
+        file_error(text.encode(), size, Layout(",", ending, newlines)) for size in (1, 2, 99)
+    }
     assert (verdicts == {""}) is passes
 
 
-def test_a_quote_that_nobody_closes_does_not_swallow_the_rest_of_the_file():
+def test_an_unclosed_quote_does_not_swallow_the_rest_of_the_file() -> None:
     line = "x" * 99_999
     data = f'h\n"{line}\n{line}\n{line}\n{line}\n{line}\na\nb"\nc\n'.encode()
     layout = Layout(",", "LF", True)
@@ -114,7 +123,7 @@ def test_a_quote_that_nobody_closes_does_not_swallow_the_rest_of_the_file():
     assert row_by_row(data, layout) == [None, ["a"], None]
 
 
-def judged(field: Field, text: str) -> tuple[Cell, str]:
+def parsed_cells(field: Field, text: str) -> tuple[Cell, str]:
     try:
         return cell_value(field, text), ""
     except Failure as failure:
@@ -141,14 +150,14 @@ CELLS = st.one_of(
 
 
 @given(st.sampled_from(FIELDS), st.lists(CELLS, max_size=12))
-def test_a_column_is_judged_as_its_cells_are(field, texts):
+def test_a_column_is_parsed_as_its_cells_are(field: Field, texts: list[str]) -> None:
     cells, failures = clean_column(field, strings(["skipped", *texts]).slice(1))
     seen = [(cell, failures[r].message if r in failures else "") for r, cell in enumerate(cells)]
-    assert seen == [judged(field, text) for text in texts]
+    assert seen == [parsed_cells(field, text) for text in texts]
 
 
 @given(st.lists(st.tuples(*[st.text(alphabet='a",\né', max_size=5)] * 3), min_size=1, max_size=6))
-def test_result_lines_by_column_are_the_lines_of_each_row(rows):
+def test_result_lines_by_column_are_the_lines_of_each_row(rows: list[tuple[str, str, str]]) -> None:
     columns = [strings(column) for column in zip(*rows, strict=True)]
     lines = [line.encode() for line in quoted_lines(columns, ";", "\r\n").to_pylist()]
     assert lines == [csv_line(row, ";", "\r\n") for row in rows]
@@ -180,7 +189,7 @@ CHUNK_BY_CHUNK: dict[str, Any] = {"job": "nth:1", "count": 9, "fault": "fail_aft
 def outcome(org: Client, texts: list[str], **job: Any) -> dict[str, Any]:
     """All that a client can see of some jobs, but for the moments."""
     loaded = [org.load(text, **job) for text in texts]
-    leads = org.door("GET", "org").json()["leads"]
+    leads = org.control("GET", "org").json()["leads"]
     moments = {"CreatedDate", "LastModifiedDate", "SystemModstamp"}
     return {
         "files": [one.texts for one in loaded],
@@ -235,7 +244,9 @@ ODD = st.dictionaries(
     # Whole jobs are too slow to shrink.
     phases=[Phase.explicit, Phase.generate],
 )
-def test_chunks_saved_together_come_out_as_chunks_saved_one_by_one(org_of, kinds, odd, operation):
+def test_chunks_saved_together_come_out_as_chunks_saved_one_by_one(
+    org_of: OrgOf, kinds: list[dict[str, str]], odd: dict[int, str], operation: str
+) -> None:
     texts = [file_of(kinds, odd, 900), file_of(kinds[::-1], {}, 300)]
     key = {"externalIdFieldName": "Person_Id__c"} if operation == "upsert" else {}
     org = org_of(RULES)
@@ -246,7 +257,7 @@ def test_chunks_saved_together_come_out_as_chunks_saved_one_by_one(org_of, kinds
     assert outcome(org, texts, operation=operation, assignmentRuleId=rule, **key) == together
 
 
-def test_updates_and_deletes_too_come_out_the_same(org):
+def test_updates_and_deletes_too_come_out_the_same(org: Client) -> None:
     def changed(*faults: dict[str, Any]) -> str:
         org.reset()
         made = org.load("LastName,Company\n" + "".join(f"n{n},C\n" for n in range(700)))
@@ -264,7 +275,7 @@ def test_updates_and_deletes_too_come_out_the_same(org):
     assert changed() == changed(CHUNK_BY_CHUNK)
 
 
-def test_a_rule_that_looks_at_a_hidden_field_goes_by_the_others(org_of):
+def test_a_rule_that_looks_at_a_hidden_field_goes_by_the_others(org_of: OrgOf) -> None:
     hidden = '[[hidden_field]]\nobject = "Lead"\nname = "Phone"\n'
     org = org_of(RULES + hidden)
     lead = {"LastName": "Byron", "FirstName": "Ada", "Email": "ada@example.com"}
@@ -272,7 +283,7 @@ def test_a_rule_that_looks_at_a_hidden_field_goes_by_the_others(org_of):
     assert org.create(Company="C", **lead).json()[0]["errorCode"] == "DUPLICATES_DETECTED"
 
 
-def test_a_job_larger_than_a_window_keeps_every_row_once(org):
+def test_a_job_larger_than_a_window_keeps_every_row_once(org: Client) -> None:
     rows = [f"n{n}" for n in range(23_456)]
     long = "d" * 60
     text = "LastName,Company,Description\n" + "".join(f"{name},C,{long}\n" for name in rows)

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 import pytest
+
+from tests.emulator.conftest import OrgOf
+from tests.emulator.plain_http import Client
 
 ASKED = "SELECT Id, LastName, Company FROM Lead ORDER BY LastName DESC"
 
 
-def begin(org, soql=ASKED, operation="query", **more):
+def begin(org: Client, soql: str = ASKED, operation: str = "query", **more: str) -> str:
     asked = {"operation": operation, "query": soql} | more
     response = org.call("POST", "/jobs/query", json=asked)
     assert response.status_code == 200, response.text
-    return response.json()["id"]
+    return str(response.json()["id"])
 
 
-def finished(org, soql=ASKED, operation="query", **more):
+def finished(org: Client, soql: str = ASKED, operation: str = "query", **more: str) -> str:
     job = begin(org, soql, operation, **more)
     assert org.wait(job, "query")["state"] == "JobComplete"
     return job
 
 
-def pages(org, job, size):
+def pages(org: Client, job: str, size: int) -> Iterator[tuple[str, int]]:
     """Every page of a job: its lines, and what the headers say."""
     locator = ""
     while locator != "null":
@@ -34,11 +38,11 @@ def pages(org, job, size):
         yield page.text, int(page.headers["Sforce-NumberOfRecords"])
 
 
-def fill(org, count=12_000):
+def fill(org: Client, count: int = 12_000) -> None:
     org.load("LastName,Company\n" + "".join(f"L{n:06},C\n" for n in range(count)))
 
 
-def test_pages_do_not_move_while_leads_come_and_go(org):
+def test_pages_do_not_move_while_leads_come_and_go(org: Client) -> None:
     fill(org)
     job = finished(org)
     whole = org.call("GET", f"/jobs/query/{job}/results").text
@@ -55,7 +59,7 @@ def test_pages_do_not_move_while_leads_come_and_go(org):
     assert head + "".join(text.removeprefix(head) for text, _ in again) == whole
 
 
-def test_pages_may_be_read_at_once(org):
+def test_pages_may_be_read_in_parallel(org: Client) -> None:
     fill(org, 450)
     job = finished(org)
     shown = org.call("GET", f"/jobs/query/{job}/resultPages").json()
@@ -70,7 +74,7 @@ def test_pages_may_be_read_at_once(org):
     assert org.call("GET", path, version="67.0").status_code == 409
 
 
-def test_the_dialect_of_the_job_is_that_of_its_results(org):
+def test_the_dialect_of_the_job_is_that_of_its_results(org: Client) -> None:
     org.lead(LastName='a"b|c', Company="d\ne", Description="")
     soql = "SELECT LastName, Company, Description, DoNotCall, Owner.Name FROM Lead"
     job = finished(org, soql, columnDelimiter="PIPE", lineEnding="CRLF")
@@ -82,7 +86,7 @@ def test_the_dialect_of_the_job_is_that_of_its_results(org):
     assert (shown["columnDelimiter"], shown["lineEnding"]) == ("PIPE", "CRLF")
 
 
-def test_values_are_written_as_bulk_writes_them(org):
+def test_values_are_written_as_bulk_writes_them(org: Client) -> None:
     org.lead(AnnualRevenue=912260031, NumberOfEmployees=7, Latitude=1.5, DoNotCall=True)
     soql = (
         "SELECT AnnualRevenue, NumberOfEmployees, Latitude, DoNotCall, CreatedDate, City FROM Lead"
@@ -93,7 +97,7 @@ def test_values_are_written_as_bulk_writes_them(org):
     assert list(row.values()) == ["9.12260031E8", "7", "1.5", "true", ""]
 
 
-def test_an_empty_answer_is_a_header(org):
+def test_an_empty_response_is_a_header(org: Client) -> None:
     job = finished(org)
     response = org.call("GET", f"/jobs/query/{job}/results")
     assert response.text == '"Id","LastName","Company"\n'
@@ -103,7 +107,7 @@ def test_an_empty_answer_is_a_header(org):
     assert org.http.get(org.url + page["resultUrl"], timeout=30).text == response.text
 
 
-def test_query_all_shows_the_deleted_too(org):
+def test_query_all_shows_the_deleted_too(org: Client) -> None:
     org.call("DELETE", f"/sobjects/Lead/{org.lead()}")
     soql = "SELECT Id, IsDeleted FROM Lead"
     assert org.wait(begin(org, soql), "query")["numberRecordsProcessed"] == 0
@@ -111,7 +115,7 @@ def test_query_all_shows_the_deleted_too(org):
     assert text.endswith(',"true"\n')
 
 
-def test_short_pages_give_every_row_once(org_of):
+def test_short_pages_give_every_row_once(org_of: OrgOf) -> None:
     org = org_of("[behaviour]\nshort_pages = true\n")
     fill(org, 300)
     rows = [text.splitlines()[1:] for text, _ in pages(org, finished(org), 100)]
@@ -130,21 +134,21 @@ def test_short_pages_give_every_row_once(org_of):
         "SELECT TYPEOF Owner WHEN User THEN Id END FROM Lead",
     ],
 )
-def test_what_a_bulk_query_cannot_ask(org, soql):
+def test_what_a_bulk_query_cannot_ask(org: Client, soql: str) -> None:
     response = org.call("POST", "/jobs/query", json={"operation": "query", "query": soql})
     assert response.status_code == 400
     assert response.json()[0]["errorCode"] in {"FUNCTIONALITY_NOT_ENABLED", "MALFORMED_QUERY"}
 
 
 @pytest.mark.parametrize("locator", ["x", "OTktMTAw", "MS0w", "%00", "LTE", "null-"])
-def test_a_locator_of_another_answer_is_refused(org, locator):
+def test_a_locator_of_another_response_is_rejected(org: Client, locator: str) -> None:
     fill(org, 3)
     job = finished(org)
     response = org.call("GET", f"/jobs/query/{job}/results?locator={locator}")
     assert response.json()[0]["errorCode"] == "INVALID_QUERY_LOCATOR"
 
 
-def test_a_deleted_query_job_is_gone(org):
+def test_a_deleted_query_job_is_gone(org: Client) -> None:
     job = finished(org)
     aborted = org.call("PATCH", f"/jobs/query/{job}", json={"state": "Aborted"})
     assert aborted.json()[0]["message"] == "Aborting already Completed Job not allowed"

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.emulator.conftest import Process
 from tests.emulator.orgs import error_of
+from tests.emulator.plain_http import Client
 
 LEADS = """
 [[user]]
@@ -38,7 +40,7 @@ City = "Rome"
 
 
 @pytest.fixture
-def org(running, client, basic_org):
+def org(running: Process, client: type[Client], basic_org: str) -> Client:
     return client(running.url).reset(basic_org + LEADS)
 
 
@@ -81,7 +83,7 @@ def org(running, client, basic_org):
         ("Lead.Company = 'd'", "gamma"),
     ],
 )
-def test_conditions(org, where, names):
+def test_conditions(org: Client, where: str, names: str) -> None:
     rows = org.rows(f"SELECT LastName FROM Lead WHERE {where} ORDER BY CreatedDate")
     assert [row["LastName"] for row in rows] == names.split()
 
@@ -100,18 +102,18 @@ def test_conditions(org, where, names):
         ("Owner.Name, LastName FOR VIEW", "Alpha gamma Émile"),
     ],
 )
-def test_order_limit_and_offset(org, order, names):
+def test_order_limit_and_offset(org: Client, order: str, names: str) -> None:
     rows = org.rows(f"SELECT LastName FROM Lead ORDER BY {order}")
     assert [row["LastName"] for row in rows] == names.split()
 
 
-def test_names_are_any_case_in_and_canonical_out(org):
+def test_names_are_any_case_in_and_canonical_out(org: Client) -> None:
     row = org.rows("select lastname, OWNER.name from LEAD l where l.company = 'd'")[0]
     assert row["LastName"] == "gamma"
     assert row["Owner"]["Name"] == "Integration User"
 
 
-def test_counts_and_other_aggregates(org):
+def test_counts_and_other_aggregates(org: Client) -> None:
     counted = org.query("SELECT COUNT() FROM Lead WHERE Company = 'C'").json()
     assert counted == {"totalSize": 2, "done": True, "records": []}
     assert org.rows(
@@ -119,18 +121,18 @@ def test_counts_and_other_aggregates(org):
     ) == [{"n": 3, "expr0": 20.0, "expr1": 2}]
 
 
-def test_a_relationship_to_nobody_is_null(org):
+def test_a_relationship_without_a_record_is_null(org: Client) -> None:
     row = org.rows("SELECT ConvertedContact.Account.Name FROM Lead LIMIT 1")[0]
     assert row == {"ConvertedContact": None}
 
 
-def test_fields_of_every_kind(org):
+def test_fields_of_every_kind(org: Client) -> None:
     for kind in ("ALL", "standard", "Custom"):
         assert org.rows(f"SELECT FIELDS({kind}) FROM Lead LIMIT 1")
     assert error_of(org.query("SELECT FIELDS(ALL) FROM Lead"))["errorCode"] == "MALFORMED_QUERY"
 
 
-def test_columns_true_describes_the_answer(org):
+def test_columns_true_describes_the_response(org: Client) -> None:
     params = {"q": "SELECT Id, Owner.Name, AnnualRevenue FROM Lead", "columns": "true"}
     shown = org.call("GET", "/query/", params=params).json()
     assert shown["entityName"] == "Lead"
@@ -190,7 +192,9 @@ def test_columns_true_describes_the_answer(org):
         ),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(org, soql, code, place, words):
+def test_an_error_has_its_position(
+    org: Client, soql: str, code: str, place: str, words: str
+) -> None:
     refused = error_of(org.query(soql))
     assert refused["errorCode"] == code
     assert f"ERROR at Row:{place}" in refused["message"] or f"Column:{place}" in refused["message"]
@@ -205,12 +209,12 @@ def test_what_is_wrong_is_said_with_its_place(org, soql, code, place, words):
         "",
     ],
 )
-def test_other_limits(org, soql):
+def test_other_limits(org: Client, soql: str) -> None:
     assert org.query(soql).status_code == 400
     assert org.call("GET", "/query").status_code == 400
 
 
-def test_a_query_in_a_body_may_be_longer_but_not_without_end(org):
+def test_a_query_in_a_body_may_be_longer_but_not_without_end(org: Client) -> None:
     for text in ("x" * 100_001, "SELECT Id FROM Lead WHERE " + "(" * 40_000):
         response = org.call("POST", "/jobs/query", json={"operation": "query", "query": text})
         assert error_of(response)["errorCode"] == "MALFORMED_QUERY"
@@ -220,7 +224,7 @@ def test_a_query_in_a_body_may_be_longer_but_not_without_end(org):
     assert error_of(response)["errorCode"] == "MALFORMED_QUERY"
 
 
-def quoted(text):
+def quoted(text: str) -> str:
     """A text as a SOQL literal, escaped as §7.3 says."""
     names = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
     out = "".join("\\" + c if c in "\\'\"" else names.get(c, c) for c in text)
@@ -238,7 +242,7 @@ SHARED = settings(
 
 @SHARED
 @given(text=TEXTS)
-def test_any_text_escaped_is_found_again_and_alone(org, text):
+def test_any_text_escaped_is_found_again_and_alone(org: Client, text: str) -> None:
     company = f"x{text}x"
     made = org.lead(Company=company)
     rows = org.rows(f"SELECT Id, Company FROM Lead WHERE Company = {quoted(company)}")
@@ -246,7 +250,7 @@ def test_any_text_escaped_is_found_again_and_alone(org, text):
     assert all(row["Company"].casefold() == company.casefold() for row in rows)
 
 
-def test_an_in_list_over_many_leads_is_quick(org):
+def test_an_in_list_over_many_leads_is_quick(org: Client) -> None:
     rows = "".join(f"L,C,u{n}@x.example\n" for n in range(20_000))
     org.load("LastName,Company,Email\n" + rows)
     literals = ",".join(f"'U{n * 7}@x.example'" for n in range(300))

@@ -6,12 +6,14 @@ import time
 
 import pytest
 
+from tests.emulator.conftest import OrgOf
 from tests.emulator.orgs import owner_name
+from tests.emulator.plain_http import Client
 
 HEADER = "LastName,Company\n"
 
 
-def test_owners_may_be_named_by_another_key_in_the_header(org_of):
+def test_owners_may_be_named_by_another_key_in_the_header(org_of: OrgOf) -> None:
     org = org_of('[[user]]\nusername = "ada@t.example"\nname = "Ada Byron"\n')
     text = "LastName,Company,User:Owner.Username\nL,C,ada@t.example\nM,C,nobody\n"
     loaded = org.load(text)
@@ -29,7 +31,7 @@ def test_owners_may_be_named_by_another_key_in_the_header(org_of):
         assert response.info["errorMessage"].endswith(f"Field name not found : {wrong}")
 
 
-def test_bulk_updates_upserts_and_deletes(org):
+def test_bulk_updates_upserts_and_deletes(org: Client) -> None:
     made = org.load("LastName,Company,Person_Id__c\nL,C,p1\nM,C,p2\n").successful
     ids = {row["Person_Id__c"]: row["sf__Id"] for row in made}
     text = "LastName,Company,Person_Id__c\nL2,C,p1\nN,C,p3\nO,C,\n"
@@ -54,7 +56,7 @@ def test_bulk_updates_upserts_and_deletes(org):
     assert org.load("").info["state"] == "JobComplete"
 
 
-def test_a_hard_delete_leaves_nothing_in_the_bin(org):
+def test_a_hard_delete_leaves_nothing_in_the_bin(org: Client) -> None:
     binned, erased = org.lead(LastName="Binned"), org.lead(LastName="Erased")
     org.load(f"Id\n{binned}\n", "delete")
     org.load(f"Id\n{erased}\n", "hardDelete")
@@ -62,14 +64,14 @@ def test_a_hard_delete_leaves_nothing_in_the_bin(org):
     assert org.load(f"Id\n{erased}\n", "hardDelete").info["numberRecordsFailed"] == 1
 
 
-def test_an_id_beside_another_key_is_no_second_target(org):
+def test_an_id_next_to_another_key_is_no_second_target(org: Client) -> None:
     other = org.lead()
     text = f"Id,LastName,Company,Person_Id__c\n{other},L,C,p1\n"
     loaded = org.load(text, "upsert", externalIdFieldName="Person_Id__c")
     assert loaded.errors[0].startswith("INVALID_FIELD_FOR_INSERT_UPDATE:")
 
 
-def test_a_bulk_query_comes_in_pages_with_locators(org):
+def test_a_bulk_query_comes_in_pages_with_locators(org: Client) -> None:
     org.load("LastName,Company,AnnualRevenue,DoNotCall\n" + "L,C,912260031,true\n" * 25)
     soql = "SELECT Id, LastName, Owner.Name, AnnualRevenue, DoNotCall, City, CreatedDate FROM Lead"
     made = org.call("POST", "/jobs/query", json={"operation": "query", "query": soql}).json()
@@ -97,7 +99,7 @@ def test_a_bulk_query_comes_in_pages_with_locators(org):
     assert org.call("DELETE", f"/jobs/query/{made['id']}").status_code == 204
 
 
-def test_a_bulk_query_may_be_aborted_while_it_waits(org_of):
+def test_a_bulk_query_may_be_aborted_while_it_waits(org_of: OrgOf) -> None:
     org = org_of("[behaviour]\nqueue_seconds = 5\n")
     asked = {"operation": "queryAll", "query": "SELECT Id FROM Lead"}
     job = org.call("POST", "/jobs/query", json=asked).json()["id"]
@@ -116,20 +118,20 @@ def test_a_bulk_query_may_be_aborted_while_it_waits(org_of):
         {"operation": "query", "query": "SELECT Hat FROM Lead"},
     ],
 )
-def test_a_wrong_bulk_query_is_refused_at_creation(org, asked):
+def test_a_wrong_bulk_query_is_rejected_at_creation(org: Client, asked: dict[str, str]) -> None:
     assert org.call("POST", "/jobs/query", json=asked).status_code == 400
 
 
 @pytest.mark.parametrize(("late", "more"), [("true", 200), ("false", 0)])
-def test_a_late_chunk_may_land_after_an_abort(org_of, late, more):
+def test_a_late_chunk_may_land_after_an_abort(org_of: OrgOf, late: str, more: int) -> None:
     pace = f"[behaviour]\nrows_per_second = 1000\nlate_chunk_after_abort = {late}\n"
     org = org_of(pace)
     job = org.open_job()
     org.put(job, HEADER + "L,C\n" * 1_000)
     org.patch(job, "UploadComplete")
 
-    def done():
-        return org.call("GET", f"/jobs/ingest/{job}").json().get("numberRecordsProcessed", 0)
+    def done() -> int:
+        return int(org.call("GET", f"/jobs/ingest/{job}").json().get("numberRecordsProcessed", 0))
 
     while done() < 200:
         time.sleep(0.01)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
+import requests
 
 from pipelines.emulator.org.like import is_like
 from pipelines.emulator.soql.dates import DateLiteralError, named_days
+from tests.emulator.conftest import Process
+from tests.emulator.plain_http import Client
 
 LEADS = """
 [[user]]
@@ -47,11 +51,11 @@ CreatedDate = 2025-12-31T00:00:00Z
 
 
 @pytest.fixture
-def org(running, client, basic_org):
+def org(running: Process, client: type[Client], basic_org: str) -> Client:
     return client(running.url).reset(basic_org + LEADS)
 
 
-def refusal(response):
+def soql_error(response: requests.Response) -> tuple[str, str]:
     assert response.status_code == 400, response.text
     (error,) = response.json()
     return error["errorCode"], error["message"]
@@ -88,7 +92,7 @@ def refusal(response):
         ("SELECT SUM(AnnualRevenue) FROM Lead WHERE Company = 'none'", [{"expr0": None}]),
     ],
 )
-def test_groups_and_aggregates(org, soql, rows):
+def test_groups_and_aggregates(org: Client, soql: str, rows: list[Any]) -> None:
     assert org.rows(soql) == rows
 
 
@@ -114,10 +118,10 @@ def test_groups_and_aggregates(org, soql, rows):
         ("Lead.LastName LIKE '%a' AND l.Owner.Type = 'Queue'", "Beta"),
     ],
 )
-def test_conditions_with_functions_and_other_objects(org, where, names):
+def test_conditions_with_functions_and_other_objects(org: Client, where: str, names: str) -> None:
     response = org.query(f"SELECT LastName FROM Lead l WHERE {where} ORDER BY LastName")
     if names == "refused":
-        assert "same object type" in refusal(response)[1]
+        assert "same object type" in soql_error(response)[1]
         return
     assert " ".join(row["LastName"] for row in response.json()["records"]) == names
 
@@ -133,14 +137,14 @@ def test_conditions_with_functions_and_other_objects(org, where, names):
         ("scopingRule", "Alpha Beta Gamma"),
     ],
 )
-def test_a_scope_narrows_who_owns(org, scope, names):
+def test_a_scope_narrows_who_owns(org: Client, scope: str, names: str) -> None:
     soql = f"SELECT LastName FROM Lead USING SCOPE {scope} WHERE Company != '' ORDER BY LastName"
     assert " ".join(row["LastName"] for row in org.rows(soql)) == names
     counted = org.query(f"SELECT COUNT() FROM Lead USING SCOPE {scope}").json()
     assert counted["totalSize"] == len(names.split())
 
 
-def test_fields_of_a_kind_may_stand_beside_others(org):
+def test_fields_of_a_kind_may_stand_next_to_others(org: Client) -> None:
     row = org.rows("SELECT Owner.Name, FIELDS(CUSTOM), toLabel(Rating) label FROM Lead LIMIT 1")[0]
     assert set(row) == {"Owner", "Person_Id__c", "label"}
     standard = org.rows("SELECT FIELDS(STANDARD) FROM Lead")
@@ -204,8 +208,10 @@ def test_fields_of_a_kind_may_stand_beside_others(org):
         ("SELECT SUMMING(City) FROM Lead", 8, "'SUMMING'"),
     ],
 )
-def test_what_is_not_served_or_wrong_is_said_with_its_place(org, soql, column, words):
-    code, message = refusal(org.query(soql))
+def test_the_error_for_what_is_unsupported_or_wrong_has_its_position(
+    org: Client, soql: str, column: int, words: str
+) -> None:
+    code, message = soql_error(org.query(soql))
     assert words in message
     if words != "No such column":
         assert f"ERROR at Row:1:Column:{column}\n" in message
@@ -217,15 +223,15 @@ def test_what_is_not_served_or_wrong_is_said_with_its_place(org, soql, column, w
     }
 
 
-def test_too_many_groups_want_a_limit(org):
+def test_too_many_groups_want_a_limit(org: Client) -> None:
     rows = "".join(f"L,C{n}\n" for n in range(2_001))
     org.load("LastName,Company\n" + rows)
     soql = "SELECT Company, COUNT(Id) FROM Lead GROUP BY Company"
-    assert refusal(org.query(soql))[0] == "EXCEEDED_ID_LIMIT"
+    assert soql_error(org.query(soql))[0] == "EXCEEDED_ID_LIMIT"
     assert org.query(f"{soql} LIMIT 5").json()["totalSize"] == 5
 
 
-def test_a_chain_of_a_thousand_conditions_is_answered(org):
+def test_a_chain_of_a_thousand_conditions_works(org: Client) -> None:
     chain = " OR ".join(f"LastName = 'x{n}'" for n in range(1_500))
     text = f"SELECT Id FROM Lead WHERE {chain} OR LastName = 'beta'"
     job = org.call("POST", "/jobs/query", json={"operation": "query", "query": text}).json()
@@ -271,7 +277,7 @@ TODAY = date(2026, 1, 14)
         ("N_YEARS_AGO:3", "2023-01-01", "2023-12-31"),
     ],
 )
-def test_a_date_literal_is_a_range_of_days(literal, first, last):
+def test_a_date_literal_is_a_range_of_days(literal: str, first: str, last: str) -> None:
     start, end = named_days(literal, TODAY)
     assert (start.isoformat(), (end - timedelta(days=1)).isoformat()) == (first, last)
 
@@ -280,19 +286,19 @@ def test_a_date_literal_is_a_range_of_days(literal, first, last):
     "literal",
     ["LAST_N_FISCAL_YEARS:1", "LAST_N_YEARS:9999", "N_DAYS_AGO:9999999", "SOMEDAY", "TODAY:1"],
 )
-def test_a_date_literal_outside_the_calendar_is_refused(literal):
+def test_a_date_literal_outside_the_calendar_is_rejected(literal: str) -> None:
     with pytest.raises(DateLiteralError):
         named_days(literal, TODAY)
 
 
-def test_the_date_literals_are_reckoned_from_now(org):
+def test_the_date_literals_are_reckoned_from_now(org: Client) -> None:
     org.lead(LastName="New")
     today = datetime.now(UTC).date()
     for where in ("CreatedDate = TODAY", f"DAY_ONLY(CreatedDate) = {today}"):
         assert org.rows(f"SELECT LastName FROM Lead WHERE {where}") == [{"LastName": "New"}]
 
 
-def test_like_does_not_lose_itself_in_wildcards():
+def test_like_does_not_lose_itself_in_wildcards() -> None:
     assert not is_like("a" * 255, "%a" * 120 + "%b")
     assert is_like("a" * 255 + "b", "%a" * 120 + "%b")
     assert is_like("a.b", "a.b")
