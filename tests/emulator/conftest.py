@@ -35,7 +35,7 @@ class Process:
         assert self.popen.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self.popen.stdout, selectors.EVENT_READ)
-            assert selector.select(deadline), "the emulator said nothing"
+            assert selector.select(deadline), "the emulator printed no address"
         return self.popen.stdout.readline().strip()
 
     def stop(self, how: int = signal.SIGTERM) -> int:

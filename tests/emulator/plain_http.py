@@ -1,4 +1,4 @@
-"""Plain HTTP to one org: no library between the test and the wire."""
+"""Plain HTTP to one org, without a client library."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ unique = true
 """
 
 
-# What the records of a test process carry in their company or name, so that they are found again.
+# The records of a test process have this in their company or name, so that they can be found.
 RUN = f"PSC{uuid.uuid4().hex[:10]}"
 NUMBERS = itertools.count(1)
 # Kept open from test to test: a connection costs as much as a request.
@@ -36,7 +36,7 @@ CONNECTIONS = requests.adapters.HTTPAdapter()
 
 
 class Client:
-    """A client of one org; what it creates carries `mark` as its company."""
+    """A client of one org; the records it creates have `mark` as their company."""
 
     version = "68.0"
     timeout_seconds = 30.0
@@ -113,7 +113,7 @@ class Client:
         ]
 
     def leads(self, *fields: str, more: str = "") -> list[dict[str, Any]]:
-        """The leads that carry the mark of this test."""
+        """Return the leads that have the mark of this test."""
         asked = ", ".join(fields or ("Id",))
         return self.rows(f"SELECT {asked} FROM Lead WHERE Company = '{self.mark}'{more}")
 

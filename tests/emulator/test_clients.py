@@ -83,9 +83,9 @@ def sf(session: Any) -> Any:
 def test_it_logs_in_by_soap_and_by_password(session: Any) -> None:
     person: dict[str, Any] = {"username": "ada@test.example", "session": session, "version": "59.0"}
     assert Salesforce(password="pass", security_token="token", **person).limits()
-    with pytest.raises(SalesforceAuthenticationFailed) as refused:
+    with pytest.raises(SalesforceAuthenticationFailed) as rejected:
         Salesforce(password="wrong", security_token="token", **person)
-    assert refused.value.code == "INVALID_LOGIN"
+    assert rejected.value.code == "INVALID_LOGIN"
     app: dict[str, Any] = {"consumer_key": "key", "consumer_secret": "secret"}
     assert Salesforce(password="passtoken", **app, **person).limits()
     with pytest.raises(SalesforceAuthenticationFailed):
@@ -101,9 +101,9 @@ def test_it_creates_reads_and_deletes_single_records(sf: Any) -> None:
     assert sf.Lead.delete(made["id"]) == 204
     with pytest.raises(SalesforceResourceNotFound):
         sf.Lead.get(made["id"])
-    with pytest.raises(SalesforceMalformedRequest) as refused:
+    with pytest.raises(SalesforceMalformedRequest) as rejected:
         sf.Lead.create({"LastName": "L"})
-    assert content_of(refused)[0]["errorCode"] == "REQUIRED_FIELD_MISSING"
+    assert content_of(rejected)[0]["errorCode"] == "REQUIRED_FIELD_MISSING"
     for _ in range(2):
         sf.Lead.create({"LastName": "L", "Company": "C", "Email": "a@x.org"})
     with pytest.raises(SalesforceMoreThanOneRecord):
@@ -188,9 +188,9 @@ def test_it_asks_what_was_updated_and_deleted(sf: Any) -> None:
     assert [one["id"] for one in deleted["deletedRecords"]] == [gone]
     assert sf.Lead.updated(start - timedelta(hours=2), start)["ids"] == []
     for wrong in ((end, start), (start - timedelta(days=31), end)):
-        with pytest.raises(SalesforceMalformedRequest) as refused:
+        with pytest.raises(SalesforceMalformedRequest) as rejected:
             sf.Lead.updated(*wrong)
-        assert content_of(refused)[0]["errorCode"] == "INVALID_REPLICATION_DATE"
+        assert content_of(rejected)[0]["errorCode"] == "INVALID_REPLICATION_DATE"
 
 
 @pytest.mark.parametrize(
@@ -204,15 +204,15 @@ def test_it_asks_what_was_updated_and_deleted(sf: Any) -> None:
     ids=["apex", "tooling", "get_base64", "tabs"],
 )
 def test_what_this_org_does_not_have_is_not_found(sf: Any, call: Callable[..., Any]) -> None:
-    with pytest.raises(SalesforceResourceNotFound) as refused:
+    with pytest.raises(SalesforceResourceNotFound) as rejected:
         call(sf)
-    assert content_of(refused)[0]["errorCode"] == "NOT_FOUND"
+    assert content_of(rejected)[0]["errorCode"] == "NOT_FOUND"
 
 
 def test_a_password_cannot_be_set_over_http(sf: Any) -> None:
-    with pytest.raises(SalesforceGeneralError) as refused:
+    with pytest.raises(SalesforceGeneralError) as rejected:
         sf.set_password("0055e000001XyZ1AAK", "secret")
-    assert refused.value.status == 405
+    assert rejected.value.status == 405
 
 
 def test_it_reads_further_pages_and_deleted_records(sf: Any, emulated: Client) -> None:

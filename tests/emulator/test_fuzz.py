@@ -1,7 +1,4 @@
-"""Whatever is sent, the org answers: never a 500 of its own making, never a hang.
-
-The examples are few and always the same; EMULATOR_FUZZ_EXAMPLES=2000 draws new ones, and many.
-"""
+"""Whatever is sent, the org responds: never with an internal error, and never too late."""
 
 from __future__ import annotations
 
@@ -74,15 +71,15 @@ def org(running: Process, client: type[Client], basic_org: str) -> Client:
     return client(running.url).reset(basic_org + MORE)
 
 
-def asked(org: Client, method: str, path: str, **more: Any) -> requests.Response:
-    """An answer that is no fault of the org's, and the org still there afterwards."""
+def send(org: Client, method: str, path: str, **more: Any) -> requests.Response:
+    """Send a request; check that the status is below 500 and that the org still works."""
     response = org.call(method, path, timeout=HANG, **more)
     assert response.status_code < 500, (method, path, response.text)
     return response
 
 
 def words(text: str, cut: str | None = None) -> list[str]:
-    """A long list, written short."""
+    """Return the items of a long list, written as one text."""
     return text.split(cut)
 
 
@@ -108,7 +105,7 @@ NAMES = st.sampled_from(FIELDS) | TEXTS
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[bytes, str, str]:
-    """A CSV file that is nearly one, and how a job is told it is written."""
+    """Draw a CSV file that is nearly valid, and how the job declares it."""
     cut = draw(st.sampled_from(",;|\t^`"))
     end = draw(st.sampled_from(["\n", "\n", "\r\n"]))
     names = draw(st.lists(NAMES, min_size=1, max_size=5))
@@ -150,7 +147,7 @@ OPERATIONS = st.sampled_from(
 
 
 def check_account(loaded: Loaded) -> None:
-    """Every row is told of exactly once, and the counts agree with the files."""
+    """Check that every row has exactly one result, and that the counts agree with the files."""
     assert loaded.state in {"JobComplete", "Failed"}
     saved, failed, left = len(loaded.successful), len(loaded.failed), len(loaded.unprocessed)
     assert loaded.info["numberRecordsProcessed"] == saved + failed
@@ -165,14 +162,14 @@ def test_a_file_that_is_nearly_csv_is_accounted_for(
 ) -> None:
     data, cut, end = file
     dialect = {"columnDelimiter": DELIMITERS[cut], "lineEnding": "CRLF" if end == "\r\n" else "LF"}
-    job = asked(org, "POST", "/jobs/ingest", json={"object": "Lead"} | operation | dialect)
+    job = send(org, "POST", "/jobs/ingest", json={"object": "Lead"} | operation | dialect)
     headers = {"Content-Type": "text/csv"}
     path = f"/jobs/ingest/{job.json()['id']}"
-    asked(org, "PUT", f"{path}/batches", data=data, headers=headers)
-    asked(org, "PATCH", path, json={"state": "UploadComplete"})
+    send(org, "PUT", f"{path}/batches", data=data, headers=headers)
+    send(org, "PATCH", path, json={"state": "UploadComplete"})
     info = org.wait(job.json()["id"])
     results = [
-        asked(org, "GET", f"{path}/{kind}").content.count(b"\n")
+        send(org, "GET", f"{path}/{kind}").content.count(b"\n")
         for kind in ("successfulResults", "failedResults", "unprocessedrecords")
     ]
     assert info["state"] in {"JobComplete", "Failed"}
@@ -292,7 +289,7 @@ PLACES = [
 def test_any_json_at_any_place(org: Client, value: dict[str, str] | None) -> None:
     data = json.dumps(value).encode()
     for method, path in PLACES:
-        asked(org, method, path, data=data)
+        send(org, method, path, data=data)
 
 
 @SHARED
@@ -302,7 +299,7 @@ def test_json_cut_short_or_spoiled(
 ) -> None:
     data = json.dumps(value).encode()
     for method, path in PLACES[::3]:
-        asked(org, method, path, data=data[:cut] + more + data[cut + len(more) :])
+        send(org, method, path, data=data[:cut] + more + data[cut + len(more) :])
 
 
 # -- addresses ------------------------------------------------------------------------------------
@@ -347,7 +344,7 @@ def test_any_address_and_any_header(
     org: Client, method: str, parts: list[str], query: str, headers: dict[str, bytes], version: str
 ) -> None:
     path = f"/{'/'.join(parts)}?{query}"
-    asked(org, method, path, data=b"{}", headers=headers, version=version)
+    send(org, method, path, data=b"{}", headers=headers, version=version)
 
 
 @SHARED
@@ -421,23 +418,21 @@ def test_a_query_that_is_nearly_valid_is_run_or_rejected(
     org: Client, soql: str, place: int, more: str | None
 ) -> None:
     text = soql if more is None else soql[:place] + more + soql[place + 1 :]
-    response = asked(org, "GET", "/query", params={"q": text})
+    response = send(org, "GET", "/query", params={"q": text})
     assert response.status_code in {200, 400}
     if response.status_code == 200 and "COUNT()" not in text:
         assert response.json()["totalSize"] == len(response.json()["records"])
-    asked(org, "GET", "/query", params={"q": text, "columns": "true"})
-    asked(org, "POST", "/jobs/query", json={"operation": "query", "query": text})
+    send(org, "GET", "/query", params={"q": text, "columns": "true"})
+    send(org, "POST", "/jobs/query", json={"operation": "query", "query": text})
 
 
 @SHARED
 @given(text=st.text(max_size=60))
 def test_any_text_as_a_query(org: Client, text: str) -> None:
     for soql in (text, f"SELECT Id FROM Lead WHERE City = '{text}'", f"SELECT {text} FROM Lead"):
-        response = asked(org, "POST", "/jobs/query", json={"operation": "query", "query": soql})
+        response = send(org, "POST", "/jobs/query", json={"operation": "query", "query": soql})
         assert response.status_code in {200, 400}
 
-
-# -- the door -------------------------------------------------------------------------------------
 
 SECTIONS = st.sampled_from(
     words(

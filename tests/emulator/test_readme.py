@@ -1,4 +1,4 @@
-"""The emulator's own page, listed to the emulator: it lists what is there, and nothing else."""
+"""The emulator's README lists everything that the emulator has, and nothing else."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rows(title: str) -> list[list[str]]:
 
 
 def code(cell: str) -> list[str]:
-    """The words in back-ticks."""
+    """Return the texts in back-ticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
@@ -114,10 +114,10 @@ START = {
 
 
 def known_here(org: Client, text: str) -> set[str]:
-    """The keys that the emulator knows, as its refusal of an unknown one says."""
-    refused = org.control("POST", "reset", data=f"{text}\nzzz = 1\n".encode())
-    assert refused.status_code == 400
-    return set(refused.json()["error"].partition("known here: ")[2].split(", "))
+    """Return the keys that the emulator knows, from its error about an unknown one."""
+    rejected = org.control("POST", "reset", data=f"{text}\nzzz = 1\n".encode())
+    assert rejected.status_code == 400
+    return set(rejected.json()["error"].partition("known here: ")[2].split(", "))
 
 
 def test_every_table_of_the_org_file_is_documented(org: Client) -> None:
@@ -153,7 +153,7 @@ def test_every_fault_is_documented_and_accepted(
     org: Client, title: str, pattern: re.Pattern[str], where: dict[str, str]
 ) -> None:
     documented = [code(row[0])[0] for row in rows(title)]
-    # The words of the pattern; `_after` is an ending of one of them.
+    # The names in the pattern; `_after` is an ending of one of them.
     assert words(documented) == set(re.findall(r"[a-z_]{4,}", pattern.pattern)) - {"_after"}
     for fault in documented:
         assert org.control("PUT", "faults", json=[where | {"fault": fault}]).status_code == 200
@@ -169,8 +169,8 @@ RESOURCES = [(code(row[0])[0], set(row[1].split())) for row in rows("Resources")
 
 @pytest.mark.parametrize(("path", "methods"), RESOURCES)
 def test_a_resource_has_the_documented_methods(org: Client, path: str, methods: set[str]) -> None:
-    refused = error_of(org.call("OPTIONS", re.sub(r"\{\w+\}", "x", path)), 405)
-    allowed = refused["message"].partition("Allowed are ")[2].split(",")
+    rejected = error_of(org.call("OPTIONS", re.sub(r"\{\w+\}", "x", path)), 405)
+    allowed = rejected["message"].partition("Allowed are ")[2].split(",")
     assert set(allowed) - {"HEAD"} == methods
 
 
@@ -200,8 +200,8 @@ def test_what_is_not_emulated_fails_as_documented(org: Client, asked: list[str])
     status, error_code = asked[1].split()[0], code(asked[1])[0]
     if not path.startswith("/services"):
         path = f"/services/data/v68.0{path}"
-    refused = org.http.request(method, f"{org.url}{path}", json={}, timeout=30)
-    assert error_of(refused, int(status))["errorCode"] == error_code
+    rejected = org.http.request(method, f"{org.url}{path}", json={}, timeout=30)
+    assert error_of(rejected, int(status))["errorCode"] == error_code
 
 
 def test_the_options_of_the_command_are_documented() -> None:
@@ -215,5 +215,5 @@ def test_the_options_of_the_command_are_documented() -> None:
 def test_the_variables_that_name_your_org_are_documented() -> None:
     source = (SUITE / "real_org.py").read_text(encoding="utf-8")
     documented = {name for row in rows("Trying it on an org of yours") for name in code(row[0])}
-    read = {"URL"} | {name.upper() for name in re.findall(r'said(?:\.get\(|\[)"(\w+)"', source)}
+    read = {"URL"} | {name.upper() for name in re.findall(r'settings(?:\.get\(|\[)"(\w+)"', source)}
     assert documented == {f"{PREFIX}{name}" for name in read | {"CONSENT"}}

@@ -1,4 +1,4 @@
-"""What nobody knows of a real org (§12): each is a switch, and both readings are kept."""
+"""What is unknown about a real org: each is a switch, and both behaviours are tested."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def errors(response: requests.Response, status: int = 400) -> tuple[str, str]:
 )
 def test_how_a_contact_rejects_a_queue(org_of: OrgOf, switch: str, code: str) -> None:
     org = org_of(f"{QUEUE}[behaviour]\n{switch}\n")
-    refused = org.create("Contact", LastName="L", OwnerId="00G5e000002QuE1")
-    assert errors(refused)[0] == code
+    rejected = org.create("Contact", LastName="L", OwnerId="00G5e000002QuE1")
+    assert errors(rejected)[0] == code
     wrong = org.create("Contact", LastName="L", OwnerId="00Q5e0000ZZZZZZ")
     assert errors(wrong)[0] == "MALFORMED_ID"
 
@@ -190,8 +190,8 @@ def test_whether_a_checkbox_takes_1_and_0(org_of: OrgOf, numeric: bool, failed: 
 def test_what_a_length_counts(org_of: OrgOf, counts: str, fits: str, too_long: str) -> None:
     org = org_of(f'[behaviour]\ntext_length = "{counts}"\n')
     assert org.create(LastName="L", Company="C", FirstName=fits).status_code == 201
-    refused = org.create(LastName="L", Company="C", FirstName=too_long)
-    assert errors(refused)[0] == "STRING_TOO_LONG"
+    rejected = org.create(LastName="L", Company="C", FirstName=too_long)
+    assert errors(rejected)[0] == "STRING_TOO_LONG"
 
 
 @pytest.mark.parametrize(
@@ -226,14 +226,14 @@ def test_whether_a_duplicate_rule_checks_updates(
     org.lead(LastName="Byron", FirstName="Ada", Email="ada@x.example")
     other = org.lead(LastName="Lovelace", FirstName="Ada")
     path = f"/sobjects/Lead/{other}"
-    twin = {"LastName": "Byron", "Email": "ada@x.example"}
-    response = org.call("PATCH", path, json=twin)
+    duplicate = {"LastName": "Byron", "Email": "ada@x.example"}
+    response = org.call("PATCH", path, json=duplicate)
     assert response.status_code == status
     if status == 400:
         assert errors(response)[0] == "DUPLICATES_DETECTED"
         allowed = {"Sforce-Duplicate-Rule-Header": "allowSave=true"}
-        assert org.call("PATCH", path, json=twin, headers=allowed).status_code == 204
-    assert org.create(**twin, FirstName="Ada", Company="C").status_code == 400
+        assert org.call("PATCH", path, json=duplicate, headers=allowed).status_code == 204
+    assert org.create(**duplicate, FirstName="Ada", Company="C").status_code == 400
     alone = org.lead(LastName="Only", Email="only@x.example")
     same = {"Email": "only@x.example"}
     assert org.call("PATCH", f"/sobjects/Lead/{alone}", json=same).status_code == 204

@@ -47,8 +47,8 @@ def test_reading_single_records(org: Client) -> None:
     ],
 )
 def test_json_that_cannot_be_understood(org: Client, body: bytes) -> None:
-    refused = error_of(org.call("POST", "/sobjects/Lead", data=body))
-    assert refused["errorCode"] == "JSON_PARSER_ERROR"
+    rejected = error_of(org.call("POST", "/sobjects/Lead", data=body))
+    assert rejected["errorCode"] == "JSON_PARSER_ERROR"
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_json_that_cannot_be_understood(org: Client, body: bytes) -> None:
     ],
 )
 def test_values_that_do_not_fit(org: Client, fields: dict[str, Any], code: str) -> None:
-    refused = error_of(org.create(LastName="L", Company="C", **fields))
-    assert refused["errorCode"] == code
+    rejected = error_of(org.create(LastName="L", Company="C", **fields))
+    assert rejected["errorCode"] == code
 
 
 def test_numbers_beyond_all_bounds_are_rejected_and_break_nothing(org: Client) -> None:
     for number in (10**400, -(10**400), "9" * 400):
-        refused = error_of(org.create(LastName="L", Company="C", NumberOfEmployees=number))
-        assert refused["errorCode"] == "NUMBER_OUTSIDE_VALID_RANGE"
+        rejected = error_of(org.create(LastName="L", Company="C", NumberOfEmployees=number))
+        assert rejected["errorCode"] == "NUMBER_OUTSIDE_VALID_RANGE"
     text = f"LastName,Company,NumberOfEmployees,AnnualRevenue\nL,C,{'9' * 6_000},\nM,C,,1e999\n"
     codes = {error.partition(":")[0] for error in org.load(text).errors}
     assert codes == {"NUMBER_OUTSIDE_VALID_RANGE"}

@@ -78,10 +78,10 @@ def test_a_token_may_be_revoked_by_its_url(org: Client) -> None:
 
 
 def test_an_app_may_ask_about_a_token(org: Client) -> None:
-    told = oauth(org, "introspect", token=token_of(org), **APP).json()
-    assert (told["active"], told["client_id"]) == (True, "key")
-    assert told["username"] == "integration@test.example"
-    assert told["exp"] - told["iat"] == 7_200
+    info = oauth(org, "introspect", token=token_of(org), **APP).json()
+    assert (info["active"], info["client_id"]) == (True, "key")
+    assert info["username"] == "integration@test.example"
+    assert info["exp"] - info["iat"] == 7_200
     assert oauth(org, "introspect", token="none", **APP).json() == {"active": False}
     assert oauth(org, "introspect", token=token_of(org)).status_code == 400
 
@@ -100,7 +100,7 @@ ELSEWHERE = "/id/00D000000000001/005000000000001"
 
 
 @pytest.mark.parametrize(
-    ("path", "headers", "status", "word"),
+    ("path", "headers", "status", "error_text"),
     [
         (ELSEWHERE, {}, 403, "Missing_OAuth_Token"),
         (ELSEWHERE, WRONG, 403, "Bad_OAuth_Token"),
@@ -109,25 +109,25 @@ ELSEWHERE = "/id/00D000000000001/005000000000001"
     ],
 )
 def test_an_identity_error_is_one_word(
-    org: Client, path: str, headers: dict[str, str] | None, status: int, word: str
+    org: Client, path: str, headers: dict[str, str] | None, status: int, error_text: str
 ) -> None:
     sent = dict(org.http.headers) if headers is None else headers
     response = requests.get(org.url + path, headers=sent, timeout=30)
-    assert (response.status_code, response.text) == (status, word)
+    assert (response.status_code, response.text) == (status, error_text)
 
 
 def test_userinfo_has_the_names_of_openid_connect(org: Client) -> None:
-    told = org.http.get(f"{org.url}/services/oauth2/userinfo", timeout=30).json()
-    assert told["preferred_username"] == "integration@test.example"
-    assert told["sub"].startswith(f"{org.url}/id/00D")
-    assert (told["name"], told["family_name"]) == ("Integration User", "User")
+    info = org.http.get(f"{org.url}/services/oauth2/userinfo", timeout=30).json()
+    assert info["preferred_username"] == "integration@test.example"
+    assert info["sub"].startswith(f"{org.url}/id/00D")
+    assert (info["name"], info["family_name"]) == ("Integration User", "User")
 
 
 def test_an_unused_session_ends_after_its_time(org_of: OrgOf) -> None:
     org = org_of("[behaviour]\nsession_minutes = 0.001\n")
     time.sleep(0.07)
-    refused = org.call("GET", "/limits")
-    assert (refused.status_code, refused.json()[0]["errorCode"]) == (401, "INVALID_SESSION_ID")
+    rejected = org.call("GET", "/limits")
+    assert (rejected.status_code, rejected.json()[0]["errorCode"]) == (401, "INVALID_SESSION_ID")
 
 
 def test_every_call_puts_the_end_of_a_session_off(org_of: OrgOf) -> None:
@@ -149,9 +149,9 @@ def test_soap_returns_how_long_a_session_lasts_and_ends_it(org_of: OrgOf) -> Non
     org = org_of(ADA + "[behaviour]\nsession_minutes = 30.0\n")
     session = soap_session(org)
     header = f"<SessionHeader><sessionId>{session}</sessionId></SessionHeader>"
-    told = soap(org, "<getUserInfo/>", header).text
-    assert "<sessionSecondsValid>1800</sessionSecondsValid>" in told
-    assert "<userName>ada@test.example</userName>" in told
+    info = soap(org, "<getUserInfo/>", header).text
+    assert "<sessionSecondsValid>1800</sessionSecondsValid>" in info
+    assert "<userName>ada@test.example</userName>" in info
     assert soap(org, "<logout/>", header).status_code == 200
     over = soap(org, "<getUserInfo/>", header)
     assert over.status_code == 500

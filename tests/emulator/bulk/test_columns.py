@@ -31,7 +31,7 @@ def in_pieces(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def file_error(data: bytes, size: int, layout: Layout) -> str:
-    """Why a file is refused as a whole; empty where it is not."""
+    """Return why a file is rejected as a whole, or "" where it is not."""
     try:
         check_lines(lambda: in_pieces(data, size), layout)
     except JobDataError as error:

@@ -28,7 +28,7 @@ def finished(org: Client, soql: str = ASKED, operation: str = "query", **more: s
 
 
 def pages(org: Client, job: str, size: int) -> Iterator[tuple[str, int]]:
-    """Every page of a job: its lines, and what the headers say."""
+    """Yield every page of a job: its lines, and the values of its headers."""
     locator = ""
     while locator != "null":
         path = f"/jobs/query/{job}/results?maxRecords={size}&locator={locator}"

@@ -35,7 +35,7 @@ assign_to = "queue:DACH"
 """
 
 
-class Old:
+class BulkV1Client:
     """A client of 1.0: its own header for the session, and no other."""
 
     def __init__(self, org: Client) -> None:
@@ -74,12 +74,14 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def old(org: Client) -> Old:
-    return Old(org)
+def bulk_v1(org: Client) -> BulkV1Client:
+    return BulkV1Client(org)
 
 
-def test_a_csv_batch_has_a_result_for_each_row_in_its_own_order(old: Old, org: Client) -> None:
-    done = rows(old.load("LastName,Company\nA,C\n,C\nB,C\n"))
+def test_a_csv_batch_has_a_result_for_each_row_in_its_own_order(
+    bulk_v1: BulkV1Client, org: Client
+) -> None:
+    done = rows(bulk_v1.load("LastName,Company\nA,C\n,C\nB,C\n"))
     assert [row["Success"] for row in done] == ["true", "false", "true"]
     assert [row["Created"] for row in done] == ["true", "false", "true"]
     assert (
@@ -92,74 +94,78 @@ def test_a_csv_batch_has_a_result_for_each_row_in_its_own_order(old: Old, org: C
     ]
 
 
-def test_the_results_of_an_xml_batch_are_xml(old: Old, org: Client) -> None:
+def test_the_results_of_an_xml_batch_are_xml(bulk_v1: BulkV1Client, org: Client) -> None:
     sent = (
         f'<sObjects {SPACE} xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
         "<sObject><LastName>A &amp; B</LastName><Company>C</Company></sObject>"
         "<sObject><LastName>D</LastName><Company>C</Company>"
         '<City xsi:nil="true"/></sObject><sObject><Company>C</Company></sObject></sObjects>'
     )
-    told = old.load(sent, kind="XML")
-    assert told.count("<success>true</success>") == 2
-    assert "<statusCode>REQUIRED_FIELD_MISSING</statusCode>" in told
+    message = bulk_v1.load(sent, kind="XML")
+    assert message.count("<success>true</success>") == 2
+    assert "<statusCode>REQUIRED_FIELD_MISSING</statusCode>" in message
     assert org.rows("SELECT LastName FROM Lead WHERE LastName LIKE 'A%'") == [{"LastName": "A & B"}]
 
 
-def test_the_results_of_a_json_batch_are_json(old: Old, org: Client) -> None:
+def test_the_results_of_a_json_batch_are_json(bulk_v1: BulkV1Client, org: Client) -> None:
     sent = [{"LastName": "A", "Company": "C", "NumberOfEmployees": 7, "City": None}, {"City": "x"}]
-    done = json.loads(old.load(json.dumps(sent), kind="JSON"))
+    done = json.loads(bulk_v1.load(json.dumps(sent), kind="JSON"))
     assert [one["success"] for one in done] == [True, False]
     assert done[1]["errors"][0]["statusCode"] == "REQUIRED_FIELD_MISSING"
     assert org.rows("SELECT NumberOfEmployees FROM Lead") == [{"NumberOfEmployees": 7}]
 
 
-def test_update_upsert_and_delete(old: Old, org: Client) -> None:
+def test_update_upsert_and_delete(bulk_v1: BulkV1Client, org: Client) -> None:
     lead = org.lead(Person_Id__c="p1")
-    assert "true" in old.load(f"Id,City\n{lead},Rome\n", "update")
+    assert "true" in bulk_v1.load(f"Id,City\n{lead},Rome\n", "update")
     key = {"externalIdFieldName": "Person_Id__c"}
-    upserted = rows(old.load("Person_Id__c,LastName,Company\np1,L,C\np2,M,C\n", "upsert", **key))
+    upserted = rows(
+        bulk_v1.load("Person_Id__c,LastName,Company\np1,L,C\np2,M,C\n", "upsert", **key)
+    )
     assert [row["Created"] for row in upserted] == ["false", "true"]
     assert org.rows("SELECT City FROM Lead WHERE Person_Id__c = 'p1'") == [{"City": "Rome"}]
-    assert rows(old.load(f"Id\n{lead}\n", "delete"))[0]["Success"] == "true"
-    assert rows(old.load(f"Id\n{lead}\n", "delete"))[0]["Error"].startswith("ENTITY_IS_DELETED")
+    assert rows(bulk_v1.load(f"Id\n{lead}\n", "delete"))[0]["Success"] == "true"
+    assert rows(bulk_v1.load(f"Id\n{lead}\n", "delete"))[0]["Error"].startswith("ENTITY_IS_DELETED")
 
 
-def test_an_owner_may_be_named_by_another_key(old: Old, org_of: OrgOf) -> None:
+def test_an_owner_may_be_named_by_another_key(bulk_v1: BulkV1Client, org_of: OrgOf) -> None:
     org = org_of('[[user]]\nusername = "ada@test.example"\nname = "Ada Byron"\n')
     sent = "LastName,Company,User:Owner.Username\nL,C,ada@test.example\nM,C,nobody@x.example\n"
-    done = rows(Old(org).load(sent))
+    done = rows(BulkV1Client(org).load(sent))
     assert [row["Success"] for row in done] == ["true", "false"]
     assert org.rows("SELECT Owner.Name FROM Lead")[0]["Owner"]["Name"] == "Ada Byron"
 
 
 def test_an_assignment_rule_runs_where_the_job_names_one(org_of: OrgOf) -> None:
     org = org_of(RULE)
-    old = Old(org)
-    old.load("LastName,Company,Country\nA,C,DE\n", assignmentRuleId="01Q000000000001")
-    old.load("LastName,Company,Country\nB,C,DE\n")
+    bulk_v1 = BulkV1Client(org)
+    bulk_v1.load("LastName,Company,Country\nA,C,DE\n", assignmentRuleId="01Q000000000001")
+    bulk_v1.load("LastName,Company,Country\nB,C,DE\n")
     found = org.rows("SELECT Owner.Name FROM Lead ORDER BY LastName")
     assert [row["Owner"]["Name"] for row in found] == ["DACH", "Integration User"]
 
 
-def test_a_query_lists_its_files_and_returns_them(old: Old, org: Client) -> None:
+def test_a_query_lists_its_files_and_returns_them(bulk_v1: BulkV1Client, org: Client) -> None:
     org.lead(LastName="A"), org.lead(LastName="B")
-    job = old.job("query")
-    batch = old.xml(f"/{job}/batch", "SELECT LastName, Company FROM Lead ORDER BY LastName")["id"]
-    file = old.xml(f"/{job}/batch/{batch}/result")["result"]
-    text = old.ask(f"/{job}/batch/{batch}/result/{file}").text
+    job = bulk_v1.job("query")
+    batch = bulk_v1.xml(f"/{job}/batch", "SELECT LastName, Company FROM Lead ORDER BY LastName")[
+        "id"
+    ]
+    file = bulk_v1.xml(f"/{job}/batch/{batch}/result")["result"]
+    text = bulk_v1.ask(f"/{job}/batch/{batch}/result/{file}").text
     assert [row["LastName"] for row in rows(text)] == ["A", "B"]
 
 
-def test_an_empty_query_result_has_the_text_clients_look_for(old: Old) -> None:
-    job = old.job("query")
-    batch = old.xml(f"/{job}/batch", "SELECT LastName FROM Lead")["id"]
-    file = old.xml(f"/{job}/batch/{batch}/result")["result"]
-    response = old.ask(f"/{job}/batch/{batch}/result/{file}")
+def test_an_empty_query_result_has_the_text_clients_look_for(bulk_v1: BulkV1Client) -> None:
+    job = bulk_v1.job("query")
+    batch = bulk_v1.xml(f"/{job}/batch", "SELECT LastName FROM Lead")["id"]
+    file = bulk_v1.xml(f"/{job}/batch/{batch}/result")["result"]
+    response = bulk_v1.ask(f"/{job}/batch/{batch}/result/{file}")
     assert response.text == "Records not found for this query"
 
 
 @pytest.mark.parametrize(
-    ("batch", "told"),
+    ("batch", "message"),
     [
         ("Nope,Company\nx,C\n", "InvalidBatch : Field name not found : Nope"),
         ('LastName,Company\n"x,C\n', "InvalidBatch : Failed to parse CSV"),
@@ -167,24 +173,24 @@ def test_an_empty_query_result_has_the_text_clients_look_for(old: Old) -> None:
     ],
 )
 def test_a_batch_that_cannot_be_read_fails_as_a_whole(
-    old: Old, org: Client, batch: str, told: str
+    bulk_v1: BulkV1Client, org: Client, batch: str, message: str
 ) -> None:
-    job = old.job()
-    sent = old.xml(f"/{job}/batch", batch)
-    shown = old.xml(f"/{job}/batch/{sent['id']}")
+    job = bulk_v1.job()
+    sent = bulk_v1.xml(f"/{job}/batch", batch)
+    shown = bulk_v1.xml(f"/{job}/batch/{sent['id']}")
     assert shown["state"] == "Failed"
-    assert shown["stateMessage"].startswith(told)
-    assert old.xml(f"/{job}")["numberBatchesFailed"] == "1"
+    assert shown["stateMessage"].startswith(message)
+    assert bulk_v1.xml(f"/{job}")["numberBatchesFailed"] == "1"
     assert org.rows("SELECT Id FROM Lead") == []
 
 
-def test_a_closed_job_takes_no_batch(old: Old) -> None:
-    job = old.job()
-    closed = old.xml(f"/{job}", f"<jobInfo {SPACE}><state>Closed</state></jobInfo>")
+def test_a_closed_job_takes_no_batch(bulk_v1: BulkV1Client) -> None:
+    job = bulk_v1.job()
+    closed = bulk_v1.xml(f"/{job}", f"<jobInfo {SPACE}><state>Closed</state></jobInfo>")
     assert closed["state"] == "Closed"
-    refused = old.ask(f"/{job}/batch", "LastName,Company\nA,C\n", "CSV")
-    assert refused.status_code == 400
-    assert "<exceptionCode>InvalidJobState</exceptionCode>" in refused.text
+    rejected = bulk_v1.ask(f"/{job}/batch", "LastName,Company\nA,C\n", "CSV")
+    assert rejected.status_code == 400
+    assert "<exceptionCode>InvalidJobState</exceptionCode>" in rejected.text
 
 
 @pytest.mark.parametrize(
@@ -196,73 +202,75 @@ def test_a_closed_job_takes_no_batch(old: Old) -> None:
         ({"operation": "insert", "object": "Lead", "contentType": "ZIP_CSV"}, "InvalidJob"),
     ],
 )
-def test_a_job_that_makes_no_sense_is_rejected(old: Old, asked: dict[str, str], code: str) -> None:
-    refused = old.ask(body=json.dumps(asked), kind="JSON")
-    assert (refused.status_code, refused.json()["exceptionCode"]) == (400, code)
+def test_a_job_that_makes_no_sense_is_rejected(
+    bulk_v1: BulkV1Client, asked: dict[str, str], code: str
+) -> None:
+    rejected = bulk_v1.ask(body=json.dumps(asked), kind="JSON")
+    assert (rejected.status_code, rejected.json()["exceptionCode"]) == (400, code)
 
 
-def test_an_expired_session_has_the_error_of_this_api(old: Old) -> None:
-    old.headers = {"X-SFDC-Session": "over"}
-    refused = old.ask(body=f"<jobInfo {SPACE}></jobInfo>")
-    assert refused.status_code == 400
-    assert "<exceptionCode>InvalidSessionId</exceptionCode>" in refused.text
+def test_an_expired_session_has_the_error_of_this_api(bulk_v1: BulkV1Client) -> None:
+    bulk_v1.headers = {"X-SFDC-Session": "over"}
+    rejected = bulk_v1.ask(body=f"<jobInfo {SPACE}></jobInfo>")
+    assert rejected.status_code == 400
+    assert "<exceptionCode>InvalidSessionId</exceptionCode>" in rejected.text
 
 
-def test_what_was_sent_can_be_read_back(old: Old) -> None:
-    job = old.job()
-    batch = old.xml(f"/{job}/batch", "LastName,Company\nZoë,C\n")["id"]
-    assert old.ask(f"/{job}/batch/{batch}/request").content.decode() == (
+def test_what_was_sent_can_be_read_back(bulk_v1: BulkV1Client) -> None:
+    job = bulk_v1.job()
+    batch = bulk_v1.xml(f"/{job}/batch", "LastName,Company\nZoë,C\n")["id"]
+    assert bulk_v1.ask(f"/{job}/batch/{batch}/request").content.decode() == (
         "LastName,Company\nZoë,C\n"
     )
 
 
-def test_a_session_can_be_made_to_end_in_the_middle(old: Old, org: Client) -> None:
+def test_a_session_can_be_made_to_end_in_the_middle(bulk_v1: BulkV1Client, org: Client) -> None:
     org.faults({"match": "POST */job/*/batch", "fault": "expire_session"})
-    refused = old.ask(f"/{old.job()}/batch", "LastName,Company\nA,C\n", "CSV")
-    assert "<exceptionCode>InvalidSessionId</exceptionCode>" in refused.text
+    rejected = bulk_v1.ask(f"/{bulk_v1.job()}/batch", "LastName,Company\nA,C\n", "CSV")
+    assert "<exceptionCode>InvalidSessionId</exceptionCode>" in rejected.text
     assert org.log_in().rows("SELECT Id FROM Lead") == []
 
 
 def test_its_requests_count_against_the_day(org_of: OrgOf) -> None:
     org = org_of("[limits]\ndaily_api_requests = 2\n")
-    old = Old(org)
-    old.job(), old.job()
-    refused = old.ask(body=f"<jobInfo {SPACE}></jobInfo>")
-    assert "<exceptionCode>ExceededQuota</exceptionCode>" in refused.text
+    bulk_v1 = BulkV1Client(org)
+    bulk_v1.job(), bulk_v1.job()
+    rejected = bulk_v1.ask(body=f"<jobInfo {SPACE}></jobInfo>")
+    assert "<exceptionCode>ExceededQuota</exceptionCode>" in rejected.text
 
 
-def test_a_batch_with_a_document_type_is_rejected(old: Old) -> None:
-    job = old.job(kind="XML")
-    batch = old.xml(f"/{job}/batch", '<!DOCTYPE x [<!ENTITY a "b">]><sObjects/>')
-    assert old.xml(f"/{job}/batch/{batch['id']}")["state"] == "Failed"
+def test_a_batch_with_a_document_type_is_rejected(bulk_v1: BulkV1Client) -> None:
+    job = bulk_v1.job(kind="XML")
+    batch = bulk_v1.xml(f"/{job}/batch", '<!DOCTYPE x [<!ENTITY a "b">]><sObjects/>')
+    assert bulk_v1.xml(f"/{job}/batch/{batch['id']}")["state"] == "Failed"
 
 
 def test_a_related_record_may_be_named_in_json(org_of: OrgOf) -> None:
     org = org_of('[[user]]\nusername = "ada@test.example"\nname = "Ada Byron"\n')
     owner = {"attributes": {"type": "User"}, "Username": "ada@test.example"}
     sent = [{"LastName": "L", "Company": "C", "Owner": owner}]
-    assert json.loads(Old(org).load(json.dumps(sent), kind="JSON"))[0]["success"]
+    assert json.loads(BulkV1Client(org).load(json.dumps(sent), kind="JSON"))[0]["success"]
     assert org.rows("SELECT Owner.Name FROM Lead")[0]["Owner"]["Name"] == "Ada Byron"
 
 
-def test_a_field_that_cannot_be_written_fails_its_rows(old: Old) -> None:
-    done = rows(old.load("LastName,Company,CreatedDate\nL,C,2026-01-01T00:00:00Z\n"))
+def test_a_field_that_cannot_be_written_fails_its_rows(bulk_v1: BulkV1Client) -> None:
+    done = rows(bulk_v1.load("LastName,Company,CreatedDate\nL,C,2026-01-01T00:00:00Z\n"))
     assert done[0]["Error"].startswith("INVALID_FIELD_FOR_INSERT_UPDATE")
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/nothing/batch", "/x/y/z"])
-def test_what_is_not_there_is_rejected(old: Old, path: str) -> None:
-    assert old.ask(path).status_code == 400
+def test_what_is_not_there_is_rejected(bulk_v1: BulkV1Client, path: str) -> None:
+    assert bulk_v1.ask(path).status_code == 400
 
 
-def test_a_query_result_may_be_xml_or_json(old: Old, org: Client) -> None:
+def test_a_query_result_may_be_xml_or_json(bulk_v1: BulkV1Client, org: Client) -> None:
     org.lead(LastName="A & B")
-    for kind, wanted in (("XML", "<LastName>A &amp; B</LastName>"), ("JSON", '"A & B"')):
-        job = old.job("query", kind)
-        batch = old.xml(f"/{job}/batch", "SELECT LastName, City, Owner.Name FROM Lead")["id"]
-        listed = old.ask(f"/{job}/batch/{batch}/result").text
+    for kind, expected in (("XML", "<LastName>A &amp; B</LastName>"), ("JSON", '"A & B"')):
+        job = bulk_v1.job("query", kind)
+        batch = bulk_v1.xml(f"/{job}/batch", "SELECT LastName, City, Owner.Name FROM Lead")["id"]
+        listed = bulk_v1.ask(f"/{job}/batch/{batch}/result").text
         file = listed[listed.index("752") :][:18]
-        assert wanted in old.ask(f"/{job}/batch/{batch}/result/{file}").text
+        assert expected in bulk_v1.ask(f"/{job}/batch/{batch}/result/{file}").text
 
 
 def outcome(read: Callable[..., Any], *arguments: bytes | str, **more: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Number 53: many records in one request, answered row by row."""
+"""Number 53: many records in one request, with a result for each row."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from tests.emulator.conftest import OrgOf
 from tests.emulator.orgs import error_of
 from tests.emulator.plain_http import Client
 
-# Section 3.1 of the fact sheet: a describe recorded from a real org.
+# A describe recorded from a real org.
 OBJECT_KEYS = """
 actionOverrides activateable associateEntityType associateParentEntity childRelationships
 compactLayoutable createable custom customSetting deepCloneable defaultImplementation
@@ -176,9 +176,9 @@ def test_12_a_hidden_field_is_in_no_describe_and_no_query(org_of: OrgOf) -> None
         "SELECT HasOptedOutOfEmail FROM Lead",
         "SELECT Id FROM Lead WHERE HasOptedOutOfEmail = true",
     ):
-        refused = error_of(org.query(soql))
-        assert refused["errorCode"] == "INVALID_FIELD"
-        assert "No such column 'HasOptedOutOfEmail' on entity 'Lead'" in refused["message"]
+        rejected = error_of(org.query(soql))
+        assert rejected["errorCode"] == "INVALID_FIELD"
+        assert "No such column 'HasOptedOutOfEmail' on entity 'Lead'" in rejected["message"]
 
 
 def test_12_a_hidden_field_cannot_be_written(org_of: OrgOf) -> None:

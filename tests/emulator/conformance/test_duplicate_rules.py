@@ -1,4 +1,4 @@
-"""Numbers 25, 26, 46, 58: who is taken for a duplicate, and how the refusal reads."""
+"""Numbers 25, 26, 46, 58: what counts as a duplicate, and how the error looks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.emulator.conftest import OrgOf
-from tests.emulator.orgs import ALLOW, ASK, TWIN, duplicate_rule, error_of
+from tests.emulator.orgs import ALLOW, ASK, DUPLICATE, duplicate_rule, error_of
 from tests.emulator.plain_http import Client
 
 USE_ONE = "Use one of these records?"
@@ -16,7 +16,7 @@ ALERT = duplicate_rule("alert")
 
 
 def duplicate_of(org: Client) -> tuple[Any, ...]:
-    """Somebody who is in the org, as the org's own rule must find them."""
+    """Return a person who is in the org already, so that the org's own rule finds the lead."""
     person = {"FirstName": "Ada", "LastName": org.mark, "Email": f"{org.mark}@example.com"}
     person |= {"Company": org.mark}
     made = org.create(_headers=ALLOW, **person)
@@ -29,12 +29,12 @@ def duplicate_of(org: Client) -> tuple[Any, ...]:
 @pytest.mark.also_real_org(emulator_has=ALERT)
 def test_25_an_alert_rejects_a_duplicate_and_names_the_record(org: Client) -> None:
     _, known, response = duplicate_of(org)
-    refused = error_of(response)
-    assert set(refused) == {"duplicateResult", "errorCode", "message"}
-    assert refused["errorCode"] == "DUPLICATES_DETECTED"
-    result = refused["duplicateResult"]
+    rejected = error_of(response)
+    assert set(rejected) == {"duplicateResult", "errorCode", "message"}
+    assert rejected["errorCode"] == "DUPLICATES_DETECTED"
+    result = rejected["duplicateResult"]
     assert (result["allowSave"], result["duplicateRuleEntityType"]) == (True, "Lead")
-    assert result["errorMessage"] == refused["message"]
+    assert result["errorMessage"] == rejected["message"]
     records = [m["record"] for m in result["matchResults"][0]["matchRecords"]]
     assert [record["Id"] for record in records] == [known]
     assert records[0]["attributes"]["type"] == "Lead"
@@ -50,8 +50,8 @@ def test_25_an_alert_may_be_overridden(org: Client) -> None:
 
 
 def test_25_the_alert_text_of_a_new_org(org_of: OrgOf) -> None:
-    refused = error_of(org_of(ALERT).create(**TWIN))
-    assert refused["message"] == refused["duplicateResult"]["errorMessage"] == USE_ONE
+    rejected = error_of(org_of(ALERT).create(**DUPLICATE))
+    assert rejected["message"] == rejected["duplicateResult"]["errorMessage"] == USE_ONE
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_25_the_matching_rule_is_named_as_a_new_org_names_it(
 ) -> None:
     contact = '[[contact]]\nLastName = "Lovelace"\nEmail = "ada@engines.example"\n'
     org = org_of(ALERT.replace('matches = "Lead"', f'matches = "{kind}"') + contact)
-    (found,) = error_of(org.create(**TWIN))["duplicateResult"]["matchResults"]
+    (found,) = error_of(org.create(**DUPLICATE))["duplicateResult"]["matchResults"]
     assert (found["rule"], found["entityType"], found["size"]) == (rule, kind, 1)
     assert (found["matchEngine"], found["success"]) == ("FuzzyMatchEngine", True)
     (match,) = found["matchRecords"]
@@ -75,7 +75,7 @@ def test_25_the_matching_rule_is_named_as_a_new_org_names_it(
 
 
 def test_25_a_rule_that_only_allows_has_no_effect(org_of: OrgOf) -> None:
-    assert org_of(duplicate_rule("allow")).create(**TWIN).status_code == 201
+    assert org_of(duplicate_rule("allow")).create(**DUPLICATE).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_25_a_rule_that_only_allows_has_no_effect(org_of: OrgOf) -> None:
 def test_25_how_alike_two_persons_must_be(
     org_of: OrgOf, other: dict[str, Any], found: bool
 ) -> None:
-    response = org_of(ALERT).create(**(TWIN | other))
+    response = org_of(ALERT).create(**(DUPLICATE | other))
     assert response.status_code == (400 if found else 201)
 
 
@@ -105,9 +105,9 @@ def test_25_the_same_name_and_phone_is_a_duplicate_too(org_of: OrgOf) -> None:
 @pytest.mark.parametrize("header", [{}, ALLOW])
 def test_26_a_block_ignores_allow_save(org_of: OrgOf, header: dict[str, str]) -> None:
     org = org_of(duplicate_rule("block"))
-    refused = error_of(org.create(_headers=header, **TWIN))
-    assert refused["errorCode"] == "DUPLICATES_DETECTED"
-    assert refused["duplicateResult"]["allowSave"] is False
+    rejected = error_of(org.create(_headers=header, **DUPLICATE))
+    assert rejected["errorCode"] == "DUPLICATES_DETECTED"
+    assert rejected["duplicateResult"]["allowSave"] is False
 
 
 @pytest.mark.parametrize("action", ["block", "alert"])
@@ -126,9 +126,9 @@ def test_26_bulk_can_override_neither_kind(org_of: OrgOf, action: str) -> None:
 
 @pytest.mark.also_real_org(emulator_has=ALERT)
 def test_26_a_bulk_row_that_meets_an_alert_fails(org: Client) -> None:
-    person, _, refused = duplicate_of(org)
+    person, _, rejected = duplicate_of(org)
     loaded = org.load(f"{','.join(person)}\n{','.join(person.values())}\n")
-    assert loaded.errors == [f"DUPLICATES_DETECTED:{error_of(refused)['message']}:--"]
+    assert loaded.errors == [f"DUPLICATES_DETECTED:{error_of(rejected)['message']}:--"]
 
 
 def test_26_a_rule_that_only_allows_lets_bulk_pass(org_of: OrgOf) -> None:
@@ -138,9 +138,9 @@ def test_26_a_rule_that_only_allows_lets_bulk_pass(org_of: OrgOf) -> None:
 
 def test_46_duplicates_in_one_chunk_pass_and_across_chunks_do_not(org_of: OrgOf) -> None:
     org = org_of(ALERT)
-    twin = "Grace,Hopper,Navy,grace@navy.example\n"
+    duplicate = "Grace,Hopper,Navy,grace@navy.example\n"
     others = "".join(f"Other,Person{n},C,o{n}@x.example\n" for n in range(198))
-    loaded = org.load("FirstName,LastName,Company,Email\n" + twin * 2 + others + twin)
+    loaded = org.load("FirstName,LastName,Company,Email\n" + duplicate * 2 + others + duplicate)
     assert len([r for r in loaded.successful if r["LastName"] == "Hopper"]) == 2
     assert loaded.errors == [IN_BULK]
 
@@ -176,4 +176,4 @@ def test_58_from_version_60_the_key_is_right(org: Client) -> None:
 @pytest.mark.parametrize(("until", "key"), [(52.0, "duplicateResult"), (55.0, "duplicateResut")])
 def test_58_in_between_a_switch_decides(org_of: OrgOf, until: float, key: str) -> None:
     org = org_of(ALERT + f"[behaviour]\nmisspelt_duplicate_result_until = {until}\n")
-    assert key in error_of(org.call("POST", "/sobjects/Lead", json=TWIN, version="55.0"))
+    assert key in error_of(org.call("POST", "/sobjects/Lead", json=DUPLICATE, version="55.0"))

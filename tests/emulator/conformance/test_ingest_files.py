@@ -12,7 +12,7 @@ UNESCAPED = "Failed to parse CSV. Found unescaped quote"
 
 
 def fails_as_a_whole(org: Client, text: bytes | str, message: str, **more: str) -> Loaded:
-    """The job is Failed, in these words, and has written nothing."""
+    """Check that the job is Failed with this message, and has written nothing."""
     loaded = org.load(text, **more)
     assert loaded.state == "Failed"
     assert loaded.info["errorMessage"] == message

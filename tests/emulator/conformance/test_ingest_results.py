@@ -75,8 +75,8 @@ def test_18_without_a_field_nothing_stands_before_the_dashes(org: Client) -> Non
 
 def test_18_several_fields_stand_in_one_list(org: Client) -> None:
     (error,) = org.load("LastName,Company,City\n,,Rome\n").errors
-    said = "Required fields are missing: [LastName, Company]"
-    assert error == f"REQUIRED_FIELD_MISSING:{said}:LastName,Company --"
+    values = "Required fields are missing: [LastName, Company]"
+    assert error == f"REQUIRED_FIELD_MISSING:{values}:LastName,Company --"
 
 
 @pytest.mark.also_real_org
@@ -136,7 +136,7 @@ def test_19_a_job_without_an_upload_has_no_header_to_show(org: Client) -> None:
 
 
 def test_19_results_are_there_only_after_the_end(org: Client) -> None:
-    # What is there earlier nobody knows (§12).
+    # What exists before the end of a job is unknown.
     job = org.open_job()
     response = org.call("GET", f"/jobs/ingest/{job}/successfulResults")
     assert response.status_code == 400

@@ -65,21 +65,21 @@ def test_27_the_key_stands_in_the_address_and_not_in_the_body(org: Client) -> No
 def test_28_a_repeated_unique_value_names_the_record_in_15_characters(org: Client) -> None:
     key = person_key(org)
     made = org.lead(Person_Id__c=key)
-    refused = error_of(org.create(LastName="L", Company=org.mark, Person_Id__c=key))
-    assert refused == {
+    rejected = error_of(org.create(LastName="L", Company=org.mark, Person_Id__c=key))
+    assert rejected == {
         "errorCode": "DUPLICATE_VALUE",
         "message": "duplicate value found: Person_Id__c duplicates value on record with id: "
         f"{made[:15]}",
         "fields": [],
     }
     loaded = org.load(f"LastName,Company,Person_Id__c\nL,{org.mark},{key}\n")
-    assert loaded.errors == [f"DUPLICATE_VALUE:{refused['message']}:--"]
+    assert loaded.errors == [f"DUPLICATE_VALUE:{rejected['message']}:--"]
 
 
 def test_28_a_key_is_compared_in_any_case_and_within_a_chunk(org: Client) -> None:
     org.lead(Person_Id__c="p1")
-    refused = error_of(org.create(LastName="L", Company="C", Person_Id__c="P1"))
-    assert refused["errorCode"] == "DUPLICATE_VALUE"
+    rejected = error_of(org.create(LastName="L", Company="C", Person_Id__c="P1"))
+    assert rejected["errorCode"] == "DUPLICATE_VALUE"
     loaded = org.load("LastName,Company,Person_Id__c\nL,C,p1\nM,C,p2\nN,C,p2\n")
     assert len(loaded.successful) == 1
     assert [error.partition(":")[0] for error in loaded.errors] == ["DUPLICATE_VALUE"] * 2

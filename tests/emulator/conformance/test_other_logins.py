@@ -74,9 +74,9 @@ def test_04_a_wrong_assertion_is_rejected(
 ) -> None:
     key, public = key_pair
     org = jwt_org(org_of, public, username="")
-    refused = bearer_grant(org, assertion(key, **claims))
-    assert refused.status_code == 400
-    assert refused.json() == {"error": "invalid_grant", "error_description": description}
+    rejected = bearer_grant(org, assertion(key, **claims))
+    assert rejected.status_code == 400
+    assert rejected.json() == {"error": "invalid_grant", "error_description": description}
 
 
 def test_04_only_rs256_by_the_apps_own_key_is_trusted(
@@ -136,18 +136,18 @@ def test_59_a_soap_fault_is_500_with_the_prefix_clients_read(
     org_of: OrgOf, version: str, behaviour: str, code: str, message: str
 ) -> None:
     org = org_of(f"{SOAP_USER}[behaviour]\n{behaviour}\n")
-    refused = soap(org, "ada@test.example", "pass", version)
-    assert refused.status_code == 500
-    assert f"<sf:exceptionCode>{code}</sf:exceptionCode>" in refused.text
-    assert message in refused.text
-    assert f"<faultstring>{code}: " in refused.text
+    rejected = soap(org, "ada@test.example", "pass", version)
+    assert rejected.status_code == 500
+    assert f"<sf:exceptionCode>{code}</sf:exceptionCode>" in rejected.text
+    assert message in rejected.text
+    assert f"<faultstring>{code}: " in rejected.text
 
 
 @pytest.mark.also_real_org
 def test_59_soap_login_ended_with_version_64(org: Client) -> None:
-    refused = soap(org, f"{org.mark}@example.com", "nobody's", "65.0")
-    assert refused.status_code == 500
-    assert "INVALID_OPERATION</sf:exceptionCode>" in refused.text
+    rejected = soap(org, f"{org.mark}@example.com", "nobody's", "65.0")
+    assert rejected.status_code == 500
+    assert "INVALID_OPERATION</sf:exceptionCode>" in rejected.text
 
 
 def test_59_what_is_no_login_request_is_a_fault(org: Client) -> None:

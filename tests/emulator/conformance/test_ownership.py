@@ -21,13 +21,13 @@ from tests.emulator.plain_http import Client
 
 
 def rejected_everywhere(org: Client, owner: str) -> tuple[str, str]:
-    """The refusal by REST, and the same in the words of a bulk result."""
-    refused = error_of(org.create(LastName="L", Company=org.mark, OwnerId=owner))
+    """Return the error by REST, after checking that a bulk result has the same."""
+    rejected = error_of(org.create(LastName="L", Company=org.mark, OwnerId=owner))
     loaded = org.load(f"LastName,Company,OwnerId\nL,{org.mark},{owner}\n")
-    named = "".join(f"{field} " for field in refused["fields"])
-    assert loaded.errors == [f"{refused['errorCode']}:{refused['message']}:{named}--"]
+    named = "".join(f"{field} " for field in rejected["fields"])
+    assert loaded.errors == [f"{rejected['errorCode']}:{rejected['message']}:{named}--"]
     assert org.leads() == []
-    return refused["errorCode"], refused["message"]
+    return rejected["errorCode"], rejected["message"]
 
 
 @pytest.mark.also_real_org(emulator_has=OWNERS)
@@ -73,8 +73,8 @@ def test_34_the_chatter_user_that_every_org_ships_may_not(org: Client) -> None:
 def test_35_an_owner_of_the_wrong_kind_is_a_malformed_id(org: Client, owner: str) -> None:
     message = f"Owner ID: id value of incorrect type: {owner}"
     assert rejected_everywhere(org, owner) == ("MALFORMED_ID", message)
-    refused = error_of(org.create(LastName="L", Company=org.mark, OwnerId=owner))
-    assert refused["fields"] == ["OwnerId"]
+    rejected = error_of(org.create(LastName="L", Company=org.mark, OwnerId=owner))
+    assert rejected["fields"] == ["OwnerId"]
 
 
 @pytest.mark.parametrize("owner", ["0055e00000ZZZZZ", "00G5e00000ZZZZZ"])
@@ -85,26 +85,26 @@ def test_35_an_owner_who_is_not_there_is_an_invalid_reference(org: Client, owner
 
 
 def test_35_an_owner_cannot_be_blank(org: Client) -> None:
-    refused = error_of(org.create(LastName="L", Company="C", OwnerId=None))
-    assert refused["message"] == "owner cannot be blank"
+    rejected = error_of(org.create(LastName="L", Company="C", OwnerId=None))
+    assert rejected["message"] == "owner cannot be blank"
 
 
 @pytest.mark.also_real_org(emulator_has=OWNERS)
 def test_36_no_contact_is_ever_owned_by_a_queue(org: Client) -> None:
     owner = lead_queue(org)
-    refused = error_of(org.create("Contact", LastName=org.mark, OwnerId=owner))
-    assert refused["fields"] == ["OwnerId"]
-    assert refused["message"] == f"Owner ID: id value of incorrect type: {owner}"
+    rejected = error_of(org.create("Contact", LastName=org.mark, OwnerId=owner))
+    assert rejected["fields"] == ["OwnerId"]
+    assert rejected["message"] == f"Owner ID: id value of incorrect type: {owner}"
     loaded = org.load(f"LastName,OwnerId\n{org.mark},{owner}\n", object="Contact")
     assert len(loaded.errors) == 1
     assert org.rows(f"SELECT Id FROM Contact WHERE LastName = '{org.mark}'") == []
 
 
 def test_36_the_code_of_that_error(org_of: OrgOf) -> None:
-    # Nobody has captured it from a real org (§12).
+    # No recording from a real org shows it.
     org = org_of(OWNERS)
-    refused = error_of(org.create("Contact", LastName="L", OwnerId=lead_queue(org)))
-    assert refused["errorCode"] == "MALFORMED_ID"
+    rejected = error_of(org.create("Contact", LastName="L", OwnerId=lead_queue(org)))
+    assert rejected["errorCode"] == "MALFORMED_ID"
 
 
 @pytest.mark.also_real_org
@@ -135,6 +135,6 @@ def test_37_the_default_lead_owner_takes_what_no_entry_matches(
 
 
 def test_37_it_takes_even_what_was_sent_with_an_owner(org_of: OrgOf) -> None:
-    # Whether a real org does nobody knows (§12); here the client loses its owner.
+    # What a real org does is unknown; here the client loses its owner.
     org = org_of(RULES)
     assert owner_name(org, org.lead(Country="FR", OwnerId=user(org))) == "Integration User"

@@ -1,4 +1,4 @@
-"""Numbers 51 and 52: long answers in pages, and texts that need escapes."""
+"""Numbers 51 and 52: long results in pages, and texts that need escapes."""
 
 from __future__ import annotations
 
@@ -122,12 +122,12 @@ def test_52_emails_are_equal_in_any_case(org: Client) -> None:
 def test_52_another_backslash_is_malformed_and_its_position_is_shown(
     org: Client, wrong: str
 ) -> None:
-    refused = error_of(org.query(f"SELECT Id FROM Lead WHERE City = {wrong}"))
-    assert refused["errorCode"] == "MALFORMED_QUERY"
-    assert "ERROR at Row:1:Column:34" in refused["message"]
+    rejected = error_of(org.query(f"SELECT Id FROM Lead WHERE City = {wrong}"))
+    assert rejected["errorCode"] == "MALFORMED_QUERY"
+    assert "ERROR at Row:1:Column:34" in rejected["message"]
 
 
 @pytest.mark.also_real_org
 def test_52_an_unknown_escape_is_malformed(org: Client) -> None:
-    refused = error_of(org.query(r"SELECT Id FROM Lead WHERE City = '\x'"))
-    assert refused["errorCode"] == "MALFORMED_QUERY"
+    rejected = error_of(org.query(r"SELECT Id FROM Lead WHERE City = '\x'"))
+    assert rejected["errorCode"] == "MALFORMED_QUERY"

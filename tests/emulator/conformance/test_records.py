@@ -32,7 +32,7 @@ def test_07_a_created_lead_has_a_valid_18_character_id_and_is_found_immediately(
 
 
 def test_07_the_checksum_of_this_test_is_salesforces() -> None:
-    # Two of the ten published ids that the rule was checked against (§4).
+    # Two of the ten published ids that the rule was checked against.
     assert (checksum("7506g00000DhRA2"), checksum("0018c00002FInbo")) == ("AAN", "AAD")
 
 
@@ -60,10 +60,10 @@ def test_09_unknown_values_of_unrestricted_picklists_pass(org: Client) -> None:
 
 @pytest.mark.parametrize("field", ["CleanStatus", "GeocodeAccuracy"])
 def test_09_a_restricted_picklist_rejects_them(org: Client, field: str) -> None:
-    refused = error_of(org.create(LastName="L", Company="C", **{field: "Spotless"}))
-    assert refused["errorCode"] == "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
-    assert refused["message"].endswith(": bad value for restricted picklist field: Spotless")
-    assert refused["fields"] == [field]
+    rejected = error_of(org.create(LastName="L", Company="C", **{field: "Spotless"}))
+    assert rejected["errorCode"] == "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
+    assert rejected["message"].endswith(": bad value for restricted picklist field: Spotless")
+    assert rejected["fields"] == [field]
 
 
 @pytest.mark.also_real_org
@@ -136,8 +136,8 @@ def test_54_a_converted_lead_is_read_only(org_of: OrgOf) -> None:
     found = org.rows("SELECT Id, ConvertedContactId, ConvertedContact.Name FROM Lead")[0]
     assert found["ConvertedContactId"] == "0035e00000CoN01AAF"
     assert found["ConvertedContact"]["Name"] == "Menabrea"
-    refused = error_of(org.call("PATCH", f"/sobjects/Lead/{found['Id']}", json={"City": "R"}))
-    assert refused == {
+    rejected = error_of(org.call("PATCH", f"/sobjects/Lead/{found['Id']}", json={"City": "R"}))
+    assert rejected == {
         "errorCode": "CANNOT_UPDATE_CONVERTED_LEAD",
         "message": "cannot reference converted lead",
         "fields": [],
@@ -150,8 +150,8 @@ def test_54_a_converted_lead_is_read_only(org_of: OrgOf) -> None:
 def test_54_upsert_meets_a_converted_lead_too(org_of: OrgOf) -> None:
     org = org_of(CONVERTED)
     body = {"LastName": "L", "Company": "C"}
-    refused = error_of(org.call("PATCH", "/sobjects/Lead/Person_Id__c/p1", json=body))
-    assert refused["errorCode"] == "CANNOT_UPDATE_CONVERTED_LEAD"
+    rejected = error_of(org.call("PATCH", "/sobjects/Lead/Person_Id__c/p1", json=body))
+    assert rejected["errorCode"] == "CANNOT_UPDATE_CONVERTED_LEAD"
     text = "LastName,Company,Person_Id__c\nL,C,p1\n"
     loaded = org.load(text, "upsert", externalIdFieldName="Person_Id__c")
     assert loaded.errors == ["CANNOT_UPDATE_CONVERTED_LEAD:cannot reference converted lead:--"]

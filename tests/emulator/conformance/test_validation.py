@@ -1,4 +1,4 @@
-"""Numbers 8, 10, 55, 56, 57: what is refused, in which words, and what is looked at first."""
+"""Numbers 8, 10, 55, 56, 57: what is rejected, with which message, and what is checked first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.emulator.conftest import OrgOf
-from tests.emulator.orgs import TWIN, duplicate_rule, error_of
+from tests.emulator.orgs import DUPLICATE, duplicate_rule, error_of
 from tests.emulator.plain_http import Client
 
 
@@ -23,9 +23,9 @@ def test_08_required_fields_are_all_named(org: Client) -> None:
 @pytest.mark.parametrize("nothing", [None, "", " "])
 @pytest.mark.also_real_org
 def test_08_null_empty_and_blank_are_missing_too(org: Client, nothing: str | None) -> None:
-    refused = error_of(org.create(LastName=nothing, Company=org.mark))
-    assert refused["message"] == "Required fields are missing: [LastName]"
-    assert refused["fields"] == ["LastName"]
+    rejected = error_of(org.create(LastName=nothing, Company=org.mark))
+    assert rejected["message"] == "Required fields are missing: [LastName]"
+    assert rejected["fields"] == ["LastName"]
 
 
 @pytest.mark.also_real_org
@@ -62,8 +62,8 @@ def test_55_state_and_country_picklists_reject_what_is_not_listed(
 ) -> None:
     org = org_of(COUNTRIES)
     what, one, many, label = message.split("|")
-    refused = error_of(org.create(LastName="L", Company="C", Country=country, State=state))
-    assert refused == {
+    rejected = error_of(org.create(LastName="L", Company="C", Country=country, State=state))
+    assert rejected == {
         "errorCode": "FIELD_INTEGRITY_EXCEPTION",
         "message": f"There's a problem with {what}, even though it may appear correct. "
         f"Please select a {one} from the list of valid {many}.: {label}",
@@ -86,8 +86,8 @@ def test_55_rules_of_the_admin_have_the_admins_message(org_of: OrgOf) -> None:
         "[[validation_rule]]\nwhen = { Rating = 'Cold', DoNotCall = [true, 'true', 1] }\n"
         "message = 'No cold leads, please.'\nfield = 'Rating'\n"
     )
-    refused = error_of(org.create(LastName="L", Company="C", Rating="Cold", DoNotCall=True))
-    assert refused == {
+    rejected = error_of(org.create(LastName="L", Company="C", Rating="Cold", DoNotCall=True))
+    assert rejected == {
         "errorCode": "FIELD_CUSTOM_VALIDATION_EXCEPTION",
         "message": "No cold leads, please.",
         "fields": ["Rating"],
@@ -114,16 +114,16 @@ def test_56_fields_that_cannot_be_written_are_all_named(org: Client) -> None:
 
 def test_56_a_field_that_security_lets_only_be_read(org_of: OrgOf) -> None:
     field = '[[field]]\nobject = "Lead"\nname = "Score__c"\ntype = "double"\nread_only = true\n'
-    refused = error_of(org_of(field).create(LastName="L", Company="C", Score__c=1))
-    assert refused["errorCode"] == "INVALID_FIELD_FOR_INSERT_UPDATE"
-    assert refused["fields"] == ["Score__c"]
+    rejected = error_of(org_of(field).create(LastName="L", Company="C", Score__c=1))
+    assert rejected["errorCode"] == "INVALID_FIELD_FOR_INSERT_UPDATE"
+    assert rejected["fields"] == ["Score__c"]
 
 
 @pytest.mark.also_real_org
 def test_56_an_unknown_field_is_no_column(org: Client) -> None:
-    refused = error_of(org.create(LastName="L", Company=org.mark, Hat__c=1, Name="N"))
-    assert refused["errorCode"] == "INVALID_FIELD"
-    assert refused["message"] == "No such column 'Hat__c' on sobject of type Lead"
+    rejected = error_of(org.create(LastName="L", Company=org.mark, Hat__c=1, Name="N"))
+    assert rejected["errorCode"] == "INVALID_FIELD"
+    assert rejected["message"] == "No such column 'Hat__c' on sobject of type Lead"
 
 
 def test_56_in_bulk_the_rows_are_rejected(org: Client) -> None:
@@ -139,9 +139,9 @@ def test_56_an_id_is_no_part_of_the_data(org: Client) -> None:
     made = org.lead()
     body = {"Id": made, "LastName": "L", "Company": org.mark}
     for method, path in (("POST", ""), ("PATCH", f"/{made}")):
-        refused = error_of(org.call(method, f"/sobjects/Lead{path}", json=body))
-        assert refused["errorCode"] == "INVALID_FIELD"
-        assert refused["message"] == "The Id field should not be specified in the sobject data."
+        rejected = error_of(org.call(method, f"/sobjects/Lead{path}", json=body))
+        assert rejected["errorCode"] == "INVALID_FIELD"
+        assert rejected["message"] == "The Id field should not be specified in the sobject data."
 
 
 def test_56_an_object_that_cannot_be_created(org: Client) -> None:
@@ -151,8 +151,8 @@ def test_56_an_object_that_cannot_be_created(org: Client) -> None:
 
 @pytest.mark.also_real_org
 def test_57_formats_are_checked_before_what_is_missing(org: Client) -> None:
-    refused = org.create(Company=org.mark, Email="nonsense")
-    assert [error["errorCode"] for error in refused.json()] == ["INVALID_EMAIL_ADDRESS"]
+    rejected = org.create(Company=org.mark, Email="nonsense")
+    assert [error["errorCode"] for error in rejected.json()] == ["INVALID_EMAIL_ADDRESS"]
 
 
 def test_57_all_errors_of_one_step_are_returned_together(org: Client) -> None:
@@ -162,5 +162,5 @@ def test_57_all_errors_of_one_step_are_returned_together(org: Client) -> None:
 
 def test_57_duplicates_are_checked_after_what_is_missing(org_of: OrgOf) -> None:
     org = org_of(duplicate_rule("block"))
-    refused = error_of(org.create(**dict[str, Any](TWIN) | {"Company": None}))
-    assert refused["errorCode"] == "REQUIRED_FIELD_MISSING"
+    rejected = error_of(org.create(**dict[str, Any](DUPLICATE) | {"Company": None}))
+    assert rejected["errorCode"] == "REQUIRED_FIELD_MISSING"

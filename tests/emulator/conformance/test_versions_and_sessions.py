@@ -76,10 +76,10 @@ def credentials(org: Client) -> dict[str, str]:
 
 @pytest.mark.also_real_org
 def test_05_an_unknown_client_is_rejected_with_an_object_not_an_array(org: Client) -> None:
-    refused = org.token(grant_type="client_credentials", client_id="nobody", client_secret="x")
-    assert refused.status_code == 400
-    assert refused.json()["error"] == "invalid_client_id"
-    assert refused.json()["error_description"] == "client identifier invalid"
+    rejected = org.token(grant_type="client_credentials", client_id="nobody", client_secret="x")
+    assert rejected.status_code == 400
+    assert rejected.json()["error"] == "invalid_client_id"
+    assert rejected.json()["error_description"] == "client identifier invalid"
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_05_an_unknown_client_is_rejected_with_an_object_not_an_array(org: Clien
 def test_05_every_error_of_the_token_endpoint_is_one_object(
     org: Client, form: dict[str, str], error: str
 ) -> None:
-    refused = org.token(**({"grant_type": "client_credentials"} | form))
-    assert (refused.status_code, refused.headers["Cache-Control"]) == (400, "no-store")
-    assert set(refused.json()) == {"error", "error_description"}
-    assert refused.json()["error"] == error
+    rejected = org.token(**({"grant_type": "client_credentials"} | form))
+    assert (rejected.status_code, rejected.headers["Cache-Control"]) == (400, "no-store")
+    assert set(rejected.json()) == {"error", "error_description"}
+    assert rejected.json()["error"] == error
 
 
 def test_05_a_basic_header_that_is_none_is_rejected_too(org: Client) -> None:
@@ -112,8 +112,8 @@ def test_05_a_basic_header_that_is_none_is_rejected_too(org: Client) -> None:
 def test_05_an_app_whose_user_is_inactive_gives_nothing(org_of: OrgOf) -> None:
     app = '[[app]]\nconsumer_key = "b"\nconsumer_secret = "b"\nusername = "gone@test.example"\n'
     org = org_of(OWNERS + app)
-    refused = org.token(grant_type="client_credentials", client_id="b", client_secret="b")
-    assert refused.json() == {
+    rejected = org.token(grant_type="client_credentials", client_id="b", client_secret="b")
+    assert rejected.json() == {
         "error": "invalid_grant",
         "error_description": "no client credentials user enabled",
     }
@@ -142,7 +142,7 @@ def test_06_another_scheme_opens_nothing(org: Client) -> None:
 def test_06_a_session_can_be_made_to_expire_in_the_middle_of_a_run(org: Client) -> None:
     org.faults({"match": "GET /query", "nth": 2, "fault": "expire_session"})
     assert org.query("SELECT Id FROM Lead").status_code == 200
-    refused = error_of(org.query("SELECT Id FROM Lead"), 401)
-    assert refused == {"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}
+    rejected = error_of(org.query("SELECT Id FROM Lead"), 401)
+    assert rejected == {"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}
     assert org.call("GET", "/jobs/ingest").status_code == 401
     assert org.log_in().call("GET", "/limits").status_code == 200

@@ -236,8 +236,8 @@ def test_collections_take_ten_runs_of_objects(org: Client) -> None:
 
     response = org.call("POST", "/composite/sobjects", json={"records": records(10)})
     assert all(row["success"] for row in response.json())
-    refused = org.call("POST", "/composite/sobjects", json={"records": records(11)})
-    assert refused.json()[0]["errorCode"] == "LIMIT_EXCEEDED"
+    rejected = org.call("POST", "/composite/sobjects", json={"records": records(11)})
+    assert rejected.json()[0]["errorCode"] == "LIMIT_EXCEEDED"
 
 
 def test_reading_many_needs_ids_and_fields(org: Client) -> None:

@@ -98,15 +98,15 @@ def test_a_search_may_be_asked_by_parameters(people: Client) -> None:
     ],
 )
 def test_a_search_that_cannot_be_read_is_rejected(org: Client, sosl: str, code: str) -> None:
-    refused = org.call("GET", "/search", params={"q": sosl})
-    assert (refused.status_code, refused.json()[0]["errorCode"]) == (400, code)
+    rejected = org.call("GET", "/search", params={"q": sosl})
+    assert (rejected.status_code, rejected.json()[0]["errorCode"]) == (400, code)
 
 
 def search_error(read: Callable[..., Any], text: str) -> str | None:
     try:
         read(text)
-    except SoqlError as refused:
-        return refused.code
+    except SoqlError as rejected:
+        return rejected.code
     return None
 
 

@@ -101,9 +101,9 @@ def test_composite_tree_is_all_or_none(org: Client) -> None:
     assert made.status_code == 201
     assert made.json()["results"][0]["referenceId"] == "a"
     bad = {"records": [good, record("b", LastName="L", Company="C", Email="x")]}
-    refused = org.call("POST", "/composite/tree/Lead", json=bad)
-    assert refused.status_code == 400
-    assert refused.json()["results"][0]["errors"][0]["statusCode"] == "INVALID_EMAIL_ADDRESS"
+    rejected = org.call("POST", "/composite/tree/Lead", json=bad)
+    assert rejected.status_code == 400
+    assert rejected.json()["results"][0]["errors"][0]["statusCode"] == "INVALID_EMAIL_ADDRESS"
     assert len(org.rows("SELECT Id FROM Lead")) == 1
     for records in ("x", [good] * 201):
         response = org.call("POST", "/composite/tree/Lead", json={"records": records})

@@ -1,4 +1,4 @@
-"""SOQL beyond conditions: groups, functions, semi-joins, scopes, date literals, and refusals."""
+"""SOQL beyond conditions: groups, functions, semi-joins, scopes, date literals, and errors."""
 
 from __future__ import annotations
 

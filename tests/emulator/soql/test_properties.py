@@ -1,4 +1,4 @@
-"""SOQL conditions as drawn, judged by a plain reading of them over a small table."""
+"""Random SOQL conditions, compared with a plain evaluation over a small table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SOQL: what is understood, and what is refused with its position."""
+"""SOQL: what is supported, and what is rejected with its position."""
 
 from __future__ import annotations
 
@@ -195,10 +195,12 @@ def test_columns_true_describes_the_response(org: Client) -> None:
 def test_an_error_has_its_position(
     org: Client, soql: str, code: str, place: str, words: str
 ) -> None:
-    refused = error_of(org.query(soql))
-    assert refused["errorCode"] == code
-    assert f"ERROR at Row:{place}" in refused["message"] or f"Column:{place}" in refused["message"]
-    assert words.lower() in refused["message"].lower()
+    rejected = error_of(org.query(soql))
+    assert rejected["errorCode"] == code
+    assert (
+        f"ERROR at Row:{place}" in rejected["message"] or f"Column:{place}" in rejected["message"]
+    )
+    assert words.lower() in rejected["message"].lower()
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def test_a_query_in_a_body_may_be_longer_but_not_without_end(org: Client) -> Non
 
 
 def quoted(text: str) -> str:
-    """A text as a SOQL literal, escaped as §7.3 says."""
+    """Return a text as a SOQL literal, with its escapes."""
     names = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
     out = "".join("\\" + c if c in "\\'\"" else names.get(c, c) for c in text)
     return f"'{out}'"

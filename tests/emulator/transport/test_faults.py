@@ -1,4 +1,4 @@
-"""Faults on the wire and in jobs: before or after the effect, and the log that tells."""
+"""Faults of requests and jobs, before or after the effect, and the log of requests."""
 
 from __future__ import annotations
 

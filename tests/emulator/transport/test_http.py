@@ -1,4 +1,4 @@
-"""The wire as clients use it: whatever HTTP allows, and what this API says of its forms."""
+"""HTTP as clients use it: whatever HTTP allows, and what this API adds."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ JSON = {"Content-Type": "application/json"}
 def raw(org: Client, text: str, count: int = 1) -> str:
     """What comes back for bytes sent as they are, until the server closes."""
     address = urlsplit(org.url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as wire:
-        wire.sendall(text.encode() * count)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(text.encode() * count)
         pieces = []
-        while piece := wire.recv(65_536):
+        while piece := connection.recv(65_536):
             pieces.append(piece)
     return b"".join(pieces).decode()
 
@@ -120,10 +120,10 @@ def test_head_responds_as_get_does_without_the_body(org: Client) -> None:
 
 
 def test_an_unknown_method_gets_the_list_of_known_ones(org: Client) -> None:
-    refused = org.call("OPTIONS", "/sobjects/Lead")
-    assert refused.status_code == 405
-    assert refused.headers["Allow"] == "HEAD,GET,POST"
-    assert refused.json()[0]["message"].endswith("Allowed are HEAD,GET,POST")
+    rejected = org.call("OPTIONS", "/sobjects/Lead")
+    assert rejected.status_code == 405
+    assert rejected.headers["Allow"] == "HEAD,GET,POST"
+    assert rejected.json()[0]["message"].endswith("Allowed are HEAD,GET,POST")
 
 
 def test_a_client_without_patch_may_name_it_in_the_url(org: Client) -> None:
@@ -146,10 +146,13 @@ def test_a_path_may_end_in_a_slash_or_in_its_form(org: Client, path: str) -> Non
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/xml"])
 def test_a_body_of_another_form_than_json_is_rejected(org: Client, kind: str) -> None:
-    refused = org.call(
+    rejected = org.call(
         "POST", "/sobjects/Lead", data=json.dumps(LEAD), headers={"Content-Type": kind}
     )
-    assert (refused.status_code, refused.json()[0]["errorCode"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert (rejected.status_code, rejected.json()[0]["errorCode"]) == (
+        415,
+        "UNSUPPORTED_MEDIA_TYPE",
+    )
 
 
 def xml(response: requests.Response) -> Any:
@@ -199,8 +202,8 @@ def test_errors_and_versions_in_xml(org: Client) -> None:
 
 def test_a_proxy_that_ends_tls_is_believed(org: Client) -> None:
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "10.0.0.1"}
-    told = org.call("GET", "", headers=headers).json()["identity"]
-    assert told.startswith("https://127.0.0.1:")
+    identity = org.call("GET", "", headers=headers).json()["identity"]
+    assert identity.startswith("https://127.0.0.1:")
     org.faults({"match": "GET /limits", "fault": "drop_before"})
     with pytest.raises(requests.exceptions.ConnectionError):
         org.call("GET", "/limits", headers=headers)

@@ -144,8 +144,8 @@ def test_without_a_file_the_path_of_the_certificate_is_on_stderr() -> None:
     process = Process("--port", "0", "--tls")
     assert process.popen.stdout is not None
     assert process.popen.stderr is not None
-    told = process.popen.stderr.readline().strip()
-    path = Path(told.rpartition(" certificate ")[2])
+    line = process.popen.stderr.readline().strip()
+    path = Path(line.rpartition(" certificate ")[2])
     assert requests.get(f"{process.url}/services/data", verify=str(path), timeout=30).ok
     os.kill(process.popen.pid, 15)
     assert process.popen.wait(10) == 0

@@ -1,4 +1,4 @@
-"""Numbers 49, 50, 60: what is counted, what happens at the cap, and what a bad day does."""
+"""Numbers 49, 50, 60: what is counted, what happens at the limit, and injected faults."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ UNAVAILABLE = "SERVER_UNAVAILABLE"
 
 
 def usage(response: requests.Response) -> tuple[int, int]:
-    """Requests used and allowed, as the header of any answer says."""
-    said = response.headers["Sforce-Limit-Info"].partition(";")[0]
-    used, allowed = said.removeprefix("api-usage=").split("/")
+    """Return requests used and allowed, from the header of any response."""
+    values = response.headers["Sforce-Limit-Info"].partition(";")[0]
+    used, allowed = values.removeprefix("api-usage=").split("/")
     return int(used), int(allowed)
 
 
@@ -66,8 +66,8 @@ def test_49_the_count_of_records_is_exact(org: Client) -> None:
 def test_50_at_the_cap_every_request_is_rejected(org_of: OrgOf) -> None:
     org = org_of("[limits]\ndaily_api_requests = 2\n")
     assert [org.call("GET", "/limits").status_code for _ in range(3)] == [200, 200, 403]
-    for refused in (org.create(**LEAD), org.call("GET", "/jobs/ingest"), org.query("x")):
-        assert error_of(refused, 403) == {
+    for rejected in (org.create(**LEAD), org.call("GET", "/jobs/ingest"), org.query("x")):
+        assert error_of(rejected, 403) == {
             "message": "TotalRequests Limit exceeded.",
             "errorCode": "REQUEST_LIMIT_EXCEEDED",
         }

@@ -28,8 +28,8 @@ def living(org: Client) -> list[dict[str, Any]]:
 def test_the_marked_tests_run_on_the_org_of_the_environment_and_clean_up(org_of: OrgOf) -> None:
     org = org_of(ADA)
     before = living(org)
-    said = tried_on(org)
-    assert "3 passed" in said, said
+    settings = tried_on(org)
+    assert "3 passed" in settings, settings
     assert living(org) == before
     # What they did there is seen in what they deleted.
     shown = org.control("GET", "org").json()
@@ -37,7 +37,7 @@ def test_the_marked_tests_run_on_the_org_of_the_environment_and_clean_up(org_of:
 
 
 def tried_on(org: Client) -> str:
-    """What a pytest of three marked tests says that is told of this org by its environment."""
+    """Return the output of a pytest run of three marked tests with this org in its environment."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     own |= {f"{PREFIX}{name.upper()}": value for name, value in (SAID | {"url": org.url}).items()}
     # Only what the suite needs: every plug-in that is found would be imported once more.
