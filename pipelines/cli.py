@@ -1,8 +1,10 @@
-"""The command `person-sync`: answers on stdout, progress on stderr, and exit codes that are true.
+"""The command `person-sync`: results on stdout, progress on stderr, and exit codes that are true.
 
-0 done · 1 done, but more than the allowed share was rejected or somebody is held · 2 the settings
+0 done · 1 done, but more than the allowed share was rejected or a person is held · 2 the settings
 or arguments are wrong · 3 transient trouble: run again · 4 a human must look · 70 an unexpected
 error, ours · 130 interrupted by Ctrl-C · 143 terminated.
+
+Each command imports only what it needs: `status` takes half a second, without pandas and Prefect.
 """
 
 from __future__ import annotations
@@ -11,110 +13,27 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.errors import SyncError
 from pipelines.process import ending, interruption
+from pipelines.process.command_group import ErrorReportingGroup, common_options
 
-WRONG_ARGUMENTS = 2
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
-# Said before Prefect is imported: its banner and its telemetry are nobody's business here.
-PREFECT_QUIET = {
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",
-    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
-    # A server that went away in the middle of a run: 30 s of trying to tell it, not 200.
-    "PREFECT_CLIENT_MAX_RETRIES": "2",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # No command starts a server of its own: it took 8 CPU seconds, died with Ctrl-C, and outlived
-    # a killed command.
-    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
-    "PREFECT_CLI_COLORS": "false",
-    "DO_NOT_TRACK": "1",
-    "DASK_LOGGING__DISTRIBUTED": "error",
-}
+    from pipelines.run.summaries import Summary
+    from pipelines.settings import Settings
 
 
-class Front(click.Group):
-    """Turns what can go wrong into one sentence and an exit code.
-
-    Errors that nobody expected, signals and the streams are `ending`'s.
-    """
-
-    def main(self, *arguments: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """Run the command. Return its exit code, or end the process with it (standalone)."""
-        if standalone_mode:
-            ending.end_process(partial(self.main, *arguments, standalone_mode=False, **extra))
-        run: Callable[..., Any] = super().main
-        try:
-            returned = run(*arguments, standalone_mode=False, **extra)
-        except SyncError as error:
-            ending.print_json_error(
-                type(error).__name__, str(error), is_transient=error.is_transient
-            )
-            ending.print_problem(str(error))
-            ending.print_debug(error)
-            return error.exit_code
-        except click.ClickException as error:
-            ending.print_json_error("UsageError", error.format_message(), is_transient=False)
-            error.show()
-            return WRONG_ARGUMENTS
-        return returned if isinstance(returned, int) else 0
-
-    def invoke(self, context: click.Context) -> Any:
-        """Refuse to start in a folder that was deleted: no path could be told from there."""
-        try:
-            Path.cwd()
-        except OSError:
-            raise click.UsageError("the current folder is gone: change into another one") from None
-        return super().invoke(context)
-
-
-def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every command takes, and refuse texts that are none."""
-
-    @wraps(command)
-    def checked(**given: Any) -> Any:
-        return command(**{name: _as_text(name, value) for name, value in given.items()})
-
-    config = click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        help="The settings file (else PERSON_SYNC_CONFIG, else ./person-sync.toml).",
-    )
-    as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-    debug = click.option(
-        "--debug",
-        is_flag=True,
-        expose_value=False,  # `ending` looks at the arguments: they may not even be readable
-        help="Where an error came from, on stderr: files and lines, no data.",
-    )
-    return config(as_json(debug(checked)))
-
-
-def _as_text(name: str, value: Any) -> Any:
-    """Return the value with its texts read as UTF-8. Raise UsageError where they are not.
-
-    Python keeps a byte that the locale does not know as a lone surrogate, which no database takes.
-    """
-    if isinstance(value, tuple):
-        return tuple(_as_text(name, one) for one in value)
-    if not isinstance(value, str) or not any("\ud800" <= sign <= "\udfff" for sign in value):
-        return value
-    try:
-        return os.fsencode(value).decode("utf-8")
-    except UnicodeError:
-        raise click.UsageError(f"{name.rstrip('s')}: {value!a} is no text in UTF-8") from None
-
-
-@click.group(cls=Front, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ErrorReportingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="person-sync")
 def main() -> None:
-    """New persons in a SQL warehouse become Salesforce Leads, each accounted for exactly once."""
+    """Turn new persons of a SQL warehouse into Salesforce Leads, each exactly once."""
     from pipelines.process import logs
 
     progress = logs.set_levels()
@@ -125,7 +44,7 @@ def main() -> None:
 
 
 @main.command()
-@settings_options
+@common_options
 def migrate(config: Path | None, as_json: bool) -> None:
     """Create or upgrade the result tables and views."""
     from pipelines.run import connections, lifecycle
@@ -133,31 +52,45 @@ def migrate(config: Path | None, as_json: bool) -> None:
     settings = _settings(config)
     with connections.open_store(settings, create=True) as warehouse:
         applied = lifecycle.migrate(settings, warehouse)
-    words = [f"applied {name}" for name in applied] or ["already up to date"]
-    _answer(as_json, {"applied": applied}, words)
+    lines = [f"applied {name}" for name in applied] or ["already up to date"]
+    _print(as_json, {"applied": applied}, lines)
 
 
 @main.command()
-@settings_options
+@common_options
 def check(config: Path | None, as_json: bool) -> None:
-    """Look whether a run could start; write nothing."""
-    from pipelines.run import preflight
+    """Check whether a run could start. Nothing is written.
 
-    findings = preflight.check(_settings(config))
-    lines = [f"{'ok  ' if one.is_good else 'WRONG'} {one.subject}: {one.words}" for one in findings]
-    _answer(as_json, {"findings": [vars(one) for one in findings]}, lines)
-    sys.exit(max((one.exit_code for one in findings), default=0))
+    Each check prints one line. The exit code is that of the gravest mistake, 0 if there is none.
+    """
+    from pipelines.run import checks, summary_lines
+
+    results = checks.check(_settings(config))
+    lines = summary_lines.check_parts((one.is_ok, one.subject, one.message) for one in results)
+    _print(as_json, {"checks": [vars(one) for one in results]}, lines)
+    sys.exit(max((one.exit_code for one in results), default=0))
 
 
 @main.command()
-@click.option("--owner", metavar="S", help="The default owner strategy of this run.")
-@click.option("--person-id", "person_ids", multiple=True, metavar="ID", help="Only this person.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many persons.")
-@click.option("--plan", is_flag=True, help="Decide everything, row by row, and send nothing.")
+@click.option("--owner", metavar="STRATEGY", help="The default owner strategy of this run.")
 @click.option(
-    "--workers", type=click.IntRange(1, 64), help="So many share the run (else run.workers)."
+    "--person-id",
+    "person_ids",
+    multiple=True,
+    metavar="ID",
+    help="Sync only this person. May be given several times.",
 )
-@settings_options
+@click.option(
+    "--limit", metavar="N", type=click.IntRange(min=1), help="Sync at most this many persons."
+)
+@click.option("--plan", is_flag=True, help="Decide about every person, and send nothing.")
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    help="Share the run among this many workers. Default: the setting run.workers.",
+)
+@common_options
 def run(
     owner: str | None,
     person_ids: tuple[str, ...],
@@ -167,11 +100,16 @@ def run(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """Sync new persons."""
+    """Sync new persons.
+
+    If a Prefect server is named and responds, the run is a flow run there.
+    """
+    from pipelines.orchestration.late_import import reachable_prefect
+
     settings = _settings(config)
-    prefect_flows = _reachable_prefect(config)
+    prefect_flows = reachable_prefect(config)
     if prefect_flows is not None:
-        told = prefect_flows.run_by_server(
+        summary = prefect_flows.run_by_server(
             owner=owner,
             person_ids=list(person_ids) or None,
             limit=limit,
@@ -180,95 +118,124 @@ def run(
         )
     else:
         from pipelines import flows
-        from pipelines.run import lifecycle
+        from pipelines.steps.context import new_run_request
 
-        request = lifecycle.new_run_request(
+        request = new_run_request(
             "plan" if plan else "live",
             owner=owner,
             person_ids=person_ids or None,
             limit=limit,
             workers=workers,
         )
-        told = flows.sync_without_prefect(settings, request, partial(_settings, config))
-    _tell(told, settings, as_json)
+        summary = flows.sync_without_prefect(settings, request, partial(_settings, config))
+    _print_summary(summary, settings, as_json)
 
 
 @main.command()
 @click.argument("person_ids", nargs=-1, required=True, metavar="ID...")
-@settings_options
+@common_options
 def now(person_ids: tuple[str, ...], config: Path | None, as_json: bool) -> None:
-    """Sync these persons at once; answer with each one's outcome."""
+    """Sync these persons immediately, and print the outcome of each."""
     from pipelines import flows
-    from pipelines.run import summaries
+    from pipelines.run import summaries, summary_lines
 
     settings = _settings(config)
-    told = flows.sync_now(settings, person_ids)
-    _answer(as_json, told, summaries.person_lines(told))
-    sys.exit(summaries.exit_code(told, settings.run.allowed_reject_share))
+    summary = flows.sync_now(settings, person_ids)
+    _print(as_json, summary, summary_lines.person_parts(summary))
+    sys.exit(summaries.exit_code(summary, settings.run.allowed_reject_share))
 
 
 @main.command()
 @click.option(
     "--accept-unknown-jobs",
     is_flag=True,
-    help="Take the jobs that the ledger does not know as known: they stop no run any more.",
+    help="Record the org's jobs that the ledger does not know. They no longer stop a run.",
 )
-@settings_options
+@common_options
 def resume(accept_unknown_jobs: bool, config: Path | None, as_json: bool) -> None:
-    """Carry open batches to their end; claim no new person."""
+    """Complete open batches, without reading new persons."""
     from pipelines import flows
 
     settings = _settings(config)
-    _tell(flows.resume(settings, accept_unknown_jobs=accept_unknown_jobs), settings, as_json)
+    summary = flows.resume(settings, accept_unknown_jobs=accept_unknown_jobs)
+    _print_summary(summary, settings, as_json)
 
 
 @main.command()
 @click.argument("person_id", metavar="PERSON_ID")
-@click.option("--as", "word", required=True, metavar="created:LEAD_ID|resend|rejected")
-@click.option("--note", metavar="TEXT", help="Why, in your own words.")
-@click.option("--by", metavar="NAME", help="Who says so (else the user of this machine).")
-@settings_options
+@click.option(
+    "--as",
+    "decision",
+    required=True,
+    metavar="created:LEAD_ID|resend|rejected",
+    help="The lead exists, the next run sends the person again, or there is to be no lead.",
+)
+@click.option("--note", metavar="TEXT", help="Why. The note is recorded with the decision.")
+@click.option("--by", metavar="NAME", help="Who decides. Default: the user of this machine.")
+@common_options
 def resolve(
     person_id: str,
-    word: str,
+    decision: str,
     note: str | None,
     by: str | None,
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """Say what became of a held person: the lead is there, send again, or no lead at all."""
-    from pipelines.run import lifecycle, resolve
+    """Record a decision on a held person."""
+    from pipelines.run.resolve import as_line, parse_resolution, resolve_person
 
-    saying = resolve.parse(person_id, word, by=by, note=note)
-    told = lifecycle.say(_settings(config), saying)
-    _answer(as_json, told, [resolve.as_line(told)])
+    request = parse_resolution(person_id, decision, by=by, note=note)
+    recorded = resolve_person(_settings(config), request)
+    _print(as_json, recorded, [as_line(recorded)])
 
 
 @main.command()
 @click.argument("run_id", required=False)
-@settings_options
+@common_options
 def status(run_id: str | None, config: Path | None, as_json: bool) -> None:
-    """Tell what happened: the last run, or the one named, and what is still open."""
-    from pipelines.run import connections, summaries
+    """Show the last run, or RUN_ID, and what is still open.
+
+    Held persons are listed with the commands that decide on them.
+    """
+    from pipelines.run import connections, summaries, summary_lines
 
     with connections.open_store(_settings(config)) as warehouse:
-        told = summaries.summarise(warehouse, run_id)
-    lines = [*summaries.as_lines(told), *summaries.held_lines(told, config)]
-    _answer(as_json, told, lines)
+        summary = summaries.summarise(warehouse, run_id)
+    _print(as_json, summary, summary_lines.status_parts(summary, config))
 
 
 @main.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True)
-@click.option("--org", type=click.Path(path_type=Path), help="What the org holds: a TOML file.")
-@click.option("--store", type=click.Path(path_type=Path), help="Keep the state in this file.")
-@click.option("--idle-stop", type=float, metavar="SECONDS", help="Stop after so long unasked.")
+@click.option(
+    "--port",
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    default=8642,
+    show_default=True,
+    help="Listen on this port of loopback. 0 takes a free one.",
+)
+@click.option(
+    "--org",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Start with what this TOML file describes: users, queues, rules, leads.",
+)
+@click.option(
+    "--store",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Keep the state in this SQLite file. Default: in memory.",
+)
+@click.option(
+    "--idle-stop", type=float, metavar="SECONDS", help="Stop after this time without a request."
+)
 @click.option("--tls", is_flag=True, help="Serve https with a self-signed certificate.")
 @click.option(
     "--tls-certificate",
+    metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write the certificate's PEM here, for clients to trust (implies --tls).",
+    help="Write the certificate's PEM here, for clients to trust. Implies --tls.",
 )
-@settings_options
+@common_options
 def emulator(
     port: int,
     org: Path | None,
@@ -280,7 +247,7 @@ def emulator(
     as_json: bool,
 ) -> None:
     """Serve the org emulator on loopback."""
-    del config, as_json  # taken for the sake of uniformity: the emulator has no settings of ours
+    del config, as_json  # every command takes them; the emulator has no settings of ours
     command = [sys.executable, "-m", "pipelines.emulator", "--port", str(port)]
     command += ["--tls"] if tls else []
     given = {
@@ -292,7 +259,7 @@ def emulator(
     for option, value in given.items():
         if value is not None:
             command += [option, str(value)]
-    # It replaces this process: nothing of ours is imported by the emulator, nor it by us.
+    # It replaces this process: the emulator imports nothing of ours, and we nothing of it.
     interruption.hold_for_next_program()
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
 
@@ -301,95 +268,66 @@ def emulator(
 @click.option(
     "--dir",
     "folder",
+    metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".demo"),
     show_default=True,
+    help="Put everything in this folder.",
 )
-@click.option("--persons", type=click.IntRange(min=1), help="Make so many persons instead.")
+@click.option(
+    "--persons",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Make this many persons, in place of the sample.",
+)
 @click.option(
     "--prefect", is_flag=True, help="Run it by a Prefect server and worker of the demo's own."
 )
-@settings_options
+@common_options
 def demo(
     folder: Path, persons: int | None, prefect: bool, config: Path | None, as_json: bool
 ) -> None:
-    """Run a whole sync on this machine: the org emulator, a SQLite warehouse, one run."""
+    """Try a whole sync on this machine.
+
+    It starts the org emulator, fills a SQLite warehouse, and syncs its persons.
+    """
     del config  # the demo writes its own
     takes = " (the first time Prefect takes half a minute)" if prefect else ""
     click.echo(f"Person Sync demo in {folder}/{takes}", err=True)
-    from pipelines.demo import flow_run
+    from pipelines.demo.folder import exclusive_demo
 
-    with flow_run.demo_at_work(folder, with_server=prefect) as server:
+    with exclusive_demo(folder, with_server=prefect) as server:
         # Imported late: pandas takes a second, in which the server starts.
-        from pipelines.demo import local as stage
+        from pipelines.demo import local
 
-        with stage.playing(folder, persons, server) as told:
-            _answer(as_json, told, stage.closing_words(folder, told))
-    failure = stage.failure_of(told)
+        with local.finished_demo(folder, persons, server) as summary:
+            _print(as_json, summary, local.closing_parts(folder, summary))
+    failure = local.failure_of(summary)
     if failure is not None:
         click.echo(f"person-sync: {failure[0]}", err=True)
         sys.exit(failure[1])
 
 
-def _tell(told: dict[str, Any], settings: Any, as_json: bool) -> None:
-    from pipelines.run import summaries
-
-    _answer(as_json, told, summaries.as_lines(told))
-    sys.exit(summaries.exit_code(told, settings.run.allowed_reject_share))
-
-
-def _reachable_prefect(config: Path | None) -> Any:
-    """Return `prefect_flows` where a Prefect server is named and answers, else None.
-
-    The flow reads the settings again by PERSON_SYNC_CONFIG: they are never flow parameters, which
-    Prefect stores in plain text.
-    """
-    from pipelines.orchestration.server_address import may_name_a_server
-
-    if not may_name_a_server(os.environ, Path.cwd()):
-        click.echo("without Prefect: no server is named (PREFECT_API_URL or a profile)", err=True)
-        return None
-    prefect_flows = _import_prefect_flows()
-    reason = prefect_flows.why_without_server()
-    if reason is not None:
-        click.echo(f"without Prefect: {reason}", err=True)
-        return None
-    if config is not None:
-        os.environ["PERSON_SYNC_CONFIG"] = str(config.resolve())
-    return prefect_flows
-
-
-def _answer(as_json: bool, document: dict[str, Any], lines: Sequence[str]) -> None:
-    if as_json:
-        click.echo(json.dumps(document, default=str, ensure_ascii=False))
-    else:
-        for line in lines:
-            click.echo(line)
-
-
-def _settings(config: Path | None) -> Any:
-    """The settings; a `block:` in them is read from Prefect."""
+def _settings(config: Path | None) -> Settings:
+    """Return the settings; a `block:` in them is read from Prefect."""
+    from pipelines.orchestration.late_import import read_block
     from pipelines.settings import load_settings
 
-    return load_settings(config, read_block=_read_block)
+    return load_settings(config, read_block=read_block)
 
 
-def _read_block(name: str) -> str:
-    return str(_import_prefect_flows().read_block(name))
+def _print_summary(summary: Summary, settings: Settings, as_json: bool) -> None:
+    from pipelines.run import summaries, summary_lines
+
+    _print(as_json, summary, summary_lines.summary_parts(summary))
+    sys.exit(summaries.exit_code(summary, settings.run.allowed_reject_share))
 
 
-def _be_quiet_about_prefect() -> None:
-    for name, value in PREFECT_QUIET.items():
-        os.environ.setdefault(name, value)
-    # These stand outside Prefect's own loggers: after our last word, on a busy machine, they said
-    # how many of their items were left.
-    for worker in ("EventsWorker", "APILogWorker"):
-        logging.getLogger(worker).setLevel(logging.ERROR)
+def _print(as_json: bool, document: dict[str, Any], parts: Iterable[RenderableType]) -> None:
+    """Print the document as JSON, or the parts: texts and tables."""
+    if as_json:
+        click.echo(json.dumps(document, default=str, ensure_ascii=False))
+        return
+    from pipelines.process import terminal
 
-
-def _import_prefect_flows() -> Any:
-    # Imported late: Prefect takes a second, and most commands work without it.
-    _be_quiet_about_prefect()
-    from pipelines.orchestration import prefect_flows
-
-    return prefect_flows
+    terminal.print_parts(parts)

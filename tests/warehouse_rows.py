@@ -57,7 +57,7 @@ _UNSAID: dict[str, dict[str, Any]] = {
         "action_taken": "reported",
         "found_at": MORNING,
     },
-    "rejection_rules": {"stage": "validation", "sentence": "It is so.", "remedy": "Mend it."},
+    "rejection_rules": {"stage": "validation", "description": "It is so.", "remedy": "Fix it."},
     "planned_persons": {"run_id": "R1"},
 }
 

@@ -1,7 +1,7 @@
-"""What the demo does with its own Prefect server: keep or start it, run the nightly deployment.
+"""The demo as a client of its own Prefect server: keep or start it, run the nightly deployment.
 
-The server runs by `demo_server`, a process apart. Here is its client, over HTTP: the demo needs no
-import of Prefect, which takes a second.
+The server runs in a process of its own, `prefect_server`. This client uses plain HTTP, because
+importing Prefect takes a second.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from pipelines.demo.prefect_server import (
-    DEMO_LOCK_FILE,
+from pipelines.demo.server_state import (
     IDLE_SECONDS,
     LOCK_FILE,
     POLL_SECONDS,
@@ -31,19 +30,16 @@ from pipelines.demo.prefect_server import (
     UNFINISHED_FILE,
     State,
     is_locked,
-    locked,
     read_state,
     signature,
 )
-from pipelines.errors import ConfigurationError, PrefectUnavailableError
-from pipelines.settings import FILE_NAME
+from pipelines.errors import PrefectUnavailableError
 
-HOME = "prefect"  # in the demo's folder: Prefect's own files and the logs
 NIGHTLY = "sync-persons/nightly"
 STOP_SECONDS = 15.0
-# A worker that is alive looks for work every second; its first look takes it some seconds.
+# The worker polls every second; its first poll takes some seconds.
 PICK_UP_SECONDS = 120.0
-LINE_SECONDS = 5.0  # a line at least so often while it waits
+LINE_SECONDS = 5.0  # while it waits, it logs a line at least so often
 REQUEST_SECONDS = 30.0
 WAITING = ("SCHEDULED", "PENDING")
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -82,23 +78,23 @@ class PrefectServer:
     _session: requests.Session = field(default_factory=requests.Session, init=False)
 
     def __post_init__(self) -> None:
-        # A proxy of the user's must not be asked for what is on this machine.
+        # What is on this machine needs no proxy.
         self._session.trust_env = False
 
     @property
     def state(self) -> State:
-        """What the server's process wrote last."""
+        """The state that the server's process wrote last."""
         return read_state(self.home) or State(0, "")
 
     def begin(self, config: Path) -> None:
-        """Keep the server that an earlier demo left, or start one; come back at once.
+        """Keep the server of an earlier demo, or start one. Return without waiting for it.
 
         Until `hand_over`, it stops when this process ends.
         """
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.home / UNFINISHED_FILE).touch()
         if self._may_be_kept():
-            log.info("Prefect: the server of the last demo goes on at %s", self.state.url)
+            log.info("Prefect: the server of the last demo still runs at %s", self.state.url)
             return
         self.stop()
         (self.home / STATE_FILE).unlink(missing_ok=True)
@@ -111,17 +107,17 @@ class PrefectServer:
             )
 
     def _may_be_kept(self) -> bool:
-        """Return whether it is the server that would be started, with nothing at work in it."""
+        """Return whether the same server runs already, with no run in progress."""
         state = self.state
         if not (is_locked(self.home / LOCK_FILE) and state.is_ready):
             return False
         if state.signature != signature(self.home, self.idle_seconds):
             return False
         try:
-            at_work = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]}}
-            if self._post("flow_runs/filter", flow_runs={"state": at_work}):
+            running = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING", "PAUSED"]}}
+            if self._post("flow_runs/filter", flow_runs={"state": running}):
                 return False
-            # The persons and leads of the earlier runs are gone with the folder's databases.
+            # The persons and leads of earlier runs were deleted with the folder's databases.
             over = {"type": {"any_": list(OVER)}}
             while self._post("flow_runs/bulk_delete", flow_runs={"state": over})["deleted"]:
                 pass
@@ -130,12 +126,12 @@ class PrefectServer:
         return True
 
     def await_ready(self) -> None:
-        """Wait until runs can be started. Raise PrefectUnavailableError if that fails."""
+        """Wait until runs can be started. Raise PrefectUnavailableError if it takes too long."""
         lines = _Pace()
         give_up_at = time.monotonic() + self.start_seconds + START_SECONDS  # and to deploy
         while not (state := self.state).is_ready:
             if state.error or not self._is_alive():
-                raise PrefectUnavailableError(self.state.error or self._ended())
+                raise PrefectUnavailableError(self.state.error or self._has_ended())
             if time.monotonic() > give_up_at:
                 raise PrefectUnavailableError(f"the Prefect server is not ready: see {self.home}")
             step = STEPS[state.step]
@@ -150,17 +146,17 @@ class PrefectServer:
             return self._process.poll() is None
         return is_locked(self.home / LOCK_FILE)
 
-    def _ended(self) -> str:
+    def _has_ended(self) -> str:
         return f"the demo's Prefect server has ended: see {self.home}"
 
     def run_nightly(self) -> FlowRun:
-        """Have the worker run the nightly deployment; return when it is over."""
+        """Run the nightly deployment by the worker. Return when the run has ended."""
         try:
             deployment = self._get(f"deployments/name/{NIGHTLY}")["id"]
             started = self._post(f"deployments/{deployment}/create_flow_run")
             return self._await_end(started["id"])
         except requests.RequestException:
-            raise PrefectUnavailableError(self.state.error or self._ended()) from None
+            raise PrefectUnavailableError(self.state.error or self._has_ended()) from None
 
     def _await_end(self, run_id: str) -> FlowRun:
         url = f"{self.state.url}/v2/runs/flow-run/{run_id}"
@@ -182,28 +178,28 @@ class PrefectServer:
             time.sleep(POLL_SECONDS)
 
     def _new_lines(self, run_id: str, printed: set[str]) -> Iterator[str]:
-        """Return what the run has logged of its own; Prefect's lines are on its page."""
-        asked = {"flow_run_id": {"any_": [run_id]}}
-        for line in self._post("logs/filter", logs=asked, sort="TIMESTAMP_ASC"):
+        """Yield the new log lines of ours; Prefect's own lines are on the run's page."""
+        of_run = {"flow_run_id": {"any_": [run_id]}}
+        for line in self._post("logs/filter", logs=of_run, sort="TIMESTAMP_ASC"):
             if line["id"] not in printed:
                 printed.add(line["id"])
                 if line["name"].startswith("pipelines"):
                     yield line["message"]
 
     def hand_over(self) -> None:
-        """Let the server go on without this process, until nobody has used it for a while."""
+        """Let the server run on without this process, until it is not used for some time."""
         (self.home / UNFINISHED_FILE).unlink(missing_ok=True)
 
     def stop(self, *, waits: bool = True) -> None:
-        """Stop the server that runs in this folder, if there is one."""
+        """Stop the server of this folder, if one runs."""
         give_up_at = time.monotonic() + STOP_SECONDS
-        is_asked = False
+        is_signalled = False
         while is_locked(self.home / LOCK_FILE):
-            # The lock is held, so this is the number of its holder and of no other process.
-            if not is_asked and (pid := self.state.pid):
+            # The lock is held, so this is its holder's process id, and no other process has it.
+            if not is_signalled and (pid := self.state.pid):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
-                is_asked = True
+                is_signalled = True
             if not waits:
                 return
             if time.monotonic() > give_up_at:
@@ -215,71 +211,30 @@ class PrefectServer:
             self._process.wait(STOP_SECONDS)
 
     def _get(self, path: str) -> Any:
-        return self._ask("GET", path)
+        return self._request("GET", path)
 
     def _post(self, path: str, **body: Any) -> Any:
-        return self._ask("POST", path, body)
+        return self._request("POST", path, body)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Ask the API. On SQLite it answers 503 while another writes: then again, for a while."""
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return the API's response. Repeat at 503: Prefect's SQLite is locked by another write."""
         give_up_at = time.monotonic() + REQUEST_SECONDS
         while True:
             url = f"{self.state.url}/api/{path}"
-            answer = self._session.request(method, url, json=body, timeout=REQUEST_SECONDS)
-            if answer.status_code < 500 or time.monotonic() > give_up_at:
-                answer.raise_for_status()
-                return answer.json()
+            response = self._session.request(method, url, json=body, timeout=REQUEST_SECONDS)
+            if response.status_code < 500 or time.monotonic() > give_up_at:
+                response.raise_for_status()
+                return response.json()
             time.sleep(POLL_SECONDS)
 
 
 def _fill(line: str) -> str:
-    """Return a log line of the run, indented and within 80 columns."""
+    """Return a log line of the run, indented and wrapped at 80 columns."""
     return textwrap.fill(line, 80, initial_indent="  ", subsequent_indent="    ")
 
 
-@contextmanager
-def demo_at_work(folder: Path, *, with_server: bool) -> Iterator[PrefectServer | None]:
-    """Have the folder for one demo alone, with a server of its own on request.
-
-    The server goes on after a good end; whatever else ends the demo, ends the server.
-    """
-    with _locked(folder):
-        server = PrefectServer(folder.resolve() / HOME)
-        if not with_server:
-            server.stop()  # its worker would go on with databases that are made again
-            yield None
-            return
-        try:
-            server.begin(folder.resolve() / FILE_NAME)
-            yield server
-        except BaseException:  # Ctrl-C too: nobody was told of the server yet
-            server.stop(waits=False)
-            raise
-        server.hand_over()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = locked(folder / DEMO_LOCK_FILE)
-        lock.__enter__()
-    except BlockingIOError:
-        raise ConfigurationError(
-            f"another demo is at work in {folder}/: wait for its end, or name another --dir"
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"the demo cannot write to {folder}/ ({error.strerror}): name another --dir"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)
-
-
 class _Pace:
-    """How long something has lasted, and whether another line is due."""
+    """How long a wait has lasted, and whether another line is due."""
 
     def __init__(self) -> None:
         self._began_at = self._line_at = time.monotonic()
@@ -290,7 +245,7 @@ class _Pace:
         return time.monotonic() - self._began_at
 
     def is_due(self, step: str) -> bool:
-        """Return True once for each new step, and once for each stretch of time in it."""
+        """Return True once for each new step, and again after every LINE_SECONDS of it."""
         is_due = step != self._step or time.monotonic() - self._line_at > LINE_SECONDS
         if is_due:
             self._step, self._line_at = step, time.monotonic()

@@ -1,110 +1,58 @@
-"""The demo's own Prefect server and worker: starts them, watches for use, and stops them.
+"""The demo's own Prefect server and worker: start them, watch whether they are used, stop them.
 
 Run by `python -m pipelines.demo.prefect_server HOME --config FILE`; HOME keeps Prefect's files.
-It ends, and the server and the worker with it, when nobody has asked the server for a while, when
-one of the two ends, at SIGTERM, or when the demo that started it is cut off.
+The process ends, and server and worker with it: after some time without use, when one of the two
+ends, at SIGTERM, or when the demo that started it is killed.
 
-Everybody but the worker and its runs reaches the server through a port that this process forwards:
-so a person's use is told from the worker's polling. A page that is open asks all the time: use.
+Users reach the server through a port that this process forwards; the worker and its runs do not.
+So a user's requests are known from the worker's polling. An open page sends requests all the time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
-import shutil
 import signal
 import socket
-import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
 from functools import partial
-from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
-from sysconfig import get_path
-from typing import IO, Any
+from typing import Any
 
 import click
 import requests
 
-_PACKAGE = Path(__file__).parents[1]
-CODE_HOME = _PACKAGE.parent  # the folder from which a flow's file is found by its deployment
-# A wheel carries it inside the package; in the project it stands beside.
-_PLACES = [place / "prefect.yaml" for place in (_PACKAGE / "deployments", _PACKAGE, CODE_HOME)]
-PREFECT_FILE = next(filter(Path.is_file, _PLACES), _PLACES[-1])
-LOOPBACK = "127.0.0.1"
+from pipelines.demo.clean_database import keep_clean_database, take_clean_database
+from pipelines.demo.port_forwarding import LOOPBACK, forward
+from pipelines.demo.server_state import (
+    CODE_HOME,
+    DEMO_LOCK_FILE,
+    EMULATOR_FILE,
+    IDLE_SECONDS,
+    LOCK_FILE,
+    POLL_SECONDS,
+    PREFECT_FILE,
+    START_SECONDS,
+    STATE_FILE,
+    UNFINISHED_FILE,
+    State,
+    is_locked,
+    locked,
+    signature,
+)
+
 POOL = "person-sync"
-IDLE_SECONDS = 1800.0
-START_SECONDS = 120.0  # on a busy machine a first start has taken 40
-POLL_SECONDS = 0.2
 REQUEST_SECONDS = 5.0
 EMULATOR_SECONDS = 60.0  # how often the org emulator is kept awake while the server is in use
 
-STATE_FILE = "demo-server.json"
-LOCK_FILE = "demo-server.lock"
-DEMO_LOCK_FILE = "demo.lock"  # beside HOME: held by a demo at work there
-UNFINISHED_FILE = "demo-unfinished"  # there until a demo has printed where the server is
-EMULATOR_FILE = "emulator.json"  # beside HOME: where the org emulator answers
 
-
-class CannotServe(Exception):
-    """Why the server cannot be had, in one sentence."""
-
-
-@dataclass(frozen=True)
-class State:
-    """What a demo may know of the server that runs in a folder."""
-
-    pid: int
-    signature: str
-    url: str = ""
-    step: str = "starting"
-    is_ready: bool = False
-    error: str = ""
-
-
-def signature(home: Path, idle_seconds: float) -> str:
-    """Return a hash of what a running server was started with; another hash, another server."""
-    # Versions of all that is installed: a server goes on with what it has imported.
-    installed = sorted(Path(get_path("purelib")).glob("*.dist-info"))
-    parts = [sys.executable, str(CODE_HOME), str(home), str(idle_seconds), *map(str, installed)]
-    files = (PREFECT_FILE, _PACKAGE / "orchestration" / "prefect_flows.py", Path(__file__))
-    parts += [file.read_text(encoding="utf-8") if file.is_file() else "" for file in files]
-    return sha256("\0".join(parts).encode()).hexdigest()
-
-
-def read_state(home: Path) -> State | None:
-    """Return what the last server of this folder wrote, also after its end."""
-    try:
-        return State(**json.loads((home / STATE_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[IO[str]]:
-    """Hold a file's lock: the system frees it when this process ends. Raise BlockingIOError."""
-    with file.open("a", encoding="utf-8") as held:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield held
-
-
-def is_locked(file: Path) -> bool:
-    """Return whether a living process holds the lock of a file."""
-    try:
-        with file.open(encoding="utf-8") as asked:
-            fcntl.flock(asked, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
+class ServerFailed(Exception):
+    """Why the server cannot be started or has ended, in one sentence."""
 
 
 def environment(home: Path, url: str, **given: str) -> dict[str, str]:
@@ -128,7 +76,7 @@ def environment(home: Path, url: str, **given: str) -> dict[str, str]:
 
 
 class Supervisor:
-    """Holds the server and the worker of one folder."""
+    """The server and the worker of one folder."""
 
     def __init__(self, home: Path, config: Path, idle_seconds: float, start_seconds: float) -> None:
         self._home, self._config = home, config
@@ -150,7 +98,7 @@ class Supervisor:
                 starting = tasks.create_task(self._start())
                 await self._watch()
                 starting.cancel()
-        except* (CannotServe, OSError) as errors:
+        except* (ServerFailed, OSError) as errors:
             self._write_state(error=_sentence(errors))
         finally:
             await asyncio.gather(*map(_end, self._children))
@@ -162,13 +110,13 @@ class Supervisor:
         written.replace(self._home / STATE_FILE)
 
     async def _watch(self) -> None:
-        """Return when there is a reason to stop; raise CannotServe if that is a child's end."""
+        """Return when there is a reason to stop. Raise ServerFailed when a child has ended."""
         while not self._stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), POLL_SECONDS)
             if any(child.returncode is not None for child in self._children):
-                raise CannotServe(f"the Prefect server or its worker has ended: see {self._home}")
-            if self._is_idle() or self._is_cut_off():
+                raise ServerFailed(f"the Prefect server or its worker has ended: see {self._home}")
+            if self._is_idle() or self._is_orphan():
                 return
             await self._keep_emulator_awake()
 
@@ -176,14 +124,14 @@ class Supervisor:
         is_unused = time.monotonic() - self._used_at > self._idle_seconds
         return is_unused and self._state.is_ready
 
-    def _is_cut_off(self) -> bool:
+    def _is_orphan(self) -> bool:
         """Return whether a demo ended before it printed where the server is."""
         if not (self._home / UNFINISHED_FILE).is_file():
             return False
         return not is_locked(self._home.parent / DEMO_LOCK_FILE)
 
     async def _keep_emulator_awake(self) -> None:
-        """While the page is in use, runs that it starts find the org emulator there."""
+        """Send the org emulator a request: while the page is in use, it must not stop either."""
         if self._used_at < self._emulator_woken_at + EMULATOR_SECONDS:
             return
         self._emulator_woken_at = time.monotonic()
@@ -191,15 +139,15 @@ class Supervisor:
             known = json.loads((self._home.parent / EMULATOR_FILE).read_text(encoding="utf-8"))
             await _request(known["url"], "/emulator/requests")
 
-    def _is_used(self) -> None:
+    def _mark_used(self) -> None:
         self._used_at = time.monotonic()
 
     async def _start(self) -> None:
-        """Bring everything up, step by step."""
+        """Start everything, step by step."""
         inner_port = _free_port()
         self._inner_url = f"http://{LOOPBACK}:{inner_port}"
         forwarding = await asyncio.start_server(
-            partial(_forward, inner_port, self._is_used), LOOPBACK, 0
+            partial(forward, inner_port, self._mark_used), LOOPBACK, 0
         )
         self._url = f"http://{LOOPBACK}:{forwarding.sockets[0].getsockname()[1]}"
         self._write_state(url=self._url, step="server")
@@ -213,16 +161,16 @@ class Supervisor:
         command = ("worker", "start", "--pool", POOL, "--type", "process")
         await self._start_child("worker", command, self._worker_settings())
         await self._deploy()
-        self._is_used()  # from here on it may be idle
+        self._mark_used()  # from here on it may be idle
         self._write_state(step="ready", is_ready=True)
 
     def _server_settings(self, port: int) -> dict[str, str]:
         return {
             "PREFECT_SERVER_API_HOST": LOOPBACK,
-            # By the option --port its page would ask port 4200.
+            # With the option --port its page would send its requests to port 4200.
             "PREFECT_SERVER_API_PORT": str(port),
             "PREFECT_UI_API_URL": f"{self._url}/api",
-            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self._url,  # no other site's page may ask it
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self._url,  # no page of another site may ask
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
             # Two servers with one installation would otherwise copy their pages to one place.
@@ -243,7 +191,7 @@ class Supervisor:
                 if await _request(self._inner_url, "/api/health"):
                     return
             await asyncio.sleep(0.1)
-        raise CannotServe(
+        raise ServerFailed(
             f"the Prefect server did not start within {self._start_seconds:g} seconds: "
             f"see {self._log('server')}"
         )
@@ -253,19 +201,19 @@ class Supervisor:
         process = await self._start_tied("deploy", command, {}, CODE_HOME)
         try:
             if await process.wait() != 0:
-                raise CannotServe(f"the deployments cannot be made: see {self._log('deploy')}")
+                raise ServerFailed(f"the deployments cannot be made: see {self._log('deploy')}")
         finally:
             await _end(process)
 
     async def _start_child(
-        self, name: str, words: Sequence[str], settings: Mapping[str, str]
+        self, name: str, arguments: Sequence[str], settings: Mapping[str, str]
     ) -> None:
         """Start what has to run as long as this process does."""
         # Prefect reads settings files of its current folder: in this one there are none.
-        self._children.append(await self._start_tied(name, words, settings, self._home))
+        self._children.append(await self._start_tied(name, arguments, settings, self._home))
 
     async def _start_tied(
-        self, name: str, words: Sequence[str], settings: Mapping[str, str], folder: Path
+        self, name: str, arguments: Sequence[str], settings: Mapping[str, str], folder: Path
     ) -> asyncio.subprocess.Process:
         """Start a prefect command that ends with this process, even by kill -9."""
         command = (
@@ -280,7 +228,7 @@ class Supervisor:
             return await asyncio.create_subprocess_exec(
                 sys.executable,
                 *command,
-                *words,
+                *arguments,
                 cwd=folder,
                 env=environment(self._home, self._inner_url, **settings),
                 stdin=asyncio.subprocess.PIPE,
@@ -294,7 +242,7 @@ class Supervisor:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a tied process by the end of its input, and by force whatever is left of its group."""
+    """End a tied process by closing its input, and kill what is left of its process group."""
     if process.stdin is not None:
         process.stdin.close()
     await process.wait()
@@ -314,80 +262,22 @@ def _sentence(errors: BaseExceptionGroup[Exception]) -> str:
     error = errors.exceptions[0]
     if isinstance(error, BaseExceptionGroup):
         return _sentence(error)
-    if isinstance(error, CannotServe):
+    if isinstance(error, ServerFailed):
         return str(error)
     return f"the demo's Prefect server cannot be started ({error})"
 
 
 async def _request(url: str, path: str, body: Any = None) -> bool:
-    """Ask a server on loopback. Return whether it did as asked. Raise OSError if none answers."""
-    return await asyncio.to_thread(_ask, f"{url}{path}", body)
+    """Send a request to a server on loopback. Return whether it succeeded. Raise OSError."""
+    return await asyncio.to_thread(_send, f"{url}{path}", body)
 
 
-def _ask(url: str, body: Any) -> bool:
+def _send(url: str, body: Any) -> bool:
     with requests.Session() as session:
-        session.trust_env = False  # a proxy of the user's has no way to this machine's loopback
+        session.trust_env = False  # the user's proxy cannot reach this machine's loopback
         method = "GET" if body is None else "POST"
-        answer = session.request(method, url, json=body, timeout=REQUEST_SECONDS)
-    return answer.status_code in (200, 201)
-
-
-async def _forward(
-    port: int,
-    is_used: Callable[[], None],
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-) -> None:
-    """Forward a connection to the server; call `is_used` whenever its other side sends."""
-    with closing(writer), suppress(OSError):
-        inner_reader, inner_writer = await asyncio.open_connection(LOOPBACK, port)
-        with closing(inner_writer):
-            asking = asyncio.create_task(_copy(reader, inner_writer, is_used))
-            try:
-                await _copy(inner_reader, writer)
-            finally:
-                asking.cancel()
-
-
-async def _copy(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    is_used: Callable[[], None] = lambda: None,
-) -> None:
-    with suppress(OSError):
-        while data := await reader.read(1 << 16):
-            is_used()
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
-
-
-def take_clean_database(home: Path) -> bool:
-    """Start without the runs of an earlier demo. Return whether an empty database was kept.
-
-    Prefect takes longer to make one than to start; so an empty one is kept, of this very version.
-    """
-    for name in ("prefect.db", "prefect.db-wal", "prefect.db-shm", "memo_store.toml"):
-        (home / name).unlink(missing_ok=True)
-    kept = _clean_database(home)
-    if kept.is_file():
-        shutil.copyfile(kept, home / "prefect.db")
-        return True
-    return False
-
-
-def keep_clean_database(home: Path) -> None:
-    """Keep a copy of the database before anything is deployed: old schedules would fire late."""
-    kept = _clean_database(home)
-    made = kept.with_suffix(".new")
-    made.unlink(missing_ok=True)
-    with suppress(sqlite3.Error), closing(sqlite3.connect(home / "prefect.db")) as connection:
-        connection.execute("vacuum into ?", (str(made),))
-        made.replace(kept)
-
-
-def _clean_database(home: Path) -> Path:
-    return home / f"clean-{version('prefect')}.db"
+        response = session.request(method, url, json=body, timeout=REQUEST_SECONDS)
+    return response.status_code in (200, 201)
 
 
 @click.command()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pipelines.run.summaries import OUTCOMES, Summary, balance, tables, unread_sentence
 
-# Readable on white and on black, and told apart by people who see no red or green.
+# Readable on white and on black, and different for people who see no red or green.
 _COLOURS: Final = {
     "created": "#0072b2",
     "updated": "#56b4e9",
@@ -28,7 +28,7 @@ _REASONS: Final = "rejected, per rule"
 def as_markdown(summary: Summary, failure: str | None = None) -> str:
     """Return the page of a run: the equation, then a table per owner and per reason with remedy.
 
-    `failure` says why the run failed, as its state's message does.
+    `failure` is why the run failed: the message of its state.
     """
     run = summary["run"]
     lines = [f"## {run['run_mode']} run {run['run_state']}", "", f"**{balance(run)}**", ""]
@@ -41,7 +41,7 @@ def as_markdown(summary: Summary, failure: str | None = None) -> str:
         if rows and title != _REASONS:
             lines += ["", f"### {title}", "", "| | persons | |", "|---|--:|---|"]
             lines += [
-                f"| {escaped(name)} | {count:,} | {escaped(words)} |" for name, count, words in rows
+                f"| {escaped(name)} | {count:,} | {escaped(text)} |" for name, count, text in rows
             ]
     lines += _reasons(summary)
     return "\n".join(lines)
@@ -53,9 +53,9 @@ def failed_before_start(failure: str) -> str:
 
 
 def chart(summary: Summary) -> str | None:
-    """Return a bar for each outcome as the URL of an SVG image; None for a run that read nobody.
+    """Return a bar for each outcome as the URL of an SVG image; None for a run without persons.
 
-    The image has a ground of its own, so it reads the same on a light and on a dark page.
+    The image has its own background, so it looks the same on a light and on a dark page.
     """
     run = summary["run"]
     counts = {name: run[f"{name}_count"] for name in OUTCOMES}
@@ -86,8 +86,8 @@ def _reasons(summary: Summary) -> Iterator[str]:
         return
     yield from ("", f"### {_REASONS}", "", "| | persons | why | remedy |", "|---|--:|---|---|")
     for one in summary["reasons"]:
-        words = (escaped(one[name] or "") for name in ("sentence", "remedy"))
-        yield f"| {escaped(one['rule_name'])} | {one['person_count']:,} | {' | '.join(words)} |"
+        texts = (escaped(one[name] or "") for name in ("description", "remedy"))
+        yield f"| {escaped(one['rule_name'])} | {one['person_count']:,} | {' | '.join(texts)} |"
 
 
 def _planned(summary: Summary) -> dict[str, int]:

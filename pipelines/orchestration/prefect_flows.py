@@ -1,7 +1,7 @@
 """The flows as Prefect runs them: schedules, forms, states and logs.
 
-One of the two files that know Prefect; `prefect_page` is the other. The ledger in the warehouse is
-the memory and the lock: no step is retried by Prefect, nothing is cached, no row passes a task.
+One of the two files that import Prefect; `run_page` is the other. The ledger in the warehouse is
+the memory and the lock. No step is retried by Prefect, nothing is cached, no row is stored.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, ParamSpec, TypeVar, cast
 
 import httpx
 from prefect import Task, flow, task
@@ -27,30 +27,78 @@ from pipelines import flows
 from pipelines.errors import ConfigurationError, PrefectUnavailableError, SyncError
 from pipelines.orchestration.run_page import RunPage, log_to_prefect, why_without_server
 from pipelines.process import error_details, interruption, logs
-from pipelines.run import lifecycle, summaries, worker_pools
-from pipelines.run import workers as crew
+from pipelines.run import summaries, worker_pools, workers
 from pipelines.run.summaries import Summary
 from pipelines.settings import Settings, load_settings
-from pipelines.steps.transform import Request
+from pipelines.steps import extract, load, partition, recover, transform
+from pipelines.steps.context import RunContext, RunRequest, new_run_request
+from pipelines.warehouse.ledger import Slice
 
 __all__ = ["read_block", "resume", "run_by_server", "sync_persons", "sync_persons_now"]
 __all__ += ["why_without_server"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
-TASK_NAMES: dict[Callable[..., int], str] = {
-    lifecycle.resolve_held_persons: "resolve-held-persons",
-    lifecycle.take_over_stale_batches: "take-over-stale-batches",
-    lifecycle.find_new_persons: "find-new-persons",
-    lifecycle.judge: "decide-slice",
-    lifecycle.send: "load-batches",
-    lifecycle.settle: "reconcile-batches",
-    crew.work: "process-slices",
-    crew.recover_lost_workers: "recover-lost-workers",
+Step = Callable[..., Any]
+
+TASK_NAMES: dict[Step, str] = {
+    recover.resolve_held_persons: "resolve-held-persons",
+    recover.take_over_stale_batches: "take-over-stale-batches",
+    extract.find_new_persons: "find-new-persons",
+    extract.extract_slice: "extract",
+    transform.validate_slice: "validate",
+    transform.match_slice: "match",
+    partition.partition_slice: "partition",
+    load.load_batches: "load-batches",
+    load.reconcile_batches: "reconcile-batches",
+    workers.work: "process-slices",
+    workers.recover_lost_workers: "recover-lost-workers",
+}
+# What a step counts, when it returns a number; the others return their counts in words.
+COUNTED: dict[Step, str] = {
+    recover.resolve_held_persons: "held persons resolved",
+    recover.take_over_stale_batches: "batches taken over",
+    extract.find_new_persons: "new persons",
+    load.load_batches: "batches open",
+    load.reconcile_batches: "batches open",
+    workers.recover_lost_workers: "batches taken over",
 }
 
 # What ended the flow run of this process, for the command that called it: Prefect keeps no results.
 _ended: ContextVar[list[Summary | BaseException] | None] = ContextVar("ended", default=None)
+
+
+class Call:
+    """A step with its arguments, and what it returned or raised.
+
+    A plain class, because Prefect looks into lists, dicts and dataclasses. So no row of a person
+    ever reaches its parameters, its results or its storage.
+    """
+
+    def __init__(self, step: Step, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self._step, self._arguments, self._options = step, arguments, options
+        self._result: list[Any] = []
+        self.error: Exception | None = None
+
+    def run(self) -> State[Any]:
+        """Run the step; return the state of its task, with the counts as its message."""
+        try:
+            result = self._step(*self._arguments, **self._options)
+        except Exception as error:  # noqa: BLE001 - raised by the caller, in the flow itself
+            self.error = error
+            return Failed(message=_sentence(error))
+        finally:
+            self._arguments = ()  # a slice passed on is in memory once
+        self._result.append(result)
+        noun = COUNTED.get(self._step)
+        return Completed(message=f"{result:,} {noun}" if noun else str(result))
+
+    def take_result(self) -> Any:
+        """Return what the step returned, and keep no reference to it."""
+        return self._result.pop()
 
 
 class Steps:
@@ -63,20 +111,34 @@ class Steps:
         self._page = page
         self._positions = ""
 
-    def __call__(self, step: Callable[..., int], *arguments: Any) -> int:
-        """Run the step; return its count."""
-        if step is lifecycle.judge:
-            self._positions = lifecycle.slice_name(*arguments).removeprefix("slice ")
-        raised: list[Exception] = []
+    def __call__(self, step: Callable[P, T], /, *arguments: P.args, **options: P.kwargs) -> T:
+        """Run the step; return what it returns."""
+        call = Call(step, arguments, options)
         name = TASK_NAMES[step]
-        after = f" {self._positions}" if step in (lifecycle.judge, lifecycle.send) else ""
-        run_task = TASKS[step].with_options(task_run_name=f"{name}{after}")
-        state = cast(State[int], run_task(raised, *arguments, return_state=True))
-        if raised:
-            raise raised[0]
-        if step is lifecycle.find_new_persons:
-            self._page.found(arguments[0].person_count)
-        return state.result()
+        if step in SLICE_STEPS:
+            self._positions = _positions(arguments)
+        suffix = f" {self._positions}" if step in (*SLICE_STEPS, load.load_batches) else ""
+        run_task = TASKS[step].with_options(task_run_name=f"{name}{suffix}")
+        cast(State[Any], run_task(call, return_state=True))
+        if call.error is not None:
+            raise call.error
+        if step is extract.find_new_persons:
+            self._page.found(cast(RunContext, arguments[0]).person_count)
+        return cast(T, call.take_result())
+
+
+SLICE_STEPS: tuple[Step, ...] = (
+    extract.extract_slice,
+    transform.validate_slice,
+    transform.match_slice,
+    partition.partition_slice,
+)
+
+
+def _positions(arguments: tuple[Any, ...]) -> str:
+    """Return the positions of the slice that a step is given."""
+    run, given = arguments
+    return cast(RunContext, run).slice_name(given if isinstance(given, Slice) else given.part)
 
 
 # Task retries would send persons twice; the next run finds in the ledger where to go on. Inputs
@@ -84,41 +146,38 @@ class Steps:
 prefect_task = task(cache_policy=NO_CACHE, persist_result=False, retries=0)
 
 
-def _as_task(step: Callable[..., int]) -> Task[..., Any]:
-    def run_step(raised: list[Exception], *arguments: Any) -> int | State[Any]:
-        try:
-            return step(*arguments)
-        except Exception as error:  # noqa: BLE001 - raised by the caller, in the flow itself
-            raised.append(error)
-            return Failed(message=_sentence(error))
-
-    return prefect_task(run_step).with_options(name=TASK_NAMES[step])
+def _run_call(call: Call) -> State[Any]:
+    return call.run()
 
 
-TASKS = {step: _as_task(step) for step in TASK_NAMES if step is not crew.work}
+TASKS: dict[Step, Task[..., Any]] = {
+    step: prefect_task(_run_call).with_options(name=name)
+    for step, name in TASK_NAMES.items()
+    if step is not workers.work
+}
 
 
 @contextmanager
-def start_workers(runner: TaskRunner[Any], run: lifecycle.Run) -> Iterator[None]:
+def start_workers(runner: TaskRunner[Any], run: RunContext) -> Iterator[None]:
     """Share the slices among workers, each a task that reads its own settings."""
-    told = {"share": crew.worker_spec(run), "read_settings": read_settings}
-    with runner, crew.stop_on_error(run):
-        futures = [runner.submit(WORKER_TASK, told) for _ in range(run.worker_count)]
+    given = {"spec": workers.worker_spec(run), "read_settings": read_settings}
+    with runner, workers.stop_on_error(run):
+        futures = [runner.submit(WORKER_TASK, given) for _ in range(run.worker_count)]
         yield
-        crew.collect_results(run, [future.result for future in futures])
+        workers.collect_results(run, [future.result for future in futures])
 
 
-def _work(share: crew.WorkerSpec, read_settings: Callable[[], Settings]) -> int | State[Any]:
+def _work(spec: workers.WorkerSpec, read_settings: Callable[[], Settings]) -> int | State[Any]:
     log_to_prefect()
     try:
-        return crew.work(share, read_settings)
+        return workers.work(spec, read_settings)
     except SyncError as error:
         return Failed(message=str(error), data=error)
     except Exception as error:  # noqa: BLE001 - Prefect would log its text, which may quote a row
         return Failed(message=error_details.keep(error, "worker"))
 
 
-WORKER_TASK = prefect_task(_work).with_options(name=TASK_NAMES[crew.work])
+WORKER_TASK = prefect_task(_work).with_options(name=TASK_NAMES[workers.work])
 
 
 def task_runner(settings: Settings, count: int | None) -> TaskRunner[Any]:
@@ -154,7 +213,7 @@ def sync_persons(
         workers: So many share the run between them. None: as the settings say.
     """
     page = RunPage("plan" if plan else "live")
-    request = lifecycle.new_run_request(
+    request = new_run_request(
         page.run_mode,
         owner=owner,
         person_ids=None if person_ids is None else tuple(person_ids),
@@ -179,7 +238,7 @@ def sync_persons_now(person_ids: Annotated[list[str], Field(min_length=1)]) -> S
     """
     page = RunPage("now")
     ids = tuple(person_ids)
-    request = lifecycle.new_run_request("now", person_ids=ids, flow_run_id=page.flow_run_id)
+    request = new_run_request("now", person_ids=ids, flow_run_id=page.flow_run_id)
     return _run(page, request, lambda settings: flows.sync(settings, request, Steps(page)))
 
 
@@ -187,8 +246,10 @@ def sync_persons_now(person_ids: Annotated[list[str], Field(min_length=1)]) -> S
 def resume() -> State[Any]:
     """Carry open batches of earlier runs to their end; claim no new person."""
     page = RunPage("resume")
-    request = lifecycle.new_run_request("resume", flow_run_id=page.flow_run_id)
-    return _run(page, request, lambda settings: flows.carry_on(settings, request, Steps(page)))
+    request = new_run_request("resume", flow_run_id=page.flow_run_id)
+    return _run(
+        page, request, lambda settings: flows.complete_open_batches(settings, request, Steps(page))
+    )
 
 
 def run_by_server(**parameters: Any) -> Summary:
@@ -230,7 +291,7 @@ def read_block(name: str) -> str:
         raise ConfigurationError(f"there is no Prefect Secret block {name}: create it") from None
 
 
-def _run(page: RunPage, request: Request, steps: Callable[[Settings], Summary]) -> State[Any]:
+def _run(page: RunPage, request: RunRequest, steps: Callable[[Settings], Summary]) -> State[Any]:
     """Run the steps, show what became of them, and return the state of the flow run."""
     logs.set_levels()
     log_to_prefect()

@@ -1,6 +1,6 @@
 """What a flow run shows in Prefect: its name, tags, log lines, progress, summary and chart.
 
-All of it is a courtesy: when Prefect does not take it, the run goes on.
+Nothing of it is needed by the run: when Prefect does not accept it, the run continues.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-SERVER_SECONDS: Final = 3.0  # how long a command waits to hear whether a server answers
-PROGRESS_SECONDS: Final = 3.0  # between two looks at how far a run is
-RESUME: Final = "resume"  # the deployment that carries open batches on
+SERVER_SECONDS: Final = 3.0  # how long a command waits for a server's response
+PROGRESS_SECONDS: Final = 3.0  # between two updates of the progress bar
+RESUME: Final = "resume"  # the deployment that completes open batches
 
 
 class RunPage:
@@ -75,7 +75,7 @@ class RunPage:
         self._update(name=self._name(None), tags=sorted(tags))
 
     def found(self, person_count: int) -> None:
-        """Add to the flow run's name how many persons it is about."""
+        """Add the number of persons to the flow run's name."""
         self._person_count = person_count
         self._update(name=self._name(person_count))
 
@@ -107,7 +107,7 @@ class RunPage:
     def failed(
         self, settings: Settings | None, run_id: str, sentence: str, error: Exception
     ) -> str:
-        """Show what a failed run did; return the message of its state."""
+        """Show what a failed run did. Return the message of its state."""
         summary = _summary_of(settings, run_id)
         if not isinstance(error, SyncError):
             message = sentence
@@ -134,10 +134,10 @@ class RunPage:
             self._try(lambda: _update_flow_run(str(self.flow_run_id), changes))
 
     def _try(self, call: Callable[[], T]) -> T | None:
-        """Return what the call returns; None when Prefect does not take it, which is logged once.
+        """Return what the call returns; None when Prefect does not accept it, which is logged once.
 
-        Each call to a server that is away takes half a minute of the client's own retries, so after
-        the first no other is made.
+        Prefect's client retries each call to a server that is away for half a minute. So after the
+        first such call no other is made.
         """
         if self._is_away:
             return None
@@ -179,9 +179,9 @@ class RunPage:
 
 
 def why_without_server() -> str | None:
-    """Return why no flow can run by a Prefect server, in words; None where one answers.
+    """Return the reason why no Prefect server can be used; None if one responds.
 
-    Raise ConfigurationError where it answers and does not let us in.
+    Raise ConfigurationError if it responds and denies access.
     """
     url = PREFECT_API_URL.value()
     if not url:
@@ -201,7 +201,7 @@ def why_without_server() -> str | None:
         return None
     if response is not None and response.status_code in (401, 403):
         raise ConfigurationError(
-            f"the Prefect server at {where.hostname} does not let us in: set PREFECT_API_KEY or "
+            f"the Prefect server at {where.hostname} denies access: set PREFECT_API_KEY or "
             "PREFECT_API_AUTH_STRING, or leave PREFECT_API_URL empty"
         )
     port = f":{where.port}" if where.port else ""
@@ -209,9 +209,9 @@ def why_without_server() -> str | None:
 
 
 def log_to_prefect() -> None:
-    """Send our log lines to the page of the flow run they are logged in. May be repeated.
+    """Send our log lines to the page of their flow run. May be repeated.
 
-    By a handler of our own: PREFECT_LOGGING_EXTRA_LOGGERS names loggers only where it is set.
+    With a handler of our own: PREFECT_LOGGING_EXTRA_LOGGERS would have to be set everywhere.
     """
     logs.set_levels()
     ours = logging.getLogger(logs.OURS)
@@ -224,7 +224,7 @@ def log_to_prefect() -> None:
 
 
 class _PageHandler(APILogHandler):
-    """Drops lines logged outside of a flow run, where Prefect warns about each."""
+    """Drop lines logged outside of a flow run, where Prefect would warn about each."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if runtime.flow_run.id is not None or runtime.task_run.id is not None:
@@ -232,7 +232,7 @@ class _PageHandler(APILogHandler):
 
 
 class _NoNeedlessTraceback(logging.Filter):
-    """Keeps tracebacks of Prefect's own out of a log that has our sentence already.
+    """Keep Prefect's own tracebacks out of a log that has our sentence already.
 
     A task that returned a failed state is logged with the traceback of no exception. A worker's
     process then adds that its engine "exited with unexpected exception": FailedRun, of that state.
@@ -249,7 +249,7 @@ class _NoNeedlessTraceback(logging.Filter):
 
 
 def _which_run(run_mode: str) -> str:
-    """Return the deployment's name, or the command's; a plan says so in any case."""
+    """Return the deployment's name, or the command's; with "plan" for a plan."""
     name = runtime.deployment.name or ("run" if run_mode == "live" else run_mode)
     return f"plan {name}" if run_mode == "plan" and name != "plan" else name
 

@@ -1,7 +1,7 @@
-"""Whether anything on this machine may name a Prefect server, without importing Prefect.
+"""Find out, without importing Prefect, whether this machine may name a Prefect server.
 
-Importing Prefect takes a second. A command needs it only where a server may be named: in the
-environment, in the current folder's settings files, or in a profile. Prefect itself then decides.
+Importing Prefect takes a second. A command imports it only if a server may be named: in the
+environment, in a settings file of the current folder, or in a profile. Prefect then decides.
 """
 
 from __future__ import annotations

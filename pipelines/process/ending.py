@@ -1,7 +1,7 @@
-"""How a process of the command ends: always with an exit code that is true, never by a traceback.
+"""How a process of the command ends: always with a true exit code, never with a traceback.
 
-The command itself returns its exit code. Signals, streams that cannot be written, and errors that
-nobody expected are handled here.
+The command itself returns its exit code. Signals, streams that cannot be written, and unexpected
+errors are handled here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def end_process(command: Callable[[], int]) -> NoReturn:
             print_problem(sentence)
         interruption.leave_with(exit_code)
     except BaseException:
-        # Only a signal comes here: whatever else is raised, `_run` has made an exit code of it.
+        # Only a signal comes here: `_run` turns every other exception into an exit code.
         if not interruption.is_noticed():
             raise
         interruption.end()
@@ -48,25 +48,25 @@ def print_problem(sentence: str) -> None:
 
 def print_json_error(kind: str, message: str, *, is_transient: bool) -> None:
     """Write the one JSON document of a command that failed, if JSON was asked for."""
-    # Asked of the words themselves: options that could not be read are among what goes wrong.
-    if is_asked("--json") and sys.stdout is not None:
-        told = {"error": kind, "message": message, "is_transient": is_transient}
-        sys.stdout.write(json.dumps(told) + "\n")
+    # Read from the arguments themselves: wrong options are among the errors.
+    if is_given("--json") and sys.stdout is not None:
+        document = {"error": kind, "message": message, "is_transient": is_transient}
+        sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()
 
 
 def print_debug(error: BaseException) -> None:
     """Write the details of an error to stderr, if they were asked for."""
-    if is_asked("--debug") and sys.stderr is not None:
+    if is_given("--debug") and sys.stderr is not None:
         sys.stderr.write("\n".join(error_details.describe(error, command_name())) + "\n")
 
 
 def command_name() -> str:
-    """Return the name of the command, "" if there is none. It comes first: see `cli.main`."""
+    """Return the name of the command, "" if there is none. It is the first argument."""
     return next((one for one in sys.argv[1:] if not one.startswith("-")), "")
 
 
-def is_asked(option: str) -> bool:
+def is_given(option: str) -> bool:
     """Return whether this option was given to the command."""
     return option in sys.argv[1:]
 
@@ -95,10 +95,10 @@ def _fail(error: BaseException) -> int:
 
 
 def _is_of_ours(trace: TracebackType | None) -> bool:
-    """Return whether our code raised it. A library that exits says nothing of the command."""
+    """Return whether our code raised it: the exit code of a library is not the command's."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    # click ends the process after it has printed a shell's completions.
+    # click exits by itself after it has printed a shell's completions.
     ours = (PACKAGE, str(Path(getattr(sys.modules.get("click"), "__file__", PACKAGE)).parent))
     return trace is not None and trace.tb_frame.f_code.co_filename.startswith(ours)
 
@@ -107,7 +107,7 @@ class OneLineFormatter(logging.Formatter):
     """A log line without the traceback of its exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format a copy: other handlers may want the exception."""
+        """Format a copy: other handlers may print the exception."""
         record = copy.copy(record)
         record.exc_info = record.exc_text = record.stack_info = None
         return super().format(record)

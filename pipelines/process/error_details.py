@@ -1,7 +1,7 @@
-"""What is kept of an unexpected error: a private file without personal data, and a sentence.
+"""The details of an unexpected error: a private file without personal data, and a sentence.
 
-An exception's text and a frame's variables may quote a row or a secret. The file holds neither: it
-has the types of the exceptions, and for each frame its file, line and function.
+The text of an exception and the variables of a frame may quote a row or a secret. The file holds
+neither: it has the types of the exceptions, and for each frame its file, line and function.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MODULE: Final = re.compile(r"\w+(\.\w+)*")
 
 
 def name_run(error: BaseException, run_id: str) -> None:
-    """Attach the run's id to an error, for the sentence and the file. May be repeated."""
+    """Add the run's id to an error, for the sentence and the file. May be repeated."""
     if run_id_of(error) is None:
         error.add_note(f"run {run_id}")
 
@@ -70,9 +70,9 @@ def keep(error: BaseException, command: str) -> str:
 
 
 def keep_quiet_elsewhere(command: str) -> None:
-    """No traceback reaches the terminal from threads, destructors and the interpreter's end.
+    """Keep tracebacks of threads, destructors and the interpreter's end off the terminal.
 
-    Of a thread's error the details are kept, and one line says so, once.
+    The details of the first error in a thread are kept, and one line names their file.
     """
     is_first = threading.Lock()
 
@@ -122,7 +122,7 @@ def _frames(error: BaseException) -> Iterator[str]:
 
 
 def _place(file_name: str) -> str:
-    """Return the file's place in its package: a home folder bears somebody's name."""
+    """Return the file's path in its package: the path of a home folder holds a user's name."""
     parts = Path(file_name).parts
     for root in ("site-packages", "dist-packages", "pipelines"):
         if root in parts:
@@ -139,7 +139,7 @@ def _plain(name: str, more: str = "") -> str:
 def _type_name(error: BaseException) -> str:
     kind = type(error)
     name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-    # A module that is missing is the one thing that its reader needs: it is no data.
+    # The name of a missing module is what the reader needs, and it is no data.
     missing = getattr(error, "name", None) if isinstance(error, ImportError) else None
     is_named = isinstance(missing, str) and _MODULE.fullmatch(missing)
     return f"{name} of {missing}" if is_named else name
@@ -179,7 +179,7 @@ def _state_folder() -> Path:
         base = given if given.is_absolute() else Path("~/.local/state").expanduser()
     folder = base / "person-sync" / "errors"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)  # somebody else's folder raises here
+    folder.chmod(0o700)  # raises for a folder of another user
     return folder
 
 

@@ -1,11 +1,11 @@
 """Ctrl-C, SIGTERM and a closed terminal end the command within two seconds, with one sentence.
 
 The first signal raises `Interrupted` in the main thread, so that the run is recorded as failed. The
-main thread may not notice: a database or a worker thread keeps it. A second thread therefore ends
-the process after a grace period, and at once on a second signal. The delivery protocol survives
+main thread may be blocked by a database call or by worker threads. So a second thread ends the
+process after a grace period, and immediately on a second signal. The delivery protocol survives
 that at any instant.
 
-Imports nothing that takes time: it has to be there before everything else is imported.
+This module imports nothing that takes time: it must be ready before everything else is imported.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from typing import Final, NoReturn
 
 from pipelines.errors import Interrupted
 
-GRACE_SECONDS: Final = 1.4  # of the two seconds that are promised; the rest is for a busy machine
-REPORT_SECONDS: Final = 1.6  # since the signal, for a report that is on its way
-# timeout(1) signals the process and then its group, which is the same Ctrl-C twice.
+GRACE_SECONDS: Final = 1.4  # two seconds are promised; the rest is for a busy machine
+REPORT_SECONDS: Final = 1.6  # since the signal, for a report that is being sent
+# timeout(1) signals the process and then its group: the same signal twice.
 SAME_SIGNAL_SECONDS: Final = 0.1
 WRITE_SECONDS: Final = 0.1  # how long a full pipe or a stopped terminal may delay the sentence
 
-# Signal → kind of end for `--json`, first word of the sentence, reason in `sync_runs`.
+# Signal → error name for `--json`, start of the sentence, reason in `sync_runs`.
 _SIGNALS: Final = {
-    int(getattr(signal, name)): words
-    for name, words in {
+    int(getattr(signal, name)): texts
+    for name, texts in {
         "SIGINT": ("Interrupted", "interrupted", "interrupted by Ctrl-C"),
         "SIGTERM": ("Terminated", "terminated", "terminated by SIGTERM"),
         "SIGHUP": ("Terminated", "terminated", "the terminal was closed (SIGHUP)"),
@@ -43,16 +43,16 @@ _SIGNALS: Final = {
 _REMEDIES: Final = {
     **dict.fromkeys(
         ("run", "now", "resume"),
-        "nothing is lost; `person-sync run` or `person-sync resume` goes on",
+        "nothing is lost; `person-sync run` or `person-sync resume` continues",
     ),
-    "migrate": "nothing is half done; `person-sync migrate` goes on",
+    "migrate": "nothing is half done; `person-sync migrate` continues",
     "resolve": "nothing is half done; give the same command again",
     "demo": "`person-sync demo` starts it from the beginning",
 }
 
 
 class _Process:
-    """What is known of this process's end. There is one, made by `install`."""
+    """The signals and the end of this process. `install` makes the only one."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.as_json = "--json" in arguments
@@ -82,7 +82,7 @@ class _Process:
                 signal.signal(number, self._handle)
 
     def end(self) -> NoReturn:
-        """Announce the end, once, and end. No thread of ours writes a record after that."""
+        """Print the sentence, once, and end the process without waiting for any thread."""
         if self.exit_code is not None:
             os._exit(self.exit_code)
         number = self.signal_number or signal.SIGINT
@@ -95,15 +95,15 @@ class _Process:
         os._exit(128 + number)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        """Run in the main thread, as soon as that runs Python code again."""
-        may_go_on = self._notice(number)
+        """Handle a signal in the main thread, as soon as that runs Python code again."""
+        may_continue = self._notice(number)
         if not self._has_raised and self.exit_code is None:
             self._has_raised = True
-            # A library may have taken the wakeup away: the watching thread has to know.
+            # A library may have replaced the wakeup descriptor: tell the watching thread.
             with suppress(OSError):
                 os.write(self._writable, b"\0")
             raise Interrupted(number, _SIGNALS[number][2])
-        if not may_go_on:
+        if not may_continue:
             self.end()
 
     def _ignore_signals(self) -> None:
@@ -112,7 +112,7 @@ class _Process:
                 signal.signal(number, signal.SIG_IGN)
 
     def _watch(self) -> None:
-        """Read the signals as they come, whatever the main thread is doing."""
+        """Read the signals as they arrive, whatever the main thread is doing."""
         _block()  # so that the main thread gets them, and its waiting ends
         while True:
             left = None
@@ -130,28 +130,28 @@ class _Process:
     def _run_report(self) -> None:
         report = self.report
         if report is not None:
-            with suppress(Exception):  # whoever does not answer now hears nothing
+            with suppress(Exception):  # a server that does not respond gets no report
                 report()
 
     def _notice(self, number: int) -> bool:
-        """Note a signal. Return False where the process has to end at once."""
+        """Record a signal. Return False if the process must end immediately."""
         now = time.monotonic()
         if self.signal_number is None:
             self._noticed_at, self.signal_number = now, number
         return self.exit_code is None and now - self._noticed_at < SAME_SIGNAL_SECONDS
 
     def _announce(self, number: int) -> None:
-        kind, word, _ = _SIGNALS[number]
-        sentence = ": ".join(filter(None, (word, _REMEDIES.get(self.command))))
-        # After the ^C that a terminal shows.
-        start = "\n" if number == signal.SIGINT and os.isatty(2) else ""
-        _write(sys.stderr, f"{start}{sentence}\n")
-        # An answer that has begun stays the only one: two documents could not be read.
+        kind, start, _ = _SIGNALS[number]
+        sentence = ": ".join(filter(None, (start, _REMEDIES.get(self.command))))
+        # On a new line after the ^C that a terminal shows.
+        line_break = "\n" if number == signal.SIGINT and os.isatty(2) else ""
+        _write(sys.stderr, f"{line_break}{sentence}\n")
+        # If output has begun, print no second document: nobody could parse two.
         if self.as_json and not getattr(sys.stdout, "has_written", False):
-            import json  # imported late: the handlers have to be there first
+            import json  # imported late: the handlers come first
 
-            told = {"error": kind, "message": sentence, "is_transient": True}
-            _write(sys.stdout, json.dumps(told) + "\n")
+            document = {"error": kind, "message": sentence, "is_transient": True}
+            _write(sys.stdout, json.dumps(document) + "\n")
 
 
 _process: _Process | None = None
@@ -174,7 +174,7 @@ def is_noticed() -> bool:
 
 
 def end() -> NoReturn:
-    """End the process as the signal asked, with its sentence unless that is written already."""
+    """End the process with the signal's exit code, and its sentence if that is not printed yet."""
     if _process is None:
         os._exit(128 + signal.SIGINT)
     _process.end()
@@ -182,9 +182,9 @@ def end() -> NoReturn:
 
 @contextmanager
 def reporting(report: Callable[[], object]) -> Iterator[None]:
-    """A block during which a signal is reported elsewhere at once, from a thread of its own.
+    """Call `report` when a signal arrives during the block, from a thread of its own.
 
-    The main thread may have no time for it: it may have to wait for its workers.
+    The main thread may be waiting for its workers.
     """
     if _process is not None:
         _process.report = report
@@ -196,12 +196,12 @@ def reporting(report: Callable[[], object]) -> Iterator[None]:
 
 
 def hold_for_next_program() -> None:
-    """Keep signals waiting for the program that takes this process over, by its own handlers."""
+    """Block signals until the program that replaces this process has handlers of its own."""
     _block()
 
 
 def leave_with(exit_code: int) -> None:
-    """The command is done: a signal that comes now ends the process with its own exit code."""
+    """Record the exit code of a finished command: a signal no longer changes it."""
     if _process is not None:
         _process.exit_code = exit_code
 
@@ -212,10 +212,10 @@ def _block() -> None:
 
 
 def _write(stream: object, text: str) -> None:
-    """Write past the stream's own lock, which the main thread may hold, and wait for no reader."""
+    """Write without the stream's lock, which the main thread may hold; do not wait for a reader."""
     try:
         place = stream.fileno()  # type: ignore[attr-defined]
         if os.name != "posix" or select.select([], [place], [], WRITE_SECONDS)[1]:
             os.write(place, text.encode())
     except (OSError, ValueError, AttributeError):
-        return  # nobody reads it
+        return  # the stream is closed

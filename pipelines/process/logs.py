@@ -1,4 +1,4 @@
-"""Which log lines of this process are ours, and which of other libraries may be seen."""
+"""Which log lines this process shows: ours, and warnings of other libraries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def set_levels() -> logging.Logger:
     A level of our own is needed: without one the root logger's WARNING holds, and a run's page in
     Prefect stays empty. May be repeated.
     """
-    # A line that cannot be written, as to a server that is away, is no reason for a traceback.
+    # A line that cannot be written, for example to a server that is away, prints no traceback.
     logging.raiseExceptions = False
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,6 +1,6 @@
-"""stdout and stderr that never raise: a reader who leaves and a full disk are no crash.
+"""Stdout and stderr that never raise: a closed pipe or a full disk does not crash the command.
 
-What cannot be written is dropped. `closing_exit_code` then says what that means for the command.
+Text that cannot be written is dropped. `closing_exit_code` returns what that means for the command.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TRANSIENT: Final = 3  # the exit code of "make room and run it again"
 
 
 class Stream(io.TextIOWrapper):
-    """A standard stream over the same file; `trouble` is what kept it from writing."""
+    """A standard stream over the same file; `trouble` is the first error of writing to it."""
 
     def __init__(self, stream: TextIO) -> None:
         # click replaces a stream in ASCII by one of its own in UTF-8, which would raise.
@@ -49,7 +49,7 @@ class Stream(io.TextIOWrapper):
     def _give_up(self, trouble: OSError) -> None:
         if self.trouble is None:
             self.trouble = trouble
-            # Python writes what is left once more at the end, and would complain then.
+            # Python writes what is left once more at exit, and would print an error then.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
@@ -67,24 +67,24 @@ def install() -> None:
 
 
 def closing_exit_code(exit_code: int) -> tuple[int, str | None]:
-    """Return the exit code after the answer was written out, and a sentence where it was not."""
+    """Return the exit code, and a sentence if the output could not be written."""
     stdout = sys.stdout
     if not isinstance(stdout, Stream):
         return exit_code, None
     stdout.flush()
     trouble = stdout.trouble
-    # A reader who has seen enough (head) wants no more; the command has done its work.
+    # A reader such as `head` has closed the pipe: the command has done its work.
     if trouble is None or trouble.errno == errno.EPIPE:
         return exit_code, None
     reason = os.strerror(trouble.errno or errno.EIO)
     return (
         exit_code or TRANSIENT,
-        f"the answer could not be written ({reason}): make room; `person-sync status` tells it",
+        f"the output could not be written ({reason}): make room; `person-sync status` shows it",
     )
 
 
 def _open_closed(place: int) -> None:
-    """Keep a database from getting the number of a closed standard stream."""
+    """Open a closed standard stream: a database connection must not get its number."""
     try:
         os.fstat(place)
     except OSError:

@@ -1,4 +1,4 @@
-"""Opens what the settings name: the warehouse, and a session with the org."""
+"""Open what the settings name: the warehouse, and a session with the org."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ def open_store(settings: Settings, *, create: bool = False) -> Iterator[Warehous
 
 
 def log_in_to(settings: SalesforceSettings) -> Org:
-    """Return a session with the org of the settings. Raise ConfigurationError, Passing or OrgRejectedError."""
-    # Imported here: the client library takes a quarter of a second, and status needs no org.
+    """Return a session with the org.
+
+    Raise ConfigurationError, TransientError or OrgRejectedError.
+    """
+    # Imported here: the client library takes a quarter of a second, and `status` needs no org.
     from pipelines.salesforce.session import Credentials, log_in
 
     return log_in(

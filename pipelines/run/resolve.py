@@ -1,11 +1,11 @@
-"""Held persons: what a run can find out about them by itself, and a human's word on the others.
+"""Resolve a held person: record what a human knows about the lead.
 
-    created:LEAD_ID   that lead is theirs
-    resend            there is no lead: the next run judges them anew
-    rejected          they are to become no lead, until their row changes
+    created:LEAD_ID   that lead is the person's
+    resend            there is no lead: the next run decides about the person again
+    rejected          no lead is to be created, until the person's row changes
 
-A word is acted upon at once, except `resend`, which the next run acts upon: until then another
-word may take its place. The same word twice changes nothing.
+`created` and `rejected` take effect immediately. `resend` takes effect in the next run; until then
+another resolution may replace it. The same resolution twice changes nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import getpass
 import os
 import socket
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -22,18 +21,20 @@ from typing import Any
 import pandas as pd
 
 from pipelines.errors import ConfigurationError
-from pipelines.rules.rejection_rules import description_of
-from pipelines.run.preflight import Ground
-from pipelines.salesforce import ids, lookups
+from pipelines.rules.rejection_catalog import description_of
+from pipelines.run import checks, connections
+from pipelines.run.lifecycle import migrate, require_checks_pass
+from pipelines.run.preflight import Preflight
+from pipelines.salesforce import ids, lead_owners, lookups
 from pipelines.settings import Settings
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 
 FORMS = "created:LEAD_ID, resend or rejected"
 
 
 @dataclass(frozen=True)
 class ResolutionRequest:
-    """What somebody says of a held person, as they typed it."""
+    """A resolution as a user typed it."""
 
     person_id: str
     resolved_as: str
@@ -42,15 +43,15 @@ class ResolutionRequest:
     note: str | None = None
 
     @property
-    def words(self) -> str:
-        """As it is typed."""
+    def text(self) -> str:
+        """The resolution as it is typed."""
         return f"{self.resolved_as}:{self.lead_id}" if self.lead_id else self.resolved_as
 
 
-def parse(
+def parse_resolution(
     person_id: str, text: str, *, by: str | None = None, note: str | None = None
 ) -> ResolutionRequest:
-    """The saying that was typed. Raises ConfigurationError for one that cannot be meant."""
+    """Return the resolution that was typed. Raise ConfigurationError when it is not one."""
     resolved_as, has_lead, lead_id = text.partition(":")
     if resolved_as not in ("created", "resend", "rejected") or bool(has_lead) != (
         resolved_as == "created"
@@ -69,122 +70,145 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # by Python's version; a container's user has no name
-        raise ConfigurationError("nobody knows who you are here: name yourself with --by") from None
+        raise ConfigurationError("this system has no name for you: give one with --by") from None
 
 
-def resolve(ground: Ground, saying: ResolutionRequest) -> dict[str, Any]:
-    """Record the word and answer what was recorded: the person, the word, who said it, and
-    `is_new`, which is false when the same had been said before and nothing was changed.
+def resolve_person(settings: Settings, request: ResolutionRequest) -> dict[str, Any]:
+    """Record a human's resolution of a held person; return what was recorded.
 
-    Raises ConfigurationError, with the reason, when the person is not held or the lead cannot be theirs.
+    Keys: person_id, resolved_as, lead_id, resolved_by, resolved_at, note, held_reason, held_run_id,
+    run_id, is_new. `is_new` is false when the same was recorded before and nothing was changed.
+
+    Raise ConfigurationError when it cannot be recorded, with nothing written. May be repeated.
     """
-    standing = _require_held(ground, saying)
-    said = standing.said if standing.is_said else None
-    if said and (said.resolved_as, said.lead_id) == (saying.resolved_as, saying.lead_id):
-        return _told(saying.person_id, said, is_new=False)
-    said = ledger.record_resolution(
-        ground.warehouse,
-        standing,
-        _word(ground, saying),
-        run=_run(ground.settings),
-        org_id=ground.org.org_id,
-        api_call_count=ground.org.api_call_count,
+    with connections.open_store(settings) as warehouse:
+        migrate(settings, warehouse)
+        preflight = Preflight(settings, warehouse)
+        try:
+            for one in checks.RESOLVE_CHECKS:
+                one.run(preflight)
+            recorded = _resolve(preflight, request)
+        finally:
+            preflight.close()
+        if recorded["is_new"]:
+            require_checks_pass(warehouse, recorded["run_id"])
+        return recorded
+
+
+def _resolve(preflight: Preflight, request: ResolutionRequest) -> dict[str, Any]:
+    state = _require_held(preflight, request)
+    last = state.resolution if state.is_resolved else None
+    if last and (last.resolved_as, last.lead_id) == (request.resolved_as, request.lead_id):
+        return _as_document(request.person_id, last, is_new=False)
+    recorded = ledger.record_resolution(
+        preflight.warehouse,
+        state,
+        _new_resolution(preflight, request),
+        run=_run(preflight.settings),
+        org_id=preflight.org.org_id,
+        api_call_count=preflight.org.api_call_count,
     )
-    return _told(saying.person_id, said, is_new=True)
+    return _as_document(request.person_id, recorded, is_new=True)
 
 
-def _require_held(ground: Ground, saying: ResolutionRequest) -> ledger.Standing:
-    standing = ledger.read_person_state(ground.warehouse, saying.person_id)
-    if standing is None:
+def _require_held(preflight: Preflight, request: ResolutionRequest) -> ledger.PersonState:
+    person_id = request.person_id
+    state = ledger.read_person_state(preflight.warehouse, person_id)
+    if state is None:
         raise ConfigurationError(
-            f"no run has ever decided on person {saying.person_id!r}: look at its spelling"
+            f"no run has ever decided about person {person_id!r}: check the spelling"
         )
-    if standing.claimed_by is not None:
+    if state.claimed_by is not None:
         raise ConfigurationError(
-            f"person {saying.person_id} is under way in batch {standing.claimed_by}, not held: "
+            f"person {person_id} is in open batch {state.claimed_by}, not held: "
             "wait for person-sync resume"
         )
-    is_same = (
-        standing.is_said and standing.said is not None and saying.words == _words(standing.said)
-    )
-    if standing.is_held or is_same:
-        return standing
-    if standing.is_said and standing.said is not None:
+    last = state.resolution if state.is_resolved else None
+    if state.is_held or (last is not None and request.text == _text_of(last)):
+        return state
+    if last is not None:
         raise ConfigurationError(
-            f"person {saying.person_id} was resolved as {_words(standing.said)} "
-            f"{_origin(standing.said)}: that has been acted upon and stands"
+            f"person {person_id} was resolved as {_text_of(last)} {_origin(last)}: "
+            "that has taken effect and stands"
         )
     raise ConfigurationError(
-        f"person {saying.person_id} is {standing.outcome}, not held: nothing to say"
+        f"person {person_id} is {state.outcome}, not held: there is nothing to resolve"
     )
 
 
-def _words(said: ledger.Said) -> str:
-    return f"{said.resolved_as}:{said.lead_id}" if said.lead_id else said.resolved_as
+def _text_of(resolution: ledger.Resolution) -> str:
+    if resolution.lead_id:
+        return f"{resolution.resolved_as}:{resolution.lead_id}"
+    return resolution.resolved_as
 
 
-def _origin(said: ledger.Said) -> str:
-    who = "by a run that found the lead" if said.is_automatic else f"by {said.resolved_by}"
-    return f"{who} at {said.resolved_at:%Y-%m-%d %H:%M} UTC"
+def _origin(resolution: ledger.Resolution) -> str:
+    is_automatic = resolution.is_automatic
+    who = "by a run that found the lead" if is_automatic else f"by {resolution.resolved_by}"
+    return f"{who} at {resolution.resolved_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _word(ground: Ground, saying: ResolutionRequest) -> ledger.Word:
-    word = ledger.Word(saying.resolved_as, saying.by, saying.note)
-    if saying.lead_id is not None:
-        return _created(ground, saying, saying.lead_id, word)
-    _require_no_lead(ground, saying.person_id)
-    if saying.resolved_as == "resend":
-        _require_row(ground, saying.person_id)
-        return word
+def _new_resolution(preflight: Preflight, request: ResolutionRequest) -> ledger.NewResolution:
+    resolution = ledger.NewResolution(request.resolved_as, request.by, request.note)
+    if request.lead_id is not None:
+        return _created(preflight, request, request.lead_id, resolution)
+    _require_no_lead(preflight, request.person_id)
+    if request.resolved_as == "resend":
+        _require_row(preflight, request.person_id)
+        return resolution
     return replace(
-        word,
+        resolution,
         reason_code="REJECTED_MANUALLY",
-        message=saying.note or description_of("rejected_manually"),
-        # As it is today: a change from before this word must not undo it.
-        source_version=new_persons.source_version(ground.warehouse, saying.person_id),
+        message=request.note or description_of("rejected_manually"),
+        # The row as it is today: a change before this resolution must not undo it.
+        source_version=person_rows.source_version(preflight.warehouse, request.person_id),
     )
 
 
 def _created(
-    ground: Ground, saying: ResolutionRequest, lead_id: str, word: ledger.Word
-) -> ledger.Word:
-    found = lookups.find_leads(ground.org, [lead_id], ground.person_id_field)
+    preflight: Preflight, request: ResolutionRequest, lead_id: str, resolution: ledger.NewResolution
+) -> ledger.NewResolution:
+    found = lookups.find_leads(preflight.org, [lead_id], preflight.person_id_field)
     if found.empty:
         raise ConfigurationError(
-            f"this login finds no lead {lead_id} in {ground.org.org_name}, not even a deleted one"
+            f"this login finds no lead {lead_id} in {preflight.org.org_name}, "
+            "not even a deleted one"
         )
     lead = found.iloc[0]
-    bears = lead["person_id"]
-    if ground.person_id_field and pd.notna(bears) and bears != saying.person_id:
+    other_id = lead["person_id"]
+    if preflight.person_id_field and pd.notna(other_id) and other_id != request.person_id:
         raise ConfigurationError(
-            f"lead {lead_id} bears another person's id in {ground.person_id_field} ({bears})"
+            f"lead {lead_id} has another person's id in {preflight.person_id_field} ({other_id})"
         )
-    read = lookups.read_owners(ground.org, [lead_id], created_since=None)
+    read = lead_owners.read_owners(preflight.org, [lead_id], created_since=None)
     owner = {
         name: str(value) if isinstance(value, str) else None
-        for name in word.owner
+        for name in resolution.owner
         for value in read[name]
     }
     code = "LEAD_DELETED" if lead["is_deleted"] else "RESOLVED_MANUALLY"
-    return replace(word, lead_id=lead_id, reason_code=code, owner={**word.owner, **owner})
+    return replace(
+        resolution, lead_id=lead_id, reason_code=code, owner={**resolution.owner, **owner}
+    )
 
 
-def _require_no_lead(ground: Ground, person_id: str) -> None:
-    """The field knows better than anybody: a lead that bears the person's id is theirs."""
-    if not ground.person_id_field:
+def _require_no_lead(preflight: Preflight, person_id: str) -> None:
+    """Raise ConfigurationError when a lead has the person's id: that lead is the person's."""
+    field = preflight.person_id_field
+    if not field:
         return
-    found = lookups.find_leads_by_person_id(ground.org, ground.person_id_field, [person_id])
-    there = found[~found["is_deleted"]]
-    if len(there):
-        lead_id = there.iloc[0]["lead_id"]
+    found = lookups.find_leads_by_person_id(preflight.org, field, [person_id])
+    existing = found[~found["is_deleted"]]
+    if len(existing):
+        lead_id = existing.iloc[0]["lead_id"]
         raise ConfigurationError(
-            f"lead {lead_id} bears the id of person {person_id}: the next run settles that by "
-            f"itself, or say --as created:{lead_id}"
+            f"lead {lead_id} has the id of person {person_id}: the next run resolves that by "
+            f"itself, or use --as created:{lead_id}"
         )
 
 
-def _require_row(ground: Ground, person_id: str) -> None:
-    if new_persons.unknown_person_ids(ground.warehouse, [person_id]):
+def _require_row(preflight: Preflight, person_id: str) -> None:
+    if new_persons.unknown_person_ids(preflight.warehouse, [person_id]):
         raise ConfigurationError(f"the persons table has no row {person_id!r} that could be sent")
 
 
@@ -201,53 +225,31 @@ def _run(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _told(person_id: str, said: ledger.Said, *, is_new: bool) -> dict[str, Any]:
+def _as_document(person_id: str, resolution: ledger.Resolution, *, is_new: bool) -> dict[str, Any]:
     return {
         "person_id": person_id,
-        "resolved_as": said.resolved_as,
-        "lead_id": said.lead_id,
-        "resolved_by": said.resolved_by,
-        "resolved_at": said.resolved_at.isoformat(),
-        "note": said.note,
-        "held_reason": said.held_reason,
-        "held_run_id": said.held_run_id,
-        "run_id": said.run_id,
+        "resolved_as": resolution.resolved_as,
+        "lead_id": resolution.lead_id,
+        "resolved_by": resolution.resolved_by,
+        "resolved_at": resolution.resolved_at.isoformat(),
+        "note": resolution.note,
+        "held_reason": resolution.held_reason,
+        "held_run_id": resolution.held_run_id,
+        "run_id": resolution.run_id,
         "is_new": is_new,
     }
 
 
-def as_line(told: dict[str, Any]) -> str:
-    """What was recorded, for whoever said it."""
-    words = {
-        "created": f"is created as lead {told['lead_id']}",
-        "resend": "is new again: the next run judges them anew",
+def as_line(recorded: dict[str, Any]) -> str:
+    """Return what was recorded, as the command prints it."""
+    effects = {
+        "created": f"is created as lead {recorded['lead_id']}",
+        "resend": "is new again: the next run decides about them",
         "rejected": "is rejected, until their row changes",
     }
-    line = f"person {told['person_id']} {words[told['resolved_as']]}"
-    if told["is_new"]:
-        return f"{line} (said by {told['resolved_by']}, was held for {told['held_reason']})"
-    who = told["resolved_by"] or "a run that found the lead"
-    return f"{line}: {who} has said so already, at {told['resolved_at'][:16]} UTC; nothing changed"
-
-
-def settle_found(ground: Ground, run_id: str, person_ids: Sequence[str] | None = None) -> int:
-    """Give the held persons (all, or these) the lead that bears their id; answers how many.
-
-    What settles most by itself: needs the person-id field, and does nothing without. A lead that
-    somebody has deleted since was made all the same, and is not made again. May be repeated.
-    """
-    if not ground.person_id_field:
-        return 0
-    held = ledger.list_held(ground.warehouse)
-    wanted = held if person_ids is None else sorted(set(held) & set(person_ids))
-    found = lookups.find_leads_by_person_id(ground.org, ground.person_id_field, wanted)
-    if found.empty:
-        return 0
-    found = found.sort_values("is_deleted").drop_duplicates("person_id")
-    owners = lookups.read_owners(ground.org, list(found["lead_id"]), created_since=None)
-    found["reason_code"] = (
-        found["is_deleted"].map({True: "LEAD_DELETED", False: "FOUND_BY_PERSON_ID"}).astype("str")
-    )
-    return ledger.settle_found(
-        ground.warehouse, run_id, found.merge(owners, on="lead_id", how="left")
-    )
+    line = f"person {recorded['person_id']} {effects[recorded['resolved_as']]}"
+    if recorded["is_new"]:
+        return f"{line} (by {recorded['resolved_by']}, was held for {recorded['held_reason']})"
+    who = recorded["resolved_by"] or "a run that found the lead"
+    when = recorded["resolved_at"][:16]
+    return f"{line}: recorded by {who} at {when} UTC; nothing changed"

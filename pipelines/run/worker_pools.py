@@ -1,4 +1,4 @@
-"""Where the workers of a run work without Prefect: threads here, or processes of a Dask cluster."""
+"""Workers of a run without Prefect: threads of this process, or processes of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from pipelines.settings import Settings
 
 @contextmanager
 def open_pool(settings: Settings, count: int) -> Iterator[Executor]:
-    """Open a pool for `count` workers, as `run.task_runner` says.
+    """Open a pool for `count` workers: threads or Dask, by the setting `run.task_runner`.
 
-    Raises ConfigurationError without the extra, OSError when no scheduler answers at `run.dask_address`.
+    Raise ConfigurationError if the extra is missing, OSError if no scheduler responds at
+    `run.dask_address`.
     """
     if settings.run.task_runner == "threads":
         with ThreadPoolExecutor(count, thread_name_prefix="worker") as pool:
@@ -39,19 +40,19 @@ def open_pool(settings: Settings, count: int) -> Iterator[Executor]:
 
 
 def _hold_ctrl_c() -> None:
-    """Have the processes that this thread starts get no Ctrl-C: each printed its own traceback.
+    """Block Ctrl-C for the processes that this thread starts: each printed a traceback of its own.
 
-    A terminal sends it to all of them. They end with the run's process.
+    A terminal sends Ctrl-C to all of them. They end with the run's process.
     """
     if hasattr(signal, "pthread_sigmask"):
-        # Python's own helper of processes lets Ctrl-C through again when it starts: it comes first.
+        # Python's resource tracker unblocks Ctrl-C when it starts, so it starts first.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def _import_dask() -> Any:
-    # What fails comes back as the worker's answer. Its log would show tracebacks, among them those
-    # of a cluster that is being closed.
+    # A worker returns its error to the run. Dask's log would show tracebacks as well, even of a
+    # cluster that is being closed.
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
     try:
         return import_module("distributed")
@@ -65,13 +66,13 @@ def _import_dask() -> Any:
 def local_cluster_options(count: int) -> dict[str, Any]:
     """Return the options of a Dask cluster of this machine, for one run alone.
 
-    By TLS with keys of its own: other users of this machine cannot send it work.
+    It uses TLS with keys of its own: other users of this machine cannot send it work.
     """
     here = {"n_workers": count, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     return {**here, "security": True, "protocol": "tls://"}
 
 
 def _executor(client: Any) -> Executor:
-    # Two workers are told the same; a pure function would be called once for both.
+    # All workers get equal arguments, and Dask would call a pure function once for all of them.
     pool: Executor = client.get_executor(pure=False)
     return pool

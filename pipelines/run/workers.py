@@ -1,20 +1,20 @@
-"""The workers of one run: each takes slices, judges them, sends, and settles what it has sent.
+"""The workers of one run: each claims slices, processes and loads them, and reconciles its batches.
 
-A worker is a thread of the run's process or a process on whatever machine, and works alike in both:
-it is told a Share, ids and numbers, reads its own settings, and opens its own warehouse and its own
-session with the org. No row, no secret and no address travels. What keeps them apart is the ledger
-(`turns`), so a worker may die at any line: its slice is judged by whoever waits for it, its batches
-are carried on by the run itself, and at the worst by the next one.
+A worker is a thread of the run's process, or a process on any machine, and works alike in both. It
+gets a WorkerSpec, which holds ids and numbers. It reads its own settings, and opens its own
+warehouse and its own session with the org. No row, secret or address is passed to it.
+
+A worker may crash at any point. A worker that waits for its slice processes that slice. The run
+takes over its open batches; if the run has ended too, the next run does.
 """
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pipelines import memory
@@ -25,29 +25,25 @@ from pipelines.errors import (
     RunEndedError,
     SyncError,
     TransientError,
-    WarehouseUnavailableError,
     WorkersLostError,
 )
-from pipelines.retry import Clock, RetryTimeout
-from pipelines.run import connections, lifecycle, preflight
-from pipelines.run.lifecycle import Run
+from pipelines.progress import Progress
+from pipelines.run import checks, connections
+from pipelines.run.commit_order import SliceCommitOrder, SliceStalledError, StoppableClock
+from pipelines.run.preflight import Preflight
 from pipelines.settings import Settings
-from pipelines.steps.load import Carrier
-from pipelines.steps.transform import Request
+from pipelines.steps import extract, load, partition, transform
+from pipelines.steps.context import RunContext, RunRequest
 from pipelines.warehouse import ledger
-from pipelines.warehouse.database import Warehouse
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
-
-LOOK_SECONDS = 1.0  # how often a worker who sleeps looks whether its run still goes on
-FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5  # between two looks whether it is a slice's turn
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What a worker is told of its run. `decisions`: see `Settings.decisions`."""
+    """What a worker gets to know about its run. `decisions`: see `Settings.decisions`."""
 
     run_id: str
     owner: str | None
@@ -57,117 +53,70 @@ class WorkerSpec:
     seconds_left: float | None
 
 
-class SliceStalledError(Exception):
-    """The slice from `first` on has not been judged for longer than we are patient."""
-
-    def __init__(self, first: int) -> None:
-        super().__init__(first)
-        self.first = first
-
-
-class StoppableClock:
-    """The clock of a worker: while it sleeps it looks whether its run still goes on."""
-
-    def __init__(self, warehouse: Warehouse, run_id: str, clock: Clock = time) -> None:
-        self._warehouse, self._run_id, self._clock = warehouse, run_id, clock
-
-    def monotonic(self) -> float:
-        """As of the clock underneath."""
-        return self._clock.monotonic()
-
-    def sleep(self, seconds: float, /) -> None:
-        """So long, or until the run is over. Raises RunEndedError."""
-        until = self.monotonic() + seconds
-        while (left := until - self.monotonic()) > 0:
-            self._clock.sleep(min(left, LOOK_SECONDS))
-            # A warehouse that is away is for the next step to find, with its own patience.
-            with suppress(WarehouseUnavailableError):
-                ledger.committed_position(self._warehouse, self._run_id)
-
-
-class CommitOrder:
-    """The order in which slices are recorded; a slice that is not, for too long, is overdue."""
-
-    def __init__(self, warehouse: Warehouse, clock: Clock, retry_timeout_seconds: float) -> None:
-        self._warehouse, self._clock, self._patience = warehouse, clock, retry_timeout_seconds
-
-    def wait(self, turn: ledger.Slice) -> None:
-        """Until all slices before this one are recorded. Raises RunEndedError, Overdue, and LeaseLostError
-        when another worker has judged the slice meanwhile."""
-        seen, since, pause = -1, 0.0, FIRST_PAUSE
-        while (judged := ledger.committed_position(self._warehouse, turn.run_id)) != turn.first - 1:
-            if judged >= turn.first:
-                raise LeaseLostError(f"another worker has judged positions from {turn.first} on")
-            now = self._clock.monotonic()
-            if judged != seen:
-                seen, since = judged, now
-            elif now - since >= self._patience:
-                raise SliceStalledError(judged + 1)
-            self._clock.sleep(pause)
-            pause = min(1.5 * pause, LONGEST_PAUSE)
-
-
-def worker_spec(run: Run) -> WorkerSpec:
-    """What a worker has to be told of the run."""
-    give_up_at = run.carrier.give_up_at
+def worker_spec(run: RunContext) -> WorkerSpec:
+    """Return what a worker of this run has to know."""
     return WorkerSpec(
-        run_id=run.request.run_id,
+        run_id=run.run_id,
         owner=run.request.owner,
         person_count=run.person_count,
         slice_size=run.slice_size,
         decisions=run.settings.decisions(),
-        seconds_left=None if give_up_at is None else give_up_at - time.monotonic(),
+        seconds_left=None if run.give_up_at is None else run.give_up_at - time.monotonic(),
     )
 
 
-def work(share: WorkerSpec, read_settings: Callable[[], Settings]) -> int:
-    """Judge and send slices until none is left, then settle what is in flight; answers the API
-    calls it took. Raises RunEndedError when the run is over or another worker has failed."""
-    with _join(read_settings(), share) as run:
+def work(spec: WorkerSpec, read_settings: Callable[[], Settings]) -> int:
+    """Process slices until none is left, then reconcile; return the API calls that it took.
+
+    Raise RunEndedError when the run is over or another worker has failed.
+    """
+    with _join(read_settings(), spec) as run:
         try:
-            while (turn := _patiently(run, _take_slice, run)) is not None:
-                _judge(run, turn.first, turn.last)
-                lifecycle.send(run)
-            lifecycle.settle(run)
+            while (part := _retried(run, _claim_slice, run)) is not None:
+                _process_slice(run, part)
+                load.load_batches(run)
+            load.reconcile_batches(run)
         except RunEndedError:
             raise
         except BaseException:
-            stop(run)
+            stop_workers(run)
             raise
-        return run.ground.org.api_call_count
+        return run.org.api_call_count
 
 
-def stop(run: Run) -> None:
-    """Have every worker of the run stop within a second or two, wherever it is."""
+def stop_workers(run: RunContext) -> None:
+    """Make every worker of the run stop within a second or two, wherever it is."""
     with suppress(SyncError):
-        ledger.stop_workers(run.ground.warehouse, run.request.run_id)
+        ledger.stop_workers(run.warehouse, run.run_id)
 
 
 @contextmanager
-def stop_on_error(run: Run) -> Iterator[None]:
-    """A block with workers under way: whatever ends it has them stop too. Raises WorkersLostError when
-    the place where they should work does not answer."""
+def stop_on_error(run: RunContext) -> Iterator[None]:
+    """Run a block while workers are at work; stop them when anything ends the block early.
+
+    Raise WorkersLostError when the cluster does not answer.
+    """
     try:
         yield
     except OSError:
-        stop(run)
+        stop_workers(run)
         raise WorkersLostError("no Dask scheduler answers at run.dask_address: start it") from None
     except BaseException:
-        stop(run)
+        stop_workers(run)
         raise
 
 
-def collect_results(run: Run, answers: Iterable[Callable[[], int]]) -> None:
+def collect_results(run: RunContext, results: Iterable[Callable[[], int]]) -> None:
     """Wait for every worker, then raise the first failure.
 
-    A worker who stopped because another failed is only the echo of that one. One that was lost
-    without a word is no failure: `recover_lost_workers` does what it has not done.
+    A worker that stopped because another one failed only repeats that failure: the other comes
+    first. A worker that was lost is no failure: `recover_lost_workers` does what it has not done.
     """
     failures: list[Exception] = []
-    for answer in answers:
+    for result in results:
         try:
-            run.api_calls_elsewhere += answer()
-        except Exception as error:  # noqa: BLE001 - each is heard, and the first raised below
+            run.worker_api_call_count += result()
+        except Exception as error:  # noqa: BLE001 - all are collected, and the first raised below
             if type(error).__module__.partition(".")[0] == "distributed":
                 kind = type(error).__name__
                 log.warning("workers: one was lost (%s); the run does its work", kind)
@@ -177,101 +126,100 @@ def collect_results(run: Run, answers: Iterable[Callable[[], int]]) -> None:
         raise min(failures, key=lambda one: isinstance(one, RunEndedError))
 
 
-def recover_lost_workers(run: Run) -> int:
-    """Judge the slices and take over the batches that workers who died have left; answers how many
-    batches. Only when all workers have ended."""
-    here = _among_workers(run)
-    warehouse, run_id = run.ground.warehouse, run.request.run_id
-    while (judged := ledger.committed_position(warehouse, run_id)) < run.person_count:
-        _judge_left(here, judged + 1)
-    seconds = run.settings.run.lease_seconds
-    batches = ledger.claim_left_batches(warehouse, run_id, lease_seconds=seconds)
+def recover_lost_workers(run: RunContext) -> int:
+    """Process the slices and take over the batches of lost workers; return how many batches.
+
+    Call it only when all workers have ended. May be repeated.
+    """
+    here = _as_worker(run)
+    while (position := ledger.committed_position(run.warehouse, run.run_id)) < run.person_count:
+        _process_slice(here, run.slice_from(position + 1))
+    # Each under a higher fencing token, those of the slices just processed too.
+    batches = ledger.claim_remaining_batches(
+        run.warehouse, run.run_id, lease_seconds=run.settings.run.lease_seconds
+    )
     for batch in batches:
-        run.carrier.take(batch)
+        run.in_flight.add(batch)
     return len(batches)
 
 
-def _take_slice(run: Run) -> ledger.Slice | None:
+def _claim_slice(run: RunContext) -> ledger.Slice | None:
     return ledger.claim_slice(
-        run.ground.warehouse, run.request.run_id, size=run.slice_size, count=run.person_count
+        run.warehouse, run.run_id, size=run.slice_size, count=run.person_count
     )
 
 
-def _judge(run: Run, first: int, last: int) -> None:
-    """Judge a slice, and before it whatever is overdue: safe even if its worker is only slow."""
+def _process_slice(run: RunContext, part: ledger.Slice) -> None:
+    """Process a slice, and before it each one that has stalled.
+
+    Safe even when the worker of a stalled slice is only slow: one of the two records the slice, and
+    the other's transaction is rolled back.
+    """
     while True:
         try:
-            _patiently(run, lifecycle.judge, run, first, last)
-        except SliceStalledError as overdue:
-            log.warning("slice from position %s made no progress: taking it over", overdue.first)
-            _judge_left(run, overdue.first)
+            _retried(run, _extract_to_partition, run, part)
+        except SliceStalledError as stalled:
+            log.warning(
+                "slice from position %s made no progress: taking it over", f"{stalled.first:,}"
+            )
+            _process_slice(run, run.slice_from(stalled.first))
         except LeaseLostError:
             return
         else:
             return
 
 
-def _judge_left(run: Run, first: int) -> None:
-    _judge(run, first, min(first + run.slice_size - 1, run.person_count))
+def _extract_to_partition(run: RunContext, part: ledger.Slice) -> None:
+    rows = extract.extract_slice(run, part)
+    matched = transform.match_slice(run, transform.validate_slice(run, rows))
+    partition.partition_slice(run, matched)
 
 
-def _patiently(run: Run, step: Callable[..., Answer], *arguments: object) -> Answer:
-    """The step, again when trouble passes: with several at work a lock is waited for more often."""
-    options, clock = run.settings.run, run.carrier.clock
-    timeout = RetryTimeout(
-        options.retry_timeout_seconds, clock, log, line_seconds=options.progress_seconds
-    )
+def _retried(run: RunContext, step: Callable[..., T], *arguments: object) -> T:
+    """Run the step; repeat it after a transient error, such as another worker's lock."""
+    retry = run.new_retry(log)
     while True:
         try:
             return step(*arguments)
         except (RunEndedError, DeadlineReachedError, LeaseLostError):
             raise
-        except TransientError as trouble:
-            timeout.failed(trouble)
-            clock.sleep(options.poll_seconds)
+        except TransientError as error:
+            retry.failed(error)
+            run.clock.sleep(run.settings.run.poll_seconds)
 
 
-def _among_workers(run: Run) -> Run:
-    """The same run as one of several workers sees it, with what it carries by itself."""
-    one = copy.copy(run)
-    warehouse, run_id = run.ground.warehouse, run.request.run_id
-    watch = StoppableClock(warehouse, run_id)
-    one.carrier = Carrier(
-        run.ground,
-        run_id,
-        clock=watch,
-        progress=run.progress,
-        give_up_at=run.carrier.give_up_at,
-        names=run.carrier.names,
+def _as_worker(run: RunContext) -> RunContext:
+    """Return the same run with the clock and the commit order of a worker."""
+    timeout_seconds = run.settings.run.retry_timeout_seconds
+    return replace(
+        run,
+        clock=StoppableClock(run.warehouse, run.run_id),
+        commit_order=SliceCommitOrder(run.warehouse, time, timeout_seconds),
     )
-    one.order = CommitOrder(warehouse, time, run.settings.run.retry_timeout_seconds)
-    return one
 
 
 @contextmanager
-def _join(settings: Settings, share: WorkerSpec) -> Iterator[Run]:
-    """The run seen from another process, which finds the ground by itself."""
-    if settings.decisions() != share.decisions:
+def _join(settings: Settings, spec: WorkerSpec) -> Iterator[RunContext]:
+    """Yield the run as this worker sees it, with a warehouse and a session of its own."""
+    if settings.decisions() != spec.decisions:
         raise ConfigurationError(
             "this worker has other fields, defaults, owners or matching than its run: give every "
             "machine the same settings file"
         )
     memory.limit_heap_growth()
     with connections.open_store(settings) as warehouse:
-        run = Run(settings, Request(share.run_id, owner=share.owner), warehouse)
-        run.person_count, run.slice_size = share.person_count, share.slice_size
-        if share.seconds_left is not None:
-            run.carrier.give_up_at = time.monotonic() + share.seconds_left
-        # Asked first: another warehouse than the run's does not know it.
-        ledger.committed_position(warehouse, share.run_id)
+        # First, because another warehouse than the run's does not know it.
+        ledger.committed_position(warehouse, spec.run_id)
+        preflight = Preflight(settings, warehouse, spec.owner)
         try:
-            for probe in preflight.WORKER_CHECKS:
-                probe(run.ground)
-            run.ground.matcher = lifecycle.new_matcher(run)
-            run.ground.matcher.follow()
-            with run.progress:
-                yield _among_workers(run)
-            run.ground.matcher.note()
+            for one in checks.WORKER_CHECKS:
+                one.run(preflight)
+            with Progress(settings.run.progress_seconds) as progress:
+                request = RunRequest(spec.run_id, owner=spec.owner)
+                run = preflight.context(request, progress, seconds_left=spec.seconds_left)
+                run.person_count, run.slice_size = spec.person_count, spec.slice_size
+                run.matcher.use_chosen_method()
+                yield _as_worker(run)
+            run.matcher.flush_stats()
         finally:
-            if hasattr(run.ground, "org"):
-                run.ground.org.close()
+            preflight.close()

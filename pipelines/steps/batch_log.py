@@ -1,7 +1,7 @@
-"""How the batches of a run are told in its log: by number, with counts and waiting times.
+"""The log lines of batches: a number for each, with counts and waiting times.
 
-A batch's id has 32 digits and a log has a narrow column, so batches are numbered in the order in
-which this process took them.
+A batch's id has 32 digits, too long for a log line. So batches are numbered in the order in which
+this process added them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipelines.warehouse.ledger.batches import Batch
 
 log = logging.getLogger(__name__)
 
-STUCK_SECONDS = 3600.0  # a job that has not ended for so long is told, and again after as long
+STUCK_SECONDS = 3600.0  # a job that has not ended is logged after so long, and each time again
 
 
 class BatchNames:
@@ -39,18 +39,18 @@ class BatchNames:
 
 @dataclass
 class _Followed:
-    """When a batch's job was closed, when it left the queue, and what it said last."""
+    """When a batch's job was closed, when it left the queue, and its latest state."""
 
     since: float
     count: int
     left_queue_at: float | None = None
     state: str = "UploadComplete"
     processed_count: int = 0
-    told_at: float = 0.0
+    logged_at: float = 0.0
 
 
 class BatchLog:
-    """The log lines of the batches that one worker carries."""
+    """The log lines of the batches of one run or worker."""
 
     def __init__(self, names: BatchNames, clock: Clock) -> None:
         self.names = names
@@ -58,13 +58,13 @@ class BatchLog:
         self._followed: dict[str, _Followed] = {}
 
     def sent(self, batch: Batch, record_count: int, byte_count: int) -> None:
-        """Log that a job has its data, and may start as soon as it is closed."""
+        """Log that a job's data is uploaded; the job starts when it is closed."""
         size = f"{byte_count / 1e6:,.1f} MB" if byte_count >= 1e6 else f"{byte_count / 1e3:,.0f} kB"
         log.info("%s: %s sent, %s", self.names.name(batch), _records(batch, record_count), size)
         self._of(batch, record_count)
 
     def called(self, batch: Batch, record_count: int) -> None:
-        """Note how many records went by one call, without a job."""
+        """Note how many records were sent by one call, without a job."""
         self._of(batch, record_count)
 
     def seen(self, batch: Batch, job: JobInfo) -> None:
@@ -73,8 +73,8 @@ class BatchLog:
         one.state, one.processed_count = job.state, job.processed_count or 0
         if job.state not in ("Open", "UploadComplete") and one.left_queue_at is None:
             one.left_queue_at = now
-        if not job.has_ended and now - max(one.since, one.told_at) >= STUCK_SECONDS:
-            one.told_at = now
+        if not job.has_ended and now - max(one.since, one.logged_at) >= STUCK_SECONDS:
+            one.logged_at = now
             log.warning(
                 "%s: Salesforce has had job %s for %.0f h and it is %s; look at Setup, Bulk Data "
                 "Load Jobs. Nothing is lost: the batch stays open until the job ends",
@@ -85,7 +85,7 @@ class BatchLog:
             )
 
     def ended(self, batch: Batch, after: Batch | None) -> None:
-        """Log that a batch is done, or another run's now."""
+        """Log that a batch is completed, or taken over by another run."""
         name, now = self.names.name(batch), self._clock.monotonic()
         one = self._followed.pop(batch.batch_id, None)
         if after is None or after.fencing_token != batch.fencing_token:
@@ -102,7 +102,7 @@ class BatchLog:
             )
 
     def waiting(self, batches: Iterable[Batch]) -> str:
-        """Return what is waited for: the oldest batch in flight, with its job's state."""
+        """Return what the run waits for: the oldest batch in flight, with its job's state."""
         in_flight = list(batches)
         if not in_flight:
             return "waiting for Salesforce"
@@ -118,5 +118,5 @@ class BatchLog:
 
 def _records(batch: Batch, count: int | None) -> str:
     noun = batch.sobject.lower() if count == 1 else f"{batch.sobject.lower()}s"
-    words = f"{count:,} {noun}" if count is not None else noun
-    return f"{words} to update" if batch.operation == "update" else words
+    text = f"{count:,} {noun}" if count is not None else noun
+    return f"{text} to update" if batch.operation == "update" else text

@@ -1,27 +1,25 @@
-"""Carries a batch one step further from wherever it stands. A run and a recovery are the same call.
+"""The load step: move each batch on by the one step that its state asks for.
 
     pending ──► uploading ──► submitted ──► completed
-       ▲           │          │
-       └───────────┴──────────┘   the job came to nothing, or left persons over: one more attempt
+       ▲            │             │
+       └────────────┴─────────────┘   the job had no effect, or left persons over: another attempt
 
-`opened` is never carried on with: whoever finds it was interrupted between the job and the intent
-to close, when nothing can have been made, so the job is thrown away. From `closing` on records may
-exist: the job is asked what it did, closed again if it is still open, and never aborted, save when
-it is spoiled (closing refused and yet open).
+There is no recovery code. A new run, a resume after `kill -9` and the take-over of a frozen run all
+call `advance` with the batch as the ledger has it.
+
+`uploading`: the job exists and is not closed, so it cannot have created anything. A run that finds
+a batch in this state was not the one that opened the job, so it aborts the job and opens another.
+`submitted`: the job may have created records. It is asked what it did, and closed again if it is
+still open. It is never aborted, except when closing is rejected while it stays open.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-
-import pandas as pd
+from collections.abc import Callable
 
 from pipelines.errors import (
-    DeadlineReachedError,
     LeaseLostError,
     LedgerInconsistentError,
     OrgRejectedError,
@@ -29,275 +27,233 @@ from pipelines.errors import (
     SyncError,
     TransientError,
 )
-from pipelines.progress import Progress
-from pipelines.retry import Clock, RetryTimeout
-from pipelines.rules import leads
-from pipelines.rules.leads import Payload
-from pipelines.run.preflight import Ground
+from pipelines.rules import encoding
+from pipelines.rules.encoding import Payload
 from pipelines.salesforce import ingest_jobs, sobject_collections
-from pipelines.steps.batch_log import BatchLog, BatchNames
-from pipelines.steps.partition import rebuild_payload
-from pipelines.steps.reconcile import reconcile_collection, reconcile_job, reconcile_without_job
+from pipelines.steps.context import RunContext
+from pipelines.steps.payloads import rebuild_payload
+from pipelines.steps.reconcile import (
+    reconcile_collection,
+    reconcile_job,
+    reconcile_without_job,
+)
 from pipelines.warehouse import ledger
 
 log = logging.getLogger(__name__)
 
+# A chunk may still be committed after an abort: the counts of an aborted job must be equal in so
+# many polls before its results are read.
+STABLE_POLLS = 3
 
-# Whom a collections call was about, and what the org said of each.
-Answers = tuple["pd.Series[str]", Sequence[sobject_collections.RecordAnswer]]
+
+def load_batches(run: RunContext) -> int:
+    """Move every batch on; wait only while too many are open. Return how many are open."""
+    advance_batches(run, until_at_most=run.settings.run.open_batches)
+    return len(run.in_flight)
 
 
-@dataclass
-class Carrier:
-    """The batches in flight of one run, and what is known of them beyond the ledger.
+def reconcile_batches(run: RunContext) -> int:
+    """Wait until every batch in flight is completed. Return how many are open: none."""
+    advance_batches(run, until_at_most=0)
+    return len(run.in_flight)
 
-    What it remembers is only ever a shortcut: a payload not remembered is built again from the
-    source rows, an answer not remembered is asked for, a job not remembered as still is asked
-    again.
+
+def advance_batches(run: RunContext, *, until_at_most: int) -> None:
+    """Take every batch as far as it goes; wait until at most so many are in flight.
+
+    Raise TransientError when a problem lasts longer than the retry timeout. Raise
+    DeadlineReachedError when the run's time is over. The batches then stay open in the ledger, and
+    nothing is lost.
     """
-
-    ground: Ground
-    run_id: str
-    progress: Progress
-    clock: Clock = time
-    give_up_at: float | None = None
-    names: BatchNames = field(default_factory=BatchNames)
-    in_flight: list[ledger.Batch] = field(default_factory=list)
-    payloads: dict[str, Payload] = field(default_factory=dict)
-    answers: dict[tuple[str, int], Answers] = field(default_factory=dict)
-    still_counts: dict[str, tuple[int | None, int]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        options = self.ground.settings.run
-        self.batch_log = BatchLog(self.names, self.clock)
-        self._retry = RetryTimeout(
-            options.retry_timeout_seconds, self.clock, log, line_seconds=options.progress_seconds
-        )
-
-    def take(self, batch: ledger.Batch, payload: Payload | None = None) -> None:
-        """Carry this batch from now on."""
-        self.in_flight.append(batch)
-        self.names.add(batch.batch_id)
-        if payload is not None:
-            self.payloads[batch.batch_id] = payload
-
-    def carry(self, *, until_at_most: int) -> None:
-        """Take every batch as far as it goes, and wait until at most so many are in flight.
-
-        Raises Passing when the trouble outlasts the patience of the settings, DeadlineReachedError when
-        the run's time is over: the batches stay open in the ledger, and nothing is lost.
-        """
-        with self.progress.during(lambda: self.batch_log.waiting(self.in_flight)):
-            while True:
-                self._step_all()
-                if len(self.in_flight) <= until_at_most:
-                    return
-                self.mind_the_deadline()
-                self.clock.sleep(self.ground.settings.run.poll_seconds)
-
-    def _step_all(self) -> None:
-        for batch in list(self.in_flight):
-            try:
-                after = self._carry_one(batch)
-                self._retry.reset()
-            except LeaseLostError:
-                after = None
-            except TransientError as trouble:
-                self._retry.failed(trouble)
-                after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
-            except (OrgRejectedError, LedgerInconsistentError):
-                # A run frozen for long finds its job aborted by the one that took over, or rows of
-                # persons whom that one has settled.
-                after = ledger.read_batch(self.ground.warehouse, batch.batch_id)
-                if after is not None and after.fencing_token == batch.fencing_token:
-                    raise
-            self._replace(batch, after)
-
-    def _carry_one(self, batch: ledger.Batch) -> ledger.Batch:
+    with run.progress.during(run.in_flight.waiting):
         while True:
-            after = advance(self, batch)
-            if after == batch or after.batch_state == "completed":
-                return after
-            batch = after
-
-    def _replace(self, batch: ledger.Batch, after: ledger.Batch | None) -> None:
-        place = self.in_flight.index(batch)
-        if (
-            after is None
-            or after.batch_state == "completed"
-            or after.fencing_token != batch.fencing_token
-        ):
-            self.batch_log.ended(batch, after)
-            del self.in_flight[place]
-            self.payloads.pop(batch.batch_id, None)
-        else:
-            self.in_flight[place] = after
-
-    def mind_the_deadline(self) -> None:
-        """Raise DeadlineReachedError when the run's time is over."""
-        if self.give_up_at is not None and self.clock.monotonic() >= self.give_up_at:
-            raise DeadlineReachedError(
-                f"the run's deadline is over with {len(self.in_flight)} batches open "
-                f"({self.batch_log.waiting(self.in_flight)}): "
-                "person-sync resume carries them to their end"
-            )
+            _advance_all(run)
+            if len(run.in_flight) <= until_at_most:
+                return
+            run.require_time_left()
+            run.clock.sleep(run.settings.run.poll_seconds)
 
 
-def advance(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """Take the one step that the batch's state asks for, and record it.
+def _advance_all(run: RunContext) -> None:
+    for batch in list(run.in_flight.batches):
+        try:
+            after = _advance_until_waiting(run, batch)
+            run.in_flight.retry.reset()
+        except LeaseLostError:
+            after = None
+        except TransientError as error:
+            run.in_flight.retry.failed(error)
+            after = ledger.read_batch(run.warehouse, batch.batch_id)
+        except (OrgRejectedError, LedgerInconsistentError):
+            # A run that was frozen for long finds its job aborted by the run that took over, or
+            # results of persons whom that run has completed.
+            after = ledger.read_batch(run.warehouse, batch.batch_id)
+            if after is not None and after.fencing_token == batch.fencing_token:
+                raise
+        run.in_flight.replace(batch, after)
 
-    Safe to repeat after a crash at any line. The same batch back means: the org is still busy.
-    Raises LeaseLostError when another run has it, Passing when the org or the warehouse is away.
+
+def _advance_until_waiting(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
+    while True:
+        after = advance(run, batch)
+        if after == batch or after.batch_state == "completed":
+            return after
+        batch = after
+
+
+def advance(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
+    """Take the one step that the batch's state asks for, and record it; return the batch after it.
+
+    Safe to repeat after a crash at any line. The same batch comes back while the org is still
+    working. Raise LeaseLostError when another run has it, TransientError when the org or the
+    warehouse is away.
     """
-    return STEPS[batch.load_api, batch.batch_state](carrier, batch)
+    return STEPS[batch.load_api, batch.batch_state](run, batch)
 
 
-def _open_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """Send the payload and let the job start. pending → submitted."""
-    batch, payload = _payload_of(carrier, batch)
+def _open_job(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
+    """Open a job, upload the payload and close the job. pending → submitted."""
+    batch, payload = _payload_of(run, batch)
     if batch.batch_state == "completed":
         return batch
-    store, org = carrier.ground.warehouse, carrier.ground.org
-    data = leads.encode_csv(payload.records)
+    data = encoding.encode_csv(payload.records)
     job = ingest_jobs.create_job(
-        org,
+        run.org,
         operation=batch.operation,
         sobject=batch.sobject,
         assignment_rule_id=batch.assignment_rule_id,
     )
-    # The id before the bytes: a job whose id is lost was never given data, so it can do nothing.
+    # The id is recorded before any byte is uploaded: a job whose id is lost has no data, so it can
+    # create nothing.
     batch = ledger.record_job(
-        store,
+        run.warehouse,
         batch,
         job.job_id,
         payload_sha256=hashlib.sha256(data).hexdigest(),
         payload_bytes=len(data),
     )
-    ingest_jobs.upload(org, job.job_id, data)
-    carrier.batch_log.sent(batch, len(payload.records), len(data))
-    # The intent before the leap: only closing makes leads, and from here on we know to ask first.
-    batch = ledger.record_submitted(store, batch)
-    ingest_jobs.close_job(org, job.job_id)
+    ingest_jobs.upload(run.org, job.job_id, data)
+    run.in_flight.log.sent(batch, len(payload.records), len(data))
+    # The intent is recorded before the effect: only closing a job creates leads. From here on a run
+    # that finds the batch knows that it must ask the job first.
+    batch = ledger.record_submitted(run.warehouse, batch)
+    ingest_jobs.close_job(run.org, job.job_id)
     return batch
 
 
-def _throw_away_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """Abort a job that was never to be closed. uploading → pending.
+def _discard_job(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
+    """Abort a job that was not closed. uploading → pending.
 
-    Uploading a second time is no way out: a job takes one upload, and closing it would be refused.
-    Aborting also shuts the door on an upload that is still under way.
+    Uploading a second time is not possible: a job takes one upload, and then closing is rejected.
+    The abort also rejects an upload that is still on its way.
     """
-    job_id = _job_id(batch)
-    ingest_jobs.abort_job(carrier.ground.org, job_id)
-    return ledger.discard_job(carrier.ground.warehouse, batch, "Aborted")
+    ingest_jobs.abort_job(run.org, _job_id(batch))
+    return ledger.discard_job(run.warehouse, batch, "Aborted")
 
 
-def _follow_job(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """Ask the job how far it is, and settle when it has ended. submitted → any but uploading."""
-    org, store = carrier.ground.org, carrier.ground.warehouse
-    ledger.renew_lease(store, batch, carrier.ground.settings.run.lease_seconds)
-    job = ingest_jobs.job_status(org, _job_id(batch))
+def _poll_job(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
+    """Ask for the job's state; reconcile when it has ended. submitted → any but uploading."""
+    ledger.renew_lease(run.warehouse, batch, run.settings.run.lease_seconds)
+    job = ingest_jobs.job_status(run.org, _job_id(batch))
     if job is None:
-        return reconcile_without_job(carrier.ground, batch)
-    carrier.batch_log.seen(batch, job)
+        return reconcile_without_job(run, batch)
+    run.in_flight.log.seen(batch, job)
     if job.state == "Open":
-        return _close_again(carrier, batch)
-    if not job.has_ended or not _is_still(carrier, job):
+        return _close_job_again(run, batch)
+    if not job.has_ended or not _counts_are_stable(run, job):
         return batch
-    return reconcile_job(carrier.ground, batch, job)
+    return reconcile_job(run, batch, job)
 
 
-def _close_again(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    org, job_id = carrier.ground.org, _job_id(batch)
-    answer = ingest_jobs.close_job(org, job_id)
-    if not isinstance(answer, ingest_jobs.Refused):
+def _close_job_again(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
+    job_id = _job_id(batch)
+    closed = ingest_jobs.close_job(run.org, job_id)
+    if not isinstance(closed, ingest_jobs.JobRequestRejected):
         return batch
-    job = ingest_jobs.job_status(org, job_id)
+    job = ingest_jobs.job_status(run.org, job_id)
     if job is None or job.state != "Open":
         return batch
-    # Refused and yet open: the one job past the close intent that may be aborted.
-    ended = ingest_jobs.abort_job(org, job_id)
-    if isinstance(ended, ingest_jobs.Refused) and ended.code != ingest_jobs.ALREADY_CLOSED:
-        raise OrgRejectedError(ended.code, f"job {job_id} can be neither started nor aborted")
-    if not isinstance(ended, ingest_jobs.JobInfo) or answer.code != ingest_jobs.SPOILED:
-        return batch  # a close on its way may have come first after all: the job will tell
-    # Spoiled, as by a proxy that repeated the upload, it can never have started.
-    ledger.discard_job(carrier.ground.warehouse, batch, "Aborted")
-    raise OrgUnavailableError(
-        f"job {job_id} would not start ({answer.code}): there will be another"
-    )
+    # Closing was rejected and yet the job is open: the only submitted job that may be aborted.
+    aborted = ingest_jobs.abort_job(run.org, job_id)
+    if (
+        isinstance(aborted, ingest_jobs.JobRequestRejected)
+        and aborted.code != ingest_jobs.ALREADY_CLOSED
+    ):
+        raise OrgRejectedError(aborted.code, f"job {job_id} can be neither started nor aborted")
+    if not isinstance(aborted, ingest_jobs.JobInfo) or closed.code != ingest_jobs.INVALID_JOB:
+        return batch  # a close request on its way may have come first: the next poll shows it
+    # A proxy that repeats the upload spoils a job: it can never have started.
+    ledger.discard_job(run.warehouse, batch, "Aborted")
+    raise OrgUnavailableError(f"job {job_id} did not start ({closed.code}): another is opened")
 
 
-def _is_still(carrier: Carrier, job: ingest_jobs.JobInfo) -> bool:
-    """Whether the counts have come to rest. A chunk may still land after an abort."""
+def _counts_are_stable(run: RunContext, job: ingest_jobs.JobInfo) -> bool:
+    """Whether the counts of an ended job can no longer change."""
     if job.state != "Aborted":
         return True
-    seen, times = carrier.still_counts.get(job.job_id, (None, 0))
+    seen, times = run.in_flight.stable_counts.get(job.job_id, (None, 0))
     times = times + 1 if seen == job.processed_count else 1
-    carrier.still_counts[job.job_id] = (job.processed_count, times)
-    return times >= 3
+    run.in_flight.stable_counts[job.job_id] = (job.processed_count, times)
+    return times >= STABLE_POLLS
 
 
-def _send_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
+def _send_collection(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
     """Send up to 200 records in one call. pending → completed."""
-    batch, payload = _payload_of(carrier, batch)
+    batch, payload = _payload_of(run, batch)
     if batch.batch_state == "completed":
         return batch
-    batch = ledger.record_submitted(carrier.ground.warehouse, batch)
-    return _call_collection(carrier, batch, payload)
+    batch = ledger.record_submitted(run.warehouse, batch)
+    return _call_collection(run, batch, payload)
 
 
-def _call_collection(carrier: Carrier, batch: ledger.Batch, payload: Payload) -> ledger.Batch:
-    org = carrier.ground.org
-    records = leads.to_json_records(payload.records, batch.sobject, carrier.ground.lead_fields)
+def _call_collection(run: RunContext, batch: ledger.Batch, payload: Payload) -> ledger.Batch:
+    records = encoding.to_json_records(payload.records, batch.sobject, run.lead_fields)
     try:
         if batch.operation == "update":
-            answers = sobject_collections.update_records(org, batch.sobject, records)
+            results = sobject_collections.update_records(run.org, batch.sobject, records)
         else:
-            answers = sobject_collections.create_records(
-                org,
+            results = sobject_collections.create_records(
+                run.org,
                 batch.sobject,
                 records,
                 assignment=batch.assignment_rule_id or "FALSE",
                 allow_duplicates=batch.allow_duplicates,
             )
-    except SyncError as refusal:
-        if refusal.had_no_effect:
-            # As if it had not been called: nobody is in doubt, and no attempt is used up.
-            ledger.discard_job(carrier.ground.warehouse, batch, None, is_attempt=False)
+    except SyncError as error:
+        if error.had_no_effect:
+            # As if the call had not been made: no person is in doubt, and no attempt is used up.
+            ledger.discard_job(run.warehouse, batch, None, is_attempt=False)
         raise
-    carrier.answers[batch.batch_id, batch.attempt_count] = (payload.person_ids, answers)
-    carrier.batch_log.called(batch, len(records))
-    return _settle_answers(carrier, batch)
+    run.in_flight.results[batch.batch_id, batch.attempt_count] = (payload.person_ids, results)
+    run.in_flight.log.called(batch, len(records))
+    return _reconcile_results(run, batch)
 
 
-def _settle_answers(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """Remembered until they are recorded: what was answered must not be lost because the owners
-    could not be read back."""
+def _reconcile_results(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
+    """Record the results of a call. Forget them only then: reading the owners back may fail."""
     key = batch.batch_id, batch.attempt_count
-    person_ids, answers = carrier.answers[key]
-    after = reconcile_collection(carrier.ground, batch, person_ids, answers)
-    del carrier.answers[key]
+    person_ids, results = run.in_flight.results[key]
+    after = reconcile_collection(run, batch, person_ids, results)
+    del run.in_flight.results[key]
     return after
 
 
-def _recover_collection(carrier: Carrier, batch: ledger.Batch) -> ledger.Batch:
-    """A call that was not settled: if nobody has the answer, ask the org what it did.
-    submitted → pending | completed."""
-    if (batch.batch_id, batch.attempt_count) in carrier.answers:
-        return _settle_answers(carrier, batch)
+def _recover_collection(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
+    """Find out what a call did whose results are not recorded. submitted → pending | completed."""
+    if (batch.batch_id, batch.attempt_count) in run.in_flight.results:
+        return _reconcile_results(run, batch)
     if batch.operation == "update":
-        return ledger.discard_job(carrier.ground.warehouse, batch, None)
-    return reconcile_without_job(carrier.ground, batch)
+        return ledger.discard_job(run.warehouse, batch, None)
+    return reconcile_without_job(run, batch)
 
 
-def _payload_of(carrier: Carrier, batch: ledger.Batch) -> tuple[ledger.Batch, Payload]:
-    # It serves one attempt: the next may be about fewer persons, and sending one who has an outcome
-    # already would make a second lead.
-    payload = carrier.payloads.pop(batch.batch_id, None)
+def _payload_of(run: RunContext, batch: ledger.Batch) -> tuple[ledger.Batch, Payload]:
+    # A payload serves one attempt. The next may hold fewer persons, and sending a person who has an
+    # outcome already would create a second lead.
+    payload = run.in_flight.payloads.pop(batch.batch_id, None)
     if payload is not None:
         return batch, payload
-    return rebuild_payload(carrier.ground, batch)
+    return rebuild_payload(run, batch)
 
 
 def _job_id(batch: ledger.Batch) -> str:
@@ -308,12 +264,12 @@ def _job_id(batch: ledger.Batch) -> str:
     return batch.salesforce_job_id
 
 
-Step = Callable[[Carrier, ledger.Batch], ledger.Batch]
+Step = Callable[[RunContext, ledger.Batch], ledger.Batch]
 
 STEPS: dict[tuple[str, str], Step] = {
     ("bulk", "pending"): _open_job,
-    ("bulk", "uploading"): _throw_away_job,
-    ("bulk", "submitted"): _follow_job,
+    ("bulk", "uploading"): _discard_job,
+    ("bulk", "submitted"): _poll_job,
     ("collections", "pending"): _send_collection,
     ("collections", "submitted"): _recover_collection,
 }

@@ -1,13 +1,14 @@
 """Jobs of our login that the ledger does not know: what they mean, and what is done about them.
 
-A ledger restored from yesterday has forgotten the jobs of today: their persons look new, and
-without the person-id field nothing but their e-mail would keep them from being made again. So a
-job that has made leads and that nobody knows stops the run. One that was opened and never given
-data is only left over from a run that was cut off: it can do nothing.
+A ledger restored from yesterday's backup does not know today's jobs. Their persons look new, and
+without the person-id field only their e-mail would prevent second leads. So a job that has created
+leads and that the ledger does not know stops the run. A job that was opened and never got data is
+only left over from a run that was killed: it can do nothing.
 
-Only inserts of Leads count: repeating an update does no harm, and no Contact is ever made. A job
-is known before it is given data, so what is asked of the ledger after the org never misses one of
-a run beside this.
+Only inserts of leads matter: repeating an update does no harm, and no contact is ever created.
+
+The ledger records a job before data is uploaded. List the org's jobs first and read the ledger
+second: jobs of a parallel run are then always known.
 """
 
 from __future__ import annotations
@@ -25,17 +26,20 @@ from pipelines.warehouse.database import Warehouse
 
 log = logging.getLogger(__name__)
 
-# Of 1,000 jobs each; the org keeps them for seven days and tells them in no order.
-MOST_PAGES = 20
-# A job is recorded within seconds of being opened; whatever is older was left behind.
+# Of 1,000 jobs each. The org keeps jobs for seven days and lists them in no order.
+MAX_PAGES = 20
+# A job is recorded within seconds of being opened; an older one was left by a killed run.
 ORPHANED_AFTER = timedelta(hours=2)
-NAMED = 5
+MAX_NAMED = 5
 
 
 @dataclass
 class UnknownJobs:
-    """`open`: may still be given data, by whoever opened them. `effective`: have made leads, or are
-    about to. `harmless`: ended without making any."""
+    """The jobs that the ledger does not know.
+
+    `open`: may still be given data by the process that opened them. `effective`: have created
+    leads, or are about to. `harmless`: ended without creating any.
+    """
 
     open: list[ingest_jobs.JobInfo] = field(default_factory=list)
     effective: list[ingest_jobs.JobInfo] = field(default_factory=list)
@@ -43,82 +47,84 @@ class UnknownJobs:
 
 
 def find(org: Org, warehouse: Warehouse) -> UnknownJobs:
-    """The jobs of our login that insert Leads and that the ledger does not know. Writes nothing.
+    """Return the jobs of our login that insert leads and that the ledger does not know.
 
-    One call per 1,000 jobs of the org, at most 20, and one for each stray job that is not open.
+    Write nothing. One call per 1,000 jobs of the org, at most 20, and one for each unknown job that
+    is not open.
     """
-    every = list(ingest_jobs.list_jobs(org, MOST_PAGES))
-    if len(every) >= MOST_PAGES * 1000:
-        log.warning("jobs: the org lists more than %d; the others were not looked at", len(every))
-    listed = [job for job in every if _makes_leads(job)]
-    mine = [job for job in listed if job.created_by_id[:15] == org.user_id[:15]] if listed else []
+    jobs = list(ingest_jobs.list_jobs(org, MAX_PAGES))
+    if len(jobs) >= MAX_PAGES * 1000:
+        log.warning("jobs: the org lists more than %d; the others were not checked", len(jobs))
+    inserts = [job for job in jobs if _inserts_leads(job)]
+    # The login's user id costs a call: it is asked for only when there is a job to compare.
+    ours = [job for job in inserts if job.created_by_id[:15] == org.user_id[:15]] if inserts else []
     known = ledger.known_job_ids(warehouse) if migrations.has_ledger(warehouse) else frozenset()
-    stray = UnknownJobs()
-    for job in mine:
+    unknown = UnknownJobs()
+    for job in ours:
         if job.job_id not in known:
-            _sort_in(stray, org, job)
-    return stray
+            _classify(unknown, org, job)
+    return unknown
 
 
-def _makes_leads(job: ingest_jobs.JobInfo) -> bool:
+def _inserts_leads(job: ingest_jobs.JobInfo) -> bool:
     return job.object == "Lead" and job.operation in ("insert", "upsert")
 
 
-def _sort_in(stray: UnknownJobs, org: Org, job: ingest_jobs.JobInfo) -> None:
+def _classify(unknown: UnknownJobs, org: Org, job: ingest_jobs.JobInfo) -> None:
     if job.state == "Open":
-        stray.open.append(job)
+        unknown.open.append(job)
         return
-    told = ingest_jobs.job_status(org, job.job_id)  # lists tell no counts
-    if told is None:
+    current = ingest_jobs.job_status(org, job.job_id)  # the list of jobs has no counts
+    if current is None:
         return
-    made = (told.processed_count or 0) - (told.failed_count or 0)
-    is_over = told.has_ended and not made
-    (stray.harmless if is_over else stray.effective).append(told)
+    created = (current.processed_count or 0) - (current.failed_count or 0)
+    is_harmless = current.has_ended and not created
+    (unknown.harmless if is_harmless else unknown.effective).append(current)
 
 
-def require_none(stray: UnknownJobs) -> None:
-    """Raise LedgerInconsistentError, naming the jobs and the ways out, when one has made leads."""
-    if stray.effective:
+def require_none(unknown: UnknownJobs) -> None:
+    """Raise LedgerInconsistentError, with the jobs and the remedies, when one has created leads."""
+    if unknown.effective:
         raise LedgerInconsistentError(
-            f"{len(stray.effective)} jobs of this login make leads that this ledger knows nothing "
-            f"of ({_named(stray.effective)}). Was the warehouse restored from a backup? Then bring "
-            "back a newer one, or go on with person-sync resume --accept-unknown-jobs: of the persons in "
-            "those jobs, whoever has an e-mail is found in Salesforce as a duplicate, and whoever "
-            "has none is made a second time. If other tools load leads by this login, set "
-            "salesforce.dedicated_user = false"
+            f"{len(unknown.effective)} jobs of this login create leads, and this ledger does not "
+            f"know them ({_named(unknown.effective)}). Was the warehouse restored from a backup? "
+            "Then restore a newer one, or accept them with person-sync resume "
+            "--accept-unknown-jobs: a person of those jobs who has an e-mail is then found in "
+            "Salesforce as a duplicate; one without an e-mail gets a second lead. If other tools "
+            "load leads by this login, set salesforce.dedicated_user = false"
         )
 
 
 def _named(jobs: Sequence[ingest_jobs.JobInfo]) -> str:
-    names = ", ".join(sorted(job.job_id for job in jobs)[:NAMED])
-    return names if len(jobs) <= NAMED else f"{names}, ..."
+    names = ", ".join(sorted(job.job_id for job in jobs)[:MAX_NAMED])
+    return names if len(jobs) <= MAX_NAMED else f"{names}, ..."
 
 
-def accept(warehouse: Warehouse, stray: UnknownJobs) -> int:
-    """Count every stray job that is not open as known from now on; answers how many."""
-    jobs = [*stray.effective, *stray.harmless]
+def accept(warehouse: Warehouse, unknown: UnknownJobs) -> int:
+    """Record every unknown job that is not open as known; return how many."""
+    jobs = [*unknown.effective, *unknown.harmless]
     for job in jobs:
-        _remember(warehouse, job, job.state)
+        _record(warehouse, job, job.state)
     return len(jobs)
 
 
-def abort_orphans(org: Org, warehouse: Warehouse, stray: UnknownJobs, *, now: datetime) -> int:
-    """Abort the open ones that were left behind, and remember them; answers how many.
+def abort_orphans(org: Org, warehouse: Warehouse, unknown: UnknownJobs, *, now: datetime) -> int:
+    """Abort the open jobs that a killed run has left, and record them; return how many.
 
-    Only for a login that nobody else uses: another tool's job looks the same. `now` is naive UTC.
+    Only for a login that no other tool uses: another tool's job looks the same. `now`: naive UTC.
     """
-    orphans = [job for job in stray.open if now - job.created_date > ORPHANED_AFTER]
-    aborted = 0
+    orphans = [job for job in unknown.open if now - job.created_date > ORPHANED_AFTER]
+    aborted_count = 0
     for job in orphans:
-        answer = ingest_jobs.abort_job(org, job.job_id)
-        if isinstance(answer, ingest_jobs.JobInfo):
-            _remember(warehouse, answer, "Aborted")
+        aborted = ingest_jobs.abort_job(org, job.job_id)
+        if isinstance(aborted, ingest_jobs.JobInfo):
+            _record(warehouse, aborted, "Aborted")
             log.info("jobs: aborted %s, which an earlier run had left open", job.job_id)
-            aborted += 1
-    return aborted
+            aborted_count += 1
+    return aborted_count
 
 
-def _remember(warehouse: Warehouse, job: ingest_jobs.JobInfo, end_state: str) -> None:
+def _record(warehouse: Warehouse, job: ingest_jobs.JobInfo, end_state: str) -> None:
     ledger.record_unknown_job(
         warehouse,
         job.job_id,

@@ -1,4 +1,4 @@
-"""What the DDL says about tables, views and columns, read from the comments beside them."""
+"""Read the comments of tables, views and columns from the SQL files, for the catalogue."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pipelines.warehouse.engines.base import Explanation
 
 _TABLE = re.compile(
-    r"(?P<words>(?:^--[^\n]*\n)+)create table (?P<name>\w+) \(\n(?P<body>.*?)^\)", re.M | re.S
+    r"(?P<comment>(?:^--[^\n]*\n)+)create table (?P<name>\w+) \(\n(?P<body>.*?)^\)", re.M | re.S
 )
-# A column stands one step in; what stands deeper, or begins so, belongs to the line above.
+# A column is indented by four spaces. Deeper lines and constraints belong to the line above.
 _COLUMN = re.compile(
     r"^ {4}(?!(?:primary|unique|check|constraint|foreign)\b)(?P<name>\w+) "
     r"[^\n]*?(?:-- (?P<note>.+))?$",
@@ -24,7 +24,7 @@ _SOURCE = re.compile(r"\b(?:from|join) (\w+)")
 
 
 def explained_tables(migrations: Iterable[str]) -> dict[str, Explanation]:
-    """Table by name: the comment above `create table`, and the one that ends each column's line.
+    """Return by table name the comment above `create table`, and those that end the columns' lines.
 
     A column without a comment has an empty note.
     """
@@ -32,7 +32,7 @@ def explained_tables(migrations: Iterable[str]) -> dict[str, Explanation]:
     for script in migrations:
         for table in _TABLE.finditer(script):
             columns = {m["name"]: m["note"] or "" for m in _COLUMN.finditer(table["body"])}
-            found[table["name"]] = Explanation("table", _sentence(table["words"]), columns)
+            found[table["name"]] = Explanation("table", _joined(table["comment"]), columns)
         for added in _ADDED_COLUMN.finditer(script):
             table_so_far = found[added["table"]]
             notes = {**table_so_far.columns, added["name"]: added["note"]}
@@ -43,18 +43,18 @@ def explained_tables(migrations: Iterable[str]) -> dict[str, Explanation]:
 def explained_view(
     query: str, columns: Iterable[str], known: Mapping[str, Explanation]
 ) -> Explanation:
-    """The view's first line, and for each of its columns: its own note, else that of its source.
+    """Return the view's first line, and a note for each column: its own, else that of its source.
 
-    `known` holds the tables and views it may read; of several that have the column, the first that
-    the query names speaks.
+    `known` contains the tables and views that it may read. If several have the column, the one that
+    the query names first is used.
     """
-    words: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for name in reversed(_SOURCE.findall(query)):
-        words |= known[name].columns if name in known else {}
-    words |= {note["name"]: note["note"] for note in _NOTE.finditer(query)}
-    sentence = query.partition("\n")[0].removeprefix("-- ")
-    return Explanation("view", sentence, {name: words.get(name, "") for name in columns})
+        notes |= known[name].columns if name in known else {}
+    notes |= {note["name"]: note["note"] for note in _NOTE.finditer(query)}
+    description = query.partition("\n")[0].removeprefix("-- ")
+    return Explanation("view", description, {name: notes.get(name, "") for name in columns})
 
 
-def _sentence(comment: str) -> str:
+def _joined(comment: str) -> str:
     return " ".join(line.removeprefix("--").strip() for line in comment.splitlines())

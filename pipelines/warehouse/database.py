@@ -1,4 +1,4 @@
-"""The warehouse: opening it, its transactions, its clock, and frames in and out."""
+"""Open the warehouse; its transactions, its clock, and frames in and out."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ from sqlalchemy import (
 
 from pipelines.errors import ConfigurationError
 from pipelines.warehouse.engines import pool
-from pipelines.warehouse.engines.base import Dialect, Query
+from pipelines.warehouse.engines.base import Dialect, Query, run_script
+from pipelines.warehouse.engines.selection import dialect_of
 from pipelines.warehouse.errors import translated
 from pipelines.warehouse.statements import statement
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Commands that only read a few rows, such as status, need no frames: pandas and Arrow take 0.4 s to
-# import, so the methods below import them.
+# Commands that read only a few rows, such as status, need no frames. pandas and Arrow take 0.4 s to
+# import, so only the methods that use them do.
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
 
 Rows = list[dict[str, Any]]
 
-# What the name of a column of ours promises about its content; everything else is text.
+# The name of a column of ours determines its type; every other column is text.
 _TYPES_BY_NAME: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r".*_(at|until|from)"), "datetime64[us]"),
-    (re.compile(r"(is|has)_.*"), "boolean"),
+    (re.compile(r".*_(at|until|from|watermark)"), "datetime64[us]"),
+    (re.compile(r"(is|has|allow)_.*"), "boolean"),
     (re.compile(r".*_(count|bytes|seconds)|attempt|fencing_token|position"), "Int64"),
     (re.compile(r".*_share"), "float64"),
 )
@@ -56,25 +57,25 @@ def open_warehouse(
     results_schema: str = "person_sync",
     create: bool = False,
 ) -> Warehouse:
-    """The warehouse at that SQLAlchemy URL, connected once to see that it answers.
+    """Open the warehouse at a SQLAlchemy URL, and connect once to test it.
 
-    `postgresql://` and `postgres://` go by psycopg. A SQLite file must be there, unless `create`.
-    Raises ConfigurationError (driver, address, database, user, password, names), WarehouseUnavailableError
-    or WarehousePermissionError.
+    `postgresql://` and `postgres://` use psycopg. A SQLite file must exist, unless `create`. Raises
+    ConfigurationError (driver, address, database, user, password, names),
+    WarehouseUnavailableError or WarehousePermissionError.
     """
     _require_table_name(persons)
     require_name(results_schema)
     address = _address(url)
-    dialect = _dialect(address)
+    dialect = dialect_of(address)
     dialect.require_database(address, create=create)
-    place = pool.place_of(address, results_schema)
-    engine = pool.kept(place) or _new_engine(address, dialect, results_schema)
+    key = pool.engine_key(address, results_schema)
+    engine = pool.take(key) or _new_engine(address, dialect, results_schema)
     _connect_once(engine, dialect)
     return Warehouse(engine, dialect, persons, results_schema)
 
 
 def require_name(name: str) -> str:
-    """The name itself, if it can be that of a table, a column or a schema; ConfigurationError if not."""
+    """Return the name, if a table, a column or a schema may have it. Raises ConfigurationError."""
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} cannot be a name in the warehouse; use letters, digits, _ and $, at most 63"
@@ -85,8 +86,8 @@ def require_name(name: str) -> str:
 class Warehouse:
     """An open warehouse. Close it, or use it in a `with`.
 
-    Every method that speaks to the database raises WarehouseUnavailableError, WarehousePermissionError or
-    ConfigurationError in place of SQLAlchemy's and the driver's errors.
+    Every method that uses the database raises WarehouseUnavailableError, WarehousePermissionError
+    or ConfigurationError in place of SQLAlchemy's and the driver's errors.
     """
 
     def __init__(self, engine: Engine, dialect: Dialect, persons: str, results_schema: str) -> None:
@@ -94,7 +95,7 @@ class Warehouse:
         self.dialect = dialect
         self.results_schema = results_schema
         self._persons = persons
-        self._place = pool.place_of(engine.url, results_schema)
+        self._key = pool.engine_key(engine.url, results_schema)
         self._is_closed = False
 
     def __enter__(self) -> Self:
@@ -109,48 +110,70 @@ class Warehouse:
         self.close()
 
     def close(self) -> None:
-        """Gives all connections back. Repeatable; nothing else may follow."""
+        """Close all connections. May be repeated; no other method may follow."""
         if not self._is_closed:
             self._is_closed = True
-            pool.close(self._place, self.engine)
+            pool.close(self._key, self.engine)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A connection in one transaction: committed at the end, rolled back by an error.
+        """Yield a connection in one transaction: committed at the end, rolled back by an error.
 
-        On SQLite it holds the one write lock from the start, so no HTTP call belongs inside.
+        On SQLite it has the only write lock from the start: make no HTTP request inside.
         """
-        with translated(), self.engine.begin() as connection:
+        with translated(self.dialect), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees one instant and blocks no writer. What it writes is undone."""
+        """Yield a connection that reads one snapshot and blocks no writer; its writes are rolled
+        back."""
         options = self.dialect.reading_options()
-        with translated(), self.engine.connect().execution_options(**options) as connection:
+        with (
+            translated(self.dialect),
+            self.engine.connect().execution_options(**options) as connection,
+        ):
             yield connection
 
     def now(self, connection: Connection) -> datetime:
-        """The database's clock, naive UTC: the only one all processes share."""
-        with translated():
+        """Return the time of the database's clock, naive UTC: all processes share it."""
+        with translated(self.dialect):
             return self.dialect.now(connection)
 
     def run(self, connection: Connection, name: str, **parameters: Any) -> CursorResult[Any]:
-        """Executes `sql/queries/<name>.sql`; `*_at` are datetimes, `is_*` bools on any engine."""
-        with translated():
+        """Execute the statement of that name in `sql/queries`.
+
+        `*_at` are datetimes and `is_*` bools on every engine.
+        """
+        with translated(self.dialect):
             return connection.execute(statement(name, parameters))
 
     def insert_frame(self, connection: Connection, table_name: str, frame: pd.DataFrame) -> int:
-        """Appends the frame to a table of ours: columns by name, missing values as null.
+        """Insert the frame into a table of ours: columns by name, missing values as null.
 
-        Answers how many rows. Not repeatable: a second call breaks the primary key.
+        Return the number of rows. May not be repeated: a second call violates the primary key.
         """
         from pipelines.warehouse import frames
 
         target = table(require_name(table_name), *(column(require_name(c)) for c in frame.columns))
-        with translated():
+        with translated(self.dialect):
             self.dialect.insert(connection, target, frames.from_frame(frame))
         return len(frame)
+
+    @contextmanager
+    def temporary_table(
+        self, connection: Connection, name: str, frame: pd.DataFrame
+    ) -> Iterator[None]:
+        """Fill a temporary table from the frame, and drop it at the end of the block.
+
+        The statement `create_<name>` creates it. Rows that statements need in bulk go through such
+        a table: COPY cannot say `on conflict`, and a million bound values are slow.
+        """
+        self.run(connection, f"create_{name}")
+        self.insert_frame(connection, name, frame)
+        yield
+        # Not after an error: that rolls the transaction back, and the table with it.
+        run_script(connection, f"drop table {require_name(name)}")
 
     def read_frame(
         self,
@@ -159,34 +182,34 @@ class Warehouse:
         types: Mapping[str, str] | None = None,
         **parameters: Any,
     ) -> pd.DataFrame:
-        """The rows of a query of ours by its name, or of any select, alike on every engine.
+        """Return the rows of a statement by its name, or of any select, the same on every engine.
 
-        Of a query of ours `*_at` becomes datetime64[us], `is_*` boolean, `*_count` Int64 and
-        `*_share` float64; every other column, and all of a select, is `str`: a number becomes its
-        text. `types` names one of these five by column; an unreadable instant becomes NaT.
+        In a statement of ours `*_at` becomes datetime64[us], `is_*` boolean, `*_count` Int64 and
+        `*_share` float64. Every other column, and each column of a select, becomes `str`, numbers
+        included. `types` sets one of these five by column; an unreadable instant becomes NaT.
         """
         from pipelines.warehouse import frames
 
         names_promise = isinstance(query, str)
         if isinstance(query, str):
             query = statement(query, parameters)
-        with translated():
+        with translated(self.dialect):
             rows = self.dialect.fetch(connection, query)
         by_name = {name: _type_of(name) for name in rows.column_names if names_promise}
         return frames.to_frame(rows, by_name | dict(types or {}))
 
     def read_rows(self, connection: Connection, name: str, **parameters: Any) -> Rows:
-        """Return the rows of `sql/queries/<name>.sql` as dictionaries, in the query's order.
+        """Return the rows of a statement as dictionaries, in its order.
 
-        Types go by a column's name, alike on every engine: `*_at` naive UTC datetimes, `is_*`
-        bools, `*_count` ints, `*_share` floats. For many rows `read_frame` is quicker.
+        The column's name determines the type, on every engine: `*_at` naive UTC datetimes, `is_*`
+        bools, `*_count` ints, `*_share` floats. For many rows `read_frame` is faster.
         """
         found = self.run(connection, name, **parameters).mappings()
         return [{key: _number(key, value) for key, value in row.items()} for row in found]
 
     @cached_property
     def persons_table(self) -> Table:
-        """The persons table or view as it is, columns and types. ConfigurationError if absent."""
+        """Read the columns and types of the persons table or view. Raises ConfigurationError."""
         *schema, name = self._persons.split(".")
         metadata = MetaData(schema=".".join(schema) or None)
         try:
@@ -219,43 +242,19 @@ def _address(url: str) -> URL:
     return address
 
 
-def _dialect(address: URL) -> Dialect:
-    try:
-        driver = address.get_dialect()
-        driver.import_dbapi()
-    except (exc.ArgumentError, ImportError):
-        raise ConfigurationError(
-            f"`warehouse.url` needs the driver {address.drivername}, which is not installed; "
-            "install it, or use sqlite or postgresql"
-        ) from None
-    if driver.is_async:
-        raise ConfigurationError(
-            f"{address.drivername} is an asynchronous driver; take another one"
-        )
-    if driver.name == "postgresql" and driver.driver == "psycopg":
-        from pipelines.warehouse.engines.postgresql import PostgreSQL
-
-        return PostgreSQL()
-    if driver.name == "sqlite":
-        from pipelines.warehouse.engines.sqlite import SQLite
-
-        return SQLite()
-    return Dialect()
-
-
 def _new_engine(address: URL, dialect: Dialect, results_schema: str) -> Engine:
     engine = create_engine(
         address,
-        connect_args=_unless_said(dialect.connect_arguments(), address),
+        connect_args=_not_in_address(dialect.connect_arguments(), address),
         hide_parameters=True,
-        pool_pre_ping=True,  # a connection that died while Salesforce worked is no reason to stop
+        pool_pre_ping=True,  # a connection may break while Salesforce processes a job
     )
     dialect.prepare_engine(engine, results_schema)
     return engine
 
 
-def _unless_said(arguments: Mapping[str, Any], address: URL) -> dict[str, Any]:
-    # SQLAlchemy lets these win over the address; what the address says is somebody's decision.
+def _not_in_address(arguments: Mapping[str, Any], address: URL) -> dict[str, Any]:
+    # SQLAlchemy prefers arguments to the address; but the address is the user's decision.
     return {name: value for name, value in arguments.items() if name not in address.query}
 
 
@@ -274,4 +273,4 @@ def _number(name: str, value: Any) -> Any:
 
 
 def _type_of(name: str) -> str:
-    return next((type_ for form, type_ in _TYPES_BY_NAME if form.fullmatch(name)), "str")
+    return next((type_ for pattern, type_ in _TYPES_BY_NAME if pattern.fullmatch(name)), "str")

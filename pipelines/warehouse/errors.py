@@ -1,15 +1,14 @@
-"""The border where a database's errors become ours.
+"""Translate the errors of a database driver into ours.
 
-Decided by SQLSTATE or SQLite's own code, never by the words of a message: those change with the
-version and with the server's language.
+Each engine knows what its error codes mean (`Dialect.problem_of`). The decision is made by code,
+never by the text of a message: texts change with the version and with the server's language.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import exc
 
@@ -20,40 +19,13 @@ from pipelines.errors import (
     WarehouseUnavailableError,
 )
 
-# By the whole SQLSTATE, else by its class, the first two characters; else refused.
-_BY_SQLSTATE: dict[str, type[SyncError]] = {
-    "08": WarehouseUnavailableError,  # the connection
-    "28": ConfigurationError,  # user or password
-    "3D000": ConfigurationError,  # no such database
-    "25006": WarehousePermissionError,  # read-only
-    "25P03": WarehouseUnavailableError,  # idle too long inside a transaction
-    "25P04": WarehouseUnavailableError,  # the transaction took too long
-    "40": WarehouseUnavailableError,  # serialization, deadlock
-    "42501": WarehousePermissionError,  # no right
-    "53": WarehouseUnavailableError,  # disk full, too many connections, out of memory
-    "55006": WarehouseUnavailableError,  # object in use
-    "55P03": WarehouseUnavailableError,  # lock not to be had in time
-    "57": WarehouseUnavailableError,  # shut down, cancelled, timed out
-    "58030": WarehouseUnavailableError,  # input/output error
-}
-_BY_SQLITE_CODE: dict[int, type[SyncError]] = {
-    sqlite3.SQLITE_BUSY: WarehouseUnavailableError,
-    sqlite3.SQLITE_LOCKED: WarehouseUnavailableError,
-    sqlite3.SQLITE_PROTOCOL: WarehouseUnavailableError,
-    sqlite3.SQLITE_IOERR: WarehouseUnavailableError,
-    sqlite3.SQLITE_FULL: WarehouseUnavailableError,
-    sqlite3.SQLITE_CANTOPEN: ConfigurationError,
-    sqlite3.SQLITE_NOTADB: ConfigurationError,
-}
-# Somebody else was quicker, and the database says that it has undone everything.
-_UNDONE_FOR_ANOTHER = ("SQLSTATE 40001", "SQLSTATE 40P01", "SQLSTATE 55P03", "SQLITE_BUSY")
-_SENTENCES: dict[type[SyncError], str] = {
+_MESSAGES: dict[type[SyncError], str] = {
     WarehouseUnavailableError: (
         "the warehouse is away, locked or too slow to answer ({code}); run again later"
     ),
     ConfigurationError: (
         "the warehouse of `warehouse.url` cannot be opened ({code}); "
-        "mend the address, the database's name, the user or the password"
+        "correct the address, the database's name, the user or the password"
     ),
     WarehousePermissionError: (
         "the warehouse refused ({code}); look at the user's rights, a read-only file, "
@@ -61,69 +33,58 @@ _SENTENCES: dict[type[SyncError], str] = {
     ),
 }
 _DISK_FULL = "the warehouse's disk is full ({code}); nothing is lost: make room and run again"
-_DISK_FULL_CODES = ("SQLSTATE 53100", "SQLITE_FULL")
+
+
+class Problem(NamedTuple):
+    """What an error of a driver means.
+
+    `had_no_effect`: the database confirms that it has rolled the transaction back, because another
+    transaction was faster. The transaction may be repeated.
+    """
+
+    error_class: type[SyncError]
+    code: str
+    is_disk_full: bool = False
+    had_no_effect: bool = False
+
+    def as_error(self) -> SyncError:
+        """Return the error to raise. Its message contains the code and nothing the driver wrote:
+        PostgreSQL quotes whole rows in its details, and drivers quote addresses."""
+        message = _DISK_FULL if self.is_disk_full else _MESSAGES[self.error_class]
+        error = self.error_class(message.format(code=self.code))
+        error.had_no_effect = self.had_no_effect
+        return error
+
+
+class Translator(Protocol):
+    """The part of an engine's dialect that knows its errors."""
+
+    @property
+    def driver_errors(self) -> tuple[type[Exception], ...]:
+        """The exceptions to translate."""
+
+    def problem_of(self, error: Exception) -> Problem | None:
+        """Return what an exception of the driver means; None for one without a code."""
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """What a driver raises becomes WarehouseUnavailableError, WarehousePermissionError or ConfigurationError.
-
-    The message holds the database's code and none of its words: PostgreSQL quotes whole rows in its
-    details, and drivers quote addresses.
-    """
+def translated(dialect: Translator) -> Iterator[None]:
+    """Raise WarehouseUnavailableError, WarehousePermissionError or ConfigurationError in place of
+    what the driver or SQLAlchemy's pool raises."""
     try:
         yield
-    except _driver_errors() as error:
-        raise as_ours(error) from None
+    except dialect.driver_errors as error:
+        raise as_sync_error(error, dialect) from None
     except exc.TimeoutError:
-        raise WarehouseUnavailableError(
-            _SENTENCES[WarehouseUnavailableError].format(code="no free connection")
-        ) from None
+        raise Problem(WarehouseUnavailableError, "no free connection").as_error() from None
 
 
-def as_ours(error: Exception) -> SyncError:
-    """The one of our errors that says what this one of a driver means."""
+def as_sync_error(error: Exception, dialect: Translator) -> SyncError:
+    """Return the error of ours for an error of the driver, as the engine explains it."""
     original = error.orig if isinstance(error, exc.DBAPIError) else error
-    if isinstance(original, sqlite3.Error):
-        return _of_sqlite(original)
-    code = getattr(original, "sqlstate", None)
-    if isinstance(original, _psycopg_error("Error")) and code is not None:
-        return of_sqlstate(code)
-    # Without a code the server never answered, or the connection broke: both pass.
-    is_transient = isinstance(original, _psycopg_error("OperationalError")) or (
-        isinstance(error, exc.OperationalError | exc.InterfaceError)
-    )
-    kind = WarehouseUnavailableError if is_transient else WarehousePermissionError
-    return kind(_SENTENCES[kind].format(code=type(original).__name__))
-
-
-def _driver_errors() -> tuple[type[Exception], ...]:
-    return (exc.DBAPIError, sqlite3.Error, *_psycopg_error("Error"))
-
-
-def _psycopg_error(name: str) -> tuple[type[Exception], ...]:
-    """Return psycopg's class of that name; none where psycopg is not in use, and not imported."""
-    driver = sys.modules.get("psycopg")
-    return (getattr(driver, name),) if driver else ()
-
-
-def of_sqlstate(code: str) -> SyncError:
-    """The error for a five-character SQLSTATE."""
-    kinds = (_BY_SQLSTATE.get(code[:length]) for length in (5, 2))
-    kind = next((kind for kind in kinds if kind), WarehousePermissionError)
-    return _said(kind, f"SQLSTATE {code}")
-
-
-def _of_sqlite(error: sqlite3.Error) -> SyncError:
-    # Errors of the Python module itself (a closed connection) carry no code.
-    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
-    kind = _BY_SQLITE_CODE.get(code & 0xFF, WarehousePermissionError)
-    name: str = getattr(error, "sqlite_errorname", "SQLITE_MISUSE")
-    return _said(kind, name)
-
-
-def _said(kind: type[SyncError], code: str) -> SyncError:
-    sentence = _DISK_FULL if code in _DISK_FULL_CODES else _SENTENCES[kind]
-    trouble = kind(sentence.format(code=code))
-    trouble.had_no_effect = code in _UNDONE_FOR_ANOTHER
-    return trouble
+    if isinstance(original, Exception) and (problem := dialect.problem_of(original)):
+        return problem.as_error()
+    # Without a code the server never answered or the connection broke: both are transient.
+    is_transient = isinstance(error, (exc.OperationalError, exc.InterfaceError))
+    error_class = WarehouseUnavailableError if is_transient else WarehousePermissionError
+    return Problem(error_class, type(original).__name__).as_error()

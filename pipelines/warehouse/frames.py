@@ -1,4 +1,4 @@
-"""Between a database's rows, Arrow and pandas: whole columns at a time, null apart from empty."""
+"""Convert between a database's rows, Arrow and pandas, by column; null and empty text differ."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _PANDAS_TYPES = {
 
 
 def from_frame(frame: pd.DataFrame) -> pa.Table:
-    """The frame without its index."""
+    """Return the frame as an Arrow table, without its index."""
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
 
 
 def to_frame(rows: pa.Table, types: Mapping[str, str]) -> pd.DataFrame:
-    """The rows as a frame, each column in the pandas type named for it, `str` where none is."""
+    """Return the rows as a frame, each column in the pandas type given for it, else `str`."""
     wanted = (_ARROW_TYPES[types.get(name, "str")] for name in rows.column_names)
     columns = [_cast(cells, type_) for cells, type_ in zip(rows.columns, wanted, strict=True)]
     typed = pa.table(columns, names=rows.column_names)
@@ -40,23 +40,23 @@ def to_frame(rows: pa.Table, types: Mapping[str, str]) -> pd.DataFrame:
 
 
 def positions(cells: pd.Series[str], known: pd.Series[str]) -> np.ndarray:
-    """Where in `known` each cell stands first; -1 for those that do not."""
+    """Return the first position of each cell in `known`; -1 for a cell that is not in it."""
     found = pc.index_in(pa.array(cells), value_set=pa.array(known))
     places: np.ndarray = found.fill_null(-1).to_numpy()
     return places
 
 
 def from_rows(rows: Sequence[tuple[Any, ...]], names: list[str]) -> pa.Table:
-    """A driver's rows, each column in the narrowest Arrow type that holds them all."""
+    """Return a driver's rows, each column in the narrowest Arrow type for all its values."""
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
     return pa.table([_array(cells) for cells in columns], names=names)
 
 
 def from_csv(csv: pa.Buffer) -> pa.Table:
-    """What PostgreSQL's COPY wrote, header first: all text, null where nothing was written."""
+    """Read the output of PostgreSQL's COPY, header first: all text, null where it is empty."""
     return pyarrow.csv.read_csv(
         pa.BufferReader(csv),
-        # One column that is null is an empty line.
+        # A null in the only column is an empty line.
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(_header(csv), pa.string()),
@@ -68,7 +68,7 @@ def from_csv(csv: pa.Buffer) -> pa.Table:
 
 
 def to_csv(rows: pa.RecordBatch) -> bytes:
-    """For PostgreSQL's COPY: every value quoted and no null, so empty text and null differ."""
+    """Write the input of PostgreSQL's COPY: values quoted and nulls not, so that they differ."""
     sink = pa.BufferOutputStream()
     options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
     pyarrow.csv.write_csv(rows, sink, options)
@@ -77,7 +77,7 @@ def to_csv(rows: pa.RecordBatch) -> bytes:
 
 
 def _header(csv: pa.Buffer) -> list[str]:
-    # Names of ours and of persons columns hold no line feed, so the first line is the header.
+    # Column names contain no line feed, so the first line is the header.
     first_line = csv.slice(0, min(csv.size, 1 << 16)).to_pybytes().split(b"\n", 1)[0]
     names: list[str] = pyarrow.csv.read_csv(pa.py_buffer(first_line + b"\n")).column_names
     return names
@@ -86,10 +86,10 @@ def _header(csv: pa.Buffer) -> list[str]:
 def _array(cells: tuple[Any, ...]) -> pa.Array:
     try:
         found = pa.array(cells)
-        # SQLite's texts come as the bytes they are kept as; the cast looks whether they are UTF-8.
+        # SQLite's texts arrive as bytes; the cast checks that they are UTF-8.
         return found.cast(pa.string()) if pa.types.is_binary(found.type) else found
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        # SQLite lets one column hold numbers, texts, and bytes that are no text at all.
+        # One column of SQLite may contain numbers, texts, and bytes that are not text.
         return pa.array([_text(cell) for cell in cells], pa.string())
 
 
@@ -101,7 +101,7 @@ def _text(cell: Any) -> str | None:
 
 def _cast(cells: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     if pa.types.is_boolean(wanted) and pa.types.is_string(cells.type):
-        return pc.equal(cells, "t")  # as PostgreSQL spells it
+        return pc.equal(cells, "t")  # PostgreSQL's format
     if pa.types.is_timestamp(wanted) and pa.types.is_string(cells.type):
         return _instants(cells)
     return cells.cast(wanted)
@@ -111,7 +111,7 @@ def _instants(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     try:
         return cells.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
-        # With an offset, or no instant at all: slower, and forgiving.
+        # With an offset, or not an instant: slower, and tolerant.
         texts = pd.Series(cells.to_pylist(), dtype="str")
         read = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
         return pa.chunked_array([pa.array(read.dt.tz_localize(None).dt.as_unit("us"))])

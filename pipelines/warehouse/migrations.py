@@ -1,8 +1,8 @@
-"""The tables and views of ours: made, upgraded, and explained to the catalogue.
+"""Create and upgrade the tables and views of ours, and write their comments to the catalogue.
 
-`sql/migrations/NNN_what.sql` run once each, in the order of their numbers; where an engine needs
-other words, `NNN_what.sqlite.sql` stands beside and runs instead. `sql/views` are made anew
-whenever a word of them or of the tables has changed. All of it in one transaction.
+Each `sql/migrations/NNN_what.sql` is applied once, in the order of the numbers. An engine that
+needs another script has its own, `NNN_what.sqlite.sql`. `sql/views` are created again whenever a
+view or a comment has changed. All of it is one transaction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pipelines.errors import WarehousePermissionError
 from pipelines.warehouse.catalog_comments import explained_tables, explained_view
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.engines.base import run_script
-from pipelines.warehouse.errors import translated
 from pipelines.warehouse.statements import SQL_FOLDER, statements_in, without_comments
 
 Rule = Mapping[str, str | None]
@@ -27,17 +26,17 @@ Rule = Mapping[str, str | None]
 def migrate(
     warehouse: Warehouse, rules: Iterable[Rule] = (), *, sql_folder: Path = SQL_FOLDER
 ) -> list[str]:
-    """Brings tables, views and rejection rules up to date, and answers what it did, in order.
+    """Bring tables, views and rejection rules up to date; return what was done, in order.
 
-    Nothing to do is answered within milliseconds and takes no lock. Safe to repeat, and safe for
-    two processes at once. Raises WarehousePermissionError if a migration that was applied reads differently
-    today, or if the warehouse is newer than this code.
+    With nothing to do it takes milliseconds and no lock. May be repeated, also by two processes at
+    the same time. Raises WarehousePermissionError if a migration that was applied has changed, or
+    if the warehouse is newer than this code.
     """
     wanted = _Wanted(sql_folder, warehouse.engine.dialect.name, list(rules))
     with warehouse.reading() as connection:
         if not wanted.missing(_applied(warehouse, connection)):
             return []
-    with warehouse.transaction() as connection, translated():
+    with warehouse.transaction() as connection:
         warehouse.dialect.lock_for_migration(connection)
         warehouse.dialect.make_schema(connection, warehouse.results_schema)
         todo = wanted.missing(_applied(warehouse, connection))
@@ -47,7 +46,7 @@ def migrate(
 
 
 def pending(warehouse: Warehouse, *, sql_folder: Path = SQL_FOLDER) -> list[str]:
-    """What `migrate` would do, rules aside. Raises what it would raise; writes nothing."""
+    """Return what `migrate` would do, rules aside. Raises what it would raise; writes nothing."""
     wanted = _Wanted(sql_folder, warehouse.engine.dialect.name, [])
     with warehouse.reading() as connection:
         missing = wanted.missing(_applied(warehouse, connection))
@@ -55,13 +54,13 @@ def pending(warehouse: Warehouse, *, sql_folder: Path = SQL_FOLDER) -> list[str]
 
 
 def has_ledger(warehouse: Warehouse) -> bool:
-    """Whether the ledger's tables have been made here, up to date or not."""
+    """Return whether the ledger's tables exist, up to date or not."""
     with warehouse.reading() as connection:
         return "001" in _applied(warehouse, connection)
 
 
 class _Wanted:
-    """What should be there: migrations by number, then the views, then the rules."""
+    """What should be applied: migrations by number, then the views, then the rules."""
 
     def __init__(self, folder: Path, engine: str, rules: list[Rule]) -> None:
         self.migrations = _migrations(folder, engine)
@@ -74,14 +73,16 @@ class _Wanted:
         }
         self.file_names = {version: file.name for version, file in self.migrations.items()}
         self.file_names |= {"views": "views", "rules": "rejection_rules"}
-        self.checksums = {version: _meaning(script) for version, script in self.scripts.items()}
-        # The comments too: they end up in the catalogue.
+        self.checksums = {
+            version: _checksum_of_statements(script) for version, script in self.scripts.items()
+        }
+        # With comments: they are written to the catalogue.
         self.checksums["views"] = _checksum([*self.scripts.values(), *self.views.items()])
         if rules:
             self.checksums["rules"] = _checksum([dict(rule) for rule in rules])
 
     def missing(self, applied: Mapping[str, str]) -> list[str]:
-        """The versions to apply, in order, beside those applied."""
+        """Return the versions that are not applied, in order."""
         for version in applied.keys() - {"views", "rules"}:
             self._require_same(version, applied[version])
         return [v for v, checksum in self.checksums.items() if applied.get(v) != checksum]
@@ -89,8 +90,8 @@ class _Wanted:
     def _require_same(self, version: str, checksum: str) -> None:
         if version not in self.checksums:
             raise WarehousePermissionError(
-                f"the warehouse knows migration {version}, and this version of Person Sync does "
-                "not; upgrade Person Sync"
+                f"the warehouse has migration {version}, which is unknown to this version of "
+                "Person Sync; upgrade Person Sync"
             )
         if self.checksums[version] != checksum:
             raise WarehousePermissionError(
@@ -104,7 +105,9 @@ def _migrations(folder: Path, engine: str) -> dict[str, Path]:
     for file in sorted(folder.glob("migrations/*.sql")):
         name, _, of_engine = file.stem.partition(".")
         if of_engine in ("", engine):
-            found[name[:3]] = file  # an engine's own file sorts behind the one for all, and wins
+            found[name[:3]] = (
+                file  # an engine's own file sorts after the common one and replaces it
+            )
     return found
 
 
@@ -139,15 +142,15 @@ def _make_views(warehouse: Warehouse, connection: Connection, wanted: _Wanted) -
 
 
 def _applied(warehouse: Warehouse, connection: Connection) -> dict[str, str]:
-    # By schema: `public` may hold a schema_versions of somebody else's.
+    # By schema: `public` may contain another program's schema_versions.
     schema = warehouse.results_schema if warehouse.dialect.has_schemas else None
     if not inspect(connection).has_table("schema_versions", schema=schema):
         return {}
-    return {row.version: row.checksum for row in warehouse.run(connection, "list_schema_versions")}
+    return {row.version: row.checksum for row in warehouse.run(connection, "applied_versions")}
 
 
-def _meaning(script: str) -> str:
-    # Comments and white space may be bettered in an old file; what it does may not.
+def _checksum_of_statements(script: str) -> str:
+    # Comments and white space of an applied file may be improved; its statements may not change.
     return _checksum(without_comments(script).split())
 
 
@@ -156,21 +159,21 @@ def _checksum(content: object) -> str:
 
 
 def try_writing(warehouse: Warehouse) -> None:
-    """Raise WarehousePermissionError where a run could not write its results. Leaves nothing behind."""
-    is_made = not pending(warehouse)
-    with warehouse.reading() as connection, translated():
-        if is_made:
-            warehouse.run(connection, "try_writing")
+    """Raise WarehousePermissionError where a run could not write its results. Changes nothing."""
+    is_migrated = not pending(warehouse)
+    with warehouse.reading() as connection:
+        if is_migrated:
+            warehouse.run(connection, "check_write_access")
         else:
             warehouse.dialect.make_schema(connection, warehouse.results_schema)
             run_script(connection, "create table person_sync_probe (one integer)")
-        _try_temporary(warehouse, connection)
+        _require_temporary_tables(warehouse, connection)
 
 
-def _try_temporary(warehouse: Warehouse, connection: Connection) -> None:
-    # Every judgement needs one, and PostgreSQL has a right of its own for it.
+def _require_temporary_tables(warehouse: Warehouse, connection: Connection) -> None:
+    # Every slice needs one, and PostgreSQL has a separate right for it.
     try:
-        warehouse.run(connection, "make_asked_persons")
+        warehouse.run(connection, "create_requested_persons")
     except WarehousePermissionError:
         raise WarehousePermissionError(
             "this login may not make temporary tables, which every run needs: grant it TEMPORARY "

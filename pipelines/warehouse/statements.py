@@ -1,4 +1,9 @@
-"""The SQL of `sql/`, found by name and made ready: parameters and result columns are typed."""
+"""Find the SQL of `sql/` by name, and give its parameters and result columns their types.
+
+A file of `sql/queries` contains several statements. Each begins with a line `-- name: claim_slice`,
+then comment lines that say what it does, and ends with a semicolon. Names are unique over all
+files.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,7 @@ from sqlalchemy.sql.selectable import TextualSelect
 from sqlalchemy.types import TypeEngine
 
 _PACKAGE = Path(__file__).parents[1]
-# A wheel carries it inside the package; in the project it stands beside.
+# A wheel contains it inside the package; in the project it is a folder at the top.
 SQL_FOLDER = next(f / "sql" for f in (_PACKAGE, _PACKAGE.parent) if (f / "sql").is_dir())
 
 _TOKEN = re.compile(
@@ -26,52 +31,88 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_INSTANT = re.compile(r"\b(?:now|\w+_(?:at|until|from))\b")
-_YES_OR_NO = re.compile(r"\b(?:is|has)_\w+\b")
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_INSTANT = re.compile(r"\b(?:now|\w+_(?:at|until|from|watermark))\b")
+_YES_OR_NO = re.compile(r"\b(?:is|has|allow)_\w+\b")
 _PARAMETER = re.compile(r"(?<![:\w\\]):(\w+)")
 _LIST = re.compile(r"\bin \((:\w+)\)")
 _RETURNS_ROWS = re.compile(r"^\s*(?:select|with)\b|\breturning\b")
 
 
 def tokens(sql: str) -> Iterator[tuple[str, str]]:
-    """The pieces of `sql` as (kind, text): comment, quoted, end (a semicolon) and plain."""
+    """Yield the pieces of `sql` as (kind, text): comment, quoted, end (a semicolon) and plain."""
     for match in _TOKEN.finditer(sql):
         yield str(match.lastgroup), match.group()
 
 
 def statements_in(sql: str) -> list[str]:
-    """The statements of a script, comments and all; only a semicolon outside of those ends one."""
-    scripts, found, has_words = [""], [], False
+    """Return the statements of a script with their comments.
+
+    A semicolon inside a comment or a quoted text does not end a statement.
+    """
+    scripts, found, has_code = [""], [], False
     for kind, piece in tokens(sql):
         if kind == "end":
-            if has_words:
+            if has_code:
                 found.append(scripts[-1].strip())
             scripts.append("")
-            has_words = False
+            has_code = False
             continue
         scripts[-1] += piece
-        has_words = has_words or (kind != "comment" and not piece.isspace())
-    return [*found, scripts[-1].strip()] if has_words else found
+        has_code = has_code or (kind != "comment" and not piece.isspace())
+    return [*found, scripts[-1].strip()] if has_code else found
 
 
 def without_comments(sql: str) -> str:
-    """The same SQL without its comments."""
+    """Return the same SQL without its comments."""
     return "".join(piece for kind, piece in tokens(sql) if kind != "comment").strip()
+
+
+def named_statements(script: str) -> dict[str, str]:
+    """Return the statements of a file by name, comments included.
+
+    Raises LookupError for a name that the file uses twice.
+    """
+    _, *parts = _NAME.split(script)
+    names, bodies = parts[::2], parts[1::2]
+    if len(set(names)) != len(names):
+        raise LookupError(f"a statement's name is used twice: {names}")
+    return {name: body.strip() for name, body in zip(names, bodies, strict=True)}
+
+
+@cache
+def queries() -> Mapping[str, str]:
+    """Return the statements of all files of `sql/queries` by name.
+
+    Raises LookupError for a name that two files use.
+    """
+    found: dict[str, str] = {}
+    for file in sorted(SQL_FOLDER.glob("queries/*.sql")):
+        statements = named_statements(file.read_text(encoding="utf-8"))
+        if repeated := found.keys() & statements.keys():
+            raise LookupError(f"{file.name} repeats the statements {sorted(repeated)}")
+        found |= statements
+    return found
 
 
 @cache
 def query_text(name: str, folder: str = "queries") -> str:
-    """The file `sql/<folder>/<name>.sql`; FileNotFoundError is a mistake of ours."""
+    """Return a statement of `sql/queries`, or the only one of `sql/checks/<name>.sql`.
+
+    KeyError or FileNotFoundError is a mistake of ours.
+    """
+    if folder == "queries":
+        return queries()[name]
     return (SQL_FOLDER / folder / f"{name}.sql").read_text(encoding="utf-8")
 
 
 def statement(
     name: str, parameters: Mapping[str, Any], folder: str = "queries"
 ) -> TextClause | TextualSelect:
-    """The query of that name, its parameters bound by type and its result columns typed by name.
+    """Return the statement, its parameters bound by type and its columns typed by name.
 
-    `*_at`, `*_until` and `*_from` come back as naive UTC datetimes, `is_*` and `has_*` as bool.
-    A list or tuple of texts as a parameter is spread: `in (:names)`.
+    `*_at`, `*_until`, `*_from` and `*_watermark` are returned as naive UTC datetimes, `is_*`,
+    `has_*` and `allow_*` as bool. A list of texts as a parameter is expanded: `in (:names)`.
     """
     clause = _parsed(name, folder)
     typed = clause.bindparams(*(_parameter(key, parameters[key]) for key in parameters))
@@ -82,26 +123,26 @@ def statement(
 
 @cache
 def parameters_of(name: str, folder: str = "queries") -> frozenset[str]:
-    """The names of the parameters that a query takes."""
+    """Return the names of the parameters of a statement."""
     return frozenset(_PARAMETER.findall(_parsed(name, folder).text))
 
 
 @cache
 def _parsed(name: str, folder: str) -> TextClause:
-    # A colon in a string is no parameter; `text` takes it for one unless told.
+    # A colon in a quoted text is not a parameter, but `text` takes it for one unless it is escaped.
     pieces = (
         piece.replace(":", r"\:") if kind == "quoted" else piece
         for kind, piece in tokens(query_text(name, folder))
         if kind != "comment"
     )
-    # Inside parentheses a list reads as SQL to every tool; SQLAlchemy brings its own.
+    # Inside parentheses a list is SQL for every tool; SQLAlchemy adds its own.
     return text(_LIST.sub(r"in \1", "".join(pieces).strip().rstrip(";")))
 
 
 def _parameter(name: str, value: Any) -> Any:
-    # A null has no type of its own and PostgreSQL asks for one, so the name decides where it can.
+    # Null has no type of its own and PostgreSQL needs one: the name decides where it can.
     if isinstance(value, list | tuple):
-        # Untyped, an empty list reads as one of integers to PostgreSQL.
+        # An untyped empty list is one of integers for PostgreSQL.
         return bindparam(name, value=list(value), expanding=True, type_=String())
     if isinstance(value, datetime) or _INSTANT.fullmatch(name):
         return bindparam(name, value=value, type_=DateTime())
@@ -112,8 +153,8 @@ def _parameter(name: str, value: Any) -> Any:
 
 @cache
 def _types_of_columns(name: str, folder: str) -> dict[str, TypeEngine[Any]]:
-    # `select *` names no column, so all names of tables and views are offered; SQLAlchemy takes
-    # those it meets.
+    # `select *` names no column, so the names of all tables and views are given as well; SQLAlchemy
+    # uses those that occur.
     words = query_text(name, folder) + _words_of_the_tables()
     instants = dict.fromkeys(_INSTANT.findall(words), DateTime())
     return {**instants, **dict.fromkeys(_YES_OR_NO.findall(words), Boolean())}

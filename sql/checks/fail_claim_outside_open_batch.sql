@@ -1,18 +1,7 @@
--- A person is in flight, and no open batch carries them.
+-- A person is claimed, and no open batch contains the person.
 with
 
-unchecked as (
-
-    select run_id from sync_runs
-    where checked_revision is null or checked_revision <> revision
-
-    union
-
-    select cast(:run_id as text) as run_id
-
-),
-
-adrift as (
+unbatched as (
 
     select
         person_claims.person_id,
@@ -22,9 +11,9 @@ adrift as (
     left join lead_batches
         on person_claims.batch_id = lead_batches.batch_id
     where
-        person_claims.run_id in (select unchecked.run_id from unchecked)
+        person_claims.run_id in (select unchecked_runs.run_id from unchecked_runs)
         and (lead_batches.batch_id is null or lead_batches.batch_state = 'completed')
 
 )
 
-select * from adrift
+select * from unbatched

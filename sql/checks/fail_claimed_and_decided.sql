@@ -1,16 +1,5 @@
--- A person is in flight who has a lead already, or about whom nobody can know.
+-- A person is claimed who already has a lead, or who is held.
 with
-
-unchecked as (
-
-    select run_id from sync_runs
-    where checked_revision is null or checked_revision <> revision
-
-    union
-
-    select cast(:run_id as text) as run_id
-
-),
 
 decided as (
 
@@ -20,13 +9,13 @@ decided as (
         person_outcomes.outcome,
         person_outcomes.lead_id
     from person_claims
-    -- Not inner: SQLite would look through all outcomes for the few claims.
+    -- A left join: with an inner join SQLite scanned all outcomes for the few claims.
     left join person_outcomes
         on person_claims.person_id = person_outcomes.person_id
     where
-        person_claims.run_id in (select unchecked.run_id from unchecked)
+        person_claims.run_id in (select unchecked_runs.run_id from unchecked_runs)
         and coalesce(person_outcomes.outcome, '') in ('created', 'updated', 'held')
-        -- Of these a human has said that there is no lead.
+        -- These are to be sent again: a human has decided that there is no lead.
         and coalesce(person_outcomes.reason_code, '') <> 'RESEND'
 
 )

@@ -1,18 +1,7 @@
--- A run had set out to read more persons than it has read, left to other runs, or counted as unread.
+-- A run listed more persons than it read, left to other runs, or counted as unread.
 with
 
-unchecked as (
-
-    select run_id from sync_runs
-    where checked_revision is null or checked_revision <> revision
-
-    union
-
-    select cast(:run_id as text) as run_id
-
-),
-
-losing as (
+losing_persons as (
 
     select
         run_id,
@@ -22,9 +11,9 @@ losing as (
         unread_count
     from sync_runs
     where
-        run_id in (select unchecked.run_id from unchecked)
+        run_id in (select unchecked_runs.run_id from unchecked_runs)
         and listed_count > read_count + taken_count + unread_count
 
 )
 
-select * from losing
+select * from losing_persons

@@ -1,18 +1,7 @@
--- An open batch has to account for another number of persons than it holds.
+-- The person count of an open batch differs from its number of claims.
 with
 
-unchecked as (
-
-    select run_id from sync_runs
-    where checked_revision is null or checked_revision <> revision
-
-    union
-
-    select cast(:run_id as text) as run_id
-
-),
-
-held as (
+claimed as (
 
     select
         batch_id,
@@ -28,14 +17,14 @@ miscounted as (
         lead_batches.batch_id,
         lead_batches.batch_state,
         lead_batches.person_count,
-        coalesce(held.claim_count, 0) as claim_count
+        coalesce(claimed.claim_count, 0) as claim_count
     from lead_batches
-    left join held
-        on lead_batches.batch_id = held.batch_id
+    left join claimed
+        on lead_batches.batch_id = claimed.batch_id
     where
-        lead_batches.run_id in (select unchecked.run_id from unchecked)
+        lead_batches.run_id in (select unchecked_runs.run_id from unchecked_runs)
         and lead_batches.batch_state <> 'completed'
-        and lead_batches.person_count <> coalesce(held.claim_count, 0)
+        and lead_batches.person_count <> coalesce(claimed.claim_count, 0)
 
 )
 

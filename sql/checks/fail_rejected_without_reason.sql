@@ -1,26 +1,15 @@
 -- A person is rejected, and no broken rule says why.
 with
 
-unchecked as (
-
-    select run_id from sync_runs
-    where checked_revision is null or checked_revision <> revision
-
-    union
-
-    select cast(:run_id as text) as run_id
-
-),
-
-reasonless as (
+without_reason as (
 
     select
         person_id,
         run_id
     from person_outcomes
     where
-        run_id in (select unchecked.run_id from unchecked)
-        -- Asked so, the index by outcome is left alone: it would lead through the whole history.
+        run_id in (select unchecked_runs.run_id from unchecked_runs)
+        -- Wrapped in coalesce, so that no index by outcome is used: it would lead through the whole history.
         and coalesce(outcome, '') = 'rejected'
         and not exists (
             select 1
@@ -32,4 +21,4 @@ reasonless as (
 
 )
 
-select * from reasonless
+select * from without_reason

@@ -1,16 +1,5 @@
--- A run has the latest word on more persons than it has read.
+-- A run has more outcomes than persons read.
 with
-
-unchecked as (
-
-    select run_id from sync_runs
-    where checked_revision is null or checked_revision <> revision
-
-    union
-
-    select cast(:run_id as text) as run_id
-
-),
 
 decided as (
 
@@ -18,7 +7,7 @@ decided as (
         run_id,
         count(*) as outcome_count
     from person_outcomes
-    where run_id in (select unchecked.run_id from unchecked)
+    where run_id in (select unchecked_runs.run_id from unchecked_runs)
     group by run_id
 
 ),

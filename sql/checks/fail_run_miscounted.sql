@@ -1,16 +1,5 @@
--- A run has read another number of persons than became of them: the conservation law.
+-- A run has read a different number of persons than it has decided: the conservation law.
 with
-
-unchecked as (
-
-    select run_id from sync_runs
-    where checked_revision is null or checked_revision <> revision
-
-    union
-
-    select cast(:run_id as text) as run_id
-
-),
 
 miscounted as (
 
@@ -25,7 +14,7 @@ miscounted as (
         open_count
     from sync_runs
     where
-        run_id in (select unchecked.run_id from unchecked)
+        run_id in (select unchecked_runs.run_id from unchecked_runs)
         and read_count
         <> created_count
         + updated_count

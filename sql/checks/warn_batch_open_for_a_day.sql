@@ -1,4 +1,4 @@
--- A batch has not settled for a day.
+-- A batch has been open for more than a day.
 select
     batch_id,
     batch_state,

@@ -1,4 +1,4 @@
--- Persons wait for a human's word.
+-- Persons wait for a decision by `person-sync resolve`.
 select
     person_id,
     batch_id,

@@ -1,4 +1,4 @@
--- A run began more than a day ago and never ended.
+-- A run began more than a day ago and has not ended.
 select
     run_id,
     process_host,

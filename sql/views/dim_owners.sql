@@ -1,6 +1,6 @@
--- One row an owner that Salesforce has given at least one person's lead, under the latest name.
+-- One row an owner to whom Salesforce has assigned at least one person's lead, with the latest name.
 -- owner_id: Salesforce's id of the user or queue
--- owner_name: the name when last seen
+-- owner_name: the name that was read last
 -- owner_type: user or queue; NONE when it was not read back
 -- first_seen_at: UTC; the earliest decision that named this owner
 -- last_seen_at: UTC; the latest

@@ -1,4 +1,4 @@
--- One row a rule: those we have a sentence for, and every status code Salesforce has refused with.
+-- One row a rule: ours, and every status code with which Salesforce has rejected a record.
 -- field_name: the persons column it looks at; NONE when it is about several
 with
 
@@ -8,13 +8,13 @@ explained as (
         rule_name,
         stage,
         coalesce(field_name, 'NONE') as field_name,
-        sentence,
+        description,
         remedy
     from rejection_rules
 
 ),
 
-met as (
+unknown as (
 
     select distinct
         rule_name,
@@ -39,9 +39,9 @@ all_rules as (
         rule_name,
         min(stage) as stage,
         'NONE' as field_name,
-        'Salesforce refused with this status code.' as sentence,
+        'Salesforce rejected the record with this status code.' as description,
         'Look the code up in Salesforce''s list of status codes.' as remedy
-    from met
+    from unknown
     group by rule_name
 
 )

@@ -1,7 +1,7 @@
 -- One row a run.
 -- error_code: the kind of error that ended it; NONE unless failed
--- lookup_method: how known records were looked up: soql, snapshot, or mixed where bulk queries failed in the middle; NONE when nothing was
--- is_finished: whether it came to its end
+-- lookup_method: how existing records were looked up: soql, snapshot, or mixed where bulk queries failed during the run; NONE when nothing was
+-- is_finished: whether it completed normally
 -- started_date: the UTC day it started
 select
     ---------- ids
@@ -34,10 +34,10 @@ select
     started_at,
     finished_at,
 
-    ---------- measures of matching
-    matching_call_count,
-    matching_record_count,
-    matching_seconds,
+    ---------- measures of the lookups
+    lookup_call_count,
+    lookup_record_count,
+    lookup_seconds,
 
     ---------- measures of the list
     listed_count,

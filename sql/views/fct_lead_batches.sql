@@ -1,6 +1,6 @@
 -- One row a batch.
 -- is_open: whether some of its persons have no outcome yet
--- job_count: Bulk API 2.0 jobs opened for it, given-up ones included
+-- job_count: Bulk API 2.0 jobs created for it, discarded ones included
 -- planned_date: the UTC day of planned_at
 with
 

@@ -1,9 +1,9 @@
--- One row a person: the latest word on what became of them.
--- owner_strategy: the strategy that decided who owns the lead; NONE when none had to
+-- One row a person: the latest outcome.
+-- owner_strategy: the strategy that decided who owns the lead; NONE when none was needed
 -- owner_name: the owner's name; NONE when there is no owner
 -- owner_type: user or queue; NONE when there is no owner
--- reason_code: why, in one word; NONE when there is nothing to say
--- is_filled: whether a blank was filled from the defaults
+-- reason_code: why, as a code; NONE when there is nothing to add
+-- is_filled: whether an empty field was filled from the defaults
 -- decided_date: the UTC day of decided_at
 select
     ---------- ids

@@ -1,6 +1,6 @@
--- One row a run, person and rule broken, without what was found in the field.
--- field_name: the persons column or Lead field; NONE when no field is to blame
--- is_still_rejected: whether this run's rejection is still the latest word on the person
+-- One row a run, person and rule broken, without the value of the field.
+-- field_name: the persons column or Lead field; NONE when it is about no field
+-- is_still_rejected: whether this run's rejection is still the person's outcome
 -- rejected_date: the UTC day of rejected_at
 select
     ---------- ids

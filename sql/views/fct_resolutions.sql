@@ -1,6 +1,6 @@
--- One row a word on a held person, without the note that may describe them.
--- resolved_by: who said it; NONE when a run found the lead by itself
--- has_note: whether they said why
+-- One row a resolution of a held person, without the note, which may contain personal data.
+-- resolved_by: the human who decided; NONE when a run found the lead
+-- has_note: whether a note was given
 -- resolved_date: the UTC day of resolved_at
 select
     ---------- ids

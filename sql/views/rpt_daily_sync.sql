@@ -3,7 +3,7 @@
 -- run_count: runs started
 -- unfinished_run_count: of them: failed, out of time or still running
 -- open_count: persons that were still in an open batch when their run ended
--- rejected_share: rejected persons among those read, 0 to 1; null when nobody was read
+-- rejected_share: rejected persons among those read, 0 to 1; null when no person was read
 with
 
 runs as (

@@ -1,6 +1,6 @@
 -- One row a UTC day, place, key and action: where persons were already known.
 -- person_count: persons matched there that day
--- ambiguous_count: of them: more than one record of a kind, nobody can tell which is meant
+-- ambiguous_count: of them: more than one record of a kind, so that the right one cannot be decided
 with
 
 duplicates as (

@@ -1,4 +1,4 @@
--- One row a person in an open batch: since when, how far, and in which job.
+-- One row a person in an open batch: since when, in which batch state and in which job.
 select
     ---------- ids
     person_claims.person_id,

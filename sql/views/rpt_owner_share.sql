@@ -1,4 +1,4 @@
--- One row a strategy and owner: who has received how many of the created leads.
+-- One row a strategy and owner: how many of the created leads the owner received.
 -- owner_id: Salesforce's id of the user or queue; NONE when it was not read back
 -- created_count: persons whose lead was created for this owner by this strategy
 -- created_share: of all created by this strategy, 0 to 1

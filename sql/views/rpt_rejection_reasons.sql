@@ -1,7 +1,7 @@
 -- One row a UTC day, rule and field: what persons were rejected for, and what to do about it.
 -- person_count: persons that broke the rule that day
--- still_rejected_count: of them: rejected to this moment
--- retryable_count: of them: may succeed when tried again unchanged
+-- still_rejected_count: of them: still rejected now
+-- retryable_count: of them: may succeed unchanged when tried again
 with
 
 rejects as (
@@ -41,7 +41,7 @@ explained as (
 
         ---------- attributes
         daily.stage,
-        rules.sentence,
+        rules.description,
         rules.remedy,
 
         ---------- measures

@@ -18,8 +18,8 @@ import requests
 
 from pipelines import flows
 from pipelines.orchestration import prefect_flows
-from pipelines.run import lifecycle
 from pipelines.settings import Settings
+from pipelines.steps.context import new_run_request
 from tests.benchmarks.stopwatch import Stopwatch
 from tests.benchmarks.task import Task, task_of_this_process
 
@@ -58,12 +58,12 @@ def main() -> None:
 
 
 def _tell_plainly(_task: Task, settings: Settings, watch: Stopwatch) -> None:
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
         with watch.measure(step.__name__):
             return step(*arguments)
 
     wall, cpu = time.perf_counter(), time.process_time()
-    summary = flows.sync(settings, lifecycle.new_run_request("live"), perform)
+    summary = flows.sync(settings, new_run_request("live"), perform)
     whole = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
     run = summary["run"]
     watch.tell(

@@ -21,7 +21,7 @@ from typing import Any
 
 MARK = "TEST_OF_INTERRUPTION"
 FIGURES = "INTERRUPTION_FIGURES"  # names a file that gets what was measured, a line an end
-# Promised are two seconds; the rest is for a machine that runs other tests beside this one.
+# Two seconds are promised; the rest is for a machine that runs other tests too.
 MOST_SECONDS = 5.0
 
 

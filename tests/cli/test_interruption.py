@@ -20,54 +20,56 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from tests.cli.conftest import COMMAND, Front, clean_environment
+from tests.cli.conftest import COMMAND, CommandLine
 from tests.cli.terminals import MOST_SECONDS, Command, Ended, started
-from tests.steps.scenario import Stage, crowd
+from tests.steps.scenario import Scenario, make_persons
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 WORDS = {INT: "interrupted", TERM: "terminated"}
 REASONS = {INT: "interrupted by Ctrl-C", TERM: "terminated by SIGTERM"}
-GOES_ON = ": nothing is lost; `person-sync run` or `person-sync resume` goes on"
+CONTINUES = ": nothing is lost; `person-sync run` or `person-sync resume` continues"
 COUNT = 12
 LOGIN = "POST /services/oauth2/token"
 
 
-@pytest.fixture
-def busy(stage: Stage, tmp_path: Path, prefect_home: Path) -> Front:
-    """The command on SQLite, with a crowd of new persons in three slices."""
-    return with_crowd(stage, tmp_path, prefect_home)
+MakeCli = Callable[[Scenario], CommandLine]
 
 
 @pytest.fixture
-def any_busy(any_stage: Stage, tmp_path: Path, prefect_home: Path) -> Front:
+def busy(scenario: Scenario, make_cli: MakeCli) -> CommandLine:
+    """The command on SQLite, with new persons in three slices."""
+    return with_persons(make_cli(scenario))
+
+
+@pytest.fixture
+def any_busy(any_scenario: Scenario, make_cli: MakeCli) -> CommandLine:
     """The same on each engine in turn."""
-    return with_crowd(any_stage, tmp_path, prefect_home)
+    return with_persons(make_cli(any_scenario))
 
 
-def with_crowd(stage: Stage, folder: Path, prefect_home: Path) -> Front:
-    stage.put_frame(crowd(COUNT).assign(owner_strategy=None))
-    front = Front(stage, folder, clean_environment(PREFECT_HOME=str(prefect_home)))
-    front.set(run={"slice_size": 4})
-    return front
+def with_persons(cli: CommandLine) -> CommandLine:
+    cli.scenario.put_frame(make_persons(COUNT).assign(owner_strategy=None))
+    cli.set(run={"slice_size": 4})
+    return cli
 
 
-def start(front: Front, *words: str, **options: Any) -> Any:
-    return started([COMMAND, *words], front.folder, front.environment, **options)
+def start(cli: CommandLine, *words: str, **options: Any) -> Any:
+    return started([COMMAND, *words], cli.folder, cli.environment, **options)
 
 
-def hang(front: Front, match: str) -> None:
+def hang(cli: CommandLine, match: str) -> None:
     """The org does not answer these requests for a long time."""
-    front.stage.emulator.go_wrong({"match": match, "fault": "slow:60", "count": 9})
+    cli.scenario.emulator.go_wrong({"match": match, "fault": "slow:60", "count": 9})
 
 
-def asks_again(front: Front, known: int) -> bool:
+def asks_again(cli: CommandLine, known: int) -> bool:
     """The org has one more login to answer than it had."""
-    return len(front.stage.emulator.served("oauth2/token")) > known
+    return len(cli.scenario.emulator.served("oauth2/token")) > known
 
 
-def is_asked(front: Front, pattern: str) -> bool:
+def is_asked(cli: CommandLine, pattern: str) -> bool:
     """The org has such a request, and has not answered it."""
-    return bool(front.stage.emulator.served(f"{pattern}\\S* 0$"))
+    return bool(cli.scenario.emulator.served(f"{pattern}\\S* 0$"))
 
 
 def require_ended(ended: Ended, number: signal.Signals, remedy: str) -> None:
@@ -79,18 +81,18 @@ def require_ended(ended: Ended, number: signal.Signals, remedy: str) -> None:
     assert ended.seconds < MOST_SECONDS, ended
 
 
-def require_complete(front: Front) -> None:
-    """The next run makes everybody a lead, once."""
-    front.stage.emulator.go_wrong()
-    again = front("run")
-    assert again.exit_code == 0, again.everything
-    assert front.stage.unaccounted() == []
-    assert len(front.stage.leads()) == len(front.stage.rows("select person_id from persons"))
-    assert front.stage.miscounted_runs() == []
+def require_complete(cli: CommandLine) -> None:
+    """Assert that the next run makes every person a lead, once."""
+    cli.scenario.emulator.go_wrong()
+    again = cli("run")
+    assert again.exit_code == 0, again.output
+    assert cli.scenario.unaccounted() == []
+    assert len(cli.scenario.leads()) == len(cli.scenario.rows("select person_id from persons"))
+    assert cli.scenario.miscounted_runs() == []
 
 
-def ends(front: Front) -> list[tuple[Any, ...]]:
-    rows = front.stage.rows(
+def ends(cli: CommandLine) -> list[tuple[Any, ...]]:
+    rows = cli.scenario.rows(
         "select run_state, error_code, error_message from sync_runs order by started_at"
     )
     return [tuple(row.values()) for row in rows]
@@ -99,31 +101,31 @@ def ends(front: Front) -> list[tuple[Any, ...]]:
 # --- A run that waits for the org
 
 
-def slow_queue(front: Front) -> None:
-    front.stage.set_org("[behaviour]\nqueue_seconds = 6.0\n")
+def slow_queue(cli: CommandLine) -> None:
+    cli.scenario.set_org("[behaviour]\nqueue_seconds = 6.0\n")
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A stretch of a run that lasts until somebody ends it, and how it is known to have come."""
+    """A moment at which a run waits until it is ended, and how the test notices it."""
 
-    prepare: Callable[[Front], None]
-    has_come: Callable[[Front], object]
+    prepare: Callable[[CommandLine], None]
+    has_come: Callable[[CommandLine], object]
 
 
 def hanging(match: str, pattern: str) -> Moment:
-    return Moment(lambda front: hang(front, match), lambda front: is_asked(front, pattern))
+    return Moment(lambda cli: hang(cli, match), lambda cli: is_asked(cli, pattern))
 
 
 MOMENTS = {
     "login": hanging(LOGIN, "oauth2/token"),
     "lookup": hanging("GET /queryAll", "queryAll"),
     "upload": hanging("PUT /jobs/ingest/*/batches", "batches"),
-    "poll": Moment(slow_queue, lambda front: front.stage.emulator.served("GET .*ingest/750")),
+    "poll": Moment(slow_queue, lambda cli: cli.scenario.emulator.served("GET .*ingest/750")),
     "results": hanging("GET /jobs/ingest/*/successfulResults*", "successfulResults"),
 }
 CASES = [
-    pytest.param(name, number, has_terminal, marks=[pytest.mark.long] if is_long else [])
+    pytest.param(name, number, has_terminal, marks=[pytest.mark.slow] if is_long else [])
     for at, name in enumerate(MOMENTS)
     for number, has_terminal, is_long in [
         (INT, True, bool(at % 2)),
@@ -135,15 +137,15 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "number", "has_terminal"), CASES)
-def test_a_run_that_waits_for_the_org_ends_and_the_next_one_goes_on(
-    busy: Front, name: str, number: signal.Signals, has_terminal: bool
+def test_a_run_that_waits_for_the_org_ends_and_the_next_one_continues(
+    busy: CommandLine, name: str, number: signal.Signals, has_terminal: bool
 ) -> None:
     MOMENTS[name].prepare(busy)
     with start(busy, "run", has_terminal=has_terminal) as command:
         command.wait_for(lambda: MOMENTS[name].has_come(busy))
         ended = command.end_by(number)
         assert command.left_after() == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     assert ends(busy) == [("failed", "Interrupted", REASONS[number])]
     require_complete(busy)
 
@@ -151,14 +153,14 @@ def test_a_run_that_waits_for_the_org_ends_and_the_next_one_goes_on(
 # --- A command that waits for the database
 
 
-def endless_view(front: Front) -> None:
+def endless_view(cli: CommandLine) -> None:
     """Persons whose reading takes an hour, inside one call of the database."""
-    stage = front.stage
-    if stage.engine.dialect.name == "sqlite":
+    scenario = cli.scenario
+    if scenario.engine.dialect.name == "sqlite":
         count = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from"
-        stage.run(f"create view endless as select * from persons where ({count} n) > 0")
+        scenario.run(f"create view endless as select * from persons where ({count} n) > 0")
     else:
-        stage.run(
+        scenario.run(
             "create view public.endless as select * from public.persons "
             "where pg_sleep(3600) is not null"
         )
@@ -166,7 +168,7 @@ def endless_view(front: Front) -> None:
 
 @pytest.mark.parametrize("number", [INT, TERM])
 def test_a_run_that_reads_a_large_table_ends_and_its_query_with_it(
-    any_busy: Front, number: signal.Signals
+    any_busy: CommandLine, number: signal.Signals
 ) -> None:
     endless_view(any_busy)
     any_busy.set(run={"slice_size": 4}, warehouse={"persons": "endless"})
@@ -175,50 +177,50 @@ def test_a_run_that_reads_a_large_table_ends_and_its_query_with_it(
         time.sleep(0.3)
         ended = command.end_by(number)
         assert command.left_after() == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     assert queries_left(any_busy) == []
     any_busy.set(run={"slice_size": 4})
     require_complete(any_busy)
 
 
-def queries_left(front: Front) -> list[Any]:
+def queries_left(cli: CommandLine) -> list[Any]:
     """What a PostgreSQL server still does for a command that has ended."""
-    if front.stage.engine.dialect.name == "sqlite":
+    if cli.scenario.engine.dialect.name == "sqlite":
         return []
     activity = (
         "select query from pg_stat_activity where application_name = 'person-sync' "
         "and datname = current_database() and state = 'active'"
     )
     give_up_at = time.monotonic() + 5
-    while (found := front.stage.rows(activity)) and time.monotonic() < give_up_at:
+    while (found := cli.scenario.rows(activity)) and time.monotonic() < give_up_at:
         time.sleep(0.1)
     return found
 
 
 @contextmanager
-def locked(stage: Stage) -> Iterator[None]:
+def locked(scenario: Scenario) -> Iterator[None]:
     """Somebody holds the table of runs, or on SQLite the whole file."""
-    if stage.engine.dialect.name == "sqlite":
-        engine = sqlalchemy.create_engine(stage.warehouse_url)
+    if scenario.engine.dialect.name == "sqlite":
+        engine = sqlalchemy.create_engine(scenario.warehouse_url)
         statement = "begin immediate"
     else:
-        engine = stage.engine
+        engine = scenario.engine
         statement = "lock table sync_runs, rejection_rules in access exclusive mode"
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)
         yield
-    if engine is not stage.engine:
+    if engine is not scenario.engine:
         engine.dispose()
 
 
-def waits_for_lock(front: Front, command: Command) -> bool:
+def waits_for_lock(cli: CommandLine, command: Command) -> bool:
     """The command has come as far as the lock. Its wait would end after 3 s, on SQLite after 10."""
-    if front.stage.engine.dialect.name == "sqlite":
-        is_there = f"{front.folder}/warehouse.db" in opened_by(command)
+    if cli.scenario.engine.dialect.name == "sqlite":
+        is_there = f"{cli.folder}/warehouse.db" in opened_by(command)
         time.sleep(0.5 if is_there else 0)
         return is_there
     waiting = "select 1 from pg_stat_activity where datname = current_database()"
-    return bool(front.stage.rows(f"{waiting} and wait_event_type = 'Lock'"))
+    return bool(cli.scenario.rows(f"{waiting} and wait_event_type = 'Lock'"))
 
 
 def opened_by(command: Command) -> set[str]:
@@ -230,12 +232,12 @@ def opened_by(command: Command) -> set[str]:
 
 
 @pytest.mark.parametrize("number", [INT, TERM])
-def test_a_run_that_waits_for_a_lock_ends(any_busy: Front, number: signal.Signals) -> None:
-    with locked(any_busy.stage), start(any_busy, "run") as command:
+def test_a_run_that_waits_for_a_lock_ends(any_busy: CommandLine, number: signal.Signals) -> None:
+    with locked(any_busy.scenario), start(any_busy, "run") as command:
         command.wait_for(lambda: waits_for_lock(any_busy, command))
         ended = command.end_by(number)
         assert command.left_after() == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     assert queries_left(any_busy) == []
     require_complete(any_busy)
 
@@ -245,20 +247,20 @@ def test_a_run_that_waits_for_a_lock_ends(any_busy: Front, number: signal.Signal
 RESOLVE = ("resolve", "P1", "--as", "resend", "--by", "ada")
 AT_LOGIN = [
     (("check",), ""),
-    (("now", "P0001"), GOES_ON),
-    (("resume",), GOES_ON),
-    (("run", "--plan"), GOES_ON),
+    (("now", "P0001"), CONTINUES),
+    (("resume",), CONTINUES),
+    (("run", "--plan"), CONTINUES),
     (RESOLVE, ": nothing is half done; give the same command again"),
 ]
 
 
 @pytest.mark.parametrize(("words", "remedy"), AT_LOGIN, ids=[words[0] for words, _ in AT_LOGIN])
 def test_every_command_ends_while_a_login_hangs(
-    busy: Front, words: tuple[str, ...], remedy: str
+    busy: CommandLine, words: tuple[str, ...], remedy: str
 ) -> None:
     for number in (INT, TERM):
         hang(busy, LOGIN)
-        known = len(busy.stage.emulator.served("oauth2/token"))
+        known = len(busy.scenario.emulator.served("oauth2/token"))
         with start(busy, *words) as command:
             command.wait_for(partial(asks_again, busy, known))
             ended = command.end_by(number)
@@ -267,20 +269,20 @@ def test_every_command_ends_while_a_login_hangs(
     require_complete(busy)
 
 
-MIGRATES = ("migrate", ": nothing is half done; `person-sync migrate` goes on")
+MIGRATES = ("migrate", ": nothing is half done; `person-sync migrate` continues")
 
 
 @pytest.mark.parametrize(
     ("warehouse_url", "words", "remedy"),
-    # Without status on SQLite: a reader waits for nobody there.
+    # Without status on SQLite: a reader waits for no writer there.
     [("postgres", "status", ""), ("postgres", *MIGRATES), ("sqlite", *MIGRATES)],
     indirect=["warehouse_url"],
 )
 def test_what_only_asks_the_warehouse_ends_while_that_is_locked(
-    any_busy: Front, words: str, remedy: str
+    any_busy: CommandLine, words: str, remedy: str
 ) -> None:
     for number in (INT, TERM):
-        with locked(any_busy.stage), start(any_busy, words) as command:
+        with locked(any_busy.scenario), start(any_busy, words) as command:
             command.wait_for(partial(waits_for_lock, any_busy, command))
             ended = command.end_by(number)
         require_ended(ended, number, remedy)
@@ -295,7 +297,7 @@ def catches(command: Command, number: signal.Signals) -> bool:
 
 @pytest.mark.parametrize("number", [INT, TERM])
 def test_every_command_ends_while_it_is_still_importing(
-    busy: Front, number: signal.Signals
+    busy: CommandLine, number: signal.Signals
 ) -> None:
     hang(busy, LOGIN)
     commands = [("run",), ("now", "P0001"), ("resume",), ("check",), RESOLVE, ("migrate",)]
@@ -313,7 +315,7 @@ def test_every_command_ends_while_it_is_still_importing(
 
 
 @pytest.mark.parametrize("number", [INT, TERM])
-def test_the_emulator_says_that_it_has_stopped(busy: Front, number: signal.Signals) -> None:
+def test_the_emulator_prints_that_it_has_stopped(busy: CommandLine, number: signal.Signals) -> None:
     with start(busy, "emulator", "--port", "0") as command:
         command.wait_for(lambda: "org emulator on" in command.text)
         ended = command.end_by(number)
@@ -322,7 +324,9 @@ def test_the_emulator_says_that_it_has_stopped(busy: Front, number: signal.Signa
 
 
 @pytest.mark.parametrize("number", [INT, TERM])
-def test_the_demo_ends_and_only_its_emulator_goes_on(busy: Front, number: signal.Signals) -> None:
+def test_the_demo_ends_and_only_its_emulator_continues(
+    busy: CommandLine, number: signal.Signals
+) -> None:
     with start(busy, "demo", "--persons", "20000") as command:
         command.wait_for(lambda: "persons: 20,000 new" in command.text)
         ended = command.end_by(number)
@@ -335,24 +339,24 @@ def test_the_demo_ends_and_only_its_emulator_goes_on(busy: Front, number: signal
 
 @pytest.mark.parametrize("number", [INT, TERM])
 def test_workers_that_are_threads_end_with_their_run(
-    any_busy: Front, number: signal.Signals
+    any_busy: CommandLine, number: signal.Signals
 ) -> None:
     hang(any_busy, "PUT /jobs/ingest/*/batches")
     with start(any_busy, "run", "--workers", "3") as command:
         command.wait_for(lambda: is_asked(any_busy, "batches"))
         ended = command.end_by(number)
         assert command.left_after() == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     require_complete(any_busy)
     # Its process was dead when the next run came, or it had the time to say so itself.
     assert ends(any_busy)[0][:2] in [("failed", "PROCESS_DIED"), ("failed", "Interrupted")]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [INT, TERM])
 @pytest.mark.parametrize("seconds", [None, 1.0, 3.0])
 def test_workers_of_a_dask_cluster_end_with_their_run(
-    busy: Front, number: signal.Signals, seconds: float | None
+    busy: CommandLine, number: signal.Signals, seconds: float | None
 ) -> None:
     """While they work, or (seconds) while the cluster starts."""
     busy.set(run={"slice_size": 4, "task_runner": "dask"})
@@ -365,7 +369,7 @@ def test_workers_of_a_dask_cluster_end_with_their_run(
             time.sleep(seconds)
         ended = command.end_by(number)
         assert command.left_after(10) == {}
-    require_ended(ended, number, GOES_ON)
+    require_ended(ended, number, CONTINUES)
     busy.set(run={"slice_size": 4})
     require_complete(busy)
 
@@ -373,29 +377,29 @@ def test_workers_of_a_dask_cluster_end_with_their_run(
 # --- How a signal may come
 
 
-def test_a_second_ctrl_c_ends_it_at_once(busy: Front) -> None:
+def test_a_second_ctrl_c_ends_it_together(busy: CommandLine) -> None:
     hang(busy, "PUT /jobs/ingest/*/batches")
     with start(busy, "run", "--workers", "3") as command:
         command.wait_for(lambda: is_asked(busy, "batches"))
         command.send(INT)
         time.sleep(0.3)
         ended = command.end_by(INT)
-    require_ended(ended, INT, GOES_ON)
+    require_ended(ended, INT, CONTINUES)
     require_complete(busy)
 
 
-def test_the_same_signal_twice_in_a_moment_is_one(busy: Front) -> None:
+def test_the_same_signal_twice_in_a_moment_is_one(busy: CommandLine) -> None:
     # timeout(1) signals its child, and then the group that the child is in.
     hang(busy, LOGIN)
     with start(busy, "run", has_terminal=False) as command:
         command.wait_for(lambda: is_asked(busy, "oauth2/token"))
         command.send(TERM)
         ended = command.end_by(TERM)
-    require_ended(ended, TERM, GOES_ON)
+    require_ended(ended, TERM, CONTINUES)
     assert ends(busy) == [("failed", "Interrupted", REASONS[TERM])]
 
 
-def test_a_closed_terminal_ends_the_run(busy: Front) -> None:
+def test_a_closed_terminal_ends_the_run(busy: CommandLine) -> None:
     hang(busy, LOGIN)
     with start(busy, "run") as command:
         command.wait_for(lambda: is_asked(busy, "oauth2/token"))
@@ -409,7 +413,7 @@ def test_a_closed_terminal_ends_the_run(busy: Front) -> None:
 
 
 @pytest.mark.parametrize("number", [INT, HUP])
-def test_a_signal_that_is_ignored_stays_ignored(busy: Front, number: signal.Signals) -> None:
+def test_a_signal_that_is_ignored_stays_ignored(busy: CommandLine, number: signal.Signals) -> None:
     """As in the background of a script, and under nohup."""
     hang(busy, LOGIN)
     with start(busy, "run", has_terminal=False, ignores=number) as command:
@@ -418,27 +422,27 @@ def test_a_signal_that_is_ignored_stays_ignored(busy: Front, number: signal.Sign
         time.sleep(2.5)
         assert command.left()
         ended = command.end_by(TERM)
-    require_ended(ended, TERM, GOES_ON)
+    require_ended(ended, TERM, CONTINUES)
 
 
 @pytest.mark.parametrize(("number", "kind"), [(INT, "Interrupted"), (TERM, "Terminated")])
 @pytest.mark.parametrize("words", [("run",), ("run", "--workers", "3"), ("check",)])
 def test_in_json_the_end_is_one_document(
-    busy: Front, words: tuple[str, ...], number: signal.Signals, kind: str
+    busy: CommandLine, words: tuple[str, ...], number: signal.Signals, kind: str
 ) -> None:
     hang(busy, "PUT /jobs/ingest/*/batches" if "--workers" in words else LOGIN)
     pattern = "batches" if "--workers" in words else "oauth2/token"
     with start(busy, *words, "--json", has_terminal=False) as command:
         command.wait_for(lambda: is_asked(busy, pattern))
         ended = command.end_by(number)
-    remedy = "" if words == ("check",) else GOES_ON
+    remedy = "" if words == ("check",) else CONTINUES
     require_ended(ended, number, remedy)
     assert ended.stdout.count("\n") == 1, ended
     message = f"{WORDS[number]}{remedy}"
     assert json.loads(ended.stdout) == {"error": kind, "message": message, "is_transient": True}
 
 
-def test_a_reader_who_reads_nothing_keeps_nothing_from_ending(busy: Front) -> None:
+def test_a_reader_who_reads_nothing_keeps_nothing_from_ending(busy: CommandLine) -> None:
     """A pager that stands still: the pipe of stderr is full when the signal comes."""
     hang(busy, LOGIN)
     readable, writable = os.pipe()

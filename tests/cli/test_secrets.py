@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pipelines.errors import SyncError
-from tests.cli.conftest import Answer, Front
-from tests.steps.scenario import Stage
+from tests.cli.conftest import CommandLine, CommandResult
+from tests.steps.scenario import Scenario
 
 NAME, MAIL = "Canaryname", "canary.mail"
 PHONE, FIRM = "+49 30 00 7654321", "Canary Works"
@@ -31,11 +31,11 @@ def persons(**changes: str) -> str:
     return "\n".join([" | ".join(cells), " | ".join(cells.values())])
 
 
-def silent(answer: Answer) -> None:
-    told = answer.everything
-    assert told
+def silent(answer: CommandResult) -> None:
+    reported = answer.output
+    assert reported
     for canary in (*PERSONAL, SECRET):
-        assert canary.lower() not in told.lower(), told
+        assert canary.lower() not in reported.lower(), reported
 
 
 # --- Persons refused by our own rules, by an owner, and by Salesforce
@@ -56,42 +56,44 @@ REFUSED = [
 ]
 
 
-def test_nothing_personal_of_a_rejected_person_is_told(front: Front) -> None:
+def test_nothing_personal_of_a_rejected_person_is_reported(cli: CommandLine) -> None:
     for number, changes in enumerate(REFUSED):
-        front.stage.put(persons(**{"person_id": f"C{number}", **changes}))
+        cli.scenario.put(persons(**{"person_id": f"C{number}", **changes}))
     ids = [f"C{number}" for number in range(len(REFUSED))]
-    plain, as_json = front("now", *ids), front("now", *ids, "--json")
+    plain, as_json = cli("now", *ids), cli("now", *ids, "--json")
     outcomes = [person["outcome"] for person in as_json.document["persons"]]
     assert outcomes == ["rejected"] * len(ids)
-    for answer in (plain, as_json, front("status"), front("status", "--json")):
+    for answer in (plain, as_json, cli("status"), cli("status", "--json")):
         silent(answer)
 
 
 @pytest.mark.parametrize("words", [("now", "C1"), ("now", "C1", "--json")], ids=["plain", "json"])
-def test_nothing_personal_of_a_created_person_is_told(front: Front, words: tuple[str, ...]) -> None:
-    front.stage.put(persons())
-    answer = front(*words)
+def test_nothing_personal_of_a_created_person_is_reported(
+    cli: CommandLine, words: tuple[str, ...]
+) -> None:
+    cli.scenario.put(persons())
+    answer = cli(*words)
     assert answer.exit_code == 0
     silent(answer)
 
 
-def test_nothing_personal_of_a_duplicate_is_told(front: Front) -> None:
+def test_nothing_personal_of_a_duplicate_is_reported(cli: CommandLine) -> None:
     lead = f'[[lead]]\nLastName = "{NAME}"\nCompany = "{FIRM}"\nEmail = "{MAIL}@x.example"\n'
-    front.stage.set_org(lead + f'Phone = "{PHONE}"\n')
-    front.stage.put(persons())
-    answer = front("now", "C1", "--json")
+    cli.scenario.set_org(lead + f'Phone = "{PHONE}"\n')
+    cli.scenario.put(persons())
+    answer = cli("now", "C1", "--json")
     assert answer.document["persons"][0]["outcome"] == "duplicate"
     silent(answer)
 
 
-def test_nothing_personal_of_a_row_salesforce_refused_is_told(front: Front) -> None:
-    front.stage.set_org(
+def test_nothing_personal_of_a_row_salesforce_refused_is_reported(cli: CommandLine) -> None:
+    cli.scenario.set_org(
         '[[duplicate_rule]]\nname = "Leads"\nobject = "Lead"\nmatches = "Lead"\naction = "block"\n'
         f'[[lead]]\nFirstName = "{NAME}"\nLastName = "{NAME}"\nCompany = "{FIRM}"\n'
         f'Email = "{MAIL}.other@x.example"\nPhone = "{PHONE}"\n'
     )
-    front.stage.put(persons())
-    answer = front("now", "C1", "--json")
+    cli.scenario.put(persons())
+    answer = cli("now", "C1", "--json")
     assert answer.document["persons"][0]["outcome"] in ("duplicate", "rejected")
     silent(answer)
 
@@ -111,13 +113,15 @@ QUICK = {"poll_seconds": 0.05, "retry_timeout_seconds": 0}
 @pytest.mark.parametrize(
     "fault", ORG_FAULTS, ids=[f"{f['match']} {f['fault']}" for f in ORG_FAULTS]
 )
-def test_nothing_personal_is_told_when_the_org_fails(front: Front, fault: dict[str, Any]) -> None:
-    front.stage.put(persons())
+def test_nothing_personal_is_reported_when_the_org_fails(
+    cli: CommandLine, fault: dict[str, Any]
+) -> None:
+    cli.scenario.put(persons())
     # The first queries are those of the login and the owners.
-    front.stage.emulator.go_wrong({"nth": 5 if "query" in fault["match"] else 1, **fault})
-    front.set(run=QUICK)
-    silent(front("now", "C1", "--json"))
-    silent(front("status"))
+    cli.scenario.emulator.go_wrong({"nth": 5 if "query" in fault["match"] else 1, **fault})
+    cli.set(run=QUICK)
+    silent(cli("now", "C1", "--json"))
+    silent(cli("status"))
 
 
 def wrong_settings(tmp_path: Path) -> dict[str, dict[str, dict[str, Any]]]:
@@ -168,11 +172,11 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_no_secret_is_told_when_the_settings_are_wrong(
-    front: Front, tmp_path: Path, case: str
+def test_no_secret_is_reported_when_the_settings_are_wrong(
+    cli: CommandLine, tmp_path: Path, case: str
 ) -> None:
-    front.set(**wrong_settings(tmp_path)[case])
-    answer = front("check", "--json")
+    cli.set(**wrong_settings(tmp_path)[case])
+    answer = cli("check", "--json")
     assert answer.exit_code in (2, 3)
     silent(answer)
 
@@ -180,10 +184,10 @@ def test_no_secret_is_told_when_the_settings_are_wrong(
 # --- Exceptions, with all that rides along in them
 
 
-def raised_by(stage: Stage, **groups: Any) -> str:
-    with pytest.raises(SyncError) as told:
-        stage.sync(**groups)
-    return "".join(traceback.format_exception(told.value, chain=True)) + repr(told.value)
+def raised_by(scenario: Scenario, **groups: Any) -> str:
+    with pytest.raises(SyncError) as reported:
+        scenario.sync(**groups)
+    return "".join(traceback.format_exception(reported.value, chain=True)) + repr(reported.value)
 
 
 def no_canary(text: str) -> None:
@@ -192,33 +196,35 @@ def no_canary(text: str) -> None:
 
 
 @pytest.mark.parametrize("nth", [3, 4, 5, 6])
-def test_no_exception_of_a_refused_query_holds_a_person(stage: Stage, nth: int) -> None:
-    stage.put(persons())
-    stage.emulator.go_wrong({"match": "GET /query*", "nth": nth, "count": 9, "fault": "status:400"})
-    no_canary(raised_by(stage))
+def test_no_exception_of_a_refused_query_holds_a_person(scenario: Scenario, nth: int) -> None:
+    scenario.put(persons())
+    scenario.emulator.go_wrong(
+        {"match": "GET /query*", "nth": nth, "count": 9, "fault": "status:400"}
+    )
+    no_canary(raised_by(scenario))
 
 
 @pytest.mark.parametrize("path", ["POST /jobs/ingest", "PUT /jobs/ingest/*/batches"])
-def test_no_exception_of_a_refused_job_holds_a_person(stage: Stage, path: str) -> None:
-    stage.put(persons())
-    stage.emulator.go_wrong({"match": path, "count": 9, "fault": "status:400"})
-    no_canary(raised_by(stage, run={"retry_timeout_seconds": 0, "poll_seconds": 0.05}))
+def test_no_exception_of_a_refused_job_holds_a_person(scenario: Scenario, path: str) -> None:
+    scenario.put(persons())
+    scenario.emulator.go_wrong({"match": path, "count": 9, "fault": "status:400"})
+    no_canary(raised_by(scenario, run={"retry_timeout_seconds": 0, "poll_seconds": 0.05}))
 
 
-def test_no_exception_of_a_login_holds_a_secret(stage: Stage) -> None:
-    no_canary(raised_by(stage, salesforce={"consumer_secret": SECRET}))
+def test_no_exception_of_a_login_holds_a_secret(scenario: Scenario) -> None:
+    no_canary(raised_by(scenario, salesforce={"consumer_secret": SECRET}))
 
 
-def test_no_exception_of_a_warehouse_holds_a_person(any_stage: Stage) -> None:
-    any_stage.put(persons())
-    any_stage.run("alter table person_claims rename to elsewhere")
-    no_canary(raised_by(any_stage))
+def test_no_exception_of_a_warehouse_holds_a_person(any_scenario: Scenario) -> None:
+    any_scenario.put(persons())
+    any_scenario.run("alter table person_claims rename to elsewhere")
+    no_canary(raised_by(any_scenario))
 
 
-def test_no_error_of_a_run_is_kept_with_a_person_in_it(stage: Stage) -> None:
-    stage.put(persons())
-    stage.emulator.go_wrong({"match": "POST /jobs/ingest", "count": 9, "fault": "status:400"})
-    raised_by(stage, run={"retry_timeout_seconds": 0, "poll_seconds": 0.05})
-    (kept,) = stage.rows("select error_code, error_message from sync_runs")
+def test_no_error_of_a_run_is_kept_with_a_person_in_it(scenario: Scenario) -> None:
+    scenario.put(persons())
+    scenario.emulator.go_wrong({"match": "POST /jobs/ingest", "count": 9, "fault": "status:400"})
+    raised_by(scenario, run={"retry_timeout_seconds": 0, "poll_seconds": 0.05})
+    (kept,) = scenario.rows("select error_code, error_message from sync_runs")
     assert kept["error_code"]
     no_canary(str(kept))

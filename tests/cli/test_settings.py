@@ -1,4 +1,4 @@
-"""What a user writes into the settings file and the environment, and what they are told."""
+"""What a user writes into the settings file and the environment, and the errors they read."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def write(folder: Path, **groups: Any) -> Path:
 
 
 def wrong(file: Path | None, environment: dict[str, str] | None = None) -> str:
-    """What the user is told."""
-    with pytest.raises(ConfigurationError) as told:
+    """Return the error that the user reads."""
+    with pytest.raises(ConfigurationError) as reported:
         load_settings(file, environment or {})
-    return str(told.value)
+    return str(reported.value)
 
 
 def value_of(settings: Settings, path: str) -> Any:
@@ -164,18 +164,18 @@ def test_the_file_of_the_current_folder_is_found(
 
 
 def test_a_file_that_is_not_there_is_named_with_both_ways_to_name_it(tmp_path: Path) -> None:
-    told = wrong(tmp_path / "absent.toml")
+    reported = wrong(tmp_path / "absent.toml")
     for words in ("absent.toml", "is not there", "--config", "PERSON_SYNC_CONFIG"):
-        assert words in told
+        assert words in reported
 
 
-def test_without_a_file_and_without_a_url_the_three_ways_are_told(
+def test_without_a_file_and_without_a_url_the_three_ways_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = wrong(None)
+    reported = wrong(None)
     for words in ("warehouse.url", "--config", "person-sync.toml", "PERSON_SYNC_WAREHOUSE__URL"):
-        assert words in told
+        assert words in reported
 
 
 @pytest.mark.parametrize("content", [b"[warehouse\nurl = 3", b"url == 3", b"\xff\xfe\x00"])
@@ -244,9 +244,9 @@ def test_a_wrong_setting_is_named_by_its_path_and_its_variable(
     path: str, value: Any, tmp_path: Path
 ) -> None:
     group, _, name = path.partition(".")
-    told = wrong(write(tmp_path, **{group: {name: value}}))
-    assert f"  {path}: " in told
-    assert "PERSON_SYNC_" + path.upper().replace(".", "__") in told
+    reported = wrong(write(tmp_path, **{group: {name: value}}))
+    assert f"  {path}: " in reported
+    assert "PERSON_SYNC_" + path.upper().replace(".", "__") in reported
 
 
 UNKNOWN = [
@@ -262,13 +262,13 @@ UNKNOWN = [
 def test_an_unknown_name_suggests_the_near_one(
     group: str, name: str, meant: str, tmp_path: Path
 ) -> None:
-    told = wrong(write(tmp_path, **{group: {name: "x"}}))
-    assert f"{group}.{name} is no setting, perhaps {meant} is meant: remove it" in told
+    reported = wrong(write(tmp_path, **{group: {name: "x"}}))
+    assert f"{group}.{name} is no setting, perhaps {meant} is meant: remove it" in reported
 
 
 def test_an_unknown_group_suggests_the_near_one(tmp_path: Path) -> None:
-    told = wrong(write(tmp_path, salesforc={"domain": "acme.my"}))
-    assert "salesforc is no setting, perhaps salesforce is meant" in told
+    reported = wrong(write(tmp_path, salesforc={"domain": "acme.my"}))
+    assert "salesforc is no setting, perhaps salesforce is meant" in reported
 
 
 def test_an_unknown_name_like_no_other_suggests_nothing(tmp_path: Path) -> None:
@@ -276,16 +276,16 @@ def test_an_unknown_name_like_no_other_suggests_nothing(tmp_path: Path) -> None:
 
 
 def test_an_unknown_variable_suggests_the_near_one(tmp_path: Path) -> None:
-    told = wrong(write(tmp_path), {"PERSON_SYNC_MATCHING__DELETD": "report"})
-    assert "matching.deletd is no setting, perhaps deleted is meant" in told
+    reported = wrong(write(tmp_path), {"PERSON_SYNC_MATCHING__DELETD": "report"})
+    assert "matching.deletd is no setting, perhaps deleted is meant" in reported
 
 
-def test_several_wrong_at_once_are_all_told(tmp_path: Path) -> None:
+def test_several_wrong_at_once_are_all_reported(tmp_path: Path) -> None:
     file = write(tmp_path, run={"slice_size": 0, "poll_seconds": "x"}, matching={"deletd": "x"})
-    told = wrong(file, {"PERSON_SYNC_SALESFORCE__LOGIN": "magic"})
+    reported = wrong(file, {"PERSON_SYNC_SALESFORCE__LOGIN": "magic"})
     for path in ("run.slice_size", "run.poll_seconds", "matching.deletd", "salesforce.login"):
-        assert f"  {path}" in told
-    assert str(file) in told
+        assert f"  {path}" in reported
+    assert str(file) in reported
 
 
 @pytest.mark.parametrize("text", ["warehouse = 3", 'warehouse = "sqlite:///url.db"', "run = 3"])
@@ -294,6 +294,63 @@ def test_a_value_where_a_table_belongs_is_named(text: str, tmp_path: Path) -> No
     file.write_text(text, encoding="utf-8")
     environment = {} if "warehouse" in text else {"PERSON_SYNC_WAREHOUSE__URL": URL["url"]}
     assert text.partition(" ")[0] in wrong(file, environment)
+
+
+def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "person-sync.toml"
+    lines = ["# ours", "[warehouse]", f'url = "{URL["url"]}"', "", "[run]", "slice_size = 0"]
+    file.write_text("\n".join([*lines, "[[owners.choice]]", 'when = "DE"', "zzz = 1"]), "utf-8")
+    reported = wrong(file, {"PERSON_SYNC_MATCHING__DELETD": "x"}).splitlines()
+    assert reported[0] == f"settings in {file} are wrong:"
+    variable = "(correct it: line 6, or set PERSON_SYNC_RUN__SLICE_SIZE)"
+    unknown = "matching.deletd is no setting, perhaps deleted is meant: remove it"
+    assert f"  {unknown} (variable PERSON_SYNC_MATCHING__DELETD)" in reported
+    assert any(
+        line.startswith("  run.slice_size: ") and line.endswith(variable) for line in reported
+    )
+
+
+def test_a_mistake_in_a_variable_is_named_with_the_variable_alone(tmp_path: Path) -> None:
+    reported = wrong(write(tmp_path), {"PERSON_SYNC_RUN__WORKERS": "many"})
+    assert reported.endswith("(correct it: variable PERSON_SYNC_RUN__WORKERS)")
+
+
+def test_owner_choices_that_are_no_json_are_named_with_an_example(tmp_path: Path) -> None:
+    reported = wrong(write(tmp_path), {"PERSON_SYNC_OWNERS__CHOICE": "queue:Inbound"})
+    assert 'owners.choice: must be JSON, such as [{"when": {}, "assign_to": "rules"}]' in reported
+
+
+def test_an_unknown_group_of_a_variable_is_an_error(tmp_path: Path) -> None:
+    reported = wrong(write(tmp_path), {"PERSON_SYNC_SALESFORC__DOMAIN": "acme.my"})
+    assert "salesforc is no setting, perhaps salesforce is meant" in reported
+
+
+def test_a_variable_hides_no_value_where_a_table_belongs(tmp_path: Path) -> None:
+    file = tmp_path / "person-sync.toml"
+    file.write_text(f'run = 3\n[warehouse]\nurl = "{URL["url"]}"', encoding="utf-8")
+    assert "  run: " in wrong(file, {"PERSON_SYNC_RUN__WORKERS": "2"})
+
+
+def test_a_missing_address_is_reported_together_with_the_other_mistakes(tmp_path: Path) -> None:
+    file = tmp_path / "person-sync.toml"
+    file.write_text("[run]\nslice_size = 0", encoding="utf-8")
+    reported = wrong(file)
+    assert "  warehouse.url is not set: " in reported
+    assert "  run.slice_size: " in reported
+
+
+def test_a_default_of_digits_from_a_variable_stays_a_text(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path), {"PERSON_SYNC_DEFAULTS__COMPANY": "007"})
+    assert settings.defaults == {"Company": "007"}
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte-order mark"])
+def test_a_file_of_any_editor_is_read(mark: bytes, line_end: str, tmp_path: Path) -> None:
+    file = tmp_path / "person-sync.toml"
+    text = line_end.join(["[warehouse]", f'url = "{URL["url"]}"', "[run]", "workers = 3", ""])
+    file.write_bytes(mark + text.encode())
+    assert load_settings(file, {}).run.workers == 3
 
 
 def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
@@ -317,10 +374,10 @@ def test_a_block_may_be_named_by_the_environment(tmp_path: Path) -> None:
     assert settings.warehouse.url.get_secret_value() == "postgresql://warehouse/x"
 
 
-def test_a_block_where_nobody_can_read_it_is_named_by_its_path(tmp_path: Path) -> None:
-    told = wrong(write(tmp_path, salesforce={"consumer_secret": "block:org-secret"}))
-    assert "salesforce.consumer_secret" in told
-    assert "set it in the environment instead" in told
+def test_a_block_that_cannot_be_read_is_named_by_its_path(tmp_path: Path) -> None:
+    reported = wrong(write(tmp_path, salesforce={"consumer_secret": "block:org-secret"}))
+    assert "salesforce.consumer_secret" in reported
+    assert "set it in the environment instead" in reported
 
 
 # --- Secrets
@@ -357,11 +414,11 @@ def test_the_fingerprint_is_the_same_for_another_secret_only(tmp_path: Path) -> 
         {"salesforce": {**CANARIES, "pasword": "canary-password"}},
     ],
 )
-def test_no_secret_is_in_what_a_user_is_told(groups: dict[str, Any], tmp_path: Path) -> None:
+def test_no_secret_is_in_what_a_user_reads(groups: dict[str, Any], tmp_path: Path) -> None:
     assert "canary" not in wrong(with_canaries(tmp_path, **groups))
 
 
-def test_no_secret_of_a_broken_file_is_told(tmp_path: Path) -> None:
+def test_no_secret_of_a_broken_file_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "person-sync.toml"
     file.write_text('[salesforce]\npassword = "canary-password\nx = 3', encoding="utf-8")
     assert "canary" not in wrong(file)

@@ -1,10 +1,10 @@
-"""`make reliability`: performs the whole programme and prints the table.
+"""`make test-crash`: performs the whole programme and prints the table.
 
     python -m tests.crash [--workers N] [--sample N] [--seed N] [--only WORD] [--json FILE]
                                 [--every-pair] [--journal FILE]
 
 In an order of chance, so that whoever breaks it off has seen something of everything; with a
-journal the same command carries on. Exits with 1 when a promise was broken or a planted bug went
+journal the same command carries on. Exits with 1 when a promise was broken or a mutant went
 by.
 """
 
@@ -27,14 +27,14 @@ import requests
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.crash import small_disk
-from tests.crash.environments import Workshop
+from tests.crash.environments import EnvironmentFactory
 from tests.crash.journal import Journal
-from tests.crash.mutants import PLANTS, Plant
+from tests.crash.mutants import MUTANTS, Mutant
 from tests.crash.programme import programme, sample
-from tests.crash.suite import Case, Expectation, caught_by, judge
+from tests.crash.suite import Case, CaseResult, first_result_that_catches, run_case
 from tests.crash.table import HEAD, as_text, rows_of, write_json
 from tests.crash.techniques import Clean, discover
-from tests.crash.variants import KINDS, Kind
+from tests.crash.variants import VARIANTS, Variant
 
 BROKEN = (
     *(AssertionError, OSError, RuntimeError, subprocess.SubprocessError),
@@ -43,64 +43,64 @@ BROKEN = (
 NO_SMALL_DISK = (
     "not performed here: disk full on PostgreSQL, which takes root or user namespaces (unshare)"
 )
-PLANT_HEAD = ("planted bug", "caught by", "as")
+MUTANT_HEAD = ("mutant", "caught by", "as")
 
 
-class Staff:
-    """Workers, each with a workshop of its own; what is discovered is shared."""
+class WorkerPool:
+    """Workers, each with a environment factory of its own; what is discovered is shared."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._own = threading.local()
         self._lock = threading.Lock()
-        self._opened: list[Workshop] = []
+        self._opened: list[EnvironmentFactory] = []
         self.find = cache(self._find)
 
     @property
-    def shop(self) -> Workshop:
-        """The workshop of this worker."""
+    def factory(self) -> EnvironmentFactory:
+        """The environment factory of this worker."""
         if not hasattr(self._own, "shop"):
-            self._own.shop = Workshop()
-            self._opened.append(self._own.shop)
-        shop: Workshop = self._own.shop
-        return shop
+            self._own.factory = EnvironmentFactory()
+            self._opened.append(self._own.factory)
+        factory: EnvironmentFactory = self._own.factory
+        return factory
 
-    def _find(self, kind: Kind) -> Clean:
-        return discover(self.shop, kind)
+    def _find(self, variant: Variant) -> Clean:
+        return discover(self.factory, variant)
 
-    def discovered(self, kind: Kind) -> Clean:
-        """A kind of world undisturbed, found by whichever worker comes first."""
+    def discovered(self, variant: Variant) -> Clean:
+        """A variant undisturbed, found by whichever worker comes first."""
         with self._lock:
-            return self.find(kind)
+            return self.find(variant)
 
-    def perform(self, case: Case) -> Expectation:
+    def perform(self, case: Case) -> CaseResult:
         """Judge a case, unless it was judged before, and say at once what is wrong."""
-        known = self._journal.verdict(case)
+        known = self._journal.result(case)
         if known is not None:
             return known
         try:
-            verdict = judge(self.shop, self.discovered(case.kind), case)
-            self._journal.write(verdict)  # a harness that broke has judged nothing
+            result = run_case(self.factory, self.discovered(case.variant), case)
+            self._journal.write(result)  # a harness that broke has judged nothing
         except BROKEN as error:  # an hour's work must not be lost with one case
-            verdict = Expectation(case, violations=[f"the harness broke: {error!r:.200}"])
-        for violation in verdict.violations[:3]:
-            _tell(f"{case}: {violation}")
-        return verdict
+            result = CaseResult(case, violations=[f"the harness broke: {error!r:.200}"])
+        for violation in result.violations[:3]:
+            _print(f"{case}: {violation}")
+        return result
 
-    def catch(self, plant: Plant) -> tuple[str, str, str]:
+    def catch(self, mutant: Mutant) -> tuple[str, str, str]:
         """Try the plant's trials until one catches it."""
-        verdict = caught_by(self.shop, self.discovered, plant)
-        if verdict is None:
-            return plant.name, "NOT CAUGHT", ""
-        return plant.name, str(verdict.case), verdict.violations[0][:80]
+        result = first_result_that_catches(self.factory, self.discovered, mutant)
+        if result is None:
+            return mutant.name, "NOT CAUGHT", ""
+        return mutant.name, str(result.case), result.violations[0][:80]
 
     def close(self) -> None:
-        """Close every workshop."""
-        for shop in self._opened:
-            shop.close()
+        """Close every environment factory."""
+        for factory in self._opened:
+            factory.close()
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
@@ -116,55 +116,55 @@ def main(arguments: Sequence[str]) -> int:
         journal = Journal(asked.journal)
     except ValueError as wrong:
         parser.error(str(wrong))
-    staff = Staff(journal)
+    pool_of_workers = WorkerPool(journal)
     try:
-        cases = list(programme(staff.find, every_pair=asked.every_pair))
-        found = {kind: len(staff.find(kind).boundaries) for kind in KINDS}
+        cases = list(programme(pool_of_workers.find, every_pair=asked.every_pair))
+        found = {variant: len(pool_of_workers.find(variant).boundaries) for variant in VARIANTS}
         cases = [case for case in cases if asked.only in case.technique]
         if asked.sample:
             cases = sample(cases, asked.seed, asked.sample)
         random.Random(asked.seed).shuffle(cases)  # noqa: S311 - a seed, not a secret
-        _tell(f"{len(cases)} cases, seed {asked.seed}, {journal.left(cases)} to perform")
+        _print(f"{len(cases)} cases, seed {asked.seed}, {journal.left(cases)} to perform")
         with ThreadPoolExecutor(asked.workers) as pool:
             try:
-                verdicts = list(pool.map(staff.perform, cases))
-                caught = list(pool.map(staff.catch, [] if asked.only else PLANTS))
+                results = list(pool.map(pool_of_workers.perform, cases))
+                caught = list(pool.map(pool_of_workers.catch, [] if asked.only else MUTANTS))
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # broken off: what is under way is ended
                 raise
     finally:
-        staff.close()
-    return _report(asked.json, verdicts, caught, found, time.monotonic() - began)
+        pool_of_workers.close()
+    return _report(asked.json, results, caught, found, time.monotonic() - began)
 
 
 def _report(
     file: Path | None,
-    verdicts: list[Expectation],
+    results: list[CaseResult],
     caught: list[tuple[str, str, str]],
-    found: dict[Kind, int],
+    found: dict[Variant, int],
     seconds: float,
 ) -> int:
-    rows = rows_of(verdicts)
+    rows = rows_of(results)
     broken = sum(row[4] for row in rows)
     missed = sum(by == "NOT CAUGHT" for _, by, _ in caught)
     if not small_disk.is_possible():
         sys.stdout.write(f"{NO_SMALL_DISK}\n\n")
-    boundaries = ", ".join(f"{count} ({kind})" for kind, count in found.items())
+    boundaries = ", ".join(f"{count} ({variant})" for variant, count in found.items())
     sys.stdout.write(f"{as_text(HEAD, rows)}\n\n")
     if caught:
-        sys.stdout.write(f"{as_text(PLANT_HEAD, caught)}\n\n")
+        sys.stdout.write(f"{as_text(MUTANT_HEAD, caught)}\n\n")
     sys.stdout.write(
-        f"boundaries found: {boundaries}\n{len(verdicts)} cases, {broken} with violations, "
-        f"{missed} of {len(caught)} planted bugs not caught, {seconds:.0f} s\n"
+        f"boundaries found: {boundaries}\n{len(results)} cases, {broken} with violations, "
+        f"{missed} of {len(caught)} mutants not caught, {seconds:.0f} s\n"
     )
     if file is not None:
-        violations = {str(one.case): one.violations for one in verdicts if one.violations}
-        counts = {str(kind): count for kind, count in found.items()}
+        violations = {str(one.case): one.violations for one in results if one.violations}
+        counts = {str(variant): count for variant, count in found.items()}
         write_json(
             file,
             boundaries=counts,
             table=[dict(zip(HEAD, row, strict=True)) for row in rows],
-            plants=[dict(zip(PLANT_HEAD, row, strict=True)) for row in caught],
+            mutants=[dict(zip(MUTANT_HEAD, row, strict=True)) for row in caught],
             violations=violations,
             seconds=round(seconds, 1),
         )

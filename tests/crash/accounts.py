@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy
 
-from tests.crash.environments import World
+from tests.crash.environments import Environment
 from tests.steps.scenario import MISCOUNTED, WORDS
 
 # A held person is a human's to decide and may have a lead or none: never two.
@@ -70,7 +70,7 @@ FOUND = """
 
 
 @dataclass(frozen=True)
-class Fate:
+class PersonOutcome:
     """What a run made of a person: the outcome, who owns the lead, and why they are held if so."""
 
     outcome: str
@@ -78,15 +78,15 @@ class Fate:
     held_for: str | None = None
 
 
-def troubles(world: World, *, may_find: bool = False) -> list[str]:
+def troubles(environment: Environment, *, may_find: bool = False) -> list[str]:
     """Everything that does not add up, a line each; empty, or something is lost or doubled.
 
     `may_find`: a lead may also be that of somebody whose duplicate it was taken for, as after a
     restored backup, when nobody knows any more who made it.
     """
-    world.runs_accounted = len(world.runs)
-    leads = [{"lead_id": one["Id"], "email": one["Email"].lower()} for one in world.leads()]
-    with world.connect() as connection:
+    environment.runs_accounted = len(environment.runs)
+    leads = [{"lead_id": one["Id"], "email": one["Email"].lower()} for one in environment.leads()]
+    with environment.connect() as connection:
         connection.execute(
             sqlalchemy.text("create temporary table org_leads (lead_id text, email text)")
         )
@@ -105,35 +105,37 @@ def troubles(world: World, *, may_find: bool = False) -> list[str]:
     return [f"{trouble}: {source}" for trouble, source in found]
 
 
-def outcomes(world: World) -> dict[str, Fate]:
+def outcomes(environment: Environment) -> dict[str, PersonOutcome]:
     """What became of everybody, by person. The owner is the org's word, not the ledger's."""
-    owners = {lead["Id"]: lead["OwnerId"] for lead in world.leads()}
-    rows = world.rows("select person_id, outcome, lead_id, reason_code from person_outcomes")
-    return {row["person_id"]: _fate(row, owners) for row in rows}
+    owners = {lead["Id"]: lead["OwnerId"] for lead in environment.leads()}
+    rows = environment.rows("select person_id, outcome, lead_id, reason_code from person_outcomes")
+    return {row["person_id"]: _person_outcome(row, owners) for row in rows}
 
 
-def _fate(row: Mapping[str, Any], owners: Mapping[str, str]) -> Fate:
+def _person_outcome(row: Mapping[str, Any], owners: Mapping[str, str]) -> PersonOutcome:
     # Whose duplicate somebody is may have had no lead yet when that was found.
     is_known = row["outcome"] == "duplicate"
     owner_id = None if is_known else owners.get(row["lead_id"])
-    return Fate(row["outcome"], owner_id, row["reason_code"] if row["outcome"] == "held" else None)
+    return PersonOutcome(
+        row["outcome"], owner_id, row["reason_code"] if row["outcome"] == "held" else None
+    )
 
 
 def differences(
-    world: World, clean: Mapping[str, Fate], may_hold: Collection[str] = ()
+    environment: Environment, clean: Mapping[str, PersonOutcome], may_hold: Collection[str] = ()
 ) -> list[str]:
     """Who ended otherwise than in a run that nobody disturbed. `may_hold`: whoever is held for one
     of these reasons counts as well."""
-    found = outcomes(world)
-    told = []
-    for person_id, fate in clean.items():
+    found = outcomes(environment)
+    result = []
+    for person_id, expected_outcome in clean.items():
         now = found.get(person_id)
-        if now != fate and not (now is not None and now.held_for in may_hold):
-            told.append(f"{person_id} is {_words(now)} and should be {_words(fate)}")
-    return told
+        if now != expected_outcome and not (now is not None and now.held_for in may_hold):
+            result.append(f"{person_id} is {_words(now)} and should be {_words(expected_outcome)}")
+    return result
 
 
-def _words(fate: Fate | None) -> str:
-    if fate is None:
+def _words(outcome: PersonOutcome | None) -> str:
+    if outcome is None:
         return "nowhere"
-    return f"{fate.outcome} ({fate.held_for or f'owner {fate.owner_id}'})"
+    return f"{outcome.outcome} ({outcome.held_for or f'owner {outcome.owner_id}'})"

@@ -1,4 +1,4 @@
-"""One workshop for the session, and each kind of world undisturbed once."""
+"""One environment factory for the session, and each variant undisturbed once."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from functools import cache
 
 import pytest
 
-from tests.crash.environments import Workshop
+from tests.crash.environments import EnvironmentFactory
 from tests.crash.techniques import Clean, discover
-from tests.crash.variants import Kind
+from tests.crash.variants import Variant
 
 SEED = int(os.environ.get("PERSON_SYNC_TEST_SEED", "20260731"))
 
 
 @pytest.fixture(scope="session")
-def shop() -> Iterator[Workshop]:
+def factory() -> Iterator[EnvironmentFactory]:
     """An emulator, a process that forks runs, and databases."""
-    with Workshop() as made:
+    with EnvironmentFactory() as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def clean(shop: Workshop) -> Callable[[Kind], Clean]:
-    """The boundaries of a kind of world, found by running it when first asked for."""
-    return cache(lambda kind: discover(shop, kind))
+def clean(factory: EnvironmentFactory) -> Callable[[Variant], Clean]:
+    """The boundaries of a variant, found by running it when first asked for."""
+    return cache(lambda variant: discover(factory, variant))

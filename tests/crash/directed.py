@@ -45,7 +45,7 @@ class Boundary:
 
 
 @dataclass
-class Told:
+class RunResult:
     """How a run ended: its exit code (-9: it was killed), and what it said."""
 
     code: int = -9
@@ -66,7 +66,7 @@ def go_on(_run: DirectedRun, _boundary: Boundary) -> str:
     return "go"
 
 
-class Zygote:
+class ForkServer:
     """The process that forks the runs: of the project's own code, or of a copy of it."""
 
     def __init__(self, folder: Path = ROOT) -> None:
@@ -83,11 +83,11 @@ class Zygote:
         self._lock = threading.Lock()
         assert self._read() == "ready"
 
-    def fork(self, wanted: dict[str, Any]) -> int:
+    def fork(self, order: dict[str, Any]) -> int:
         """Begin a run; answers its pid."""
         assert self._process.stdin is not None
         with self._lock:
-            self._process.stdin.write(json.dumps(wanted) + "\n")
+            self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
             return int(self._read())
 
@@ -113,7 +113,7 @@ class Zygote:
 
 
 @dataclass
-class RecordQuery:
+class RunOrder:
     """What a run is to do."""
 
     settings: dict[str, Any]
@@ -127,41 +127,43 @@ class RecordQuery:
 class DirectedRun:
     """A run under way. `passed` are the boundaries it has come to so far."""
 
-    def __init__(self, zygote: Zygote, wanted: RecordQuery, director: Director = go_on) -> None:
+    def __init__(
+        self, fork_server: ForkServer, order: RunOrder, director: Director = go_on
+    ) -> None:
         self.passed: list[Boundary] = []
-        self.told = Told()
+        self.result = RunResult()
         self._director = director
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._relay = Relay(wanted.settings["salesforce"]["emulator_url"], self._at)
+        self._relay = Relay(order.settings["salesforce"]["emulator_url"], self._at)
         self._folder = tempfile.TemporaryDirectory(prefix="line-")
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(f"{self._folder.name}/line")
         self._listener.listen()
-        self.log = f"{zygote.logs.name}/{id(self)}.log"
-        self.pid = zygote.fork(self._order(wanted))
+        self.log = f"{fork_server.logs.name}/{id(self)}.log"
+        self.pid = fork_server.fork(self._order(order))
         self._thread = threading.Thread(target=self._converse, daemon=True)
         self._thread.start()
 
-    def _order(self, wanted: RecordQuery) -> dict[str, Any]:
-        org = {**wanted.settings["salesforce"], "emulator_url": self._relay.url}
+    def _order(self, order: RunOrder) -> dict[str, Any]:
+        org = {**order.settings["salesforce"], "emulator_url": self._relay.url}
         return {
-            **vars(wanted),
-            "settings": {**wanted.settings, "salesforce": org},
+            **vars(order),
+            "settings": {**order.settings, "salesforce": org},
             "line": f"{self._folder.name}/line",
             "log": self.log,
         }
 
-    def wait(self, seconds: float = 60) -> Told:
+    def wait(self, seconds: float = 60) -> RunResult:
         """How it ended. Who takes longer than that is killed, and said to be overdue."""
         self._thread.join(seconds)
         if self._thread.is_alive():
             self.kill()
             self._thread.join(10)
-            self.told = Told(OVERDUE, "overdue")
+            self.result = RunResult(OVERDUE, "overdue")
         self._relay.close()
         self._listener.close()
         self._folder.cleanup()
-        return self.told
+        return self.result
 
     def wait_for(self, happens: Callable[[], bool], seconds: float = 30) -> None:
         """Until it happens or the run is over."""
@@ -215,13 +217,13 @@ class DirectedRun:
         with line, line.makefile("r", encoding="utf-8") as words:
             try:
                 for word in words:
-                    self._hear(line, json.loads(word))
+                    self._handle(line, json.loads(word))
             except ConnectionError:
                 return  # killed while it waited for our word
 
-    def _hear(self, line: socket.socket, heard: dict[str, Any]) -> None:
-        if "code" in heard:
-            self.told = Told(**heard)
+    def _handle(self, line: socket.socket, message: dict[str, Any]) -> None:
+        if "code" in message:
+            self.result = RunResult(**message)
         else:
-            word = self._at(heard["side"], heard["name"])
+            word = self._at(message["side"], message["name"])
             line.sendall(word.encode() + b"\n")

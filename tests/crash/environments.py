@@ -1,14 +1,13 @@
-"""The worlds of the harness: a warehouse with persons, an org that knows some of them, settings.
+"""The environments of the harness: a warehouse with persons, an org that knows some, settings.
 
-Every case gets a world of its own, copied in some tens of milliseconds: a SQLite file in memory or
-a PostgreSQL database made from a template, and an org of an emulator that is reset.
+Each case gets an environment of its own, copied within milliseconds. The warehouse is a SQLite file
+in memory or a PostgreSQL database made from a template; the org is that of an emulator, reset.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import uuid
@@ -22,10 +21,11 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, NullPool
 
 from tests.conftest import PostgresServer, _pgserver, _prepare
-from tests.crash.directed import ROOT, DirectedRun, Director, RecordQuery, Told, Zygote, go_on
-from tests.crash.mutants import Change, plant
+from tests.crash.directed import DirectedRun, Director, ForkServer, RunOrder, RunResult, go_on
+from tests.crash.mutants import Change, copy_with
 from tests.crash.small_disk import SmallDisk
-from tests.crash.variants import KINDS, KNOWN, PEOPLE, Kind
+from tests.crash.variants import KNOWN, PEOPLE, VARIANTS, Variant
+from tests.emulator_process import running_emulator
 from tests.salesforce.servers import Emulator
 from tests.steps.scenario import ORG, PERSON_ID_FIELD, put_persons
 
@@ -35,13 +35,13 @@ ANOTHER_ORG = "00D5e0000000002EAA"
 
 
 @dataclass
-class World:
+class Environment:
     """One warehouse and one org, for one case."""
 
-    kind: Kind
+    variant: Variant
     url: str
     emulator: Emulator
-    zygote: Zygote
+    fork_server: ForkServer
     databases: Databases
     seeded: frozenset[str]
     most_seconds: float = 60
@@ -64,11 +64,11 @@ class World:
     ) -> DirectedRun:
         """A run begins; `run` are settings of that group."""
         settings = self.values(**run)
-        wanted = RecordQuery(settings, mode, person_ids, most_pages, time_zone, accept_unknown_jobs)
-        self.runs.append(DirectedRun(self.zygote, wanted, director))
+        order = RunOrder(settings, mode, person_ids, most_pages, time_zone, accept_unknown_jobs)
+        self.runs.append(DirectedRun(self.fork_server, order, director))
         return self.runs[-1]
 
-    def tell(self, director: Director = go_on, mode: str = "live", **more: Any) -> Told:
+    def run_to_end(self, director: Director = go_on, mode: str = "live", **more: Any) -> RunResult:
         """A run from its beginning to its end."""
         return self.start(director, mode, **more).wait(self.most_seconds)
 
@@ -81,11 +81,11 @@ class World:
                 "consumer_key": "test-key",
                 "consumer_secret": "test-secret",
                 "emulator_url": self.emulator.url,
-                "person_id_field": "Person_Id__c" if self.kind.has_field else "",
+                "person_id_field": "Person_Id__c" if self.variant.has_field else "",
             },
             "matching": {"existing_lead": "update"},
             "run": {
-                "slice_size": 30 if self.kind.people == "mixed" else 10_000,
+                "slice_size": 30 if self.variant.people == "mixed" else 10_000,
                 "open_batches": 2,
                 "poll_seconds": 0.02,
             },
@@ -97,15 +97,15 @@ class World:
 
     def wait_less_for_locks(self) -> None:
         """Half a second instead of ten where somebody stands frozen with the lock in the hand."""
-        if self.kind.engine == "sqlite":
+        if self.variant.engine == "sqlite":
             self.settings["warehouse"] = {"url": f"{self.url}?timeout=0.5"}
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """An engine of the test's own, that sees the result tables."""
         path = {"options": "-c search_path=person_sync,public -c timezone=UTC"}
-        given = path if self.kind.engine == "postgres" else {"timeout": 30}
-        given |= {"check_same_thread": False} if self.kind.engine == "sqlite" else {}
+        given = path if self.variant.engine == "postgres" else {"timeout": 30}
+        given |= {"check_same_thread": False} if self.variant.engine == "sqlite" else {}
         engine = sqlalchemy.create_engine(_driver(self.url), connect_args=given, poolclass=NullPool)
         yield engine
         engine.dispose()
@@ -126,7 +126,7 @@ class World:
     def of_yesterday(self) -> Iterator[None]:
         """The warehouse is as it was before any run; the org is not."""
         today = self.url
-        with self.databases.fresh(self.kind.engine, self.kind.people) as self.url:
+        with self.databases.fresh(self.variant.engine, self.variant.people) as self.url:
             yield
         self.url = today
 
@@ -134,7 +134,7 @@ class World:
     def on_a_small_disk(self) -> Iterator[SmallDisk]:
         """The warehouse is on a disk that can be full. PostgreSQL only."""
         roomy = self.url
-        with self.databases.on_a_small_disk(self.kind.people) as (self.url, disk):
+        with self.databases.on_a_small_disk(self.variant.people) as (self.url, disk):
             yield disk
         self.url = roomy
 
@@ -143,8 +143,8 @@ class World:
         """The settings lead to another org, an empty one. Its emulator is this case's own: one kept
         for the next such case stopped by itself, which may be half an hour away."""
         home = self.emulator, self.seeded
-        field_text = PERSON_ID_FIELD if self.kind.has_field else ""
-        with serving() as other:
+        field_text = PERSON_ID_FIELD if self.variant.has_field else ""
+        with running_emulator() as other:
             self.emulator, self.seeded = other, frozenset()
             other.reset(ORG.replace("[org]", f'[org]\nid = "{ANOTHER_ORG}"') + field_text)
             yield
@@ -280,75 +280,66 @@ def _driver(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://")
 
 
-@contextmanager
-def serving() -> Iterator[Emulator]:
-    """An org emulator of one's own, in a process of its own."""
-    command = [sys.executable, "-m", "pipelines.emulator.server", "--port", "0"]
-    command += ["--idle-stop", "1800"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield Emulator(process.stdout.readline().rpartition(" ")[2].strip())
-        finally:
-            process.terminate()
-
-
-class Workshop:
-    """What one worker has for all of its cases: an emulator, a zygote, databases."""
+class EnvironmentFactory:
+    """What one worker has for all of its cases: an emulator, a fork server, databases."""
 
     def __init__(self) -> None:
         self._more = ExitStack()
-        self.emulator = self._more.enter_context(serving())
+        self.emulator = self._more.enter_context(running_emulator())
         self.databases = Databases()
-        self.zygote = self._warm(Zygote())
-        self._variants: dict[tuple[Change, ...], Zygote] = {(): self.zygote}
+        self.fork_server = self._warm(ForkServer())
+        self._fork_servers: dict[tuple[Change, ...], ForkServer] = {(): self.fork_server}
 
-    def _warm(self, zygote: Zygote) -> Zygote:
-        with self._world(KINDS[0], zygote) as world:
-            zygote.warm_up(world.values())
-        return zygote
+    def _warm(self, fork_server: ForkServer) -> ForkServer:
+        with self._environment(VARIANTS[0], fork_server) as environment:
+            fork_server.warm_up(environment.values())
+        return fork_server
 
     @contextmanager
-    def planted(self, changes: tuple[Change, ...]) -> Iterator[Zygote]:
-        """A zygote of a copy of the code with these changes."""
+    def fork_server_of_changes(self, changes: tuple[Change, ...]) -> Iterator[ForkServer]:
+        """A fork server of a copy of the code with these changes."""
         with (
             tempfile.TemporaryDirectory(prefix="planted-") as folder,
-            Zygote(plant(changes, Path(folder))) as zygote,
+            ForkServer(copy_with(changes, Path(folder))) as fork_server,
         ):
-            yield self._warm(zygote)
+            yield self._warm(fork_server)
 
     @contextmanager
-    def world(self, kind: Kind, zygote: Zygote | None = None) -> Iterator[World]:
-        """A world for one case, empty of results."""
-        with self._world(kind, zygote or self.zygote) as world:
-            if zygote not in (
+    def environment(
+        self, variant: Variant, fork_server: ForkServer | None = None
+    ) -> Iterator[Environment]:
+        """An environment for one case, empty of results."""
+        with self._environment(variant, fork_server or self.fork_server) as environment:
+            if fork_server not in (
                 None,
-                *self._variants.values(),
-            ):  # many a planted bug never comes to an end
-                world.most_seconds = 30
-            yield world
+                *self._fork_servers.values(),
+            ):  # many a mutant never comes to an end
+                environment.most_seconds = 30
+            yield environment
 
     @contextmanager
-    def _world(self, kind: Kind, zygote: Zygote) -> Iterator[World]:
-        known = KNOWN if kind.people == "mixed" else ""
-        with self.databases.fresh(kind.engine, kind.people) as url:
+    def _environment(self, variant: Variant, fork_server: ForkServer) -> Iterator[Environment]:
+        known = KNOWN if variant.people == "mixed" else ""
+        with self.databases.fresh(variant.engine, variant.people) as url:
             self.emulator.reset(
-                ORG + (PERSON_ID_FIELD if kind.has_field else "") + kind.org + known
+                ORG + (PERSON_ID_FIELD if variant.has_field else "") + variant.org + known
             )
             self.emulator.go_wrong()
             seeded = frozenset(lead["Id"] for lead in self.emulator.held("leads"))
-            yield World(kind, url, self.emulator, zygote, self.databases, seeded)
+            yield Environment(variant, url, self.emulator, fork_server, self.databases, seeded)
 
-    def variant(self, changes: tuple[Change, ...]) -> Zygote:
-        """The zygote of a changed copy that more than one case needs; of no changes, the own."""
-        if changes not in self._variants:
-            self._variants[changes] = self._more.enter_context(self.planted(changes))
-        return self._variants[changes]
+    def fork_server_for(self, changes: tuple[Change, ...]) -> ForkServer:
+        """Return the fork server of a changed copy, kept for further cases. No changes: our own."""
+        if changes not in self._fork_servers:
+            self._fork_servers[changes] = self._more.enter_context(
+                self.fork_server_of_changes(changes)
+            )
+        return self._fork_servers[changes]
 
     def close(self) -> None:
         """Stop all of it."""
         self.databases.close()
-        self.zygote.close()
+        self.fork_server.close()
         self._more.close()
 
     def __enter__(self) -> Self:

@@ -2,7 +2,7 @@
 
     python -P -m tests.crash.fork_server FOLDER
 
-FOLDER is where `pipelines` must have come from: the project's, or a copy with a planted bug. Each
+FOLDER is where `pipelines` must have come from: the project's, or a copy with a mutant. Each
 line on stdin is a run to perform, as JSON; its pid is answered. The fork is safe because nothing
 here keeps a connection or a thread of Python's: the first run, which only warms the caches (half
 a second for every run after it), has closed what it opened, and Arrow makes its threads anew.
@@ -24,8 +24,8 @@ from typing import Any
 import pipelines
 from pipelines import flows
 from pipelines.errors import SyncError
-from pipelines.run import lifecycle
 from pipelines.settings import Settings
+from pipelines.steps.context import new_run_request
 from tests.crash.observed import Line, observe_commits
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -38,32 +38,32 @@ def main(folder: str) -> None:
         sys.exit(f"pipelines came from {came_from}, not from {folder}")
     # Children are reaped by the system at once: a dead one must not look alive to the next run.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    _say("ready")
+    _reply("ready")
     for line in sys.stdin:
-        wanted = json.loads(line)
-        _say(str(_fork(wanted) if "line" in wanted else _warm_up(wanted)))
+        order = json.loads(line)
+        _reply(str(_fork(order) if "line" in order else _warm_up(order)))
 
 
-def _say(word: str) -> None:
+def _reply(word: str) -> None:
     sys.stdout.write(word + "\n")
     sys.stdout.flush()
 
 
 def _warm_up(settings: dict[str, Any]) -> int:
-    flows.sync(Settings.model_validate(settings), lifecycle.new_run_request("live"), flows.plainly)
+    flows.sync(Settings.model_validate(settings), new_run_request("live"), flows.call_step)
     gc.collect()
     gc.freeze()  # what stays in its pages need not be copied by every child
     return os.getpid()
 
 
-def _fork(wanted: dict[str, Any]) -> int:
+def _fork(order: dict[str, Any]) -> int:
     pid = os.fork()
     if pid:
         return pid
     code = 70
     try:
-        _become_a_run(wanted["log"])
-        code = _perform(Line(wanted["line"]), wanted)
+        _become_a_run(order["log"])
+        code = _perform(Line(order["line"]), order)
     finally:
         os._exit(code)
 
@@ -79,21 +79,21 @@ def _become_a_run(log: str) -> None:
         os.dup2(old, new)
 
 
-def _perform(line: Line, wanted: dict[str, Any]) -> int:
-    observe_commits(line, wanted["most_pages"])
-    if wanted["time_zone"]:
-        os.environ["TZ"] = wanted["time_zone"]
+def _perform(line: Line, order: dict[str, Any]) -> int:
+    observe_commits(line, order["most_pages"])
+    if order["time_zone"]:
+        os.environ["TZ"] = order["time_zone"]
         time.tzset()
     try:
-        settings = Settings.model_validate(wanted["settings"])
-        ids = wanted["person_ids"]
-        request = lifecycle.new_run_request(
-            wanted["mode"],
+        settings = Settings.model_validate(order["settings"])
+        ids = order["person_ids"]
+        request = new_run_request(
+            order["mode"],
             person_ids=tuple(ids) if ids else None,
-            accept_unknown_jobs=wanted["accept_unknown_jobs"],
+            accept_unknown_jobs=order["accept_unknown_jobs"],
         )
-        tell = flows.carry_on if wanted["mode"] == "resume" else flows.sync
-        summary = tell(settings, request, flows.plainly)
+        tell = flows.complete_open_batches if order["mode"] == "resume" else flows.sync
+        summary = tell(settings, request, flows.call_step)
     except SyncError as error:
         traceback.print_exception(error.__context__ or error)
         line.say(code=error.exit_code, words=f"{type(error).__name__}: {error}")

@@ -1,6 +1,6 @@
 """Jobs that end otherwise than hoped: failed, aborted, gone, short of rows, hours in the queue.
 
-Each is a world of 450 persons in one job, which are three of Salesforce's chunks.
+Each is an environment of 450 persons in one job, which are three of Salesforce's chunks.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.crash.directed import Boundary, DirectedRun, Director, go_on
-from tests.crash.environments import World
-from tests.crash.techniques import Clean, judged
+from tests.crash.environments import Environment
+from tests.crash.techniques import Clean, violations
 
 LATE_CHUNK = "[behaviour]\nlate_chunk_after_abort = true\n"
 LONG_QUEUE = "[behaviour]\nqueue_seconds = 2\n"
@@ -56,20 +56,22 @@ TROUBLES = {
 }
 
 
-def in_trouble(trouble: Trouble) -> Callable[[World, Clean, Boundary], list[str]]:
+def in_trouble(trouble: Trouble) -> Callable[[Environment, Clean, Boundary], list[str]]:
     """The technique: the first job meets the trouble, and one run, or some, puts it right."""
 
-    def disturb(world: World, clean: Clean, _place: Boundary) -> list[str]:
+    def disturb(environment: Environment, clean: Clean, _place: Boundary) -> list[str]:
         faults = [{"job": "nth:1", "fault": fault} for fault in trouble.faults]
-        world.emulator.go_wrong(*faults)
-        told = world.tell(_spoiling(trouble), **(trouble.run or {}))
+        environment.emulator.go_wrong(*faults)
+        result = environment.run_to_end(_spoiling(trouble), **(trouble.run or {}))
         for _ in range(trouble.runs - 1):
-            if told.code != 3:
+            if result.code != 3:
                 break
-            told = world.tell(**(trouble.run or {}))
-        is_open = not (trouble.is_known or world.kind.has_field)
+            result = environment.run_to_end(**(trouble.run or {}))
+        is_open = not (trouble.is_known or environment.variant.has_field)
         reasons = ("JOB_GONE", "RESULT_MISSING") if is_open else ()
-        return judged(world, clean, told, may_hold=reasons) + _too_many_jobs(world, trouble)
+        return violations(environment, clean, result, may_hold=reasons) + _too_many_jobs(
+            environment, trouble
+        )
 
     return disturb
 
@@ -88,8 +90,8 @@ def _spoiling(trouble: Trouble) -> Director:
     return spoil
 
 
-def _too_many_jobs(world: World, trouble: Trouble) -> list[str]:
+def _too_many_jobs(environment: Environment, trouble: Trouble) -> list[str]:
     """Whoever waits opens no second job."""
-    count = len(world.rows("select salesforce_job_id from salesforce_jobs"))
+    count = len(environment.rows("select salesforce_job_id from salesforce_jobs"))
     most = 1 if trouble.org == LONG_QUEUE else 3
     return [f"{count} jobs where {most} would do"] if count > most else []

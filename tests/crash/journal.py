@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.crash.directed import ROOT
-from tests.crash.suite import Case, Expectation
+from tests.crash.suite import Case, CaseResult
 
 
 class Journal:
@@ -34,24 +34,24 @@ class Journal:
             entry = json.loads(line)
             self._known[entry.pop("case")] = entry
 
-    def verdict(self, case: Case) -> Expectation | None:
+    def result(self, case: Case) -> CaseResult | None:
         """What was found before; None of a case not performed yet."""
         found = self._known.get(str(case))
-        return None if found is None else Expectation(case, **found)  # type: ignore[arg-type]
+        return None if found is None else CaseResult(case, **found)  # type: ignore[arg-type]
 
     def left(self, cases: Sequence[Case]) -> int:
         """How many of them are not performed yet."""
         return sum(str(case) not in self._known for case in cases)
 
-    def write(self, verdict: Expectation) -> None:
+    def write(self, result: CaseResult) -> None:
         """Write a verdict down, at once."""
         if self._file is None:
             return
         entry = {
-            "case": str(verdict.case),
-            "is_reached": verdict.is_reached,
-            "violations": verdict.violations,
-            "seconds": round(verdict.seconds, 3),
+            "case": str(result.case),
+            "is_reached": result.is_reached,
+            "violations": result.violations,
+            "seconds": round(result.seconds, 3),
         }
         with self._lock, self._file.open("a", encoding="utf-8") as out:
             out.write(json.dumps(entry) + "\n")
@@ -60,7 +60,7 @@ class Journal:
 def fingerprint() -> str:
     """Of everything a verdict depends on: the product, its SQL, and this harness."""
     digest = hashlib.sha256()
-    for folder, ending in (("pipelines", "*.py"), ("sql", "*.sql"), ("tests/reliability", "*.py")):
+    for folder, ending in (("pipelines", "*.py"), ("sql", "*.sql"), ("tests/crash", "*.py")):
         for file in sorted((ROOT / folder).rglob(ending)):
             digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -16,11 +16,11 @@ from collections.abc import Sequence
 
 from tests.crash.accounts import troubles
 from tests.crash.directed import Boundary, DirectedRun, Director, go_on
-from tests.crash.environments import Workshop, World
+from tests.crash.environments import Environment, EnvironmentFactory
 from tests.crash.mutants import CREATE, POLL
 from tests.crash.table import as_text
-from tests.crash.variants import PEOPLE, Kind
-from tests.steps.scenario import crowd
+from tests.crash.variants import PEOPLE, Variant
+from tests.steps.scenario import make_persons
 
 POLL_SECONDS = 0.5
 SETTINGS = {"slice_size": 10_000, "open_batches": 8, "poll_seconds": POLL_SECONDS}
@@ -48,14 +48,14 @@ class Reaper:
         return run.kill()
 
 
-def perform(world: World, director: Director) -> tuple[int, float, list[DirectedRun]]:
+def perform(environment: Environment, director: Director) -> tuple[int, float, list[DirectedRun]]:
     """Run after run until one comes to its end; answers how many it took, and seconds."""
     began = time.monotonic()
-    world.most_seconds = 1800
-    while not world.tell(director, **SETTINGS).is_done:
-        if len(world.runs) > 500:
+    environment.most_seconds = 1800
+    while not environment.run_to_end(director, **SETTINGS).is_done:
+        if len(environment.runs) > 500:
             raise RuntimeError("it never comes to an end")
-    return len(world.runs), time.monotonic() - began, world.runs
+    return len(environment.runs), time.monotonic() - began, environment.runs
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,13 +66,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=20260731)
     parser.add_argument("--engine", default="sqlite")
     asked = parser.parse_args(arguments)
-    PEOPLE["crowd"] = lambda: crowd(asked.persons)
-    kind = Kind(asked.engine, has_field=True, people="crowd")
+    PEOPLE["many"] = lambda: make_persons(asked.persons)
+    variant = Variant(asked.engine, has_field=True, people="many")
     rows = []
-    with Workshop() as shop:
-        with shop.world(kind) as world:
-            count, calm, runs = perform(world, go_on)
-            rows.append(["undisturbed", 0, count, round(calm, 1), *_accounts(world, asked.persons)])
+    with EnvironmentFactory() as factory:
+        with factory.environment(variant) as environment:
+            count, calm, runs = perform(environment, go_on)
+            rows.append(
+                ["undisturbed", 0, count, round(calm, 1), *_accounts(environment, asked.persons)]
+            )
             names = [boundary.name for boundary in runs[0].passed]
             # Not the start of a run, which every further run has, and no polls.
             forward = frozenset(names[names.index(CREATE) :]) - {
@@ -82,9 +84,9 @@ def main(arguments: Sequence[str]) -> int:
             passed = sum(name in forward for name in names)
         chance = random.Random(asked.seed)  # noqa: S311 - a seed, not a secret
         reaper = Reaper(sorted(chance.randint(1, passed) for _ in range(asked.kills)), forward)
-        with shop.world(kind) as world:
-            count, busy, _ = perform(world, reaper)
-            accounts = _accounts(world, asked.persons)
+        with factory.environment(variant) as environment:
+            count, busy, _ = perform(environment, reaper)
+            accounts = _accounts(environment, asked.persons)
             rows.append(["killed", reaper.kills, count, round(busy, 1), *accounts])
     most = 1.5 * calm + asked.kills * POLL_SECONDS
     sys.stdout.write(as_text(HEAD, rows) + "\n")
@@ -92,9 +94,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if busy <= most and all(row[-1] == 0 for row in rows) else 1
 
 
-def _accounts(world: World, count: int) -> tuple[int, int]:
-    (created,) = world.rows("select count(*) as n from person_outcomes where outcome = 'created'")
-    wrong = troubles(world)
+def _accounts(environment: Environment, count: int) -> tuple[int, int]:
+    (created,) = environment.rows(
+        "select count(*) as n from person_outcomes where outcome = 'created'"
+    )
+    wrong = troubles(environment)
     for line in wrong[:5]:
         sys.stderr.write(line + "\n")
     return created["n"], len(wrong) + abs(count - created["n"])

@@ -1,4 +1,4 @@
-"""Bugs planted on purpose: a harness that lets one pass has no teeth.
+"""Mutants: bugs made on purpose: a harness that lets one pass has no teeth.
 
 Each is a named change of text in a copy of the project's code, which must be found exactly once, so
 that a plant cannot rot unnoticed. Each names the smallest set of trials that must catch it.
@@ -11,51 +11,52 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.crash.directed import ROOT
-from tests.crash.variants import Kind
+from tests.crash.variants import Variant
 
-DELIVERY = "pipelines/steps/load.py"
-SETTLING = "pipelines/steps/reconcile.py"
+LOAD = "pipelines/steps/load.py"
+RESULTS_OF_JOB = "pipelines/steps/job_results.py"
 SESSION = "pipelines/salesforce/session.py"
 TRANSPORT = "pipelines/salesforce/transport.py"
 BATCHES = "pipelines/warehouse/ledger/batches.py"
-JUDGEMENTS = "pipelines/warehouse/ledger/claims.py"
-JUDGING = "pipelines/steps/transform.py"
-MATCHING = "pipelines/steps/match.py"
+BATCH_RESULTS = "pipelines/warehouse/ledger/batch_results.py"
+CLAIMS = "pipelines/warehouse/ledger/claims.py"
+PARTITION = "pipelines/steps/partition.py"
+MATCH = "pipelines/steps/match.py"
 
-ALONE = Kind("sqlite", has_field=False)  # the ledger stands alone: nothing hides its bugs
+ALONE = Variant("sqlite", has_field=False)  # the ledger stands alone: nothing hides its bugs
 CREATE, PUT, CLOSE, POLL = (
     f"{method} /jobs/ingest{path}"
     for method, path in (("POST", ""), ("PUT", "/*/batches"), ("PATCH", "/*"), ("GET", "/*"))
 )
 RESULTS = "GET /jobs/ingest/*/successfulResults/"
-CLOSING = "COMMIT update lead_batches closing"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A text of a file that stands in it once, and what stands there instead."""
+    """A text of a file that occurs in it so many times, and what replaces it."""
 
     file: str
     old: str
     new: str
+    times: int = 1
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A technique on a kind of world at a place: the first of its kind, on that side."""
+    """A technique on a variant at a place: the first of its kind, on that side."""
 
     technique: str
     place: str = ""
     side: str = "before"
-    kind: Kind = ALONE
+    variant: Variant = ALONE
 
     def __str__(self) -> str:
         where = f" {self.side} {self.place}" if self.place else ""
-        return f"{self.technique}{where} ({self.kind})"
+        return f"{self.technique}{where} ({self.variant})"
 
 
 @dataclass(frozen=True)
-class Plant:
+class Mutant:
     """A bug, and the trials of which one at least must catch it."""
 
     name: str
@@ -63,17 +64,26 @@ class Plant:
     trials: tuple[Trial, ...]
 
 
-def plant(changes: tuple[Change, ...], folder: Path) -> Path:
-    """A copy of the project's code with these changes. Raises where a text is not there once."""
+def changed_texts(changes: tuple[Change, ...]) -> dict[str, str]:
+    """Return each changed file's text, by path. Raise LookupError if a text is missing."""
+    texts: dict[str, str] = {}
+    for change in changes:
+        text = texts.get(change.file) or (ROOT / change.file).read_text(encoding="utf-8")
+        found = text.count(change.old)
+        if found != change.times:
+            raise LookupError(
+                f"found {found} times in {change.file}, not {change.times}: {change.old!r}"
+            )
+        texts[change.file] = text.replace(change.old, change.new)
+    return texts
+
+
+def copy_with(changes: tuple[Change, ...], folder: Path) -> Path:
+    """Copy the project's code with these changes into the folder. Raise LookupError as above."""
     for part in ("pipelines", "sql"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for change in changes:
-        file = folder / change.file
-        text = file.read_text(encoding="utf-8")
-        if text.count(change.old) != 1:
-            found = text.count(change.old)
-            raise LookupError(f"found {found} times in {change.file}, not once: {change.old!r}")
-        file.write_text(text.replace(change.old, change.new), encoding="utf-8")
+    for file, text in changed_texts(changes).items():
+        (folder / file).write_text(text, encoding="utf-8")
     return folder
 
 
@@ -82,11 +92,13 @@ IMPATIENT = (Change(SESSION, "timeout: Timeout = (10.0, 120.0)", "timeout: Timeo
 
 # Nor this: nobody is looked up, so that with an emptied ledger the person-id field stands alone.
 BLIND = (
-    Change(MATCHING, "emails=list(emails.dropna()),", "emails=[],"),
-    Change(MATCHING, "person_ids=list(person_ids) if self._field else [],", "person_ids=[],"),
+    Change(MATCH, "emails=list(emails.dropna()),", "emails=[],"),
+    Change(MATCH, "person_ids=list(person_ids) if self._field else [],", "person_ids=[],"),
 )
 
-_FENCED = ("open_batch", "close_batch", "count_batch", "return_batch", "finish_batch")
+STATEMENTS = "sql/queries/batches.sql"
+# renew_lease, start_upload, submit_batch, return_batch, add_batch_counts, complete_batch
+FENCED = 6
 _FENCE = """
     and fencing_token = :fencing_token
     and leased_by_run_id = :leased_by_run_id
@@ -97,23 +109,22 @@ _NO_FENCE = """
     and cast(:leased_by_run_id as text) is not null
     and cast(:seen_state as text) is not null
 """
-_IGNORED = tuple(
-    Change(f"sql/queries/{name}.sql", _FENCE, _NO_FENCE) for name in (*_FENCED, "renew_lease")
-)
-_UPLOAD = "    bulk.upload(org, job.job_id, data)\n"
-_INTENT = "    batch = ledger.record_submitted(store, batch)\n"
-_CLOSE = """    bulk.close_job(org, job.job_id)
+_IGNORED = (Change(STATEMENTS, _FENCE, _NO_FENCE, FENCED),)
+_UPLOAD = "    ingest_jobs.upload(run.org, job.job_id, data)\n"
+# As it reads once closing is taken away; a collections call records the same intent.
+_INTENT = "    batch = ledger.record_submitted(run.warehouse, batch)\n    return batch\n"
+_CLOSE = """    ingest_jobs.close_job(run.org, job.job_id)
     return batch
 """
-_ID_FIRST = "    # The id before the bytes: a job whose id is lost was never given data"
-_THROW_AWAY = """    bulk.abort_job(load_api.ground.org, job_id)
-    return ledger.discard_job(load_api.ground.warehouse, batch, "Aborted")
+_ID_FIRST = "    # The id is recorded before any byte is uploaded"
+_DISCARD = """    ingest_jobs.abort_job(run.org, _job_id(batch))
+    return ledger.discard_job(run.warehouse, batch, "Aborted")
 """
-_ASK = """    job = bulk.job_status(org, _job_id(batch))
+_ASK = """    job = ingest_jobs.job_status(run.org, _job_id(batch))
     if job is None:
 """
-_CREATE = """    job = bulk.create_job(
-        org,
+_CREATE = """    job = ingest_jobs.create_job(
+        run.org,
         operation=batch.operation,
         sobject=batch.sobject,
         assignment_rule_id=batch.assignment_rule_id,
@@ -122,112 +133,118 @@ _CREATE = """    job = bulk.create_job(
 _LIBRARY = """    if batch.operation == "insert":
         from simple_salesforce.bulk2 import Operation
 
-        told = org._sf.bulk2.Lead._upload_data(Operation.insert, data.decode(), wait=0.01)
-        job = bulk.job_status(org, told["job_id"])
-        batch = ledger.record_job(store, batch, job.job_id, payload_sha256="", payload_bytes=0)
-        return ledger.record_submitted(store, batch)
+        told = run.org._sf.bulk2.Lead._upload_data(Operation.insert, data.decode(), wait=0.01)
+        job = ingest_jobs.job_status(run.org, told["job_id"])
+        given = {"payload_sha256": "", "payload_bytes": 0}
+        batch = ledger.record_job(run.warehouse, batch, job.job_id, **given)
+        return ledger.record_submitted(run.warehouse, batch)
 """
 
-MANY = Kind("sqlite", has_field=False, people="many")
-SLOW_JOBS = Kind(
+MANY = Variant("sqlite", has_field=False, people="many")
+SLOW_JOBS = Variant(
     "sqlite", has_field=False, people="many", org="[behaviour]\nrows_per_second = 400\n"
 )
 
-PLANTS = [
-    Plant(
+MUTANTS = [
+    Mutant(
         "the job's id is stored after the close",
         (
-            Change(DELIVERY, _CLOSE, "    return batch\n"),
-            Change(DELIVERY, _UPLOAD, ""),
+            Change(LOAD, _CLOSE, "    return batch\n"),
+            Change(LOAD, _UPLOAD, ""),
             Change(
-                DELIVERY, _ID_FIRST, f"{_UPLOAD}    bulk.close_job(org, job.job_id)\n{_ID_FIRST}"
+                LOAD,
+                _ID_FIRST,
+                f"{_UPLOAD}    ingest_jobs.close_job(run.org, job.job_id)\n{_ID_FIRST}",
             ),
         ),
         (Trial("killed", CLOSE, "after"),),
     ),
-    Plant(
+    Mutant(
         "the intent to close is stored after the close",
         (
-            Change(DELIVERY, _CLOSE, "    return batch\n"),
-            Change(DELIVERY, _INTENT, f"    bulk.close_job(org, job.job_id)\n{_INTENT}"),
+            Change(LOAD, _CLOSE, "    return batch\n"),
+            Change(LOAD, _INTENT, f"    ingest_jobs.close_job(run.org, job.job_id)\n{_INTENT}"),
         ),
         (Trial("killed", CLOSE, "after"),),
     ),
-    Plant(
+    Mutant(
         "recovery aborts running jobs",
         (
             Change(
-                DELIVERY,
-                '    if job.state == "Open":\n        return _close_again(load_api, batch)\n',
-                "    if batch.fencing_token > 1 and batch.attempt_count == 1 and not job.has_ended:\n"
-                "        return _throw_away_job(load_api, batch)\n",
+                LOAD,
+                '    if job.state == "Open":\n        return _close_job_again(run, batch)\n',
+                "    is_first = batch.attempt_count == 1\n"
+                "    if batch.fencing_token > 1 and is_first and not job.has_ended:\n"
+                "        return _discard_job(run, batch)\n",
             ),
         ),
         (Trial("killed", POLL, "after", SLOW_JOBS),),
     ),
-    Plant(
+    Mutant(
         "recovery forgets the job",
         (
             Change(
-                DELIVERY,
+                LOAD,
                 _ASK,
                 "    if batch.fencing_token > 1 and batch.attempt_count == 1:\n"
-                '        return ledger.discard_job(store, batch, "Aborted")\n' + _ASK,
+                '        return ledger.discard_job(run.warehouse, batch, "Aborted")\n' + _ASK,
             ),
         ),
         (Trial("killed", POLL, "before"),),
     ),
-    Plant(
+    Mutant(
         "no fencing_token is compared",
         _IGNORED,
         (Trial("frozen", RESULTS), Trial("frozen", CREATE, "after")),
     ),
-    Plant(
+    Mutant(
         "what a take-over changes is no fencing_token: a batch moves from its state alone",
-        tuple(
+        (
             Change(
-                change.file,
-                "    and fencing_token = :fencing_token\n    and leased_by_run_id = :leased_by_run_id\n",
+                STATEMENTS,
+                "    and fencing_token = :fencing_token\n"
+                "    and leased_by_run_id = :leased_by_run_id\n",
                 "    and cast(:fencing_token as integer) is not null\n"
                 "    and cast(:leased_by_run_id as text) is not null\n",
-            )
-            for change in _IGNORED
+                FENCED,
+            ),
         ),
         (Trial("raced", PUT, "after"),),
     ),
-    Plant(
+    Mutant(
         "recovery uploads a second time into the same job",
         (
             Change(
-                DELIVERY,
-                _THROW_AWAY,
-                "    batch, payload = rebuild_payload(load_api.ground, batch)\n"
-                "    bulk.upload(load_api.ground.org, job_id, leads.encode_csv(payload.records))\n"
-                "    batch = ledger.record_submitted(load_api.ground.warehouse, batch)\n"
-                "    bulk.close_job(load_api.ground.org, job_id)\n"
+                LOAD,
+                _DISCARD,
+                "    batch, payload = rebuild_payload(run, batch)\n"
+                "    data = encoding.encode_csv(payload.records)\n"
+                "    ingest_jobs.upload(run.org, _job_id(batch), data)\n"
+                "    batch = ledger.record_submitted(run.warehouse, batch)\n"
+                "    ingest_jobs.close_job(run.org, _job_id(batch))\n"
                 "    return batch\n",
             ),
         ),
         (Trial("killed", PUT, "after"),),
     ),
-    Plant(
+    Mutant(
         "recovery closes a job whose upload nobody knows of",
         (
             Change(
-                DELIVERY,
-                _THROW_AWAY,
-                "    batch = ledger.record_submitted(load_api.ground.warehouse, batch)\n"
-                "    bulk.close_job(load_api.ground.org, job_id)\n"
+                LOAD,
+                _DISCARD,
+                "    batch = ledger.record_submitted(run.warehouse, batch)\n"
+                "    ingest_jobs.close_job(run.org, _job_id(batch))\n"
                 "    return batch\n",
             ),
         ),
         (Trial("killed", PUT, "before"),),
     ),
-    Plant(
+    Mutant(
         "claims and batches are two transactions",
         (
             Change(
-                JUDGEMENTS,
+                CLAIMS,
                 "        until = lease_end(warehouse, connection, lease_seconds)\n",
                 "    with warehouse.transaction() as connection:\n"
                 "        until = lease_end(warehouse, connection, lease_seconds)\n",
@@ -235,47 +252,55 @@ PLANTS = [
         ),
         (Trial("killed", "COMMIT insert lead_batches, update sync_runs", "before"),),
     ),
-    Plant(
+    Mutant(
         "outcomes and the batch's state are two transactions",
         (
             Change(
-                BATCHES,
-                "        if after.person_count:\n            after = _move(",
+                BATCH_RESULTS,
+                "        if after.person_count:\n            after = move(",
                 "    with warehouse.transaction() as connection:\n"
-                "        if after.person_count:\n            after = _move(",
+                "        if after.person_count:\n            after = move(",
             ),
         ),
-        (Trial("killed", "COMMIT update lead_batches settled, update sync_runs", "before"),),
+        (Trial("killed", "COMMIT update lead_batches completed, update sync_runs", "before"),),
     ),
-    Plant(
+    Mutant(
         "result rows are matched by position",
         (
             Change(
-                SETTLING,
-                'rows.assign(person_id=case.claims["person_id"].take(places).array)',
-                'rows.assign(person_id=case.claims["person_id"].array[: len(rows)])',
+                RESULTS_OF_JOB,
+                'rows.assign(person_id=reconciled.claims["person_id"].take(places).array)',
+                'rows.assign(person_id=reconciled.claims["person_id"].array[: len(rows)])',
             ),
         ),
         (Trial("undisturbed"),),
     ),
-    Plant(
+    Mutant(
         "the file of unprocessed rows is not read",
         (
             Change(
-                SETTLING,
-                '            pd.DataFrame({"file": "left", '
-                '"key": _row_keys(case, results.unprocessed)}),\n',
+                RESULTS_OF_JOB,
+                "            pd.DataFrame(\n"
+                '                {"result": "unprocessed", '
+                '"key": _row_keys(reconciled, files.unprocessed)}\n'
+                "            ),\n",
                 "",
             ),
         ),
-        (Trial("failed half way", kind=MANY),),
+        (Trial("failed half way", variant=MANY),),
     ),
-    Plant(
+    Mutant(
         "the job's counts are not compared",
-        (Change(SETTLING, "        if _adds_up(case, answers, job):\n", "        if True:\n"),),
+        (
+            Change(
+                RESULTS_OF_JOB,
+                "        if _adds_up(reconciled, results, job):\n",
+                "        if True:\n",
+            ),
+        ),
         (Trial("a row missing once", RESULTS),),
     ),
-    Plant(
+    Mutant(
         "leases end by the local clock",
         (
             Change(
@@ -284,24 +309,24 @@ PLANTS = [
                 "return datetime.now() + timedelta",
             ),
         ),
-        (Trial("beside another", POLL),),
+        (Trial("another run meanwhile", POLL),),
     ),
-    Plant(
+    Mutant(
         "a POST is sent again when its answer is lost",
         (Change(TRANSPORT, 'if request.method == "GET"', 'if request.method in ("GET", "POST")'),),
         (Trial("dropped after", "POST /composite/sobjects"),),
     ),
-    Plant(
+    Mutant(
         "the library's own call instead of the ledger's steps",
-        (Change(DELIVERY, _CREATE, _LIBRARY + _CREATE),),
+        (Change(LOAD, _CREATE, _LIBRARY + _CREATE),),
         (Trial("killed", CLOSE, "after"),),
     ),
-    Plant(
+    Mutant(
         "whom another run has claimed is sent all the same",
         (
             Change(
-                JUDGING,
-                "payload = payload.keep(~payload.person_ids.isin(gone))",
+                PARTITION,
+                "payload = payload.filter_rows(~payload.person_ids.isin(not_claimed))",
                 "pass",
             ),
         ),

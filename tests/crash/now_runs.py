@@ -8,25 +8,25 @@ import random
 import time
 
 from tests.crash.directed import Boundary, DirectedRun, Director
-from tests.crash.environments import World
+from tests.crash.environments import Environment
 from tests.crash.techniques import NO_LEASE, Clean, woken
-from tests.crash.variants import TWINS
+from tests.crash.variants import SAME_EMAIL
 
 
-def three_at_once(world: World, clean: Clean, place: Boundary) -> list[str]:
+def three_at_once(environment: Environment, clean: Clean, place: Boundary) -> list[str]:
     """Three nightly runs, and every lease over at once: each takes over what the others hold."""
-    runs = [world.start(_dawdling(place.nth, turn), **NO_LEASE) for turn in range(3)]
-    return _ended(world, clean, runs)
+    runs = [environment.start(_dawdling(place.nth, turn), **NO_LEASE) for turn in range(3)]
+    return _ended(environment, clean, runs)
 
 
-def nightly_and_now(world: World, clean: Clean, place: Boundary) -> list[str]:
+def nightly_and_now(environment: Environment, clean: Clean, place: Boundary) -> list[str]:
     """A nightly run, and somebody who asks for twenty persons at once. Of two with one e-mail the
     one asked for would be the lead: so who is somebody else is asked for with their elder."""
     ids = set(random.Random(place.nth).sample(sorted(clean.outcomes), 20))  # noqa: S311 - a seed
-    ids |= {elder for twin, elder in TWINS.items() if twin in ids}
-    nightly = world.start(_dawdling(place.nth, 0))
-    now = world.start(_dawdling(place.nth, 1), "now", person_ids=sorted(ids))
-    return _ended(world, clean, [nightly, now])
+    ids |= {elder for person, elder in SAME_EMAIL.items() if person in ids}
+    nightly = environment.start(_dawdling(place.nth, 0))
+    now = environment.start(_dawdling(place.nth, 1), "now", person_ids=sorted(ids))
+    return _ended(environment, clean, [nightly, now])
 
 
 def _dawdling(seed: int, turn: int) -> Director:
@@ -40,6 +40,6 @@ def _dawdling(seed: int, turn: int) -> Director:
     return dawdle
 
 
-def _ended(world: World, clean: Clean, runs: list[DirectedRun]) -> list[str]:
-    told = [run.wait(world.most_seconds) for run in runs]
-    return woken(world, clean, told[0], told[1:])
+def _ended(environment: Environment, clean: Clean, runs: list[DirectedRun]) -> list[str]:
+    result = [run.wait(environment.most_seconds) for run in runs]
+    return woken(environment, clean, result[0], result[1:])

@@ -1,9 +1,8 @@
 """Every pair of kills: one at a boundary, and another at a boundary of the run that carries on.
 
-On a load of one batch. A kill leaves nothing behind but the warehouse and the org, so two kills
-with nothing but reads between them leave the same world: of each such stretch one boundary stands
-for all.
-`make reliability RELIABILITY=--every-pair` takes them one by one all the same.
+On a load of one batch. A kill leaves nothing behind but the warehouse and the org. So two kills
+with only reads between them leave the same state: one boundary stands for each such stretch.
+`make test-crash CRASH=--every-pair` takes them one by one all the same.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.crash.directed import Boundary, DirectedRun, Director
-from tests.crash.environments import World
-from tests.crash.techniques import Clean, judged, kill_at, may_hold
-from tests.crash.variants import Kind
+from tests.crash.environments import Environment
+from tests.crash.techniques import Clean, kill_at, may_hold, violations
+from tests.crash.variants import Variant
 
 # A run that carries on may find one thing more to do than an undisturbed one: a job to throw away.
 MORE = 4
@@ -58,16 +57,16 @@ def pairs(boundaries: Sequence[Boundary], *, every: bool) -> Iterator[Pair]:
             yield Pair(first.name, first.nth, first.side, turn, every)
 
 
-def killed_at_both(world: World, clean: Clean, place: Boundary) -> list[str]:
+def killed_at_both(environment: Environment, clean: Clean, place: Boundary) -> list[str]:
     """kill -9 at the first boundary, kill -9 of the run that carries on, and one more run."""
     assert isinstance(place, Pair)
     first, turn = place.first, place.turn
-    world.tell(kill_at(first))
-    last = world.tell(_kill_at_turn(turn, counts_reads=place.counts_reads))
-    world.is_reached = not last.is_done
-    if world.is_reached:
-        last = world.tell()
-    return judged(world, clean, last, may_hold=may_hold(world))
+    environment.run_to_end(kill_at(first))
+    last = environment.run_to_end(_kill_at_turn(turn, counts_reads=place.counts_reads))
+    environment.is_reached = not last.is_done
+    if environment.is_reached:
+        last = environment.run_to_end()
+    return violations(environment, clean, last, may_hold=may_hold(environment))
 
 
 def _kill_at_turn(turn: int, *, counts_reads: bool) -> Director:
@@ -83,6 +82,6 @@ def _kill_at_turn(turn: int, *, counts_reads: bool) -> Director:
     return kill
 
 
-def one_batch(kind: Kind) -> Kind:
-    """The kind of world whose persons are one batch."""
-    return Kind(kind.engine, kind.has_field, people="few")
+def one_batch(variant: Variant) -> Variant:
+    """The variant whose persons are one batch."""
+    return Variant(variant.engine, variant.has_field, people="few")

@@ -67,7 +67,7 @@ class SmallDisk:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._hear()
+        self._handle()
 
     @property
     def address(self) -> str:
@@ -82,28 +82,28 @@ class SmallDisk:
                 (begun,) = connection.execute(_BEGUN).fetchone() or (0,)
                 ballast = max(_SEGMENT - begun % _SEGMENT - kilobytes * 1024 - _HEADERS, 0)
                 connection.execute(_LOG_BALLAST, [ballast])
-        self._say(f"{disk} {0 if disk == 'log' else kilobytes}")
+        self._reply(f"{disk} {0 if disk == 'log' else kilobytes}")
 
     def make_room(self) -> None:
         """What filled the disk is gone, and the server is there, started anew if it gave up."""
-        self._say("room")
+        self._reply("room")
 
     def close(self) -> None:
         """Stop the server; the disk goes with its keeper."""
         self._keeper.communicate()
         self._folder.cleanup()
 
-    def _say(self, words: str) -> None:
+    def _reply(self, words: str) -> None:
         assert self._keeper.stdin is not None
         self._keeper.stdin.write(words + "\n")
         self._keeper.stdin.flush()
-        self._hear()
+        self._handle()
 
-    def _hear(self) -> None:
+    def _handle(self) -> None:
         assert self._keeper.stdout is not None
-        heard = self._keeper.stdout.readline().strip()
-        if heard != "done":
-            raise RuntimeError(f"the keeper of the small disk is gone: {heard}")
+        message = self._keeper.stdout.readline().strip()
+        if message != "done":
+            raise RuntimeError(f"the keeper of the small disk is gone: {message}")
 
 
 class Keeper:

@@ -1,4 +1,4 @@
-"""Every technique by its name, and a case: one technique in one world at one place."""
+"""Every technique by its name, and a case: one technique in one environment at one place."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.crash import now_runs, pairs, warehouse_trouble
-from tests.crash.directed import Boundary, Zygote
-from tests.crash.environments import Workshop, World
+from tests.crash.directed import Boundary, ForkServer
+from tests.crash.environments import Environment, EnvironmentFactory
 from tests.crash.jobs import TROUBLES, in_trouble
-from tests.crash.mutants import BLIND, IMPATIENT, Plant, Trial
+from tests.crash.mutants import BLIND, IMPATIENT, Mutant, Trial
 from tests.crash.techniques import (
     AT_BOUNDARIES,
     AT_EXCHANGES,
@@ -20,7 +20,7 @@ from tests.crash.techniques import (
     a_row_missing_once,
     undisturbed,
 )
-from tests.crash.variants import Kind
+from tests.crash.variants import Variant
 
 NOWHERE = Boundary("", 0, "")
 TECHNIQUES: dict[str, Technique] = {
@@ -42,24 +42,24 @@ TECHNIQUES: dict[str, Technique] = {
 }
 
 # Techniques that need the code changed, though nothing is wrong with it then.
-VARIANTS = {**dict.fromkeys(SLOW_FAULTS, IMPATIENT), "ledger off": BLIND}
+CODE_CHANGES = {**dict.fromkeys(SLOW_FAULTS, IMPATIENT), "ledger off": BLIND}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One technique in one world at one place."""
+    """One technique in one environment at one place."""
 
     technique: str
-    kind: Kind
+    variant: Variant
     place: Boundary = NOWHERE
 
     def __str__(self) -> str:
         where = "" if self.place == NOWHERE else f" {self.place}"
-        return f"{self.technique}{where} ({self.kind})"
+        return f"{self.technique}{where} ({self.variant})"
 
 
 @dataclass(frozen=True)
-class Expectation:
+class CaseResult:
     """What a case has found, and how long it took. `is_reached`: the run has come to the place."""
 
     case: Case
@@ -68,31 +68,31 @@ class Expectation:
     seconds: float = 0
 
 
-def judge(
-    shop: Workshop,
+def run_case(
+    factory: EnvironmentFactory,
     clean: Clean,
     case: Case,
-    zygote: Zygote | None = None,
+    fork_server: ForkServer | None = None,
     techniques: Mapping[str, Technique] = TECHNIQUES,
-) -> Expectation:
-    """Perform the case in a world of its own. `zygote`: with a planted bug; else the project's.
+) -> CaseResult:
+    """Perform the case in an environment of its own. `fork_server`: a mutant's; else the project's.
 
     A case after which nobody has looked whether everything adds up has found nothing good.
     """
-    zygote = zygote or shop.variant(VARIANTS.get(case.technique, ()))
+    fork_server = fork_server or factory.fork_server_for(CODE_CHANGES.get(case.technique, ()))
     began = time.monotonic()
-    with shop.world(case.kind, zygote) as world:
-        found = techniques[case.technique](world, clean, case.place)
-        if not found and world.runs_accounted < len(world.runs):
+    with factory.environment(case.variant, fork_server) as environment:
+        found = techniques[case.technique](environment, clean, case.place)
+        if not found and environment.runs_accounted < len(environment.runs):
             found = ["nobody has looked whether everything adds up"]
-        is_reached = _is_reached(world, case.place)
-    return Expectation(case, is_reached, found, time.monotonic() - began)
+        is_reached = _is_reached(environment, case.place)
+    return CaseResult(case, is_reached, found, time.monotonic() - began)
 
 
-def _is_reached(world: World, place: Boundary) -> bool:
-    if world.is_reached is not None:
-        return world.is_reached
-    passed = {(one.name, one.nth) for run in world.runs for one in run.passed}
+def _is_reached(environment: Environment, place: Boundary) -> bool:
+    if environment.is_reached is not None:
+        return environment.is_reached
+    passed = {(one.name, one.nth) for run in environment.runs for one in run.passed}
     return not place.side or (place.name, place.nth) in passed
 
 
@@ -100,17 +100,19 @@ def cases_of(trial: Trial) -> list[Case]:
     """The cases that a trial names. Batches go in an order of chance, and the first may be updates,
     which do no harm when they are repeated: so the first three."""
     if not trial.place:
-        return [Case(trial.technique, trial.kind)]
+        return [Case(trial.technique, trial.variant)]
     places = [Boundary(trial.place, nth, trial.side) for nth in (1, 2, 3)]
-    return [Case(trial.technique, trial.kind, place) for place in places]
+    return [Case(trial.technique, trial.variant, place) for place in places]
 
 
-def caught_by(shop: Workshop, find: Callable[[Kind], Clean], plant: Plant) -> Expectation | None:
-    """The first verdict that catches the planted bug; None if it goes by."""
-    with shop.planted(plant.changes) as zygote:
-        for trial in plant.trials:
+def first_result_that_catches(
+    factory: EnvironmentFactory, find: Callable[[Variant], Clean], mutant: Mutant
+) -> CaseResult | None:
+    """The first verdict that catches the mutant; None if it goes by."""
+    with factory.fork_server_of_changes(mutant.changes) as fork_server:
+        for trial in mutant.trials:
             for case in cases_of(trial):
-                verdict = judge(shop, find(case.kind), case, zygote)
-                if verdict.violations:
-                    return verdict
+                result = run_case(factory, find(case.variant), case, fork_server)
+                if result.violations:
+                    return result
     return None

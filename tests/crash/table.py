@@ -1,4 +1,4 @@
-"""The table at the end: cases, violations and seconds of each technique in each kind of world."""
+"""The table at the end: cases, violations and seconds of each technique in each variant."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.crash.suite import Expectation
+from tests.crash.suite import CaseResult
 
-HEAD = ("technique", "world", "cases", "not reached", "violations", "seconds")
+HEAD = ("technique", "environment", "cases", "not reached", "violations", "seconds")
 
 
-def rows_of(verdicts: Sequence[Expectation]) -> list[tuple[str, str, int, int, int, float]]:
-    """A row for each technique in each kind of world, in the order performed."""
-    groups: dict[tuple[str, str], list[Expectation]] = {}
-    for verdict in verdicts:
-        groups.setdefault((verdict.case.technique, str(verdict.case.kind)), []).append(verdict)
+def rows_of(results: Sequence[CaseResult]) -> list[tuple[str, str, int, int, int, float]]:
+    """A row for each technique in each variant, in the order performed."""
+    groups: dict[tuple[str, str], list[CaseResult]] = {}
+    for result in results:
+        groups.setdefault((result.case.technique, str(result.case.variant)), []).append(result)
     return [
         (
             technique,
-            world,
+            environment,
             len(mine),
             sum(not one.is_reached for one in mine),
             sum(bool(one.violations) for one in mine),
             round(sum(one.seconds for one in mine), 1),
         )
-        for (technique, world), mine in sorted(groups.items())
+        for (technique, environment), mine in sorted(groups.items())
     ]
 
 

@@ -1,4 +1,4 @@
-"""The one SELECT that judges every case: it notices each way in which a world can be wrong."""
+"""The SELECT that checks every case: it notices each way in which a result can be wrong."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sqlalchemy
 
 from tests.crash.accounts import differences, outcomes, troubles
 from tests.crash.directed import Boundary
-from tests.crash.environments import Workshop, World
-from tests.crash.suite import Case, judge
+from tests.crash.environments import Environment, EnvironmentFactory
+from tests.crash.suite import Case, run_case
 from tests.crash.techniques import Clean
-from tests.crash.variants import Kind
+from tests.crash.variants import Variant
 
 OF_ONE = "person_id = 'P0005'"
-PLANTED = {
+WRONG_ROWS = {
     "person without exactly one outcome or claim: P0005": (
         f"delete from person_outcomes where {OF_ONE}"
     ),
@@ -43,24 +43,24 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
-def test_every_wrong_row_is_noticed(shop: Workshop, engine: str) -> None:
-    with shop.world(Kind(engine, has_field=False)) as world:
-        assert world.tell().is_done
-        assert troubles(world) == []
-        for trouble, statement in PLANTED.items():
-            assert any(line.startswith(trouble) for line in _with(world, statement)), trouble
+def test_every_wrong_row_is_noticed(factory: EnvironmentFactory, engine: str) -> None:
+    with factory.environment(Variant(engine, has_field=False)) as environment:
+        assert environment.run_to_end().is_done
+        assert troubles(environment) == []
+        for trouble, statement in WRONG_ROWS.items():
+            assert any(line.startswith(trouble) for line in _with(environment, statement)), trouble
 
 
-def _with(world: World, statement: str) -> list[str]:
+def _with(environment: Environment, statement: str) -> list[str]:
     """The troubles once this is done to the warehouse; then it is as it was."""
     ledger = {
-        table: world.rows(f"select * from {table}")
+        table: environment.rows(f"select * from {table}")
         for table in ("person_outcomes", "person_claims", "sync_runs")
     }
-    with world.connect() as connection:
+    with environment.connect() as connection:
         connection.execute(sqlalchemy.text(statement))
-    found = troubles(world)
-    with world.connect() as connection:
+    found = troubles(environment)
+    with environment.connect() as connection:
         for table, rows in ledger.items():
             connection.execute(sqlalchemy.text(f"delete from {table}"))
             for row in rows:
@@ -68,22 +68,22 @@ def _with(world: World, statement: str) -> list[str]:
                 marks = ", ".join(f":{name}" for name in row)
                 insert = f"insert into {table} ({names}) values ({marks})"
                 connection.execute(sqlalchemy.text(insert), row)
-    assert troubles(world) == []
+    assert troubles(environment) == []
     return found
 
 
-def test_a_second_lead_is_noticed(shop: Workshop) -> None:
-    with shop.world(Kind("sqlite", has_field=False)) as world:
-        assert world.tell().is_done
-        _make_lead(world, "p5@crowd.example")
-        _make_lead(world, "stranger@crowd.example")
-        found = troubles(world)
-    assert "more than one lead for this e-mail: p5@crowd.example" in found
+def test_a_second_lead_is_noticed(factory: EnvironmentFactory) -> None:
+    with factory.environment(Variant("sqlite", has_field=False)) as environment:
+        assert environment.run_to_end().is_done
+        _make_lead(environment, "p5@persons.example")
+        _make_lead(environment, "stranger@persons.example")
+        found = troubles(environment)
+    assert "more than one lead for this e-mail: p5@persons.example" in found
     assert sum(line.startswith("lead in the org without exactly one person") for line in found) == 2
 
 
-def _make_lead(world: World, email: str) -> None:
-    url = world.emulator.url
+def _make_lead(environment: Environment, email: str) -> None:
+    url = environment.emulator.url
     login = {
         "grant_type": "client_credentials",
         "client_id": "test-key",
@@ -99,25 +99,25 @@ def _make_lead(world: World, email: str) -> None:
     assert answer.status_code == 201, answer.text
 
 
-def test_another_owner_or_outcome_than_undisturbed_is_noticed(shop: Workshop) -> None:
-    with shop.world(Kind("sqlite", has_field=False)) as world:
-        assert world.tell().is_done
-        clean = outcomes(world)
-        with world.connect() as connection:
+def test_another_owner_or_outcome_than_undisturbed_is_noticed(factory: EnvironmentFactory) -> None:
+    with factory.environment(Variant("sqlite", has_field=False)) as environment:
+        assert environment.run_to_end().is_done
+        clean = outcomes(environment)
+        with environment.connect() as connection:
             wrong = "outcome = 'held', reason_code = 'JOB_GONE', lead_id = null"
             connection.execute(
                 sqlalchemy.text(f"update person_outcomes set {wrong} where {OF_ONE}")
             )
-        assert [line.split()[0] for line in differences(world, clean)] == ["P0005"]
-        assert len(differences(world, clean, may_hold=["RESPONSE_LOST"])) == 1
-        assert differences(world, clean, may_hold=["JOB_GONE"]) == []
+        assert [line.split()[0] for line in differences(environment, clean)] == ["P0005"]
+        assert len(differences(environment, clean, may_hold=["RESPONSE_LOST"])) == 1
+        assert differences(environment, clean, may_hold=["JOB_GONE"]) == []
 
 
-def test_a_case_that_nobody_has_accounted_for_is_no_good(shop: Workshop) -> None:
-    def careless(world: World, _clean: Clean, _place: Boundary) -> list[str]:
-        world.tell()
+def test_a_case_that_nobody_has_accounted_for_is_no_good(factory: EnvironmentFactory) -> None:
+    def careless(environment: Environment, _clean: Clean, _place: Boundary) -> list[str]:
+        environment.run_to_end()
         return []
 
-    case = Case("careless", Kind("sqlite", has_field=True))
-    verdict = judge(shop, Clean([], {}), case, techniques={"careless": careless})
-    assert verdict.violations == ["nobody has looked whether everything adds up"]
+    case = Case("careless", Variant("sqlite", has_field=True))
+    result = run_case(factory, Clean([], {}), case, techniques={"careless": careless})
+    assert result.violations == ["nobody has looked whether everything adds up"]

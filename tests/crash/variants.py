@@ -1,4 +1,4 @@
-"""The kinds of world there are: which engine, which org, which persons."""
+"""The variants there are: which engine, which org, which persons."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tests.steps.scenario import crowd
+from tests.steps.scenario import make_persons
 
 COUNT = 60
-TWINS = {"P0020": "P0007", "P0050": "P0008"}  # who has the e-mail of an elder one
+SAME_EMAIL = {"P0020": "P0007", "P0050": "P0008"}  # who has the e-mail of an elder one
 KNOWN = """
 [[lead]]
 LastName = "Known"
 Company = "Old"
-Email = "p1@crowd.example"
+Email = "p1@persons.example"
 [[contact]]
 LastName = "Known"
-Email = "p2@crowd.example"
+Email = "p2@persons.example"
 [[contact]]
 LastName = "Known"
-Email = "p6@crowd.example"
+Email = "p6@persons.example"
 """
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Which world: the engine, whether the org has the person-id field, who is to be synced, and
-    what the org has beside the usual."""
+class Variant:
+    """Which environment: engine, whether the org has the person-id field, persons, and what else
+    the org holds."""
 
     engine: str
     has_field: bool
@@ -38,8 +38,8 @@ class Kind:
         return f"{self.engine}, field {'on' if self.has_field else 'off'}"
 
 
-KINDS = [
-    Kind(engine, has_field) for engine in ("sqlite", "postgres") for has_field in (True, False)
+VARIANTS = [
+    Variant(engine, has_field) for engine in ("sqlite", "postgres") for has_field in (True, False)
 ]
 
 
@@ -49,24 +49,24 @@ def mixed() -> pd.DataFrame:
 
     Three strategies in the first slice and one in the second: five batches, of every kind there is.
     """
-    made = crowd(COUNT).set_index("person_id")
+    made = make_persons(COUNT).set_index("person_id")
     made["owner_strategy"] = made["owner_strategy"].replace("rule:Fair", None)
     made.loc["P0031":, "owner_strategy"] = "rule:Fair"
     made.loc["P0010", "company"] = None
     made.loc["P0044", "owner_strategy"] = "user:nobody@acme.example"
-    for person_id, elder in TWINS.items():
+    for person_id, elder in SAME_EMAIL.items():
         made.loc[person_id, "email"] = made.loc[elder, "email"].title()
     return made.reset_index()
 
 
 def many() -> pd.DataFrame:
     """So many that they are three of Salesforce's chunks in one job."""
-    return crowd(450).assign(owner_strategy=None)
+    return make_persons(450).assign(owner_strategy=None)
 
 
 def few() -> pd.DataFrame:
     """Three in one batch, one of them rejected."""
-    made = crowd(4).assign(owner_strategy=None)
+    made = make_persons(4).assign(owner_strategy=None)
     made.loc[1, "company"] = None
     return made
 

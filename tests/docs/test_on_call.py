@@ -112,7 +112,7 @@ def test_the_numbers_are_those_in_force() -> None:
     assert (ends.default, PAGE.count("fter five minutes")) == (300, 3)
     deployed = yaml.safe_load((ROOT / "prefect.yaml").read_text("utf-8"))
     given = deployed["definitions"]["work_pool"]["job_variables"]["env"]
-    patience = given["PERSON_SYNC_RUN__START_PATIENCE_SECONDS"]
+    patience = given["PERSON_SYNC_RUN__START_TIMEOUT_SECONDS"]
     assert (patience, "waits half an hour" in PAGE) == ("1800", True)
 
 

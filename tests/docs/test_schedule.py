@@ -21,13 +21,11 @@ import requests
 import yaml
 from prefect.settings.models.server.api import ServerAPISettings
 
-from tests.cli.conftest import clean_environment, emulator_process
+from tests.cli.conftest import clean_environment
 from tests.docs.terminal import LONG_RUNNING, Terminal
 from tests.prefect_server import Server, await_health, free_port
 from tests.salesforce.servers import Emulator
-from tests.steps.scenario import Stage
-
-__all__ = ["emulator_process"]
+from tests.steps.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,7 +68,7 @@ def wait_for(what: Callable[[], Any], seconds: float, otherwise: Callable[[], st
 class Installation:
     """A clone with settings, a server and a worker, all of them made by README's lines."""
 
-    stage: Stage
+    scenario: Scenario
     server: Server
     first: Terminal
     second: Terminal
@@ -134,6 +132,8 @@ def fresh_shell(home: Path, port: int) -> dict[str, str]:
         PREFECT_HOME=str(home),
         PREFECT_SERVER_API_PORT=str(port),
         DO_NOT_TRACK="1",
+        # By itself a worker looks for runs every ten seconds, and each run here would wait for it.
+        PREFECT_WORKER_QUERY_SECONDS="1",
     )
 
 
@@ -144,10 +144,10 @@ def installation(
     """Type both blocks of README, each in a terminal of its own."""
     folder = clone(tmp_path_factory.mktemp("clone"))
     shutil.copy(migrated_sqlite, folder / "warehouse.db")
-    stage = Stage(f"sqlite:///{folder}/warehouse.db", emulator_process)
-    stage.put(PERSONS)
+    scenario = Scenario(f"sqlite:///{folder}/warehouse.db", emulator_process)
+    scenario.put(PERSONS)
     (setting,) = re.findall(r'`consumer_secret = "(block:[\w-]+)"`', PART)
-    stage.write_settings(folder / "person-sync.toml", salesforce={"consumer_secret": setting})
+    scenario.write_settings(folder / "person-sync.toml", salesforce={"consumer_secret": setting})
     port = free_port()
     environment = fresh_shell(tmp_path_factory.mktemp("prefect-home"), port)
     first, second = Terminal(folder, environment), Terminal(folder, environment)
@@ -156,11 +156,11 @@ def installation(
         type_all(first, IN_THE_FIRST)
         await_health(server)
         type_all(second, IN_THE_SECOND)
-        yield Installation(stage, server, first, second)
+        yield Installation(scenario, server, first, second)
     finally:
         second.close()
         first.close()
-        stage.engine.dispose()
+        scenario.engine.dispose()
 
 
 def type_all(terminal: Terminal, lines: list[str]) -> None:
@@ -223,8 +223,8 @@ def test_a_scheduled_run_is_picked_up_and_its_leads_are_in_the_org(
 ) -> None:
     state = installation.state_of(night)
     assert state["type"] == "COMPLETED", state["message"]
-    assert [lead["LastName"] for lead in installation.stage.leads()] == ["Lovelace"]
-    (run,) = installation.stage.rows("select flow_run_id, run_state from sync_runs")
+    assert [lead["LastName"] for lead in installation.scenario.leads()] == ["Lovelace"]
+    (run,) = installation.scenario.rows("select flow_run_id, run_state from sync_runs")
     assert run == {"flow_run_id": night, "run_state": "finished"}
 
 

@@ -14,17 +14,14 @@ import pytest
 import yaml
 
 from tests.prefect_server import Server
-from tests.steps.conftest import emulator_process, stage
-from tests.steps.scenario import Stage
-
-__all__ = ["emulator_process", "stage"]
+from tests.steps.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PARTS = ("pipelines", "sql", "data", "prefect.yaml", "pyproject.toml", "README.md", "LICENSE")
 BUILD = "from setuptools.build_meta import build_wheel; print(build_wheel('made'))"
 MIGRATE = """
-from pipelines.demo import DATA
+from pipelines.demo.sample_data import DATA
 from pipelines.warehouse.database import open_warehouse
 from pipelines.warehouse.migrations import migrate
 from pipelines.warehouse.statements import SQL_FOLDER
@@ -47,18 +44,19 @@ def python(code: str, folder: Path, **environment: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-@pytest.fixture
-def unpacked(tmp_path: Path) -> Path:
-    """The content of a wheel made of a copy of the project."""
-    project = tmp_path / "project"
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a wheel of a copy of the project, and return the folder with its content."""
+    folder = tmp_path_factory.mktemp("wheel")
+    project = folder / "project"
     project.mkdir()
     for part in PARTS:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, project / part)
     name = python(BUILD, project)
-    ZipFile(project / "made" / name).extractall(tmp_path / "unpacked")
+    ZipFile(project / "made" / name).extractall(folder / "unpacked")
     shutil.rmtree(project)
-    return tmp_path / "unpacked"
+    return folder / "unpacked"
 
 
 def test_a_wheel_carries_the_sql_and_the_demo(unpacked: Path, tmp_path: Path) -> None:
@@ -99,15 +97,15 @@ print(inspect.getsourcefile(load_flow_from_entrypoint({entrypoint!r}).fn))
 """
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_whoever_installed_the_wheel_deploys_and_runs(
-    team: Path, unpacked: Path, prefect_server: Server, stage: Stage
+    team: Path, unpacked: Path, prefect_server: Server, scenario: Scenario
 ) -> None:
-    stage.put("""
+    scenario.put("""
         person_id | last_name | company
         1         | Lovelace  | Engines
     """)
-    stage.write_settings(team / "person-sync.toml")
+    scenario.write_settings(team / "person-sync.toml")
     here = Server(prefect_server.url, prefect_server.home, team, {"PYTHONPATH": str(unpacked)})
     here.command("work-pool", "create", "person-sync", "--type", "process", "--overwrite")
     here.command("automation", "create", "--from-file", "automations.yaml")
@@ -115,4 +113,4 @@ def test_whoever_installed_the_wheel_deploys_and_runs(
     # No PERSON_SYNC_CONFIG: the settings are found in the folder that was deployed from.
     ended = here.run("nightly", None)
     assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
-    assert [lead["LastName"] for lead in stage.leads()] == ["Lovelace"]
+    assert [lead["LastName"] for lead in scenario.leads()] == ["Lovelace"]

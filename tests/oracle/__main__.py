@@ -1,4 +1,4 @@
-"""`make reference`: a million persons, and everybody held against the reference.
+"""`make test-oracle`: a million persons, and everybody held against the reference.
 
     python -m tests.oracle [--persons N] [--engine E] [--way WORD] [--seed N] [--odd-share S]
 
@@ -23,14 +23,15 @@ import requests
 import sqlalchemy
 
 from pipelines import flows
-from pipelines.run import lifecycle
 from pipelines.settings import Settings
+from pipelines.steps.context import new_run_request
 from tests.conftest import _prepare
-from tests.crash.environments import Databases, serving
+from tests.crash.environments import Databases
+from tests.emulator_process import running_emulator
 from tests.oracle.compare import differences, engine_of, fill
 from tests.oracle.methods import WAYS, Way
 from tests.oracle.org import Org, draw_org
-from tests.oracle.persons import Crowd
+from tests.oracle.persons import Persons
 
 SHOWN = 20
 COUNTS = "select outcome, count(*) as persons from person_outcomes group by outcome order by 1"
@@ -41,12 +42,12 @@ def main(arguments: Sequence[str]) -> int:
     logging.disable(logging.WARNING)
     asked = _parser().parse_args(arguments)
     (way,) = (one for one in WAYS if one.name == asked.way)
-    crowd = Crowd(asked.seed, asked.persons, asked.odd_share, twin_share=0.025, known_every=40)
-    org = draw_org(random.Random(asked.seed), crowd.known(), has_field=way.has_field)  # noqa: S311
-    with _stage(asked.engine, org) as (warehouse_url, org_url):
+    persons = Persons(asked.seed, asked.persons, asked.odd_share, twin_share=0.025, known_every=40)
+    org = draw_org(random.Random(asked.seed), persons.known(), has_field=way.has_field)  # noqa: S311
+    with _scenario(asked.engine, org) as (warehouse_url, org_url):
         engine = engine_of(warehouse_url)
         with _timed("filling the warehouse"):
-            fill(engine, crowd.rows())
+            fill(engine, persons.rows())
         with _timed("the run"):
             _sync(warehouse_url, org_url, way)
         with engine.connect() as connection:
@@ -63,9 +64,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def _stage(engine: str, org: Org) -> Iterator[tuple[str, str]]:
+def _scenario(engine: str, org: Org) -> Iterator[tuple[str, str]]:
     """The addresses of a migrated warehouse without persons, and of the org."""
-    with serving() as emulator, tempfile.TemporaryDirectory() as folder:
+    with running_emulator() as emulator, tempfile.TemporaryDirectory() as folder:
         with _timed("filling the org"):
             given = org.as_file().encode()
             answer = requests.post(f"{emulator.url}/emulator/reset", data=given, timeout=900)
@@ -86,7 +87,7 @@ def _sync(warehouse_url: str, org_url: str, way: Way) -> None:
     values = {**way.settings, "warehouse": {"url": warehouse_url}, "run": {"poll_seconds": 0.2}}
     values["matching"] = way.matching  # and lists or a mirror, whatever is cheaper for so many
     values["salesforce"] = {**way.settings["salesforce"], **org, "emulator_url": org_url}
-    flows.sync(Settings.model_validate(values), lifecycle.new_run_request("live"), flows.plainly)
+    flows.sync(Settings.model_validate(values), new_run_request("live"), flows.call_step)
 
 
 @contextmanager

@@ -26,7 +26,8 @@ class Way:
     defaults: dict[str, str] = field(default_factory=dict)
     lookup: str = "soql"
     workers: int = 1
-    slice_size: int = 300
+    # Two slices of the persons of a test: what one slice does is then known to the other.
+    slice_size: int = 600
 
     @property
     def reference(self) -> Settings:
@@ -58,5 +59,5 @@ WAYS = [
     Way("without the field", has_field=False),
     Way("by a mirror", matching=ALL_UPDATED, lookup="snapshot"),
     Way("by a mirror, without the field", has_field=False, lookup="snapshot"),
-    Way("three workers", workers=3, slice_size=100),
+    Way("three workers", workers=3, slice_size=200),
 ]

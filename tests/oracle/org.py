@@ -141,7 +141,7 @@ ID_FIELD: Row = {
 
 # In what way the org knows somebody.
 KINDS = (
-    *("lead", "lead and contact", "contact", "converted", "deleted", "leads", "contacts", "crowd"),
+    *("lead", "lead and contact", "contact", "converted", "deleted", "leads", "contacts", "many"),
     *("by id", "by id and lead", "by id and contact", "by id, deleted"),
 )
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -197,13 +197,13 @@ def _records(
     if kind.startswith("by id"):
         other = {"Email": f"other.{email}", PERSON_ID_FIELD: person_id}
         yield "lead", lead | other | ({"IsDeleted": True} if kind.endswith("deleted") else {})
-    if kind in ("lead", "lead and contact", "leads", "crowd", "by id and lead"):
+    if kind in ("lead", "lead and contact", "leads", "many", "by id and lead"):
         yield "lead", dict(lead)
-    if kind in ("leads", "crowd"):
+    if kind in ("leads", "many"):
         yield "lead", {**lead, "owner": "user:bo@acme.example"}
-    if kind in ("lead and contact", "contact", "contacts", "crowd", "by id and contact"):
+    if kind in ("lead and contact", "contact", "contacts", "many", "by id and contact"):
         yield "contact", dict(person)
-    if kind in ("contacts", "crowd"):
+    if kind in ("contacts", "many"):
         yield "contact", dict(person)
     if kind == "converted":
         yield "lead", {**lead, "IsConverted": True, "becomes": chance.choice(["a contact", ""])}

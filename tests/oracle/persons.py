@@ -80,7 +80,7 @@ FIRST_DAY = datetime(2026, 1, 1)  # noqa: DTZ001 - as a warehouse has it
 
 
 @dataclass(frozen=True)
-class Crowd:
+class Persons:
     """How many, how odd. `known_every`: every so-manieth address is one that the org knows."""
 
     seed: int
@@ -114,7 +114,7 @@ def id_of(number: int) -> str:
 
 def email_of(number: int) -> str:
     """The address of a person."""
-    return f"p{number}@crowd.example"
+    return f"p{number}@persons.example"
 
 
 def good(number: int, chance: random.Random) -> Row:

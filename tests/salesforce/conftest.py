@@ -1,14 +1,10 @@
-"""The org emulator as a process of its own, and a scripted server for answers it never gives."""
+"""The org emulator with a known org, and a scripted server for answers it never gives."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
@@ -22,22 +18,6 @@ from tests.salesforce.servers import (
     ScriptHandler,
     let_in,
 )
-
-
-@pytest.fixture(scope="session")
-def emulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    file = tmp_path_factory.mktemp("emulator") / "org.toml"
-    file.write_text(ORG, encoding="utf-8")
-    command = [sys.executable, "-m", "pipelines.emulator.server", "--port", "0", "--org", str(file)]
-    root = Path(__file__).parents[2]
-    process = subprocess.Popen(
-        command, cwd=root, stdout=subprocess.PIPE, text=True, env=os.environ.copy()
-    )
-    with process:
-        assert process.stdout is not None
-        said = process.stdout.readline()
-        yield Emulator(said.rpartition(" ")[2].strip())
-        process.terminate()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every column is explained once, beside itself, and the catalogue knows."""
+"""Every column has its comment in the schema, and the catalogue has it too."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_the_columns_explained_are_the_columns_there_are(warehouse: Warehouse) -
     assert there == {name: list(table.columns) for name, table in TABLES.items()}
 
 
-def test_no_table_or_column_is_without_words() -> None:
+def test_no_table_or_column_is_without_a_comment() -> None:
     for name, table in TABLES.items():
-        assert table.sentence.startswith("One row"), name
+        assert table.description.startswith("One row"), name
         assert [c for c, note in table.columns.items() if not note] == [], name
 
 
@@ -40,7 +40,7 @@ def test_every_view_says_its_grain_and_every_column_of_it_is_explained(
         inspector = inspect(connection)
         for name, query in VIEWS.items():
             known[name] = explained_view(query, columns_of(inspector, name), known)
-            assert known[name].sentence.startswith("One row"), name
+            assert known[name].description.startswith("One row"), name
             assert [c for c, note in known[name].columns.items() if not note] == [], name
 
 
@@ -52,7 +52,7 @@ def test_a_view_explains_only_columns_it_has(warehouse: Warehouse) -> None:
             assert noted <= set(columns_of(inspector, name)), name
 
 
-def test_postgresql_s_catalogue_holds_the_words(postgres_warehouse_url: str) -> None:
+def test_postgresql_s_catalogue_has_the_comments(postgres_warehouse_url: str) -> None:
     query = text("""
         select c.relname, a.attname, col_description(c.oid, a.attnum) as note
         from pg_class as c
@@ -68,10 +68,10 @@ def test_postgresql_s_catalogue_holds_the_words(postgres_warehouse_url: str) -> 
     assert grain == "One row a UTC day and run mode."
 
 
-def test_sqlite_keeps_the_words_beside_the_columns(sqlite_warehouse_url: str) -> None:
+def test_sqlite_keeps_the_comments_of_the_columns(sqlite_warehouse_url: str) -> None:
     query = text("select sql from sqlite_master where name = 'sync_runs'")
     with open_warehouse(sqlite_warehouse_url) as warehouse, warehouse.reading() as connection:
-        assert "-- minted at the start" in connection.execute(query).scalar_one()
+        assert "-- made at the start" in connection.execute(query).scalar_one()
 
 
 def test_a_name_has_one_type_wherever_it_stands() -> None:
@@ -85,14 +85,19 @@ def test_a_name_has_one_type_wherever_it_stands() -> None:
 
 
 def test_names_keep_their_promise_about_types() -> None:
-    endings = {"_at": "timestamp", "_until": "timestamp", "_count": "integer", "_id": "text"}
+    endings = {
+        **dict.fromkeys(("_at", "_until", "_watermark"), "timestamp"),
+        "_count": "integer",
+        "_id": "text",
+    }
+    is_number_elsewhere = {"process_id"}  # the operating system's
     for script in map(without_comments, MIGRATIONS):
         for name, type_ in re.findall(
             r"^ {4}(\w+) (text|integer|bigint|boolean|timestamp)\b", script, re.M
         ):
             wanted = [type_ for ending, type_ in endings.items() if name.endswith(ending)]
-            assert type_ in (wanted or [type_]), name
-            assert (type_ == "boolean") == name.startswith(("is_", "has_")), name
+            assert type_ in (wanted or [type_]) or name in is_number_elsewhere, name
+            assert (type_ == "boolean") == name.startswith(("is_", "has_", "allow_")), name
 
 
 def test_a_column_added_later_is_explained_too() -> None:
@@ -104,7 +109,7 @@ def test_a_column_added_later_is_explained_too() -> None:
     }
 
 
-def test_a_view_s_own_words_come_before_its_source_s() -> None:
+def test_a_view_s_own_comments_come_before_its_source_s() -> None:
     query = "-- One row a run.\n-- run_id: of the view\nselect run_id, run_mode from sync_runs"
     words = explained_view(query, ["run_id", "run_mode", "new_one"], TABLES).columns
     assert words == {

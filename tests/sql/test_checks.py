@@ -1,11 +1,11 @@
-"""Each check finds what it is for, and nothing in a ledger that is in order."""
+"""Each check finds its fault, and nothing in a correct ledger."""
 
 from __future__ import annotations
 
 import pytest
 
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.ledger.runs import move_counts
+from pipelines.warehouse.ledger.runs import add_counts
 from pipelines.warehouse.reports import ROWS_SHOWN, check_names, run_checks
 from tests.warehouse_rows import fill
 
@@ -27,7 +27,7 @@ FAULTS: dict[str, Rows] = {
         "lead_batches": "batch_id | person_count\nB1 | 2",
         "person_claims": "person_id | batch_id\nP1 | B1",
     },
-    "fail_settled_batch_miscounted": {
+    "fail_completed_batch_miscounted": {
         "lead_batches": "batch_id | batch_state | rejected_count\nB1 | completed | 0",
         "person_outcomes": "person_id | outcome | batch_id\nP1 | rejected | B1",
         "rejected_persons": "person_id | rule_name | stage\nP1 | SOME_CODE | salesforce",
@@ -53,7 +53,9 @@ FAULTS: dict[str, Rows] = {
     },
     "fail_rejected_without_reason": {"person_outcomes": "person_id | outcome\nP1 | rejected"},
     "fail_duplicate_without_match": {"person_outcomes": "person_id | outcome\nP1 | duplicate"},
-    "fail_rule_without_sentence": {"rejected_persons": "person_id | rule_name\nP1 | no_such_rule"},
+    "fail_rule_without_description": {
+        "rejected_persons": "person_id | rule_name\nP1 | no_such_rule"
+    },
     "warn_many_rejected": {
         "sync_runs": "run_id | read_count | rejected_count | duplicate_count\nR1 | 100 | 21 | 79"
     },
@@ -110,10 +112,11 @@ def test_every_check_has_a_fault_to_find() -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_found_by_its_check(warehouse: Warehouse, name: str) -> None:
-    assert name in found_in(warehouse, FAULTS[name])
+    assert name in found_in(warehouse, {"sync_runs": "run_id\nR1", **FAULTS[name]})
 
 
 def test_only_a_failure_fails_and_its_rows_say_who(warehouse: Warehouse) -> None:
+    fill(warehouse, "sync_runs", "run_id\nR1")
     fill(warehouse, "person_outcomes", "person_id | outcome\nP1 | held\nP2 | created")
     by_name = {finding.name: finding for finding in run_checks(warehouse, "R1")}
     assert not by_name["warn_persons_held"].is_failure
@@ -128,23 +131,23 @@ def test_of_very_many_faults_the_first_are_shown(warehouse: Warehouse) -> None:
     assert len(finding.rows) == ROWS_SHOWN
 
 
-# --- True after every run, and told once
+# --- True after every run, and reported once
 
 
 OLD_DAMAGE = "run_id | read_count | started_at\nR0 | 1 | 2026-01-30\n"
 
 
-def test_an_old_damage_is_told_once_and_stops_no_later_run(warehouse: Warehouse) -> None:
+def test_an_old_damage_is_reported_once_and_stops_no_later_run(warehouse: Warehouse) -> None:
     fill(warehouse, "sync_runs", OLD_DAMAGE)
     assert found_in(warehouse, {}) == ["fail_run_miscounted"]
     assert found_in(warehouse, {}) == []
 
 
-def test_a_run_that_is_carried_on_is_looked_at_again(warehouse: Warehouse) -> None:
+def test_a_run_that_is_continued_is_looked_at_again(warehouse: Warehouse) -> None:
     fill(warehouse, "sync_runs", OLD_DAMAGE)
     found_in(warehouse, {})
     with warehouse.transaction() as connection:
-        move_counts(warehouse, connection, "R0", created_count=1, open_count=-1)
+        add_counts(warehouse, connection, "R0", created_count=1, open_count=-1)
     assert found_in(warehouse, {}) == ["fail_run_and_batches_disagree", "fail_run_miscounted"]
 
 

@@ -1,4 +1,4 @@
-"""The SQL files: each is used, says what it is, keeps the form, means the same everywhere."""
+"""The SQL files: every statement is used, has a comment, and means the same on every engine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.warehouse.statements import SQL_FOLDER, statements_in, without_comments
+from pipelines.warehouse.statements import (
+    SQL_FOLDER,
+    named_statements,
+    queries,
+    statements_in,
+    without_comments,
+)
 
 ROOT = SQL_FOLDER.parent
 FILES = sorted(SQL_FOLDER.glob("*/*.sql"))
-QUERIES = {file.stem for file in SQL_FOLDER.glob("queries/*.sql")}
+QUERY_FILES = [file for file in FILES if file.parent.name == "queries"]
+QUERIES = queries()
 SOURCES = [ast.parse(file.read_text()) for file in (ROOT / "pipelines").rglob("*.py")]
 
 # What an engine does silently otherwise, or not at all, with what to write instead.
@@ -38,23 +45,35 @@ def strings_in_code() -> set[object]:
 
 
 def names_run() -> set[str]:
-    """The first text given to a call of run(…, "name") or read_frame(…, "name")."""
+    """The name given to a call of run(…, "name"), read_frame(…, "name") or temporary_table."""
     calls = (n for source in SOURCES for n in ast.walk(source) if isinstance(n, ast.Call))
+    prefixes = {"run": "", "read_frame": "", "read_rows": "", "temporary_table": "create_"}
     return {
-        str(argument.value)
+        prefixes[call.func.attr] + str(argument.value)
         for call in calls
-        if isinstance(call.func, ast.Attribute) and call.func.attr in ("run", "read_frame")
+        if isinstance(call.func, ast.Attribute) and call.func.attr in prefixes
         for argument in call.args[1:2]
         if isinstance(argument, ast.Constant) and "warehouse" in ast.unparse(call.func)
     }
 
 
-def test_every_query_file_is_used() -> None:
-    assert strings_in_code() >= QUERIES
+def test_every_statement_is_used() -> None:
+    names = strings_in_code() | {f"create_{name}" for name in strings_in_code()}
+    assert [name for name in QUERIES if name not in names] == []
 
 
-def test_every_query_that_is_run_has_a_file() -> None:
-    assert names_run() <= QUERIES
+def test_every_statement_that_is_run_exists() -> None:
+    assert [name for name in names_run() if name not in QUERIES] == []
+
+
+@pytest.mark.parametrize("file", QUERY_FILES, ids=lambda file: file.stem)
+def test_every_statement_has_a_comment_and_ends_with_a_semicolon(file: Path) -> None:
+    script = file.read_text()
+    for name, body in named_statements(script).items():
+        assert body.partition("\n")[0].startswith("-- "), f"{name} has no comment"
+        assert body.endswith(";"), f"{name} has no semicolon at its end"
+        assert len(statements_in(body)) == 1, f"{name} is several statements"
+    assert len(statements_in(script)) == len(named_statements(script))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -63,9 +82,9 @@ def test_a_file_begins_with_a_sentence(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [f for f in FILES if f.parent.name != "migrations"], ids=lambda file: file.stem
+    "file", [f for f in FILES if f.parent.name in ("views", "checks")], ids=lambda file: file.stem
 )
-def test_a_query_a_view_and_a_check_are_one_statement(file: Path) -> None:
+def test_a_view_and_a_check_are_one_statement(file: Path) -> None:
     assert len(statements_in(file.read_text())) == 1
     assert ";" not in without_comments(file.read_text())
 
@@ -77,7 +96,7 @@ def test_a_view_and_a_check_only_read(file: Path) -> None:
     assert re.match(r"(with|select)\b", without_comments(file.read_text()))
 
 
-# An engine's own file, and the one for the others that it stands beside.
+# An engine's own file, and the common one that it replaces.
 OF_ONE_ENGINE = {
     part for file in FILES if "." in file.stem for part in (file.stem, file.stem.partition(".")[0])
 }

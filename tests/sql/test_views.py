@@ -27,6 +27,7 @@ PROMISED = [
     "rpt_owner_share",
     "rpt_rejection_reasons",
 ]
+INTERNAL = ["unchecked_runs"]  # read by sql/checks, not by BI
 
 
 def rows_of(warehouse: Warehouse, view: str, columns: str) -> list[list[str | None]]:
@@ -89,7 +90,7 @@ def filled(warehouse: Warehouse) -> Warehouse:
         R3     | P4        | SOME_CODE       | salesforce | yes          | 2026-02-02
         """,
     )
-    fill(warehouse, "rejection_rules", "rule_name | sentence\ncompany_missing | No company.")
+    fill(warehouse, "rejection_rules", "rule_name | description\ncompany_missing | No company.")
     fill(
         warehouse,
         "duplicate_persons",
@@ -117,7 +118,8 @@ def filled(warehouse: Warehouse) -> Warehouse:
 def test_the_promised_views_are_there(warehouse: Warehouse) -> None:
     with warehouse.reading() as connection:
         schema = "person_sync" if warehouse.dialect.has_schemas else None
-        assert sorted(inspect(connection).get_view_names(schema=schema)) == PROMISED == VIEWS
+        assert sorted(inspect(connection).get_view_names(schema=schema)) == VIEWS
+    assert [*PROMISED, *INTERNAL] == VIEWS
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -173,13 +175,13 @@ def test_an_owner_who_was_not_read_back_is_none(filled: Warehouse) -> None:
     )
 
 
-def test_reasons_are_told_by_day_in_words(filled: Warehouse) -> None:
-    refused = "Salesforce refused with this status code."
+def test_reasons_are_counted_by_day_with_a_description(filled: Warehouse) -> None:
+    refused = "Salesforce rejected the record with this status code."
     assert holds(
         filled,
         "rpt_rejection_reasons",
         f"""
-        rejected_date | rule_name       | person_count | still_rejected_count | sentence
+        rejected_date | rule_name       | person_count | still_rejected_count | description
         2026-01-31    | company_missing | 1            | 0                    | No company.
         2026-02-02    | SOME_CODE       | 1            | 1                    | {refused}
         """,
@@ -209,7 +211,7 @@ def test_a_batch_counts_the_jobs_it_has_had(filled: Warehouse) -> None:
     )
 
 
-def test_open_persons_are_told_with_their_job(filled: Warehouse) -> None:
+def test_open_persons_are_reported_with_their_job(filled: Warehouse) -> None:
     assert holds(
         filled,
         "rpt_open_persons",

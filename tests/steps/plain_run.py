@@ -16,8 +16,8 @@ from typing import Any
 
 from pipelines import flows
 from pipelines.errors import SyncError
-from pipelines.run import lifecycle
 from pipelines.settings import load_settings
+from pipelines.steps.context import new_run_request
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,9 +25,9 @@ def main(arguments: Sequence[str]) -> int:
     config, mode, *ids = arguments
     try:
         settings = load_settings(Path(config))
-        request = lifecycle.new_run_request(mode, person_ids=tuple(ids) or None)
-        tell = flows.carry_on if mode == "resume" else flows.sync
-        summary = tell(settings, request, flows.plainly)
+        request = new_run_request(mode, person_ids=tuple(ids) or None)
+        tell = flows.complete_open_batches if mode == "resume" else flows.sync
+        summary = tell(settings, request, flows.call_step)
     except SyncError as error:
         _say({"error": type(error).__name__, "message": str(error)})
         return error.exit_code

@@ -1,4 +1,4 @@
-"""The stage of a test: a warehouse with persons, an org, and the settings that join them."""
+"""The scenario of a test: a warehouse with persons, an org, and the settings that join them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pandas as pd
 import sqlalchemy
 
 from pipelines import flows
-from pipelines.run import lifecycle
 from pipelines.settings import DEFAULT_FIELDS, Settings
+from pipelines.steps.context import new_run_request
 from tests.salesforce.servers import Emulator
 
 COLUMNS = ["person_id", *DEFAULT_FIELDS.values(), "owner_strategy", "created_at", "updated_at"]
@@ -118,7 +118,7 @@ select * from sync_runs where read_count <> created_count + updated_count + dupl
 """
 
 
-def crowd(count: int) -> pd.DataFrame:
+def make_persons(count: int) -> pd.DataFrame:
     """So many good persons, each with an e-mail, by turns of four owner strategies."""
     strategies = [None, "user:ada@acme.example", "queue:Inbound", "rule:Fair"]
     return pd.DataFrame(
@@ -126,7 +126,7 @@ def crowd(count: int) -> pd.DataFrame:
             "person_id": [f"P{number:04}" for number in range(1, count + 1)],
             "last_name": [f"Name {number}" for number in range(1, count + 1)],
             "company": "Engines",
-            "email": [f"p{number}@crowd.example" for number in range(1, count + 1)],
+            "email": [f"p{number}@persons.example" for number in range(1, count + 1)],
             "owner_strategy": [strategies[number % 4] for number in range(1, count + 1)],
         }
     ).reindex(columns=COLUMNS)
@@ -169,7 +169,7 @@ class PlainRun:
 
 
 @dataclass
-class Stage:
+class Scenario:
     """One warehouse and one org. `choices` are settings that every run of the test shares."""
 
     warehouse_url: str
@@ -252,9 +252,9 @@ class Stage:
         **groups: dict[str, Any],
     ) -> dict[str, Any]:
         """One run of the real story, without Prefect; answers its summary."""
-        request = lifecycle.new_run_request(mode, person_ids=person_ids, limit=limit)
-        tell = flows.carry_on if mode == "resume" else flows.sync
-        return tell(self.settings(**groups), request, flows.plainly)
+        request = new_run_request(mode, person_ids=person_ids, limit=limit)
+        tell = flows.complete_open_batches if mode == "resume" else flows.sync
+        return tell(self.settings(**groups), request, flows.call_step)
 
     def rows(self, select: str) -> list[dict[str, Any]]:
         """What a select finds in the warehouse."""
@@ -266,7 +266,7 @@ class Stage:
         with self.engine.begin() as connection:
             connection.execute(sqlalchemy.text(statement))
 
-    def outcomes(self) -> dict[str, dict[str, Any]]:
+    def outcomes_by_id(self) -> dict[str, dict[str, Any]]:
         """The outcome row of each person."""
         found = self.rows("select * from person_outcomes")
         return {row["person_id"]: row for row in found}
@@ -300,9 +300,9 @@ class Stage:
         twice = f"select person_id from ({WORDS}) as words group by person_id having count(*) > 1"
         return [(row["person_id"], "more than one word") for row in self.rows(twice)]
 
-    def told(self, column: str = "outcome") -> dict[str, int]:
+    def outcome_counts(self, column: str = "outcome") -> dict[str, int]:
         """How many persons have each outcome, or each value of another column."""
-        values = [row[column] for row in self.outcomes().values()]
+        values = [row[column] for row in self.outcomes_by_id().values()]
         return {value: values.count(value) for value in dict.fromkeys(values)}
 
     def under_way(self) -> list[dict[str, Any]]:

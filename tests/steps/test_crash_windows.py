@@ -20,25 +20,27 @@ from pipelines.errors import (
     OrgUnavailableError,
     TransientError,
 )
-from pipelines.run import connections, lifecycle
+from pipelines.run import connections
 from pipelines.salesforce import ingest_jobs
-from tests.steps.scenario import Stage, crowd
-from tests.steps.tampering_proxy import meddling
+from pipelines.steps import load, partition
+from pipelines.steps.context import new_run_request
+from tests.proxy import tampering_proxy
+from tests.steps.scenario import Scenario, make_persons
 
-HERE = "flows/test_crash_windows"
-FAULTS = "flows/test_delivery_faults"
-KILL = "flows/test_kill::test_a_killed_run_is_carried_on_with_nobody_lost_and_no_lead_twice"
+HERE = "steps/test_crash_windows"
+FAULTS = "steps/test_delivery_faults"
+KILL = "steps/test_kill::test_a_killed_run_is_carried_on_with_nobody_lost_and_no_lead_twice"
 
 # Window, what is cut off, and the tests that hold it (folder/file::test, beginnings will do).
 WINDOWS = {
     "W1 before or during the claim": [
-        "warehouse/test_judgements::test_a_broken_off_judgement_leaves_nothing",
+        "warehouse/test_claims::test_an_interrupted_slice_record_writes_nothing",
         KILL,
     ],
     "W2 claimed, no job": [f"{HERE}::test_w2"],
     "W3 job opened, its id lost": [
         f"{FAULTS}::test_an_impatient_run_stops_and_a_resume_heals",
-        "flows/test_stray_jobs::test_a_job_left_open_for_two_hours_is_aborted_and_known",
+        "steps/test_unknown_jobs::test_a_job_left_open_for_two_hours_is_aborted_and_known",
     ],
     "W4 commit of the id unanswered: W3 or W5": [
         f"{FAULTS}::test_an_impatient_run_stops_and_a_resume_heals",
@@ -48,7 +50,7 @@ WINDOWS = {
     "W6 intent to close recorded, close not sent": [f"{HERE}::test_w6_w7"],
     "W7 close sent, answer lost": [f"{HERE}::test_w6_w7"],
     "W8 job at work, process dead": [
-        "flows/test_now_and_nightly::test_what_a_killed_now_has_left_open_the_nightly_run_carries",
+        "steps/test_now_and_nightly::test_what_a_killed_now_has_left_open_the_nightly_run_carries",
         KILL,
     ],
     "W9 results unread, half read, cut short": [
@@ -69,21 +71,21 @@ WINDOWS = {
     "W15 job gone after the close": [
         f"{FAULTS}::test_a_job_that_the_org_has_forgotten_is_found_out_by_the_person_id_field",
         f"{FAULTS}::test_without_the_field_the_persons_of_a_forgotten_job_are_held_for_a_human",
-        "flows/test_resolve::test_a_held_person_whose_lead_bears_their_id_is_settled_without",
+        "steps/test_resolve::test_a_held_person_whose_lead_bears_their_id_is_settled_without",
     ],
     "W16 job gone before the close": [f"{HERE}::test_w16"],
     "W17 job queued for long": [f"{HERE}::test_w17"],
     "W18 a frozen process wakes after a take-over": [
-        "warehouse/test_batches::test_a_take_over_fences_the_old_holder_off",
-        "warehouse/test_concurrency::test_a_settlement_and_a_take_over_never_both_have_the_batch",
+        "warehouse/test_batches::test_a_take_over_shuts_out_the_old_run",
+        "warehouse/test_concurrency::test_results_and_a_take_over_never_both_have_the_batch",
         f"{HERE}::test_w18",
     ],
     "W19 clocks that differ": [
         "warehouse/test_batches::test_a_lease_is_renewed_by_the_clock_of_the_database",
     ],
     "W20 ledger restored from yesterday": [
-        "flows/test_stray_jobs::test_a_restored_ledger_stops_the_run_and_names_the_jobs",
-        "flows/test_stray_jobs::test_with_the_field_a_restored_ledger_is_found_out_person_by",
+        "steps/test_unknown_jobs::test_a_restored_ledger_stops_the_run_and_names_the_jobs",
+        "steps/test_unknown_jobs::test_with_the_field_a_restored_ledger_is_found_out_person_by",
     ],
     "W21 another org": [
         f"{HERE}::test_w21",
@@ -91,7 +93,7 @@ WINDOWS = {
     ],
     "W22 lead deleted before the results are read": [
         f"{HERE}::test_w22",
-        "flows/test_resolve::test_a_lead_that_was_deleted_since_was_made_all_the_same",
+        "steps/test_resolve::test_a_lead_that_was_deleted_since_was_made_all_the_same",
     ],
     "W23 session ends in the middle": [f"{FAULTS}::test_a_run_heals_itself_of_a_fault_on_the_wire"],
     "W24 source row changed after the claim": [f"{HERE}::test_w24"],
@@ -107,38 +109,42 @@ class CutOff(BaseException):
     """The process ends here."""
 
 
-def cut_off_after(stage: Stage, step: Callable[..., int], **groups: Any) -> None:
+def cut_off_after(scenario: Scenario, step: Callable[..., int], **groups: Any) -> None:
     """A run of which nothing happens after this step."""
 
-    def perform(wanted: Callable[..., int], *arguments: Any) -> int:
+    def perform(wanted: Callable[..., Any], *arguments: Any) -> Any:
         count = wanted(*arguments)
         if wanted is step:
             raise CutOff
         return count
 
     with pytest.raises(CutOff):
-        flows.sync(stage.settings(**groups), lifecycle.new_run_request("live"), perform)
+        flows.sync(scenario.settings(**groups), new_run_request("live"), perform)
 
 
-def cut_off_at(stage: Stage, request: str, fault: str, **groups: Any) -> None:
+def cut_off_at(scenario: Scenario, request: str, fault: str, **groups: Any) -> None:
     """A run that gives up when this request has gone wrong."""
-    stage.emulator.go_wrong({"match": request, "fault": fault})
+    scenario.emulator.go_wrong({"match": request, "fault": fault})
     with pytest.raises(TransientError):
-        stage.sync(**{**groups, **IMPATIENT})
+        scenario.sync(**{**groups, **IMPATIENT})
 
 
-def batch_states(stage: Stage) -> list[str]:
-    return [row["batch_state"] for row in stage.rows("select batch_state from lead_batches")]
+def batch_states(scenario: Scenario) -> list[str]:
+    return [row["batch_state"] for row in scenario.rows("select batch_state from lead_batches")]
 
 
-def prepare(stage: Stage, count: int = 3, extra: str = "", **_groups: Any) -> None:
-    stage.set_org(extra)
-    stage.put_frame(crowd(count).assign(owner_strategy=None))
+def prepare(scenario: Scenario, count: int = 3, extra: str = "", **_groups: Any) -> None:
+    scenario.set_org(extra)
+    scenario.put_frame(make_persons(count).assign(owner_strategy=None))
 
 
-def assert_sound(stage: Stage, count: int = 3, **told: int) -> None:
-    assert stage.told() == (told or {"created": count})
-    assert (stage.unaccounted(), stage.under_way(), stage.miscounted_runs()) == ([], [], [])
+def assert_sound(scenario: Scenario, count: int = 3, **told: int) -> None:
+    assert scenario.outcome_counts() == (told or {"created": count})
+    assert (scenario.unaccounted(), scenario.under_way(), scenario.miscounted_runs()) == (
+        [],
+        [],
+        [],
+    )
 
 
 def test_every_window_is_held_by_tests_there_are() -> None:
@@ -152,33 +158,35 @@ def test_every_window_is_held_by_tests_there_are() -> None:
 
 
 @EITHER
-def test_w2_what_was_claimed_is_sent_by_the_next_run(any_stage: Stage, groups: Any) -> None:
-    prepare(any_stage)
-    cut_off_after(any_stage, lifecycle.judge, **groups)
-    assert (batch_states(any_stage), any_stage.leads()) == (["pending"], [])
-    any_stage.sync("resume", **groups)
-    assert_sound(any_stage)
+def test_w2_what_was_claimed_is_sent_by_the_next_run(any_scenario: Scenario, groups: Any) -> None:
+    prepare(any_scenario)
+    cut_off_after(any_scenario, partition.partition_slice, **groups)
+    assert (batch_states(any_scenario), any_scenario.leads()) == (["pending"], [])
+    any_scenario.sync("resume", **groups)
+    assert_sound(any_scenario)
 
 
 @EITHER
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "status:500_after"])
 def test_w6_w7_a_close_in_doubt_is_sent_again_and_the_job_never_aborted(
-    stage: Stage, fault: str, groups: Any
+    scenario: Scenario, fault: str, groups: Any
 ) -> None:
-    prepare(stage)
-    cut_off_at(stage, "PATCH /jobs/ingest/*", fault, **groups)
-    assert batch_states(stage) == ["submitted"]
-    stage.sync("resume", **groups)
-    assert [job["state"] for job in stage.emulator.held("jobs")] == ["JobComplete"]
-    assert_sound(stage)
+    prepare(scenario)
+    cut_off_at(scenario, "PATCH /jobs/ingest/*", fault, **groups)
+    assert batch_states(scenario) == ["submitted"]
+    scenario.sync("resume", **groups)
+    assert [job["state"] for job in scenario.emulator.held("jobs")] == ["JobComplete"]
+    assert_sound(scenario)
 
 
-def test_w11_outcomes_written_by_a_run_that_never_reported_are_told(any_stage: Stage) -> None:
-    prepare(any_stage)
-    cut_off_after(any_stage, lifecycle.settle)
-    any_stage.sync("resume")
-    assert_sound(any_stage)
-    (run,) = any_stage.rows("select run_state, created_count from sync_runs where read_count = 3")
+def test_w11_outcomes_written_by_a_run_that_never_reported_are_told(any_scenario: Scenario) -> None:
+    prepare(any_scenario)
+    cut_off_after(any_scenario, load.reconcile_batches)
+    any_scenario.sync("resume")
+    assert_sound(any_scenario)
+    (run,) = any_scenario.rows(
+        "select run_state, created_count from sync_runs where read_count = 3"
+    )
     assert tuple(run.values()) == ("failed", 3)
 
 
@@ -190,100 +198,108 @@ def one_line_short(path: str, body: bytes) -> bytes:
 
 
 @EITHER
-def test_w14_whom_the_results_leave_out_is_asked_for_or_held(stage: Stage, groups: Any) -> None:
-    prepare(stage)
-    with meddling(stage.emulator.url, repeat=NEVER, change=one_line_short) as url:
-        stage.sync(salesforce={**groups.get("salesforce", {}), "emulator_url": url})
-    assert len(stage.leads()) == 3
+def test_w14_whom_the_results_leave_out_is_asked_for_or_held(
+    scenario: Scenario, groups: Any
+) -> None:
+    prepare(scenario)
+    with tampering_proxy(scenario.emulator.url, repeat=NEVER, change=one_line_short) as url:
+        scenario.sync(salesforce={**groups.get("salesforce", {}), "emulator_url": url})
+    assert len(scenario.leads()) == 3
     if groups:
-        assert stage.told("reason_code") == {None: 2, "RESULT_MISSING": 1}
+        assert scenario.outcome_counts("reason_code") == {None: 2, "RESULT_MISSING": 1}
     else:
-        assert_sound(stage)
+        assert_sound(scenario)
 
 
 @EITHER
-def test_w16_a_job_gone_before_its_close_had_made_nothing(stage: Stage, groups: Any) -> None:
-    prepare(stage)
-    cut_off_at(stage, "PUT /jobs/ingest/*/batches", "drop_after", **groups)
-    (job,) = stage.emulator.held("jobs")
-    with connections.log_in_to(stage.settings().salesforce) as org:
+def test_w16_a_job_gone_before_its_close_had_made_nothing(scenario: Scenario, groups: Any) -> None:
+    prepare(scenario)
+    cut_off_at(scenario, "PUT /jobs/ingest/*/batches", "drop_after", **groups)
+    (job,) = scenario.emulator.held("jobs")
+    with connections.log_in_to(scenario.settings().salesforce) as org:
         ingest_jobs.abort_job(org, job["id"])
         org._call("DELETE", f"jobs/ingest/{job['id']}")
         assert ingest_jobs.job_status(org, job["id"]) is None
-    stage.sync("resume", **groups)
-    assert_sound(stage)
+    scenario.sync("resume", **groups)
+    assert_sound(scenario)
 
 
-def test_w17_a_job_that_is_queued_for_long_is_waited_for_and_no_second_made(stage: Stage) -> None:
-    prepare(stage, extra="\n[behaviour]\nqueue_seconds = 2.5\n")
-    cut_off_at(stage, "PATCH /jobs/ingest/*", "drop_after", **ALONE)
+def test_w17_a_job_that_is_queued_for_long_is_waited_for_and_no_second_made(
+    scenario: Scenario,
+) -> None:
+    prepare(scenario, extra="\n[behaviour]\nqueue_seconds = 2.5\n")
+    cut_off_at(scenario, "PATCH /jobs/ingest/*", "drop_after", **ALONE)
     with pytest.raises(DeadlineReachedError, match="1 batches open"):
-        stage.sync("resume", **ALONE, run={"deadline_minutes": 0.0001})
-    stage.sync("resume", **ALONE)
-    assert len(stage.emulator.held("jobs")) == 1
-    assert_sound(stage)
+        scenario.sync("resume", **ALONE, run={"deadline_minutes": 0.0001})
+    scenario.sync("resume", **ALONE)
+    assert len(scenario.emulator.held("jobs")) == 1
+    assert_sound(scenario)
 
 
 @EITHER
 def test_w18_a_run_that_wakes_after_a_take_over_touches_nothing_more(
-    stage: Stage, groups: Any
+    scenario: Scenario, groups: Any
 ) -> None:
-    prepare(stage)
+    prepare(scenario)
 
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
-        if step is lifecycle.send:  # asleep between the claim and the job; its lease runs out
-            stage.run("update lead_batches set lease_until = '2026-01-01 00:00:00.000000'")
-            stage.sync("resume", **groups)
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
+        if step is load.load_batches:  # asleep between the claim and the job; its lease runs out
+            scenario.run("update lead_batches set lease_until = '2026-01-01 00:00:00.000000'")
+            scenario.sync("resume", **groups)
         return step(*arguments)
 
-    told = flows.sync(stage.settings(**groups), lifecycle.new_run_request("live"), perform)
+    told = flows.sync(scenario.settings(**groups), new_run_request("live"), perform)
     assert (told["run"]["created_count"], told["run"]["open_count"]) == (3, 0)
-    assert_sound(stage)
+    assert_sound(scenario)
 
 
-def test_w21_another_org_stops_the_run_before_anything_is_asked_of_it(stage: Stage) -> None:
-    prepare(stage)
-    stage.sync()
-    stage.run("update sync_orgs set org_id = '00D000000000001AAA', org_name = 'Production'")
-    stage.put("person_id | last_name | company\nN1 | New | Engines")
-    already = len(stage.emulator.served())
+def test_w21_another_org_stops_the_run_before_anything_is_asked_of_it(scenario: Scenario) -> None:
+    prepare(scenario)
+    scenario.sync()
+    scenario.run("update sync_orgs set org_id = '00D000000000001AAA', org_name = 'Production'")
+    scenario.put("person_id | last_name | company\nN1 | New | Engines")
+    already = len(scenario.emulator.served())
     with pytest.raises(
         Exception, match=r"belongs to org 00D000000000001AAA \(Production\)"
     ) as told:
-        stage.sync()
+        scenario.sync()
     assert getattr(told.value, "exit_code", None) == 4
-    asked = [line.split("?")[0] for line in stage.emulator.served()[already:]]
+    asked = [line.split("?")[0] for line in scenario.emulator.served()[already:]]
     assert [line.split()[0] for line in asked] == ["POST", "GET"], asked  # login, which org it is
 
 
 @EITHER
 def test_w22_a_lead_deleted_before_its_result_is_read_is_not_made_again(
-    stage: Stage, groups: Any
+    scenario: Scenario, groups: Any
 ) -> None:
-    prepare(stage)
-    cut_off_at(stage, "PATCH /jobs/ingest/*", "drop_after", **groups)
-    with connections.log_in_to(stage.settings().salesforce) as org:
-        while len(stage.leads()) < 3:
+    prepare(scenario)
+    cut_off_at(scenario, "PATCH /jobs/ingest/*", "drop_after", **groups)
+    with connections.log_in_to(scenario.settings().salesforce) as org:
+        while len(scenario.leads()) < 3:
             pass
-        org._call("DELETE", f"sobjects/Lead/{stage.leads()[0]['Id']}")
-    stage.sync("resume", **groups)
-    stage.sync(**groups)
-    assert stage.told() == {"created": 3}
-    assert len(stage.leads()) == 2
+        org._call("DELETE", f"sobjects/Lead/{scenario.leads()[0]['Id']}")
+    scenario.sync("resume", **groups)
+    scenario.sync(**groups)
+    assert scenario.outcome_counts() == {"created": 3}
+    assert len(scenario.leads()) == 2
 
 
 @EITHER
 def test_w24_a_row_that_changes_before_the_close_is_sent_as_it_is_now_and_once(
-    any_stage: Stage, groups: Any
+    any_scenario: Scenario, groups: Any
 ) -> None:
-    prepare(any_stage)
-    cut_off_after(any_stage, lifecycle.judge, **groups)
-    any_stage.run("update persons set company = 'Looms' where person_id = 'P0002'")
-    any_stage.sync("resume", **groups)
-    assert any_stage.told() == {"created": 2}
-    any_stage.sync(**groups)
-    assert_sound(any_stage)
-    assert sorted(lead["Company"] for lead in any_stage.leads()) == ["Engines", "Engines", "Looms"]
+    prepare(any_scenario)
+    cut_off_after(any_scenario, partition.partition_slice, **groups)
+    any_scenario.run("update persons set company = 'Looms' where person_id = 'P0002'")
+    any_scenario.sync("resume", **groups)
+    assert any_scenario.outcome_counts() == {"created": 2}
+    any_scenario.sync(**groups)
+    assert_sound(any_scenario)
+    assert sorted(lead["Company"] for lead in any_scenario.leads()) == [
+        "Engines",
+        "Engines",
+        "Looms",
+    ]
 
 
 def first_upload() -> Callable[[str], bool]:
@@ -300,47 +316,49 @@ def first_upload() -> Callable[[str], bool]:
 
 @EITHER
 def test_w25_a_job_that_can_neither_start_nor_end_is_given_up_for_another(
-    stage: Stage, groups: Any
+    scenario: Scenario, groups: Any
 ) -> None:
-    prepare(stage, extra='\n[behaviour]\nsecond_put = "close"\n')
-    with meddling(stage.emulator.url, repeat=first_upload()) as url:
+    prepare(scenario, extra='\n[behaviour]\nsecond_put = "close"\n')
+    with tampering_proxy(scenario.emulator.url, repeat=first_upload()) as url:
         salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
-        stage.sync(salesforce=salesforce)
-    states = sorted(job["state"] for job in stage.emulator.held("jobs"))
+        scenario.sync(salesforce=salesforce)
+    states = sorted(job["state"] for job in scenario.emulator.held("jobs"))
     assert states == ["Aborted", "JobComplete"]
-    assert_sound(stage)
+    assert_sound(scenario)
 
 
 @EITHER
 def test_w25_where_every_upload_is_repeated_the_run_ends_and_nothing_is_lost(
-    stage: Stage, groups: Any
+    scenario: Scenario, groups: Any
 ) -> None:
-    prepare(stage, extra='\n[behaviour]\nsecond_put = "close"\n')
+    prepare(scenario, extra='\n[behaviour]\nsecond_put = "close"\n')
     soon = {"retry_timeout_seconds": 0.5, "poll_seconds": 0.05}
-    with meddling(stage.emulator.url, repeat=lambda request: request.startswith("PUT")) as url:
+    with tampering_proxy(
+        scenario.emulator.url, repeat=lambda request: request.startswith("PUT")
+    ) as url:
         salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
-        with pytest.raises(OrgUnavailableError, match="would not start"):
-            stage.sync(salesforce=salesforce, run=soon)
-    stage.sync("resume", **groups)
-    assert_sound(stage)
+        with pytest.raises(OrgUnavailableError, match="did not start"):
+            scenario.sync(salesforce=salesforce, run=soon)
+    scenario.sync("resume", **groups)
+    assert_sound(scenario)
 
 
 @EITHER
 def test_w25_a_close_refused_for_another_reason_leaves_the_word_to_the_job(
-    stage: Stage, groups: Any
+    scenario: Scenario, groups: Any
 ) -> None:
-    prepare(stage)
+    prepare(scenario)
     close = {"match": "PATCH /jobs/ingest/*", "fault": "status:400", "count": 2}
-    stage.emulator.go_wrong(close)
-    stage.sync(**groups)
-    states = sorted(job["state"] for job in stage.emulator.held("jobs"))
+    scenario.emulator.go_wrong(close)
+    scenario.sync(**groups)
+    states = sorted(job["state"] for job in scenario.emulator.held("jobs"))
     assert states == ["Aborted", "JobComplete"]
-    assert_sound(stage)
+    assert_sound(scenario)
 
 
 @EITHER
-def test_w25_a_job_that_cannot_be_aborted_is_not_given_up(stage: Stage, groups: Any) -> None:
-    prepare(stage)
+def test_w25_a_job_that_cannot_be_aborted_is_not_given_up(scenario: Scenario, groups: Any) -> None:
+    prepare(scenario)
     stale = itertools.count()
 
     def still_open(path: str, body: bytes) -> bytes:
@@ -349,20 +367,20 @@ def test_w25_a_job_that_cannot_be_aborted_is_not_given_up(stage: Stage, groups: 
             return body.replace(b'"JobComplete"', b'"Open"')
         return body
 
-    with meddling(stage.emulator.url, repeat=NEVER, change=still_open) as url:
+    with tampering_proxy(scenario.emulator.url, repeat=NEVER, change=still_open) as url:
         salesforce = {**groups.get("salesforce", {}), "emulator_url": url}
-        stage.sync(salesforce=salesforce)
+        scenario.sync(salesforce=salesforce)
     assert next(stale) >= 2
-    assert [job["state"] for job in stage.emulator.held("jobs")] == ["JobComplete"]
-    assert_sound(stage)
+    assert [job["state"] for job in scenario.emulator.held("jobs")] == ["JobComplete"]
+    assert_sound(scenario)
 
 
 def test_w25_an_upload_refused_because_it_was_repeated_is_made_anew_by_the_next_run(
-    stage: Stage,
+    scenario: Scenario,
 ) -> None:
-    prepare(stage)
-    with meddling(stage.emulator.url, repeat=first_upload()) as url:
+    prepare(scenario)
+    with tampering_proxy(scenario.emulator.url, repeat=first_upload()) as url:
         with pytest.raises(OrgRejectedError, match="INVALIDJOB"):
-            stage.sync(salesforce={"emulator_url": url})
-        stage.sync("resume", salesforce={"emulator_url": url})
-    assert_sound(stage)
+            scenario.sync(salesforce={"emulator_url": url})
+        scenario.sync("resume", salesforce={"emulator_url": url})
+    assert_sound(scenario)

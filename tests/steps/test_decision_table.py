@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.steps.scenario import Stage
+from tests.steps.scenario import Scenario
 
 TABLE = """
 nothing
@@ -213,9 +213,9 @@ def record(name: str, more: str = "") -> str:
     return old + known + MORE.get(name, "") + more
 
 
-def held(stage: Stage) -> dict[str, dict[str, Any]]:
+def held(scenario: Scenario) -> dict[str, dict[str, Any]]:
     """Every lead and contact of the org by id, deleted ones too."""
-    found = [*stage.emulator.held("leads"), *stage.emulator.held("contacts")]
+    found = [*scenario.emulator.held("leads"), *scenario.emulator.held("contacts")]
     return {one["Id"]: one for one in found}
 
 
@@ -245,23 +245,23 @@ def _otherwise(
     return f"{name} of {after['Owner']['Name']}{wrong or ''}{missing or ''}"
 
 
-def told_of(stage: Stage, before: dict[str, Any]) -> tuple[str, ...]:
+def told_of(scenario: Scenario, before: dict[str, Any]) -> tuple[str, ...]:
     """What the results and the org say of Ada, in the words of the table."""
-    outcome = stage.outcomes()["P1"]
+    outcome = scenario.outcomes_by_id()["P1"]
     names = {None: None} | {id_: name for name, id_ in IDS.items()}
     named = [names.get(outcome[column], "new") for column in ("lead_id", "contact_id")]
     return (
         f"{outcome['outcome']} {outcome['reason_code'] or ''}".strip(),
-        otherwise(before, held(stage)),
+        otherwise(before, held(scenario)),
         " ".join(filter(None, named)),
-        duplicate_report(stage),
+        duplicate_report(scenario),
     )
 
 
-def duplicate_report(stage: Stage) -> str:
+def duplicate_report(scenario: Scenario) -> str:
     """The rows of duplicate_persons in the words of the table."""
     names = {id_: name for name, id_ in IDS.items()}
-    rows = stage.duplicates("P1")
+    rows = scenario.duplicates("P1")
     for row in rows:
         kind = KINDS[names[row["matched_id"]][0]]
         assert (row["matched_in"], row["match_key"]) == (kind, "email"), row
@@ -273,29 +273,29 @@ def duplicate_report(stage: Stage) -> str:
     return ", ".join(f"{' '.join(found)} {action}" for action, found in done.items())
 
 
-def owner_told(stage: Stage) -> tuple[str | None, ...]:
+def owner_told(scenario: Scenario) -> tuple[str | None, ...]:
     """Who owns the lead that was made or updated, by the outcome."""
-    outcome = stage.outcomes()["P1"]
+    outcome = scenario.outcomes_by_id()["P1"]
     return outcome["owner_id"], outcome["owner_name"], outcome["owner_type"]
 
 
-def owner_held(stage: Stage) -> tuple[str | None, ...]:
+def owner_held(scenario: Scenario) -> tuple[str | None, ...]:
     """Who owns it in the org; nobody where no lead was touched."""
-    outcome = stage.outcomes()["P1"]
-    lead = held(stage).get(outcome["lead_id"])
+    outcome = scenario.outcomes_by_id()["P1"]
+    lead = held(scenario).get(outcome["lead_id"])
     if lead is None or outcome["outcome"] == "duplicate":
         return None, None, None
     return lead["OwnerId"], lead["Owner"]["Name"], lead["Owner"]["Type"].lower()
 
 
 @pytest.mark.parametrize("cell", cells(), ids=str)
-def test_what_becomes_of_a_person(stage: Stage, cell: Cell) -> None:
-    stage.set_org(BYSTANDERS + "".join(map(record, cell.records)))
-    before = held(stage)
-    stage.put(PERSON)
-    stage.sync(owners={"default": STRATEGIES[cell.strategy]}, matching=cell.matching)
-    assert told_of(stage, before) == cell.told
-    assert owner_told(stage) == owner_held(stage)
+def test_what_becomes_of_a_person(scenario: Scenario, cell: Cell) -> None:
+    scenario.set_org(BYSTANDERS + "".join(map(record, cell.records)))
+    before = held(scenario)
+    scenario.put(PERSON)
+    scenario.sync(owners={"default": STRATEGIES[cell.strategy]}, matching=cell.matching)
+    assert told_of(scenario, before) == cell.told
+    assert owner_told(scenario) == owner_held(scenario)
 
 
 # --- The org's own duplicate rules. They find namesakes with her phone, whatever their e-mail.
@@ -325,82 +325,86 @@ action = "{action}"
 @pytest.mark.parametrize("known", ["L1", "C1"])
 @pytest.mark.parametrize("action", ["alert", "block"])
 def test_whom_a_duplicate_rule_refuses_is_a_duplicate(
-    any_stage: Stage, action: str, known: str
+    scenario: Scenario, action: str, known: str
 ) -> None:
-    any_stage.set_org(record(known) + rule(action, {"L": "Lead", "C": "Contact"}[known[0]]))
-    before = held(any_stage)
-    any_stage.put(CALLING)
-    told = any_stage.sync()
-    assert any_stage.told("reason_code") == {"DUPLICATES_DETECTED": 1}
-    assert (told["run"]["duplicate_count"], any_stage.rejections()) == (1, set())
-    (row,) = any_stage.duplicates("P1")
+    scenario.set_org(record(known) + rule(action, {"L": "Lead", "C": "Contact"}[known[0]]))
+    before = held(scenario)
+    scenario.put(CALLING)
+    told = scenario.sync()
+    assert scenario.outcome_counts("reason_code") == {"DUPLICATES_DETECTED": 1}
+    assert (told["run"]["duplicate_count"], scenario.rejections()) == (1, set())
+    (row,) = scenario.duplicates("P1")
     words = ("matched_in", "matched_count", "is_ambiguous", "action_taken")
     assert [row[word] for word in words] == ["salesforce_rule", 1, False, "reported"]
-    assert otherwise(before, held(any_stage)) == "nothing"
+    assert otherwise(before, held(scenario)) == "nothing"
 
 
-def test_a_rule_that_only_allows_lets_the_lead_in(stage: Stage) -> None:
-    stage.set_org(record("L1") + rule("allow", "Lead"))
-    stage.put(CALLING)
-    stage.sync()
-    assert stage.told() == {"created": 1}
-    assert stage.duplicates("P1") == []
+def test_a_rule_that_only_allows_lets_the_lead_in(scenario: Scenario) -> None:
+    scenario.set_org(record("L1") + rule("allow", "Lead"))
+    scenario.put(CALLING)
+    scenario.sync()
+    assert scenario.outcome_counts() == {"created": 1}
+    assert scenario.duplicates("P1") == []
 
 
 @pytest.mark.parametrize("matches", ["Lead", "Contact"])
-def test_the_deliberate_duplicate_passes_a_rule_that_alerts(any_stage: Stage, matches: str) -> None:
-    any_stage.set_org(record("C1") + rule("alert", matches))
-    any_stage.put(KNOWN)
-    any_stage.sync(owners={"default": "queue:Inbound"})
-    assert any_stage.told("reason_code") == {"DUPLICATE_LEAD_ON_PURPOSE": 1}
-    assert [lead["Owner"]["Name"] for lead in any_stage.leads()] == ["Inbound"]
-    assert duplicate_report(any_stage) == "C1 duplicate_lead_created"
+def test_the_deliberate_duplicate_passes_a_rule_that_alerts(
+    scenario: Scenario, matches: str
+) -> None:
+    scenario.set_org(record("C1") + rule("alert", matches))
+    scenario.put(KNOWN)
+    scenario.sync(owners={"default": "queue:Inbound"})
+    assert scenario.outcome_counts("reason_code") == {"DUPLICATE_LEAD_ON_PURPOSE": 1}
+    assert [lead["Owner"]["Name"] for lead in scenario.leads()] == ["Inbound"]
+    assert duplicate_report(scenario) == "C1 duplicate_lead_created"
 
 
-def test_the_deliberate_duplicate_is_rejected_by_a_rule_that_blocks(any_stage: Stage) -> None:
-    any_stage.set_org(record("C1") + rule("block", "Contact"))
-    before = held(any_stage)
-    any_stage.put(KNOWN)
-    any_stage.sync(owners={"default": "queue:Inbound"})
-    (why,) = any_stage.rows("select person_id, rule_name, stage, message from rejected_persons")
+def test_the_deliberate_duplicate_is_rejected_by_a_rule_that_blocks(any_scenario: Scenario) -> None:
+    any_scenario.set_org(record("C1") + rule("block", "Contact"))
+    before = held(any_scenario)
+    any_scenario.put(KNOWN)
+    any_scenario.sync(owners={"default": "queue:Inbound"})
+    (why,) = any_scenario.rows("select person_id, rule_name, stage, message from rejected_persons")
     assert tuple(why.values()) == (
         *("P1", "DUPLICATES_DETECTED", "salesforce"),
         "Use one of these records?",
     )
-    assert any_stage.told() == {"rejected": 1}
-    assert any_stage.duplicates("P1") == []
-    assert otherwise(before, held(any_stage)) == "nothing"
+    assert any_scenario.outcome_counts() == {"rejected": 1}
+    assert any_scenario.duplicates("P1") == []
+    assert otherwise(before, held(any_scenario)) == "nothing"
 
 
-def test_a_rule_that_blocks_one_deliberate_duplicate_lets_her_neighbours_in(stage: Stage) -> None:
+def test_a_rule_that_blocks_one_deliberate_duplicate_lets_her_neighbours_in(
+    scenario: Scenario,
+) -> None:
     other = record("C2").replace("King", "Byron").replace("engines.example", "other.example")
-    stage.set_org(record("C1") + other + rule("block", "Contact"))
-    stage.put(
+    scenario.set_org(record("C1") + other + rule("block", "Contact"))
+    scenario.put(
         KNOWN + "P2 | Ada | Lovelace | Engines | ada@other.example | +1 | DE\n"
         "P3 | Ada | Lovelace | Engines | nobody@other.example | +2 | DE"
     )
-    stage.sync(owners={"default": "queue:Inbound"})
-    told = {person: row["outcome"] for person, row in stage.outcomes().items()}
+    scenario.sync(owners={"default": "queue:Inbound"})
+    told = {person: row["outcome"] for person, row in scenario.outcomes_by_id().items()}
     assert told == {"P1": "rejected", "P2": "created", "P3": "created"}
 
 
 # --- Known by person id, and persons with a strategy of their own
 
 
-def test_a_lead_of_her_person_id_is_hers_whatever_its_email(stage: Stage) -> None:
+def test_a_lead_of_her_person_id_is_hers_whatever_its_email(scenario: Scenario) -> None:
     elsewhere = record("L1", 'Person_Id__c = "P1"\n').replace(SENT["Email"], MOVED)
-    stage.set_org(elsewhere)
-    stage.put(PERSON)
-    stage.sync(matching={"existing_lead": "update"})
-    assert stage.told("reason_code") == {"LEAD_EXISTS": 1}
-    assert [lead["Email"] for lead in stage.leads()] == [SENT["Email"]]
-    (row,) = stage.duplicates("P1")
+    scenario.set_org(elsewhere)
+    scenario.put(PERSON)
+    scenario.sync(matching={"existing_lead": "update"})
+    assert scenario.outcome_counts("reason_code") == {"LEAD_EXISTS": 1}
+    assert [lead["Email"] for lead in scenario.leads()] == [SENT["Email"]]
+    (row,) = scenario.duplicates("P1")
     assert (row["match_key"], row["action_taken"]) == ("person_id", "updated")
 
 
-def test_each_persons_own_strategy_decides_for_her_alone(any_stage: Stage) -> None:
-    any_stage.set_org(record("L1"))
-    any_stage.put("""
+def test_each_persons_own_strategy_decides_for_her_alone(scenario: Scenario) -> None:
+    scenario.set_org(record("L1"))
+    scenario.put("""
         person_id | last_name | company | email               | country | owner_strategy
         P1        | Lovelace  | Engines | ada@engines.example | DE      | user:ada@acme.example
         P2        | Menabrea  | Engines | two@x.example       | DE      | queue:Inbound
@@ -408,8 +412,8 @@ def test_each_persons_own_strategy_decides_for_her_alone(any_stage: Stage) -> No
         P4        | Somerville | Engines | four@x.example     |         |
         P5        | Byron     | Engines | five@x.example      |         | user:gone@acme.example
     """)
-    any_stage.sync(matching={"existing_lead": "update"})
-    owners = {lead["LastName"]: lead["Owner"]["Name"] for lead in any_stage.leads()}
+    scenario.sync(matching={"existing_lead": "update"})
+    owners = {lead["LastName"]: lead["Owner"]["Name"] for lead in scenario.leads()}
     expected = {"Lovelace": "Ada", "Menabrea": "Inbound"}
     assert owners == expected | {"Babbage": "Bo", "Somerville": "Unassigned"}
-    assert any_stage.rejections() == {("P5", "owner_inactive")}
+    assert scenario.rejections() == {("P5", "owner_inactive")}

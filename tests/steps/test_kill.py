@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.salesforce.servers import Emulator
-from tests.steps.scenario import PlainRun, Stage, crowd
+from tests.steps.scenario import PlainRun, Scenario, make_persons
 
 BUSY = """
 [behaviour]
@@ -28,20 +28,20 @@ rows_per_second = 1000
 [[lead]]
 LastName = "Known"
 Company = "Known"
-Email = "p1@crowd.example"
+Email = "p1@persons.example"
 [[lead]]
 LastName = "Known"
 Company = "Known"
-Email = "p3@crowd.example"
+Email = "p3@persons.example"
 """
 # Persons of a queue whom the org has as contacts: they travel by collections.
 CONTACTS = """
 [[contact]]
 LastName = "Known"
-Email = "p2@crowd.example"
+Email = "p2@persons.example"
 [[contact]]
 LastName = "Known"
-Email = "p42@crowd.example"
+Email = "p42@persons.example"
 """
 # Polls are not counted: how many there are is a matter of speed.
 ASKED = r"(?<!GET) \S*/jobs/ingest|Results|unprocessed|query|composite|describe"
@@ -50,7 +50,7 @@ COUNT = 60
 
 @dataclass(frozen=True)
 class Instant:
-    """When a run is killed, and on which stage."""
+    """When a run is killed, and on which scenario."""
 
     number: int
     share: float
@@ -73,11 +73,11 @@ def instants() -> list[Instant]:
     ]
 
 
-def prepare(stage: Stage, has_field: bool = True) -> dict[str, dict[str, Any]]:
-    """An org that knows a few, a crowd to sync, and the settings: small batches of each kind."""
+def prepare(scenario: Scenario, has_field: bool = True) -> dict[str, dict[str, Any]]:
+    """An org that knows a few, persons to sync, and the settings: small batches of each kind."""
     # Without the field nobody can know what a lost collections call did: the design holds those.
-    stage.set_org(BUSY + (CONTACTS if has_field else ""), person_id_field=has_field)
-    stage.put_frame(crowd(COUNT))
+    scenario.set_org(BUSY + (CONTACTS if has_field else ""), person_id_field=has_field)
+    scenario.put_frame(make_persons(COUNT))
     return {
         "run": {"slice_size": 20, "open_batches": 2, "poll_seconds": 0.05},
         "matching": {"existing_lead": "update"},
@@ -85,9 +85,9 @@ def prepare(stage: Stage, has_field: bool = True) -> dict[str, dict[str, Any]]:
     }
 
 
-def asked(stage: Stage) -> int:
+def asked(scenario: Scenario) -> int:
     """How many requests the org has seen that are no polls."""
-    return len(stage.emulator.served(ASKED))
+    return len(scenario.emulator.served(ASKED))
 
 
 @pytest.fixture(scope="module")
@@ -98,67 +98,71 @@ def clean_counts(
     counts = {}
     for has_field in (True, False):
         file = tmp_path_factory.mktemp("clean") / "warehouse.db"
-        stage = Stage(f"sqlite:///{shutil.copy(migrated_sqlite, file)}", emulator_process)
-        stage.sync(**prepare(stage, has_field))
-        assert stage.told() == {"created": COUNT - 2, "updated": 2}
-        stage.engine.dispose()
-        counts[has_field] = asked(stage)
+        scenario = Scenario(f"sqlite:///{shutil.copy(migrated_sqlite, file)}", emulator_process)
+        scenario.sync(**prepare(scenario, has_field))
+        assert scenario.outcome_counts() == {"created": COUNT - 2, "updated": 2}
+        scenario.engine.dispose()
+        counts[has_field] = asked(scenario)
     return counts
 
 
 @pytest.fixture
-def instant_stage(
+def instant_scenario(
     request: pytest.FixtureRequest, instant: Instant, emulator_process: Emulator
-) -> Iterator[Stage]:
-    """The stage that the instant wants."""
+) -> Iterator[Scenario]:
+    """The scenario that the instant wants."""
     url = request.getfixturevalue(f"{instant.engine}_warehouse_url")
-    stage = Stage(url, emulator_process)
-    yield stage
-    stage.engine.dispose()
+    scenario = Scenario(url, emulator_process)
+    yield scenario
+    scenario.engine.dispose()
 
 
-def kill_at(stage: Stage, run: PlainRun, count: int, seconds: float) -> None:
+def kill_at(scenario: Scenario, run: PlainRun, count: int, seconds: float) -> None:
     """Kill the run when it has asked so often, and a little later than that."""
     run.wait_until_ready()
-    while asked(stage) < count and run.process.poll() is None:
+    while asked(scenario) < count and run.process.poll() is None:
         time.sleep(0.002)
     time.sleep(seconds)
     assert run.process.poll() is None, f"over before it could be killed: {run.answer()}"
     run.kill()
 
 
-# Five of the ten, every kind of stage among them, are enough for whoever cannot wait.
+# Five of the ten, every kind of scenario among them, are enough for whoever cannot wait.
 AT_ONCE = (0, 3, 5, 6, 9)
 INSTANTS = [
-    pytest.param(one, marks=[] if one.number in AT_ONCE else pytest.mark.long) for one in instants()
+    pytest.param(one, marks=[] if one.number in AT_ONCE else pytest.mark.slow) for one in instants()
 ]
 
 
 @pytest.mark.parametrize("instant", INSTANTS, ids=str)
 def test_a_killed_run_is_carried_on_with_nobody_lost_and_no_lead_twice(
-    instant: Instant, instant_stage: Stage, clean_counts: dict[bool, int], tmp_path: Path
+    instant: Instant, instant_scenario: Scenario, clean_counts: dict[bool, int], tmp_path: Path
 ) -> None:
-    stage = instant_stage
-    groups = prepare(stage, instant.has_field)
-    config = stage.write_settings(tmp_path / "settings.toml", **groups)
-    with stage.start(config, "live") as run:
-        kill_at(stage, run, int(instant.share * clean_counts[instant.has_field]), instant.seconds)
-    assert stage.unaccounted_but_new() == []
-    with stage.start(config, "resume") as resumed:
+    scenario = instant_scenario
+    groups = prepare(scenario, instant.has_field)
+    config = scenario.write_settings(tmp_path / "settings.toml", **groups)
+    with scenario.start(config, "live") as run:
+        kill_at(
+            scenario, run, int(instant.share * clean_counts[instant.has_field]), instant.seconds
+        )
+    assert scenario.unaccounted_but_new() == []
+    with scenario.start(config, "resume") as resumed:
         code, told = resumed.answer()
-    assert (code, stage.under_way()) == (0, []), told
-    stage.sync(**groups)
-    assert stage.told() == {"created": COUNT - 2, "updated": 2}
-    assert (stage.unaccounted(), stage.miscounted_runs()) == ([], [])
-    assert set(Counter(lead["Email"] for lead in stage.leads()).values()) == {1}
+    assert (code, scenario.under_way()) == (0, []), told
+    scenario.sync(**groups)
+    assert scenario.outcome_counts() == {"created": COUNT - 2, "updated": 2}
+    assert (scenario.unaccounted(), scenario.miscounted_runs()) == ([], [])
+    assert set(Counter(lead["Email"] for lead in scenario.leads()).values()) == {1}
 
 
-def test_a_killed_run_is_told_as_failed_by_the_next_one(stage: Stage, tmp_path: Path) -> None:
-    config = stage.write_settings(tmp_path / "settings.toml", **prepare(stage))
-    with stage.start(config, "live") as run:
-        kill_at(stage, run, 20, 0)
-    stage.sync("resume")
-    told = stage.rows("select run_mode, run_state, error_code from sync_runs order by started_at")
+def test_a_killed_run_is_told_as_failed_by_the_next_one(scenario: Scenario, tmp_path: Path) -> None:
+    config = scenario.write_settings(tmp_path / "settings.toml", **prepare(scenario))
+    with scenario.start(config, "live") as run:
+        kill_at(scenario, run, 20, 0)
+    scenario.sync("resume")
+    told = scenario.rows(
+        "select run_mode, run_state, error_code from sync_runs order by started_at"
+    )
     assert [tuple(row.values()) for row in told] == [
         ("live", "failed", "PROCESS_DIED"),
         ("resume", "finished", None),

@@ -12,8 +12,10 @@ import pytest
 from pipelines import flows
 from pipelines.errors import ConfigurationError
 from pipelines.orchestration import artifacts
-from pipelines.run import lifecycle, preflight, summaries
-from tests.steps.scenario import Stage
+from pipelines.run import checks, summary_lines
+from pipelines.steps import extract, load, partition
+from pipelines.steps.context import new_run_request
+from tests.steps.scenario import Scenario
 from tests.steps.worker_runs import in_threads
 
 SENTENCE = "not read: their rows changed or vanished"
@@ -26,26 +28,26 @@ FOUR = """
 """
 
 
-def remake(stage: Stage, type_: str, *ids: str) -> None:
+def remake(scenario: Scenario, type_: str, *ids: str) -> None:
     """A persons table of SQLite whose ids are of this type, with these ids."""
-    stage.run("drop table persons")
-    stage.run(f"create table persons (person_id {type_}, last_name, company, updated_at)")
+    scenario.run("drop table persons")
+    scenario.run(f"create table persons (person_id {type_}, last_name, company, updated_at)")
     for number, one in enumerate(ids):
-        stage.run(f"insert into persons values ({one}, 'Name {number}', 'Engines', '2026')")
+        scenario.run(f"insert into persons values ({one}, 'Name {number}', 'Engines', '2026')")
 
 
 def sync_with(
-    stage: Stage, after_listing: Callable[[], object], mode: str = "live", **groups: Any
+    scenario: Scenario, after_listing: Callable[[], object], mode: str = "live", **groups: Any
 ) -> dict[str, Any]:
     """A run in which something happens between the list and the first slice."""
 
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
         count = step(*arguments)
-        if step is lifecycle.find_new_persons:
+        if step is extract.find_new_persons:
             after_listing()
         return count
 
-    return flows.sync(stage.settings(**groups), lifecycle.new_run_request(mode), perform)
+    return flows.sync(scenario.settings(**groups), new_run_request(mode), perform)
 
 
 def counts(told: dict[str, Any]) -> tuple[int, ...]:
@@ -54,7 +56,7 @@ def counts(told: dict[str, Any]) -> tuple[int, ...]:
 
 
 def lines_about_it(told: dict[str, Any]) -> list[str]:
-    lines = [*summaries.as_lines(told), *artifacts.as_markdown(told).splitlines()]
+    lines = [*summary_lines.as_lines(told), *artifacts.as_markdown(told).splitlines()]
     return [line for line in lines if "not read" in line]
 
 
@@ -64,183 +66,191 @@ def lines_about_it(told: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("type_", ["", "integer", "text"])
 @pytest.mark.parametrize("field", ["Person_Id__c", ""])
 def test_words_and_numbers_in_one_column_all_become_leads(
-    stage: Stage, type_: str, field: str
+    scenario: Scenario, type_: str, field: str
 ) -> None:
-    remake(stage, type_, "1", "2", "'x'")
-    told = stage.sync(salesforce={"person_id_field": field})
-    assert (counts(told), stage.told()) == ((3, 3, 0, 0), {"created": 3})
-    assert sorted(stage.outcomes()) == ["1", "2", "x"]
-    assert sorted(lead["LastName"] for lead in stage.leads()) == ["Name 0", "Name 1", "Name 2"]
-    assert stage.sync(salesforce={"person_id_field": field})["run"]["read_count"] == 0
+    remake(scenario, type_, "1", "2", "'x'")
+    told = scenario.sync(salesforce={"person_id_field": field})
+    assert (counts(told), scenario.outcome_counts()) == ((3, 3, 0, 0), {"created": 3})
+    assert sorted(scenario.outcomes_by_id()) == ["1", "2", "x"]
+    assert sorted(lead["LastName"] for lead in scenario.leads()) == ["Name 0", "Name 1", "Name 2"]
+    assert scenario.sync(salesforce={"person_id_field": field})["run"]["read_count"] == 0
     assert lines_about_it(told) == []
 
 
-def test_a_number_beside_the_same_word_is_one_person_and_never_a_lead_twice(stage: Stage) -> None:
-    remake(stage, "", "1", "'1'", "2")
-    told = stage.sync()
+def test_a_number_beside_the_same_word_is_one_person_and_never_a_lead_twice(
+    scenario: Scenario,
+) -> None:
+    remake(scenario, "", "1", "'1'", "2")
+    told = scenario.sync()
     assert counts(told) == (2, 2, 0, 0)
-    assert stage.rejections() == {("1", "person_id_repeated")}
-    assert stage.told() == {"rejected": 1, "created": 1}
-    stage.run("delete from persons where typeof(person_id) = 'text'")
-    stage.sync()
-    assert stage.told() == {"created": 2}
-    assert sorted(lead["Person_Id__c"] for lead in stage.leads()) == ["1", "2"]
+    assert scenario.rejections() == {("1", "person_id_repeated")}
+    assert scenario.outcome_counts() == {"rejected": 1, "created": 1}
+    scenario.run("delete from persons where typeof(person_id) = 'text'")
+    scenario.sync()
+    assert scenario.outcome_counts() == {"created": 2}
+    assert sorted(lead["Person_Id__c"] for lead in scenario.leads()) == ["1", "2"]
 
 
 @pytest.mark.parametrize("type_", ["", "integer", "text"])
-def test_bytes_for_an_id_are_rejected_and_told(stage: Stage, type_: str) -> None:
-    remake(stage, type_, "x'5031'", "'P1'")
-    told = stage.sync(run={"allowed_reject_share": 1})
+def test_bytes_for_an_id_are_rejected_and_told(scenario: Scenario, type_: str) -> None:
+    remake(scenario, type_, "x'5031'", "'P1'")
+    told = scenario.sync(run={"allowed_reject_share": 1})
     assert counts(told) == (2, 2, 0, 0)
-    assert stage.rejections() == {("X'5031'", "person_id_malformed")}
-    assert stage.outcomes()["P1"]["outcome"] == "created"
-    assert stage.sync()["run"]["read_count"] == 0
+    assert scenario.rejections() == {("X'5031'", "person_id_malformed")}
+    assert scenario.outcomes_by_id()["P1"]["outcome"] == "created"
+    assert scenario.sync()["run"]["read_count"] == 0
 
 
-def test_a_column_of_bytes_is_refused_before_anybody_is_read(stage: Stage) -> None:
-    remake(stage, "blob", "x'5031'")
+def test_a_column_of_bytes_is_refused_before_anybody_is_read(scenario: Scenario) -> None:
+    remake(scenario, "blob", "x'5031'")
     with pytest.raises(
         ConfigurationError, match=r"person_id of persons holds bytes \(BLOB\)"
     ) as caught:
-        stage.sync()
+        scenario.sync()
     assert caught.value.exit_code == 2
-    found = {one.subject: one for one in preflight.check(stage.settings())}
-    assert "holds bytes" in found["persons table"].words
-    assert stage.outcomes() == {}
+    found = {one.subject: one for one in checks.check(scenario.settings())}
+    assert "holds bytes" in found["persons table"].message
+    assert scenario.outcomes_by_id() == {}
 
 
 @pytest.mark.parametrize("type_", ["", "integer", "text"])
-def test_now_takes_ids_of_any_kind(stage: Stage, type_: str) -> None:
-    remake(stage, type_, "1", "'x'", "3")
-    told = stage.sync("now", person_ids=("1", "x"))
+def test_now_takes_ids_of_any_kind(scenario: Scenario, type_: str) -> None:
+    remake(scenario, type_, "1", "'x'", "3")
+    told = scenario.sync("now", person_ids=("1", "x"))
     assert [one["outcome"] for one in told["persons"]] == ["created", "created"]
-    assert sorted(stage.outcomes()) == ["1", "x"]
+    assert sorted(scenario.outcomes_by_id()) == ["1", "x"]
 
 
 @pytest.mark.parametrize("type_", ["", "integer", "text"])
-def test_a_run_cut_off_finds_ids_of_any_kind_again(stage: Stage, type_: str) -> None:
+def test_a_run_cut_off_finds_ids_of_any_kind_again(scenario: Scenario, type_: str) -> None:
     class CutOff(BaseException):
         pass
 
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
         count = step(*arguments)
-        if step is lifecycle.judge:
+        if step is partition.partition_slice:
             raise CutOff
         return count
 
-    remake(stage, type_, "1", "2", "'x'")
+    remake(scenario, type_, "1", "2", "'x'")
     with pytest.raises(CutOff):
-        flows.sync(stage.settings(), lifecycle.new_run_request("live"), perform)
-    assert len(stage.under_way()) == 3
-    stage.sync("resume")
-    assert (stage.told(), stage.under_way()) == ({"created": 3}, [])
+        flows.sync(scenario.settings(), new_run_request("live"), perform)
+    assert len(scenario.under_way()) == 3
+    scenario.sync("resume")
+    assert (scenario.outcome_counts(), scenario.under_way()) == ({"created": 3}, [])
 
 
 # --- Rows that change or vanish between the list and the reading
 
 
 def test_whose_id_has_changed_is_told_and_found_by_the_next_run(
-    any_stage: Stage, caplog: pytest.LogCaptureFixture
+    any_scenario: Scenario, caplog: pytest.LogCaptureFixture
 ) -> None:
-    any_stage.put(FOUR)
+    any_scenario.put(FOUR)
     renamed = "update persons set person_id = 'N' || person_id where person_id in ('P1', 'P2')"
     with caplog.at_level(logging.WARNING, "pipelines"):
-        told = sync_with(any_stage, lambda: any_stage.run(renamed))
+        told = sync_with(any_scenario, lambda: any_scenario.run(renamed))
     assert counts(told) == (4, 2, 0, 2)
-    expected = f"2 listed persons were {SENTENCE}; whoever is still there stays new, and the next"
+    expected = f"2 listed persons were {SENTENCE}; those still there stay new, and the next"
     assert [line.startswith(expected) for line in lines_about_it(told)] == [True, True]
     assert expected in caplog.text
-    assert sorted(any_stage.outcomes()) == ["P3", "P4"]
-    again = any_stage.sync()
+    assert sorted(any_scenario.outcomes_by_id()) == ["P3", "P4"]
+    again = any_scenario.sync()
     assert (counts(again), lines_about_it(again)) == ((2, 2, 0, 0), [])
-    assert any_stage.told() == {"created": 3, "rejected": 1}
-    assert any_stage.miscounted_runs() == []
+    assert any_scenario.outcome_counts() == {"created": 3, "rejected": 1}
+    assert any_scenario.miscounted_runs() == []
 
 
-def test_a_view_whose_ids_move_loses_nobody_without_a_word(any_stage: Stage) -> None:
-    schema = "public." if any_stage.engine.dialect.name == "postgresql" else ""
-    any_stage.put(FOUR)
-    any_stage.run(f"create table {schema}moved (by_many integer)")
-    any_stage.run(f"insert into {schema}moved values (0)")
+def test_a_view_whose_ids_move_loses_nobody_without_a_word(any_scenario: Scenario) -> None:
+    schema = "public." if any_scenario.engine.dialect.name == "postgresql" else ""
+    any_scenario.put(FOUR)
+    any_scenario.run(f"create table {schema}moved (by_many integer)")
+    any_scenario.run(f"insert into {schema}moved values (0)")
     columns = "last_name, company, email, updated_at"
-    any_stage.run(
+    any_scenario.run(
         f"create view {schema}moving as select person_id || '-' || moved.by_many as person_id, "
         f"{columns} from {schema}persons cross join {schema}moved"
     )
     groups = {"warehouse": {"persons": f"{schema}moving"}}
-    told = sync_with(any_stage, lambda: any_stage.run("update moved set by_many = 1"), **groups)
+    told = sync_with(
+        any_scenario, lambda: any_scenario.run("update moved set by_many = 1"), **groups
+    )
     assert counts(told) == (4, 0, 0, 4)
     assert len(lines_about_it(told)) == 2
-    again = any_stage.sync(**groups)
-    assert (counts(again), any_stage.told()) == ((4, 4, 0, 0), {"created": 3, "rejected": 1})
+    again = any_scenario.sync(**groups)
+    assert (counts(again), any_scenario.outcome_counts()) == (
+        (4, 4, 0, 0),
+        {"created": 3, "rejected": 1},
+    )
 
 
-def test_whose_row_is_gone_is_told_and_not_looked_for_again(any_stage: Stage) -> None:
-    any_stage.put(FOUR)
+def test_whose_row_is_gone_is_told_and_not_looked_for_again(any_scenario: Scenario) -> None:
+    any_scenario.put(FOUR)
     gone = "delete from persons where person_id = 'P3'"
-    told = sync_with(any_stage, lambda: any_stage.run(gone))
+    told = sync_with(any_scenario, lambda: any_scenario.run(gone))
     assert counts(told) == (4, 3, 0, 1)
     assert [line[:23] for line in lines_about_it(told)] == ["1 listed person was not"] * 2
-    assert counts(any_stage.sync()) == (0, 0, 0, 0)
+    assert counts(any_scenario.sync()) == (0, 0, 0, 0)
 
 
-def test_a_row_that_changes_before_it_is_sent_is_told_too(any_stage: Stage) -> None:
-    any_stage.put(FOUR)
+def test_a_row_that_changes_before_it_is_sent_is_told_too(any_scenario: Scenario) -> None:
+    any_scenario.put(FOUR)
 
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
-        if step is lifecycle.send:  # as if the process had been another: the payload is made again
-            arguments[0].load_api.payloads.clear()
-            any_stage.run("update persons set company = 'Looms' where person_id = 'P2'")
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
+        # As if the process had been another: the payload is built again.
+        if step is load.load_batches:
+            arguments[0].in_flight.payloads.clear()
+            any_scenario.run("update persons set company = 'Looms' where person_id = 'P2'")
         return step(*arguments)
 
-    told = flows.sync(any_stage.settings(), lifecycle.new_run_request("live"), perform)
+    told = flows.sync(any_scenario.settings(), new_run_request("live"), perform)
     assert counts(told) == (4, 3, 0, 1)
-    any_stage.sync()
-    assert any_stage.told() == {"created": 3, "rejected": 1}
-    assert any_stage.unaccounted() == []
+    any_scenario.sync()
+    assert any_scenario.outcome_counts() == {"created": 3, "rejected": 1}
+    assert any_scenario.unaccounted() == []
 
 
-def test_whom_another_run_has_taken_is_not_missing(any_stage: Stage) -> None:
-    any_stage.put(FOUR)
+def test_whom_another_run_has_taken_is_not_missing(any_scenario: Scenario) -> None:
+    any_scenario.put(FOUR)
     asked = ("P1", "P4")
-    told = sync_with(any_stage, lambda: any_stage.sync("now", person_ids=asked))
+    told = sync_with(any_scenario, lambda: any_scenario.sync("now", person_ids=asked))
     assert counts(told) == (4, 2, 2, 0)
     assert lines_about_it(told) == []
-    assert any_stage.told() == {"created": 3, "rejected": 1}
-    assert any_stage.unaccounted() == []
+    assert any_scenario.outcome_counts() == {"created": 3, "rejected": 1}
+    assert any_scenario.unaccounted() == []
 
 
-def test_a_plan_tells_it_as_well(any_stage: Stage) -> None:
-    any_stage.put(FOUR)
+def test_a_plan_tells_it_as_well(any_scenario: Scenario) -> None:
+    any_scenario.put(FOUR)
     gone = "delete from persons where person_id = 'P3'"
-    told = sync_with(any_stage, lambda: any_stage.run(gone), "plan")
+    told = sync_with(any_scenario, lambda: any_scenario.run(gone), "plan")
     assert counts(told) == (4, 3, 0, 1)
     assert len(lines_about_it(told)) == 2
 
 
-def test_workers_of_one_run_count_together(any_stage: Stage) -> None:
-    any_stage.put(FOUR)
-    settings = any_stage.settings(run={"slice_size": 1, "poll_seconds": 0.02})
+def test_workers_of_one_run_count_together(any_scenario: Scenario) -> None:
+    any_scenario.put(FOUR)
+    settings = any_scenario.settings(run={"slice_size": 1, "poll_seconds": 0.02})
     gone = "delete from persons where person_id in ('P1', 'P3')"
 
-    def perform(step: Callable[..., int], *arguments: Any) -> int:
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
         count = step(*arguments)
-        if step is lifecycle.find_new_persons:
-            any_stage.run(gone)
+        if step is extract.find_new_persons:
+            any_scenario.run(gone)
         return count
 
-    request = lifecycle.new_run_request("live", workers=2)
+    request = new_run_request("live", workers=2)
     told = flows.sync(settings, request, perform, partial(in_threads, settings))
     assert counts(told) == (4, 2, 0, 2)
 
 
-def test_a_run_that_ends_badly_has_counted_nothing(any_stage: Stage) -> None:
-    any_stage.put(FOUR)
+def test_a_run_that_ends_badly_has_counted_nothing(any_scenario: Scenario) -> None:
+    any_scenario.put(FOUR)
 
     def stop() -> None:
         raise ConfigurationError("stopped here")
 
     with pytest.raises(ConfigurationError):
-        sync_with(any_stage, stop)
-    (run,) = any_stage.rows("select listed_count, unread_count from sync_runs")
+        sync_with(any_scenario, stop)
+    (run,) = any_scenario.rows("select listed_count, unread_count from sync_runs")
     assert tuple(run.values()) == (None, 0)

@@ -17,7 +17,7 @@ import requests
 import yaml
 
 from tests.prefect_server import PREFECT, Server, free_port, running_server
-from tests.steps.scenario import Stage
+from tests.steps.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 # As short as Prefect allows; the shipped windows are made for its default of 180 s.
@@ -92,19 +92,19 @@ def kill_like_a_power_cut(worker: subprocess.Popen[bytes], server: Server, run: 
     os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_night_whose_machine_died_does_not_stop_the_next_one(
-    stage: Stage, tmp_path: Path
+    scenario: Scenario, tmp_path: Path
 ) -> None:
-    stage.put("""
+    scenario.put("""
         person_id | last_name | company
         1         | Lovelace  | Engines
     """)
-    here = stage.write_settings(tmp_path / "person-sync.toml")
+    here = scenario.write_settings(tmp_path / "person-sync.toml")
     # Nobody answers there, so the first night waits as long as prefect.yaml lets it.
     away = {"emulator_url": f"http://127.0.0.1:{free_port()}"}
-    nowhere = stage.write_settings(tmp_path / "away.toml", salesforce=away)
+    nowhere = scenario.write_settings(tmp_path / "away.toml", salesforce=away)
     home = tmp_path / "prefect"
     home.mkdir()
     with running_server(home, services=True, **HARD_CASE) as server:
@@ -132,5 +132,5 @@ def test_a_night_whose_machine_died_does_not_stop_the_next_one(
         wait_for_state(server, next_night, "Completed")
         assert "worker died" in wait_for_state(server, never_started, "Crashed")["message"]
         wait_for_state(server, cancelled, "Cancelled")
-    assert [lead["LastName"] for lead in stage.leads()] == ["Lovelace"]
-    assert stage.outcomes()["1"]["outcome"] == "created"
+    assert [lead["LastName"] for lead in scenario.leads()] == ["Lovelace"]
+    assert scenario.outcomes_by_id()["1"]["outcome"] == "created"

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.steps.scenario import COLUMNS, Stage
+from tests.steps.scenario import COLUMNS, Scenario
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 DIGITS = "0123456789"
@@ -112,17 +112,17 @@ def fate_of_each(persons: Rows, leads: Rows) -> dict[str, tuple[str, ...]]:
     return outcomes
 
 
-def told_of_each(stage: Stage) -> dict[str, tuple[str, ...]]:
+def told_of_each(scenario: Scenario) -> dict[str, tuple[str, ...]]:
     """What the result tables say, in the same words: a lead is called by its e-mail."""
-    emails = {lead["Id"]: lead["Email"] for lead in stage.leads()}
+    emails = {lead["Id"]: lead["Email"] for lead in scenario.leads()}
     why: dict[str, list[str]] = {}
-    for person_id, rule_name in sorted(stage.rejections()):
+    for person_id, rule_name in sorted(scenario.rejections()):
         why.setdefault(person_id, []).append(rule_name)
-    for row in stage.rows("select * from duplicate_persons order by matched_id"):
+    for row in scenario.rows("select * from duplicate_persons order by matched_id"):
         matched = emails.get(row["matched_id"], row["matched_id"])
         why.setdefault(row["person_id"], []).append(matched)
     told = {}
-    for person_id, row in stage.outcomes().items():
+    for person_id, row in scenario.outcomes_by_id().items():
         words = {"rejected": (), "duplicate": (row["reason_code"],)}
         made = ("", row["owner_name"])
         found = words.get(row["outcome"], made)
@@ -130,19 +130,19 @@ def told_of_each(stage: Stage) -> dict[str, tuple[str, ...]]:
     return told
 
 
-def play(stage: Stage, shared_data: Path) -> dict[str, Any]:
+def play(scenario: Scenario, shared_data: Path) -> dict[str, Any]:
     """One run over all of it."""
-    stage.set_org(as_org(read_leads(shared_data)))
-    stage.put_frame(pd.DataFrame(read_persons(shared_data)).reindex(columns=COLUMNS))
-    return stage.sync(**IN_LONDON)["run"]
+    scenario.set_org(as_org(read_leads(shared_data)))
+    scenario.put_frame(pd.DataFrame(read_persons(shared_data)).reindex(columns=COLUMNS))
+    return scenario.sync(**IN_LONDON)["run"]
 
 
 def test_everybody_ends_as_a_slow_and_plain_judgement_says(
-    any_stage: Stage, shared_data: Path
+    scenario: Scenario, shared_data: Path
 ) -> None:
-    play(any_stage, shared_data)
+    play(scenario, shared_data)
     expected = fate_of_each(read_persons(shared_data), read_leads(shared_data))
-    told = told_of_each(any_stage)
+    told = told_of_each(scenario)
     wrong = {p: (fate, told.get(p)) for p, fate in expected.items() if told.get(p) != fate}
     assert wrong == {}
     assert told.keys() == expected.keys()
@@ -167,27 +167,31 @@ def test_the_data_has_all_that_it_is_here_for(shared_data: Path) -> None:
 
 
 def test_nobody_is_lost_and_each_created_person_has_one_lead(
-    any_stage: Stage, shared_data: Path
+    scenario: Scenario, shared_data: Path
 ) -> None:
-    run = play(any_stage, shared_data)
+    run = play(scenario, shared_data)
     parts = ("created", "updated", "duplicate", "rejected", "held", "open")
     assert run["read_count"] == sum(run[f"{part}_count"] for part in parts) == 1006
     assert (run["updated_count"], run["held_count"], run["open_count"]) == (0, 0, 0)
-    assert any_stage.unaccounted() == []
-    made = [lead for lead in any_stage.leads() if lead["Id"] not in any_stage.seeded]
-    created = {p: row["lead_id"] for p, row in any_stage.outcomes().items() if row["lead_id"]}
+    assert scenario.unaccounted() == []
+    made = [lead for lead in scenario.leads() if lead["Id"] not in scenario.seeded]
+    created = {p: row["lead_id"] for p, row in scenario.outcomes_by_id().items() if row["lead_id"]}
     assert {lead["Person_Id__c"]: lead["Id"] for lead in made}.items() <= created.items()
     assert len(made) == run["created_count"]
 
 
 @pytest.fixture
-def stages(sqlite_warehouse_url: str, postgres_warehouse_url: str, stage: Stage) -> list[Stage]:
-    """The same stage on both engines, to be played one after the other."""
-    other = Stage(postgres_warehouse_url, stage.emulator)
-    return [stage, other]
+def scenarios(
+    sqlite_warehouse_url: str, postgres_warehouse_url: str, scenario: Scenario
+) -> list[Scenario]:
+    """The same scenario on both engines, to be played one after the other."""
+    other = Scenario(postgres_warehouse_url, scenario.emulator)
+    return [scenario, other]
 
 
-def test_both_engines_say_the_same_of_everybody(stages: list[Stage], shared_data: Path) -> None:
+def test_both_engines_say_the_same_of_everybody(
+    scenarios: list[Scenario], shared_data: Path
+) -> None:
     words = (
         "person_id, outcome, reason_code, owner_strategy, owner_id, owner_name, defaulted_fields"
     )
@@ -195,12 +199,12 @@ def test_both_engines_say_the_same_of_everybody(stages: list[Stage], shared_data
         "person_id, matched_in, matched_id, match_key, matched_count, is_ambiguous, action_taken"
     )
     told = []
-    for stage in stages:
-        play(stage, shared_data)
-        outcomes = stage.rows(f"select {words} from person_outcomes")
-        duplicates = stage.rows(f"select {found} from duplicate_persons")
+    for scenario in scenarios:
+        play(scenario, shared_data)
+        outcomes = scenario.rows(f"select {words} from person_outcomes")
+        duplicates = scenario.rows(f"select {found} from duplicate_persons")
         told.append([sorted(map(str, outcomes)), sorted(map(_as_text, duplicates))])
-        stage.engine.dispose()
+        scenario.engine.dispose()
     assert told[0] == told[1]
 
 

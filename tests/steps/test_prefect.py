@@ -12,7 +12,7 @@ import yaml
 
 from pipelines.settings import load_settings
 from tests.prefect_server import Server
-from tests.steps.scenario import Stage
+from tests.steps.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,24 +29,24 @@ def server(prefect_server: Server) -> Server:
 
 
 @pytest.fixture
-def config(stage: Stage, tmp_path: Path) -> Path:
-    """The settings file of the stage, with the secret a worker would have in its environment."""
+def config(scenario: Scenario, tmp_path: Path) -> Path:
+    """The settings file of the scenario, with the secret a worker would have in its environment."""
     file = tmp_path / "person-sync.toml"
     file.write_text(
         f"""
         [warehouse]
-        url = "{stage.warehouse_url}"
+        url = "{scenario.warehouse_url}"
         [salesforce]
         domain = "acme.my"
         consumer_key = "test-key"
         consumer_secret = "test-secret"
-        emulator_url = "{stage.emulator.url}"
+        emulator_url = "{scenario.emulator.url}"
         [run]
         poll_seconds = 0.05
         allowed_reject_share = 0.5
         """
     )
-    stage.put("""
+    scenario.put("""
         person_id | last_name | company | email              | created_at | updated_at
         1         | Canary    | Engines | canary@one.example | 2026-11-01 | 2026-11-01
         2         | Second    |         | two@one.example    | 2026-11-02 | 2026-11-02
@@ -97,7 +97,7 @@ def elsewhere(tmp_path: Path, pool: str) -> Path:
 
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param(one, marks=[] if one == "kubernetes" else pytest.mark.long) for one in ELSEWHERE],
+    [pytest.param(one, marks=[] if one == "kubernetes" else pytest.mark.slow) for one in ELSEWHERE],
 )
 def test_the_same_flow_is_deployed_elsewhere(server: Server, tmp_path: Path, kind: str) -> None:
     server.command("work-pool", "create", f"person-sync-{kind}", "--type", kind)
@@ -124,46 +124,43 @@ def without_file(environment: dict[str, str]) -> dict[str, str]:
     return {key: text for key, text in environment.items() if key != "PERSON_SYNC_CONFIG"}
 
 
-def test_a_worker_runs_the_nightly_sync(server: Server, stage: Stage, config: Path) -> None:
+def test_a_worker_runs_the_nightly_sync_and_no_secret_nor_person_reaches_the_server(
+    server: Server, scenario: Scenario, config: Path
+) -> None:
     ended = server.run("nightly", config)
     assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
-    assert {key: row["outcome"] for key, row in stage.outcomes().items()} == {
+    assert {key: row["outcome"] for key, row in scenario.outcomes_by_id().items()} == {
         "1": "created",
         "2": "rejected",
     }
-    assert stage.rows("select flow_run_id from sync_runs") == [{"flow_run_id": ended["id"]}]
-    told = server.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [ended["id"]]}})
-    shown = {one["key"]: one["data"] for one in told}
+    assert scenario.rows("select flow_run_id from sync_runs") == [{"flow_run_id": ended["id"]}]
+    artifacts = server.ask("artifacts/filter", artifacts={"flow_run_id": {"any_": [ended["id"]]}})
+    shown = {one["key"]: one["data"] for one in artifacts}
     assert "2 read = 1 created + 0 updated + 0 duplicate + 1 rejected" in shown["person-sync-live"]
-
-
-def test_neither_secrets_nor_persons_reach_the_prefect_server(
-    server: Server, stage: Stage, config: Path
-) -> None:
-    server.run("nightly", config)
-    assert stage.outcomes()["1"]["outcome"] == "created"
     kept = b"".join(file.read_bytes() for file in server.home.rglob("*") if file.is_file())
     for canary in (b"test-secret", b"canary@one.example", b"Canary"):
         assert canary not in kept
 
 
 def test_one_person_is_synced_without_waiting_for_the_schedule(
-    server: Server, stage: Stage, config: Path
+    server: Server, scenario: Scenario, config: Path
 ) -> None:
     ended = server.run("now", config, person_ids=["1"])
     assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
-    assert {key: row["outcome"] for key, row in stage.outcomes().items()} == {"1": "created"}
+    assert {key: row["outcome"] for key, row in scenario.outcomes_by_id().items()} == {
+        "1": "created"
+    }
 
 
 def test_resuming_with_nothing_open_is_done_at_once(
-    server: Server, stage: Stage, config: Path
+    server: Server, scenario: Scenario, config: Path
 ) -> None:
     assert server.run("resume", config)["state_type"] == "COMPLETED"
-    assert stage.outcomes() == {}
+    assert scenario.outcomes_by_id() == {}
 
 
 def test_a_wrong_setting_fails_the_run_with_its_sentence(
-    server: Server, stage: Stage, config: Path
+    server: Server, scenario: Scenario, config: Path
 ) -> None:
     ended = server.run("nightly", config, owner="queue:Nowhere")
     assert ended["state_type"] == "FAILED"
@@ -172,7 +169,7 @@ def test_a_wrong_setting_fails_the_run_with_its_sentence(
     lines = [one["message"] for one in server.ask("logs/filter", logs=mine)]
     assert any(line.startswith("permanent: --owner = queue:Nowhere") for line in lines), lines
     assert not [line for line in lines if "Traceback" in line or "unexpected" in line], lines
-    assert stage.rows("select run_state, error_code from sync_runs") == [
+    assert scenario.rows("select run_state, error_code from sync_runs") == [
         {"run_state": "failed", "error_code": "ConfigurationError"}
     ]
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from pipelines.errors import LedgerInconsistentError
-from pipelines.run import connections, lifecycle, preflight
+from pipelines.run import checks, connections, lifecycle
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.session import Org
 from pipelines.steps import unknown_jobs
+from pipelines.steps.context import new_run_request
 from pipelines.warehouse.database import open_warehouse
-from tests.steps.scenario import Stage, crowd
+from tests.steps.scenario import Scenario, make_persons
 
 FORGET = (
     *("person_outcomes", "person_emails", "lead_batches", "salesforce_jobs"),
@@ -25,23 +26,23 @@ FORGET = (
 ALONE = {"person_id_field": ""}
 
 
-def restore_yesterday(stage: Stage) -> None:
+def restore_yesterday(scenario: Scenario) -> None:
     """The ledger as it was before it did anything."""
     for table in FORGET:
-        stage.run(f"delete from {table}")
+        scenario.run(f"delete from {table}")
 
 
-def lose_a_run(stage: Stage, **salesforce: Any) -> None:
+def lose_a_run(scenario: Scenario, **salesforce: Any) -> None:
     """One person is made, and the ledger forgets it."""
-    stage.set_org(person_id_field=salesforce.get("person_id_field") != "")
-    stage.put_frame(crowd(1).assign(email=None, owner_strategy=None))
-    stage.sync(salesforce=salesforce)
-    restore_yesterday(stage)
+    scenario.set_org(person_id_field=salesforce.get("person_id_field") != "")
+    scenario.put_frame(make_persons(1).assign(email=None, owner_strategy=None))
+    scenario.sync(salesforce=salesforce)
+    restore_yesterday(scenario)
 
 
 @pytest.fixture
-def org(stage: Stage) -> Iterator[Org]:
-    with connections.log_in_to(stage.settings().salesforce) as org:
+def org(scenario: Scenario) -> Iterator[Org]:
+    with connections.log_in_to(scenario.settings().salesforce) as org:
         yield org
 
 
@@ -63,73 +64,75 @@ def other_tools_job(
 @pytest.mark.parametrize("salesforce", [ALONE, {**ALONE, "dedicated_user": True}])
 @pytest.mark.parametrize("mode", ["live", "resume", "now"])
 def test_a_restored_ledger_stops_the_run_and_names_the_jobs_and_the_ways_out(
-    stage: Stage, mode: str, salesforce: dict[str, Any]
+    scenario: Scenario, mode: str, salesforce: dict[str, Any]
 ) -> None:
-    lose_a_run(stage, **salesforce)
-    (job,) = stage.emulator.held("jobs")
+    lose_a_run(scenario, **salesforce)
+    (job,) = scenario.emulator.held("jobs")
     with pytest.raises(LedgerInconsistentError) as error:
-        stage.sync(mode, person_ids=("P0001",) if mode == "now" else None, salesforce=salesforce)
+        scenario.sync(mode, person_ids=("P0001",) if mode == "now" else None, salesforce=salesforce)
     assert error.value.exit_code == 4
     for words in (job["id"], "resume --accept-unknown-jobs", "salesforce.dedicated_user = false"):
         assert words in str(error.value)
-    assert (len(stage.leads()), stage.outcomes()) == (1, {})
+    assert (len(scenario.leads()), scenario.outcomes_by_id()) == (1, {})
 
 
-def test_with_the_field_a_restored_ledger_is_found_out_person_by_person(any_stage: Stage) -> None:
-    lose_a_run(any_stage)
-    any_stage.sync()
-    assert (len(any_stage.leads()), any_stage.told()) == (1, {"duplicate": 1})
+def test_with_the_field_a_restored_ledger_is_found_out_person_by_person(
+    any_scenario: Scenario,
+) -> None:
+    lose_a_run(any_scenario)
+    any_scenario.sync()
+    assert (len(any_scenario.leads()), any_scenario.outcome_counts()) == (1, {"duplicate": 1})
 
 
-def test_a_login_shared_with_other_tools_stops_nothing(stage: Stage, org: Org) -> None:
+def test_a_login_shared_with_other_tools_stops_nothing(scenario: Scenario, org: Org) -> None:
     other_tools_job(org)
-    stage.put_frame(crowd(1))
-    told = stage.sync(salesforce={**ALONE, "dedicated_user": False})
+    scenario.put_frame(make_persons(1))
+    told = scenario.sync(salesforce={**ALONE, "dedicated_user": False})
     assert told["run"]["created_count"] == 1
-    assert stage.emulator.served("jobType") == []
+    assert scenario.emulator.served("jobType") == []
 
 
-def test_a_human_may_take_the_jobs_as_known(any_stage: Stage) -> None:
-    lose_a_run(any_stage, **ALONE)
-    settings = any_stage.settings(salesforce=ALONE)
-    request = lifecycle.new_run_request("resume", accept_unknown_jobs=True)
+def test_a_human_may_take_the_jobs_as_known(any_scenario: Scenario) -> None:
+    lose_a_run(any_scenario, **ALONE)
+    settings = any_scenario.settings(salesforce=ALONE)
+    request = new_run_request("resume", accept_unknown_jobs=True)
     with lifecycle.open_run(settings, request) as run:
         lifecycle.close_run(run)
-    (row,) = any_stage.rows("select batch_id, end_state, processed_count from salesforce_jobs")
+    (row,) = any_scenario.rows("select batch_id, end_state, processed_count from salesforce_jobs")
     assert tuple(row.values()) == ("NONE", "JobComplete", 1)
-    assert any_stage.sync(salesforce=ALONE)["run"]["read_count"] == 1
+    assert any_scenario.sync(salesforce=ALONE)["run"]["read_count"] == 1
 
 
 @pytest.mark.parametrize("sobject", ["Lead", "Contact"])
-def test_a_job_that_makes_no_lead_stops_nothing(stage: Stage, org: Org, sobject: str) -> None:
-    stage.put_frame(crowd(1))
+def test_a_job_that_makes_no_lead_stops_nothing(scenario: Scenario, org: Org, sobject: str) -> None:
+    scenario.put_frame(make_persons(1))
     if sobject == "Lead":
         lead_id = org.post_json("sobjects/Lead", {"LastName": "Old", "Company": "Old"})["id"]
         other_tools_job(org, f"Id,Company\n{lead_id},New\n", operation="update")
     else:
         other_tools_job(org, "LastName\nOther\n", sobject="Contact")
-    assert stage.sync(salesforce=ALONE)["run"]["created_count"] == 1
+    assert scenario.sync(salesforce=ALONE)["run"]["created_count"] == 1
 
 
-def test_a_job_in_which_every_row_failed_stops_nothing(stage: Stage, org: Org) -> None:
+def test_a_job_in_which_every_row_failed_stops_nothing(scenario: Scenario, org: Org) -> None:
     other_tools_job(org, "LastName\nNobody\n")
-    assert stage.sync(salesforce=ALONE)["run"]["run_state"] == "finished"
+    assert scenario.sync(salesforce=ALONE)["run"]["run_state"] == "finished"
 
 
-def test_a_job_still_at_work_stops_the_run(stage: Stage) -> None:
-    stage.set_org("[behaviour]\nqueue_seconds = 60\n")
-    with connections.log_in_to(stage.settings().salesforce) as org:
+def test_a_job_still_at_work_stops_the_run(scenario: Scenario) -> None:
+    scenario.set_org("[behaviour]\nqueue_seconds = 60\n")
+    with connections.log_in_to(scenario.settings().salesforce) as org:
         job_id = other_tools_job(org, end=False)
     with pytest.raises(LedgerInconsistentError, match=job_id):
-        stage.sync(salesforce=ALONE)
+        scenario.sync(salesforce=ALONE)
 
 
-def test_check_tells_of_them_too(stage: Stage) -> None:
-    lose_a_run(stage, **ALONE)
+def test_check_tells_of_them_too(scenario: Scenario) -> None:
+    lose_a_run(scenario, **ALONE)
     (found,) = [
-        one for one in preflight.check(stage.settings(salesforce=ALONE)) if one.subject == "jobs"
+        one for one in checks.check(scenario.settings(salesforce=ALONE)) if one.subject == "jobs"
     ]
-    assert (found.is_good, found.exit_code) == (False, 4)
+    assert (found.is_ok, found.exit_code) == (False, 4)
 
 
 # --- Jobs left open
@@ -139,16 +142,16 @@ def later(hours: float) -> datetime:
     return datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=hours)
 
 
-def leave_open(stage: Stage, org: Org) -> str:
+def leave_open(scenario: Scenario, org: Org) -> str:
     """A run was cut off between opening a job and recording it."""
-    stage.put_frame(crowd(1))
-    stage.sync()
+    scenario.put_frame(make_persons(1))
+    scenario.sync()
     return ingest_jobs.create_job(org, operation="insert", sobject="Lead").job_id
 
 
-def test_a_job_left_open_stops_nothing_and_is_not_touched(stage: Stage, org: Org) -> None:
-    job_id = leave_open(stage, org)
-    stage.sync(salesforce=ALONE)
+def test_a_job_left_open_stops_nothing_and_is_not_touched(scenario: Scenario, org: Org) -> None:
+    job_id = leave_open(scenario, org)
+    scenario.sync(salesforce=ALONE)
     told = ingest_jobs.job_status(org, job_id)
     assert told is not None
     assert told.state == "Open"
@@ -156,10 +159,10 @@ def test_a_job_left_open_stops_nothing_and_is_not_touched(stage: Stage, org: Org
 
 @pytest.mark.parametrize(("hours", "state"), [(1.9, "Open"), (2.1, "Aborted")])
 def test_a_job_left_open_for_two_hours_is_aborted_and_known(
-    stage: Stage, org: Org, hours: float, state: str
+    scenario: Scenario, org: Org, hours: float, state: str
 ) -> None:
-    job_id = leave_open(stage, org)
-    with open_warehouse(stage.warehouse_url) as warehouse:
+    job_id = leave_open(scenario, org)
+    with open_warehouse(scenario.warehouse_url) as warehouse:
         found = unknown_jobs.find(org, warehouse)
         aborted = unknown_jobs.abort_orphans(org, warehouse, found, now=later(hours))
         left = unknown_jobs.find(org, warehouse)
@@ -169,18 +172,20 @@ def test_a_job_left_open_for_two_hours_is_aborted_and_known(
     assert left.effective == left.harmless == []
 
 
-def test_a_job_of_a_run_beside_this_is_no_orphan_however_old(stage: Stage, org: Org) -> None:
-    stage.put_frame(crowd(1))
-    stage.emulator.go_wrong({"match": "PUT /jobs/ingest/*/batches", "fault": "drop_before"})
+def test_a_job_of_a_run_beside_this_is_no_orphan_however_old(scenario: Scenario, org: Org) -> None:
+    scenario.put_frame(make_persons(1))
+    scenario.emulator.go_wrong({"match": "PUT /jobs/ingest/*/batches", "fault": "drop_before"})
     with pytest.raises(Exception, match="answer"):
-        stage.sync(run={"retry_timeout_seconds": 0, "poll_seconds": 0.05})
-    with open_warehouse(stage.warehouse_url) as warehouse:
+        scenario.sync(run={"retry_timeout_seconds": 0, "poll_seconds": 0.05})
+    with open_warehouse(scenario.warehouse_url) as warehouse:
         assert unknown_jobs.find(org, warehouse).open == []
 
 
-def test_a_run_of_a_login_of_our_own_aborts_what_is_old_enough_only(stage: Stage, org: Org) -> None:
-    job_id = leave_open(stage, org)
-    stage.sync("resume", salesforce={"dedicated_user": True})
+def test_a_run_of_a_login_of_our_own_aborts_what_is_old_enough_only(
+    scenario: Scenario, org: Org
+) -> None:
+    job_id = leave_open(scenario, org)
+    scenario.sync("resume", salesforce={"dedicated_user": True})
     told = ingest_jobs.job_status(org, job_id)
     assert told is not None
     assert told.state == "Open"  # a minute old: a run on another machine may be about to record it

@@ -23,27 +23,33 @@ from pipelines.errors import (
     OrgRejectedError,
     RunEndedError,
 )
-from pipelines.run import connections, lifecycle, workers
+from pipelines.run import workers
+from pipelines.steps import extract
+from pipelines.steps.context import RunContext, new_run_request, slice_size_for
 from pipelines.warehouse import ledger
 from tests.salesforce.servers import Emulator
-from tests.steps.scenario import Stage, crowd
+from tests.steps.scenario import Scenario, make_persons
 from tests.steps.worker_runs import (
     KNOWN,
     SMALL,
     everything_said,
     in_threads,
-    mixed_crowd,
+    make_mixed_persons,
     sync_together,
 )
 
 
-def settled_by(stage: Stage, seed: int, count: int) -> dict[str, Any]:
-    """What is said of a mixed crowd after so many workers have synced it."""
-    stage.set_org(KNOWN)
-    stage.put_frame(mixed_crowd(seed, 70))
-    sync_together(stage, count, run=SMALL, matching={"existing_contact": "update"})
-    assert (stage.unaccounted(), stage.under_way(), stage.miscounted_runs()) == ([], [], [])
-    return everything_said(stage)
+def settled_by(scenario: Scenario, seed: int, count: int) -> dict[str, Any]:
+    """What is said of mixed persons after so many workers have synced it."""
+    scenario.set_org(KNOWN)
+    scenario.put_frame(make_mixed_persons(seed, 70))
+    sync_together(scenario, count, run=SMALL, matching={"existing_contact": "update"})
+    assert (scenario.unaccounted(), scenario.under_way(), scenario.miscounted_runs()) == (
+        [],
+        [],
+        [],
+    )
+    return everything_said(scenario)
 
 
 def differences(*said: dict[str, list[dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
@@ -65,40 +71,42 @@ def test_four_threads_end_as_one_worker_person_by_person(
     said = []
     for count in (1, 4):
         file = shutil.copy(migrated_sqlite, tmp_path / f"{count}.db")
-        stage = Stage(f"sqlite:///{file}", emulator_process)
-        said.append(settled_by(stage, seed, count))
-        stage.engine.dispose()
+        scenario = Scenario(f"sqlite:///{file}", emulator_process)
+        said.append(settled_by(scenario, seed, count))
+        scenario.engine.dispose()
     assert differences(*said) == []
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_workers_make_each_person_one_lead_on_each_engine(any_stage: Stage, count: int) -> None:
-    any_stage.put_frame(crowd(30))
-    told = sync_together(any_stage, count, run=SMALL)
+def test_workers_make_each_person_one_lead_on_each_engine(
+    any_scenario: Scenario, count: int
+) -> None:
+    any_scenario.put_frame(make_persons(30))
+    told = sync_together(any_scenario, count, run=SMALL)
     assert (told["run"]["created_count"], told["run"]["run_state"]) == (30, "finished")
-    assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
+    assert (any_scenario.unaccounted(), any_scenario.miscounted_runs()) == ([], [])
 
 
-def test_without_the_person_id_field_too(any_stage: Stage) -> None:
-    any_stage.set_org(KNOWN, person_id_field=False)
-    any_stage.put_frame(mixed_crowd(9, 40))
-    sync_together(any_stage, 3, run=SMALL, salesforce={"person_id_field": ""})
-    assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
+def test_without_the_person_id_field_too(any_scenario: Scenario) -> None:
+    any_scenario.set_org(KNOWN, person_id_field=False)
+    any_scenario.put_frame(make_mixed_persons(9, 40))
+    sync_together(any_scenario, 3, run=SMALL, salesforce={"person_id_field": ""})
+    assert (any_scenario.unaccounted(), any_scenario.miscounted_runs()) == ([], [])
 
 
-def test_there_are_no_more_workers_than_slices(stage: Stage) -> None:
-    stage.put_frame(crowd(3))
-    sync_together(stage, 4, run=SMALL)
+def test_there_are_no_more_workers_than_slices(scenario: Scenario) -> None:
+    scenario.put_frame(make_persons(3))
+    sync_together(scenario, 4, run=SMALL)
     # Alone, nobody takes turns.
-    assert stage.rows("select claimed_position, committed_position from sync_runs") == [
+    assert scenario.rows("select claimed_position, committed_position from sync_runs") == [
         {"claimed_position": 0, "committed_position": 0}
     ]
 
 
-def test_all_workers_are_counted_at_the_org(stage: Stage) -> None:
-    stage.put_frame(crowd(30))
-    told = sync_together(stage, 3, run=SMALL)
-    asked = stage.emulator.served(r"/services/data|oauth2/token")
+def test_all_workers_are_counted_at_the_org(scenario: Scenario) -> None:
+    scenario.put_frame(make_persons(30))
+    told = sync_together(scenario, 3, run=SMALL)
+    asked = scenario.emulator.served(r"/services/data|oauth2/token")
     assert told["run"]["api_call_count"] == len(asked)
 
 
@@ -108,48 +116,50 @@ SLOW = "\n[behaviour]\nqueue_seconds = 2.0\n"
 
 
 def test_when_one_worker_fails_the_others_stop_and_the_next_run_carries_on(
-    any_stage: Stage,
+    any_scenario: Scenario,
 ) -> None:
-    any_stage.set_org(SLOW)
-    any_stage.put_frame(crowd(40))
-    any_stage.emulator.go_wrong({"match": "POST /jobs/ingest", "nth": 3, "fault": "status:400"})
+    any_scenario.set_org(SLOW)
+    any_scenario.put_frame(make_persons(40))
+    any_scenario.emulator.go_wrong({"match": "POST /jobs/ingest", "nth": 3, "fault": "status:400"})
     with pytest.raises(OrgRejectedError):
-        sync_together(any_stage, 3, run=SMALL)
-    (ended,) = any_stage.rows("select run_state, error_code, committed_position from sync_runs")
+        sync_together(any_scenario, 3, run=SMALL)
+    (ended,) = any_scenario.rows("select run_state, error_code, committed_position from sync_runs")
     assert (ended["run_state"], ended["error_code"]) == ("failed", "OrgRejectedError")
-    assert any_stage.under_way()
-    assert any_stage.unaccounted_but_new() == []
-    any_stage.sync(run=SMALL)
-    assert any_stage.told() == {"created": 40}
-    assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
+    assert any_scenario.under_way()
+    assert any_scenario.unaccounted_but_new() == []
+    any_scenario.sync(run=SMALL)
+    assert any_scenario.outcome_counts() == {"created": 40}
+    assert (any_scenario.unaccounted(), any_scenario.miscounted_runs()) == ([], [])
 
 
-def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(any_stage: Stage) -> None:
-    any_stage.put_frame(crowd(30))
+def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(
+    any_scenario: Scenario,
+) -> None:
+    any_scenario.put_frame(make_persons(30))
     gone = take_slices_before(2)
-    settings = any_stage.settings(run={**SMALL, "retry_timeout_seconds": 0.3})
-    request = lifecycle.new_run_request("live", workers=3)
+    settings = any_scenario.settings(run={**SMALL, "retry_timeout_seconds": 0.3})
+    request = new_run_request("live", workers=3)
     told = flows.sync(settings, request, gone, partial(in_threads, settings))
     assert told["run"]["created_count"] == 30
-    assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
+    assert (any_scenario.unaccounted(), any_scenario.miscounted_runs()) == ([], [])
 
 
-def test_the_run_itself_does_what_none_of_its_workers_has_done(any_stage: Stage) -> None:
-    any_stage.put_frame(crowd(30))
-    settings = any_stage.settings(run=SMALL)
-    request = lifecycle.new_run_request("live", workers=2)
+def test_the_run_itself_does_what_none_of_its_workers_has_done(any_scenario: Scenario) -> None:
+    any_scenario.put_frame(make_persons(30))
+    settings = any_scenario.settings(run=SMALL)
+    request = new_run_request("live", workers=2)
     told = flows.sync(settings, request, take_slices_before(99), partial(in_threads, settings))
     assert told["run"]["created_count"] == 30
-    assert any_stage.unaccounted() == []
+    assert any_scenario.unaccounted() == []
 
 
 def take_slices_before(count: int) -> Callable[..., int]:
     """Performs a run's steps; so many slices are taken by somebody who dies at once."""
 
-    def perform(step: Callable[..., int], run: lifecycle.Run, *more: Any) -> int:
+    def perform(step: Callable[..., Any], run: RunContext, *more: Any) -> Any:
         answer = step(run, *more)
-        if step is lifecycle.find_new_persons:
-            store, size = run.ground.warehouse, run.slice_size
+        if step is extract.find_new_persons:
+            store, size = run.warehouse, run.slice_size
             for _ in range(count):
                 ledger.claim_slice(store, run.request.run_id, size=size, count=run.person_count)
         return answer
@@ -157,49 +167,49 @@ def take_slices_before(count: int) -> Callable[..., int]:
     return perform
 
 
-def test_a_worker_with_other_settings_is_told_so(stage: Stage) -> None:
-    stage.put_frame(crowd(20))
-    settings = stage.settings(run=SMALL)
-    other = stage.settings(run=SMALL, matching={"deleted": "report"})
-    request = lifecycle.new_run_request("live", workers=2)
+def test_a_worker_with_other_settings_is_told_so(scenario: Scenario) -> None:
+    scenario.put_frame(make_persons(20))
+    settings = scenario.settings(run=SMALL)
+    other = scenario.settings(run=SMALL, matching={"deleted": "report"})
+    request = new_run_request("live", workers=2)
     with pytest.raises(ConfigurationError, match="give every machine the same settings file"):
-        flows.sync(settings, request, flows.plainly, partial(in_threads, other))
-    assert stage.leads() == []
+        flows.sync(settings, request, flows.call_step, partial(in_threads, other))
+    assert scenario.leads() == []
 
 
-def test_a_worker_stops_at_the_deadline_of_its_run(stage: Stage) -> None:
-    stage.set_org("\n[behaviour]\nqueue_seconds = 600.0\n")
-    stage.put_frame(crowd(30))
+def test_a_worker_stops_at_the_deadline_of_its_run(scenario: Scenario) -> None:
+    scenario.set_org("\n[behaviour]\nqueue_seconds = 600.0\n")
+    scenario.put_frame(make_persons(30))
     with pytest.raises(DeadlineReachedError):
-        sync_together(stage, 3, run={**SMALL, "deadline_minutes": 0.05})
-    assert stage.rows("select run_state from sync_runs") == [{"run_state": "deadline"}]
+        sync_together(scenario, 3, run={**SMALL, "deadline_minutes": 0.05})
+    assert scenario.rows("select run_state from sync_runs") == [{"run_state": "deadline"}]
 
 
 # --- The run dies over its workers
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_workers_whose_run_is_declared_dead_stop_and_are_fenced_off(
-    any_stage: Stage, tmp_path: Path
+    any_scenario: Scenario, tmp_path: Path
 ) -> None:
-    any_stage.set_org(SLOW)
-    any_stage.put_frame(crowd(40))
-    config = any_stage.write_settings(tmp_path / "settings.toml", run=SMALL)
-    settings = any_stage.settings(run=SMALL)
+    any_scenario.set_org(SLOW)
+    any_scenario.put_frame(make_persons(40))
+    config = any_scenario.write_settings(tmp_path / "settings.toml", run=SMALL)
+    settings = any_scenario.settings(run=SMALL)
     with open_crewless(config) as (process, share), ThreadPoolExecutor(2) as pool:
         futures = [pool.submit(workers.work, share, lambda: settings) for _ in range(2)]
-        wait_for(lambda: any_stage.emulator.served("PATCH .*/jobs/ingest/.* 200"))
+        wait_for(lambda: any_scenario.emulator.served("PATCH .*/jobs/ingest/.* 200"))
         process.kill()
         process.wait()
-        any_stage.sync("resume", run=SMALL)
+        any_scenario.sync("resume", run=SMALL)
         for future in futures:
             with pytest.raises(RunEndedError):
                 future.result(60)
-    states = any_stage.rows("select run_mode, error_code from sync_runs order by started_at")
+    states = any_scenario.rows("select run_mode, error_code from sync_runs order by started_at")
     assert [tuple(row.values()) for row in states] == [("live", "PROCESS_DIED"), ("resume", None)]
-    any_stage.sync(run=SMALL)
-    assert any_stage.told() == {"created": 40}
-    assert (any_stage.unaccounted(), any_stage.miscounted_runs()) == ([], [])
+    any_scenario.sync(run=SMALL)
+    assert any_scenario.outcome_counts() == {"created": 40}
+    assert (any_scenario.unaccounted(), any_scenario.miscounted_runs()) == ([], [])
 
 
 @contextmanager
@@ -233,12 +243,7 @@ def wait_for(happens: Callable[[], Any]) -> None:
     ],
 )
 def test_every_worker_gets_a_slice_where_persons_are_enough(
-    stage: Stage, persons: int, asked: int, sizes: list[int]
+    persons: int, asked: int, sizes: list[int]
 ) -> None:
-    settings = stage.settings(run={"workers": asked})
-    with connections.open_store(settings, create=True) as warehouse:
-        run = lifecycle.Run(settings, lifecycle.new_run_request("live"), warehouse)
-        run.share_out(persons)
-        slices = list(run.slices)
-    assert [last - first + 1 for first, last in slices] == sizes
-    assert run.worker_count == max(1, min(asked, len(slices)))
+    size = slice_size_for(persons, asked, 100_000)
+    assert [min(size, persons - before) for before in range(0, persons, size)] == sizes

@@ -1,4 +1,4 @@
-"""Several workers in a test: threads without Prefect, a crowd in which their order matters, and all
+"""Several workers in a test: threads without Prefect, persons in which their order matters, and all
 that a run has said of everybody."""
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from pipelines import flows
-from pipelines.run import lifecycle, workers
+from pipelines.run import workers
 from pipelines.settings import Settings
-from tests.steps.scenario import COLUMNS, Stage
+from pipelines.steps.context import RunContext, new_run_request
+from tests.steps.scenario import COLUMNS, Scenario
 
 # Known to the org: to report, to update, and beside which a lead is made on purpose.
 KNOWN = "".join(
@@ -40,7 +41,7 @@ order by person_id, matched_in, matched_id
 """
 
 
-def mixed_crowd(seed: int, count: int) -> pd.DataFrame:
+def make_mixed_persons(seed: int, count: int) -> pd.DataFrame:
     """Persons of whom many share an e-mail with others far away, some of them good for nothing."""
     chance = random.Random(seed)  # noqa: S311 - a seed, not a secret
     strategies = [None, "user:ada@acme.example", "queue:Inbound", "rule:Fair", "queue:Nowhere"]
@@ -63,7 +64,7 @@ def mixed_crowd(seed: int, count: int) -> pd.DataFrame:
 
 
 @contextmanager
-def in_threads(settings: Settings, run: lifecycle.Run) -> Iterator[None]:
+def in_threads(settings: Settings, run: RunContext) -> Iterator[None]:
     """The run's workers as threads, without Prefect."""
     with ThreadPoolExecutor(run.worker_count) as pool, workers.stop_on_error(run):
         share = workers.worker_spec(run)
@@ -74,14 +75,14 @@ def in_threads(settings: Settings, run: lifecycle.Run) -> Iterator[None]:
         workers.collect_results(run, [future.result for future in futures])
 
 
-def sync_together(stage: Stage, count: int, **groups: dict[str, Any]) -> dict[str, Any]:
+def sync_together(scenario: Scenario, count: int, **groups: dict[str, Any]) -> dict[str, Any]:
     """One run by so many threads; answers its summary."""
-    settings = stage.settings(**groups)
-    request = lifecycle.new_run_request("live", workers=count)
-    return flows.sync(settings, request, flows.plainly, partial(in_threads, settings))
+    settings = scenario.settings(**groups)
+    request = new_run_request("live", workers=count)
+    return flows.sync(settings, request, flows.call_step, partial(in_threads, settings))
 
 
-def everything_said(stage: Stage) -> dict[str, list[dict[str, Any]]]:
+def everything_said(scenario: Scenario) -> dict[str, list[dict[str, Any]]]:
     """All that the runs so far have said of everybody."""
     queries = {"outcomes": OUTCOMES, "rejected": REJECTED, "duplicates": DUPLICATES}
-    return {name: stage.rows(query) for name, query in queries.items()}
+    return {name: scenario.rows(query) for name, query in queries.items()}

@@ -1,4 +1,4 @@
-"""The ledger's moves, drawn: persons put in, judged and settled, in the words a test needs."""
+"""Steps of the ledger for tests, with persons and results drawn as tables."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import text
 
+from pipelines.rules.frames import (
+    BatchOutcomes,
+    Claims,
+    Duplicates,
+    Outcomes,
+    Persons,
+    Rejected,
+    columns_of,
+)
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.engines.base import run_script
-from pipelines.warehouse.ledger.batches import LEAVING_COLUMNS
-from pipelines.warehouse.ledger.claims import OUTCOME_COLUMNS, PERSON_COLUMNS
-from pipelines.warehouse.ledger.rejects_and_duplicates import DUPLICATE_COLUMNS, REJECTED_COLUMNS
 from tests.tables import drawn, drawn_rows
 
 ALWAYS = {
@@ -67,31 +73,28 @@ def begin(warehouse: Warehouse, run_id: str = "R1", run_mode: str = "live", pid:
     return run_id
 
 
-def none_of(columns: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(columns=columns, dtype="str")
-
-
-def filled(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """The frame with all of the columns: what always stands there where nothing is drawn."""
+def filled(frame: pd.DataFrame, model: Any) -> Any:
+    """The frame with all columns of the model; a column that is not drawn has its usual value."""
+    columns = columns_of(model)
     missing = {name: ALWAYS.get(name) for name in columns if name not in frame}
     return frame.assign(**missing)[columns]
 
 
-def judgement(table: str | pd.DataFrame, load_api: str = "bulk") -> ledger.SliceRecord:
+def slice_record(table: str | pd.DataFrame, load_api: str = "bulk") -> ledger.SliceRecord:
     """Who `becomes` what: `rejected`, `duplicate of PERSON`, `duplicate in lead`, or a batch."""
-    judged = drawn_rows(table) if isinstance(table, str) else table
-    judged = judged.assign(batch_id=judged["becomes"], source_changed_at=pd.NaT)
-    is_rejected = judged["becomes"] == "rejected"
-    is_known = judged["becomes"].str.startswith("duplicate")
-    judged["outcome"] = is_known.map({True: "duplicate", False: "rejected"})
-    sent = judged[~is_rejected & ~is_known]
-    decided = judged[is_rejected | is_known]
+    persons = drawn_rows(table) if isinstance(table, str) else table
+    persons = persons.assign(batch_id=persons["becomes"], source_changed_at=pd.NaT)
+    is_rejected = persons["becomes"] == "rejected"
+    is_known = persons["becomes"].str.startswith("duplicate")
+    persons["outcome"] = is_known.map({True: "duplicate", False: "rejected"})
+    sent = persons[~is_rejected & ~is_known]
+    decided = persons[is_rejected | is_known]
     return ledger.SliceRecord(
-        persons=filled(judged.astype({"source_changed_at": "datetime64[us]"}), PERSON_COLUMNS),
-        rejected=filled(judged[is_rejected], REJECTED_COLUMNS),
-        duplicates=_matches(judged[is_known]),
-        outcomes=filled(decided, OUTCOME_COLUMNS),
-        claims=filled(sent, ledger.CLAIM_COLUMNS),
+        persons=filled(persons.astype({"source_changed_at": "datetime64[us]"}), Persons),
+        rejected=filled(persons[is_rejected], Rejected),
+        duplicates=_matches(persons[is_known]),
+        outcomes=filled(decided, Outcomes),
+        claims=filled(sent, Claims),
         batches=[new_batch(batch_id, load_api) for batch_id in sent["batch_id"].unique()],
     )
 
@@ -105,34 +108,34 @@ def _matches(known: pd.DataFrame) -> pd.DataFrame:
     is_person = known["becomes"].str.contains(" of ")
     matched_in = last_word.mask(is_person, "persons")
     matched = known.assign(matched_in=matched_in, matched_id=last_word.where(is_person, "00Q1"))
-    return filled(matched, DUPLICATE_COLUMNS)
+    return filled(matched, Duplicates)
 
 
-def judge(
+def record_decisions(
     warehouse: Warehouse, table: str, run_id: str = "R1", load_api: str = "bulk"
 ) -> ledger.RecordedSlice:
-    found = judgement(table, load_api)
+    found = slice_record(table, load_api)
     return ledger.record_slice(warehouse, run_id, found, lease_seconds=60)
 
 
-def planned(warehouse: Warehouse, *person_ids: str, run_id: str = "R1") -> ledger.Batch:
+def pending(warehouse: Warehouse, *person_ids: str, run_id: str = "R1") -> ledger.Batch:
     """A planned batch B1 of these persons."""
     rows = "\n".join(f"{person_id} | B1 | e-{person_id}" for person_id in person_ids)
-    recorded = judge(warehouse, f"person_id | becomes | email_hash\n{rows}", run_id)
+    recorded = record_decisions(warehouse, f"person_id | becomes | email_hash\n{rows}", run_id)
     return recorded.batches[0]
 
 
-def opened(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
+def uploading(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
     job_id = f"750-{batch.batch_id}-{batch.fencing_token}-{batch.attempt_count}"
     return ledger.record_job(warehouse, batch, job_id, payload_sha256="0", payload_bytes=1)
 
 
-def closing(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
-    return ledger.record_submitted(warehouse, opened(warehouse, batch))
+def submitted(warehouse: Warehouse, batch: ledger.Batch) -> ledger.Batch:
+    return ledger.record_submitted(warehouse, uploading(warehouse, batch))
 
 
-def settlement(table: str, **facts: Any) -> ledger.BatchResults:
-    """Who ends how; a rejected person with Salesforce's word, a duplicate with its rule's match."""
+def results(table: str, **facts: Any) -> ledger.BatchResults:
+    """Who ends how; a rejected person with Salesforce's code, a duplicate with its rule's match."""
     ended = drawn(table)
     rejected = ended[ended["outcome"] == "rejected"].assign(
         stage="salesforce", rule_name="STRING_TOO_LONG"
@@ -141,14 +144,14 @@ def settlement(table: str, **facts: Any) -> ledger.BatchResults:
         matched_in="salesforce_rule", matched_id="00Q9"
     )
     return ledger.BatchResults(
-        outcomes=filled(ended, LEAVING_COLUMNS),
-        rejected=filled(rejected, REJECTED_COLUMNS),
-        duplicates=filled(known, DUPLICATE_COLUMNS),
+        outcomes=filled(ended, BatchOutcomes),
+        rejected=filled(rejected, Rejected),
+        duplicates=filled(known, Duplicates),
         **facts,
     )
 
 
-def lawful(warehouse: Warehouse) -> bool:
+def is_consistent(warehouse: Warehouse) -> bool:
     """The conservation law of every run, and claims and batches that agree with it."""
     for run_id, *counts in cells(warehouse, RUNS):
         read, *parts, claimed = counts

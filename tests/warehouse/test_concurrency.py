@@ -1,4 +1,4 @@
-"""Several runs at once, in threads and processes: nobody twice, nobody lost, no deadlock."""
+"""Several runs in threads and processes: no person twice, none lost, no deadlock."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pandas as pd
 import pytest
 
 from pipelines.errors import LeaseLostError, OrgMismatchError
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.warehouse.ledger_steps import (
     begin,
     cells,
-    closing,
-    judge,
-    judgement,
-    lawful,
-    planned,
+    is_consistent,
+    pending,
     put_persons,
-    settlement,
+    record_decisions,
+    results,
+    slice_record,
+    submitted,
 )
 
 Answer = TypeVar("Answer")
@@ -41,7 +41,7 @@ def at_once(*actions: Callable[[], Answer]) -> list[Answer]:
         return list(pool.map(start, actions))
 
 
-def judge_everybody(url: str, run_id: str, *, backwards: bool) -> int:
+def record_all(url: str, run_id: str, *, backwards: bool) -> int:
     """A whole run on a connection of its own; answers how many persons it got."""
     with open_warehouse(url) as warehouse:
         begin(warehouse, run_id)
@@ -55,22 +55,24 @@ def judge_everybody(url: str, run_id: str, *, backwards: bool) -> int:
 def transform_slice(warehouse: Warehouse, run_id: str, first: int) -> None:
     released = True
     while released:
-        found = new_persons.read_slice(warehouse, run_id, first, first + 49, [])
+        found = person_rows.read_slice(warehouse, run_id, first, first + 49, [])
         if found.empty:
             return
-        verdict = judgement(with_fates(warehouse, run_id, found, f"{run_id}-{first}"))
+        verdict = slice_record(with_results(warehouse, run_id, found, f"{run_id}-{first}"))
         recorded = ledger.record_slice(warehouse, run_id, verdict, lease_seconds=60)
-        released = bool(recorded.released)
+        released = bool(recorded.to_retry)
 
 
-def with_fates(warehouse: Warehouse, run_id: str, found: pd.DataFrame, batch: str) -> pd.DataFrame:
+def with_results(
+    warehouse: Warehouse, run_id: str, found: pd.DataFrame, batch: str
+) -> pd.DataFrame:
     """Every third is rejected; two neighbours have one e-mail, and the second is a duplicate."""
     number = found["person_id"].astype("int64")
     emails = ("e" + (number // 2).astype("str")).where(number % 3 > 0)
-    holders = ledger.email_claims(warehouse, run_id, emails)
+    claimed = ledger.email_claims(warehouse, run_id, emails)
     becomes = pd.Series(f"{batch}-{len(found)}", index=found.index)
     becomes = becomes.mask(
-        emails.isin(holders["email_hash"]) | emails.duplicated(), "duplicate in lead"
+        emails.isin(claimed["email_hash"]) | emails.duplicated(), "duplicate in lead"
     )
     becomes = becomes.mask(number % 3 == 0, "rejected")
     return found.assign(becomes=becomes.astype("str"), email_hash=emails).drop(
@@ -85,7 +87,7 @@ def all_accounted_for(warehouse: Warehouse, persons: int) -> bool:
     [(sent_emails,)] = cells(warehouse, "select count(distinct email_hash) from person_claims")
     assert read == decided + claimed == persons
     assert sent_emails == claimed
-    return lawful(warehouse)
+    return is_consistent(warehouse)
 
 
 def test_four_runs_in_threads_claim_each_person_once(
@@ -93,10 +95,7 @@ def test_four_runs_in_threads_claim_each_person_once(
 ) -> None:
     put_persons(warehouse, "person_id\n" + "\n".join(map(str, range(400))))
     got = at_once(
-        *(
-            lambda n=n: judge_everybody(warehouse_url, f"R{n}", backwards=n % 2 == 1)
-            for n in range(4)
-        )
+        *(lambda n=n: record_all(warehouse_url, f"R{n}", backwards=n % 2 == 1) for n in range(4))
     )
     assert sum(got) == 400
     assert all_accounted_for(warehouse, 400)
@@ -107,18 +106,16 @@ def test_three_runs_in_processes_claim_each_person_once(
 ) -> None:
     put_persons(warehouse, "person_id\n" + "\n".join(map(str, range(300))))
     with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
-        runs = [
-            pool.submit(judge_everybody, warehouse_url, f"R{n}", backwards=n == 1) for n in range(3)
-        ]
+        runs = [pool.submit(record_all, warehouse_url, f"R{n}", backwards=n == 1) for n in range(3)]
         assert sum(run.result(120) for run in runs) == 300
     assert all_accounted_for(warehouse, 300)
 
 
 @pytest.fixture
 def second(warehouse_url: str) -> Iterator[Warehouse]:
-    """The same warehouse, opened by somebody else."""
-    with open_warehouse(warehouse_url) as opened:
-        yield opened
+    """The same warehouse, opened a second time."""
+    with open_warehouse(warehouse_url) as uploading:
+        yield uploading
 
 
 def test_of_two_persons_with_one_email_one_is_sent(warehouse: Warehouse, second: Warehouse) -> None:
@@ -126,17 +123,21 @@ def test_of_two_persons_with_one_email_one_is_sent(warehouse: Warehouse, second:
         begin(warehouse, run_id)
     for n in range(20):
         one, other = at_once(
-            lambda n=n: judge(warehouse, f"person_id | becomes | email_hash\nA{n} | A{n} | e{n}"),
-            lambda n=n: judge(
+            lambda n=n: record_decisions(
+                warehouse, f"person_id | becomes | email_hash\nA{n} | A{n} | e{n}"
+            ),
+            lambda n=n: record_decisions(
                 second, f"person_id | becomes | email_hash\nB{n} | B{n} | e{n}", "R2"
             ),
         )
-        assert sorted([one.released, other.released]) in ([[], [f"A{n}"]], [[], [f"B{n}"]])
+        assert sorted([one.to_retry, other.to_retry]) in ([[], [f"A{n}"]], [[], [f"B{n}"]])
         assert len(one.batches) + len(other.batches) == 1
-    assert lawful(warehouse)
+    assert is_consistent(warehouse)
 
 
-def test_emails_held_crosswise_end_in_no_deadlock(warehouse: Warehouse, second: Warehouse) -> None:
+def test_emails_claimed_crosswise_end_in_no_deadlock(
+    warehouse: Warehouse, second: Warehouse
+) -> None:
     for run_id in ("R1", "R2"):
         begin(warehouse, run_id)
     heading = "person_id | becomes | email_hash\n"
@@ -145,17 +146,17 @@ def test_emails_held_crosswise_end_in_no_deadlock(warehouse: Warehouse, second: 
         up = "\n".join(f"A{n}-{i:04} | A{n} | e{n}-{i:04}" for i in range(3000))
         down = "\n".join(f"B{n}-{i:04} | B{n} | e{n}-{2999 - i:04}" for i in range(3000))
         one, other = at_once(
-            lambda up=up: judge(warehouse, heading + up),
-            lambda down=down: judge(second, heading + down, "R2"),
+            lambda up=up: record_decisions(warehouse, heading + up),
+            lambda down=down: record_decisions(second, heading + down, "R2"),
         )
-        assert len(one.released) + len(other.released) == 3000
-    assert lawful(warehouse)
+        assert len(one.to_retry) + len(other.to_retry) == 3000
+    assert is_consistent(warehouse)
 
 
 def test_of_two_who_take_a_batch_over_one_gets_it(warehouse: Warehouse, second: Warehouse) -> None:
     begin(warehouse, "R0")
     rows = "\n".join(f"P{n} | B{n}" for n in range(12))
-    judge(warehouse, f"person_id | becomes\n{rows}", "R0")
+    record_decisions(warehouse, f"person_id | becomes\n{rows}", "R0")
     for run_id in ("R1", "R2"):
         begin(warehouse, run_id)
     ledger.end_run(warehouse, "R0", "failed", api_call_count=0)
@@ -171,28 +172,30 @@ def taken(warehouse: Warehouse, run_id: str) -> list[str]:
     return [batch.batch_id for batch in found]
 
 
-def test_a_settlement_and_a_take_over_never_both_have_the_batch(
+def test_results_and_a_take_over_never_both_have_the_batch(
     warehouse: Warehouse, second: Warehouse
 ) -> None:
     for n in range(10):
         begin(warehouse, f"R{n}")
-        batch = closing(warehouse, planned_as(warehouse, n))
+        batch = submitted(warehouse, pending_as(warehouse, n))
         begin(warehouse, f"T{n}")
-        change_hands = [lambda b=batch, n=n: settled(warehouse, b, f"P{n}")]
+        change_hands = [lambda b=batch, n=n: completed(warehouse, b, f"P{n}")]
         change_hands += [lambda n=n: bool(forced(second, f"T{n}"))]
         is_settled, is_taken = at_once(*change_hands)
         assert is_settled is not is_taken
-    assert lawful(warehouse)
+    assert is_consistent(warehouse)
 
 
-def planned_as(warehouse: Warehouse, n: int) -> ledger.Batch:
+def pending_as(warehouse: Warehouse, n: int) -> ledger.Batch:
     table = f"person_id | becomes\nP{n} | B{n}"
-    return judge(warehouse, table, f"R{n}").batches[0]
+    return record_decisions(warehouse, table, f"R{n}").batches[0]
 
 
-def settled(warehouse: Warehouse, batch: ledger.Batch, person_id: str) -> bool:
+def completed(warehouse: Warehouse, batch: ledger.Batch, person_id: str) -> bool:
     try:
-        ledger.settle(warehouse, batch, settlement(f"person_id | outcome\n{person_id} | created"))
+        ledger.record_results(
+            warehouse, batch, results(f"person_id | outcome\n{person_id} | created")
+        )
     except LeaseLostError:
         return False
     return True
@@ -223,16 +226,16 @@ def binds(warehouse: Warehouse, run_id: str, org_id: str) -> bool:
     return True
 
 
-def test_a_judgement_waits_for_a_settlement_and_sees_it(
+def test_recording_a_slice_waits_for_results_and_sees_them(
     warehouse: Warehouse, second: Warehouse
 ) -> None:
     begin(warehouse, "R1")
-    batch = closing(warehouse, planned(warehouse, "P1"))
+    batch = submitted(warehouse, pending(warehouse, "P1"))
     begin(warehouse, "R2")
     _, recorded = at_once(
-        lambda: settled(warehouse, batch, "P1"),
-        lambda: judge(second, "person_id | becomes\nP1 | B2", "R2"),
+        lambda: completed(warehouse, batch, "P1"),
+        lambda: record_decisions(second, "person_id | becomes\nP1 | B2", "R2"),
     )
     assert isinstance(recorded, ledger.RecordedSlice)
     assert recorded.taken_by_others == ["P1"]
-    assert lawful(warehouse)
+    assert is_consistent(warehouse)

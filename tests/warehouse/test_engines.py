@@ -1,4 +1,4 @@
-"""A closed engine serves whoever opens the same warehouse next, and nobody else."""
+"""A closed engine serves the next opening of the same warehouse, and no other."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_whatever_people_type_comes_back_as_it_was(warehouse: Warehouse, shared_
     assert kept(warehouse, *cells) == cells
 
 
-def test_a_frame_of_nobody_adds_nobody(warehouse: Warehouse) -> None:
+def test_an_empty_frame_adds_no_row(warehouse: Warehouse) -> None:
     assert kept(warehouse) == []
 
 
@@ -64,7 +64,7 @@ def test_types_follow_the_names_of_our_columns(warehouse: Warehouse) -> None:
     with warehouse.transaction() as connection:
         warehouse.insert_frame(connection, "sync_runs", rows.assign(**said))
     with warehouse.reading() as connection:
-        runs = warehouse.read_frame(connection, "report_runs", run_id=None, most=9)
+        runs = warehouse.read_frame(connection, "report_runs", run_id=None, row_limit=9)
     types = runs[["run_id", "flow_run_id", "read_count", "started_at", "finished_at"]].dtypes
     assert [str(type_) for type_ in types] == ["str", "str", "Int64"] + 2 * ["datetime64[us]"]
 

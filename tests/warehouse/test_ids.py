@@ -1,4 +1,4 @@
-"""Ids are compared as text, whatever the persons table keeps them as: nobody listed gets lost."""
+"""Ids are compared as text, whatever their type in the persons table: no listed person is lost."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from tests.warehouse.ledger_steps import begin, cells, change, judge, put_persons, remake_persons
+from tests.warehouse.ledger_steps import (
+    begin,
+    cells,
+    change,
+    put_persons,
+    record_decisions,
+    remake_persons,
+)
 
 # SQLite: the declared type and what is put there; the ids listed, and how many rows bear each.
 KEPT = [
@@ -22,7 +29,7 @@ KEPT = [
     ("", "x'', x'20', null, '', 'P1'", {"": 4, "P1": 1}),
     ("", "'a', 'A', 'é', 'e\u0301'", {"a": 1, "A": 1, "é": 1, "e\u0301": 1}),
     ("primary key", "1, 2, 'x', x'00'", {"1": 1, "2": 1, "x": 1, "X'00'": 1}),
-    # Among integers a word stays a word, and a number too large becomes a rounded one.
+    # Among integers a text stays a text, and a number too large becomes a rounded one.
     ("integer", "1, '2', 'x', '007', '1e2'", {"1": 1, "2": 1, "x": 1, "7": 1, "100": 1}),
     ("integer", "1, 1.5, x'31'", {"1": 1, "1.5": 1, "X'31'": 1}),
     ("integer", "9223372036854775807, 9007199254740993", {f"{2**63 - 1}": 1, f"{2**53 + 1}": 1}),
@@ -61,7 +68,7 @@ def listed(warehouse: Warehouse, run_id: str = "R1", **choice: object) -> list[s
 
 
 def read(warehouse: Warehouse, run_id: str = "R1") -> dict[str, int]:
-    found = new_persons.read_slice(warehouse, run_id, 1, 100, ["last_name"])
+    found = person_rows.read_slice(warehouse, run_id, 1, 100, ["last_name"])
     return dict(zip(found["person_id"], found["row_count"].astype(int), strict=True))
 
 
@@ -81,8 +88,8 @@ def test_who_is_there_can_be_asked_for(
 ) -> None:
     with open_warehouse(sqlite_warehouse_url) as warehouse:
         remake_persons(warehouse, *table_of(type_, ids))
-        assert new_persons.unknown_person_ids(warehouse, [*expected, "nobody"]) == ["nobody"]
-        assert sorted(listed(warehouse, only=[*expected, "nobody"])) == sorted(expected)
+        assert new_persons.unknown_person_ids(warehouse, [*expected, "unknown"]) == ["unknown"]
+        assert sorted(listed(warehouse, only=[*expected, "unknown"])) == sorted(expected)
         assert read(warehouse) == expected
 
 
@@ -93,11 +100,11 @@ def test_what_the_ledger_holds_of_a_person_finds_its_row_again(
     with open_warehouse(sqlite_warehouse_url) as warehouse:
         remake_persons(warehouse, *table_of(type_, "1, 'x', x'00'"))
         listed(warehouse)
-        judge(
+        record_decisions(
             warehouse,
             "person_id | becomes\n1 | B1\nx | B1\nX'00' | B1",
         )
-        claimed = new_persons.read_claimed(warehouse, "B1", ["last_name"])
+        claimed = person_rows.read_claimed(warehouse, "B1", ["last_name"])
         assert list(claimed["person_id"]) == ["1", "X'00'", "x"]
         assert list(claimed["row_count"]) == [1, 1, 1]
         assert list(claimed["last_name"]) == ["Row", "Row", "Row"]
@@ -151,8 +158,8 @@ def test_ids_of_every_type_of_postgresql_are_read(postgres_warehouse_url: str, t
             f"create table persons (person_id {type_}, last_name text)",
             f"insert into persons values ('{ids}', 'Row'), (null, 'Row')",
         )
-        (person_id, nobody) = sorted(listed(warehouse), key=len, reverse=True)
-        assert nobody == ""
+        (person_id, without_id) = sorted(listed(warehouse), key=len, reverse=True)
+        assert without_id == ""
         assert read(warehouse) == {person_id: 1, "": 1}
 
 
@@ -170,7 +177,7 @@ def test_a_column_of_texts_is_not(warehouse: Warehouse) -> None:
 
 
 def counted(warehouse: Warehouse, run_id: str = "R1") -> tuple[int | None, ...]:
-    unread = ledger.count_listed(warehouse, run_id)
+    unread = ledger.count_listed_persons(warehouse, run_id)
     query = (
         f"select listed_count, taken_count, unread_count from sync_runs where run_id = '{run_id}'"
     )
@@ -182,17 +189,19 @@ def counted(warehouse: Warehouse, run_id: str = "R1") -> tuple[int | None, ...]:
 FOUR = "person_id | updated_at\nP1 | 2026-01-01\nP2 | 2026-01-01\nP3 | 2026-01-01\nP4 | 2026-01-01"
 
 
-def test_whoever_is_decided_or_in_flight_was_read(warehouse: Warehouse) -> None:
+def test_a_person_decided_or_claimed_was_read(warehouse: Warehouse) -> None:
     put_persons(warehouse, FOUR)
     listed(warehouse)
-    judge(warehouse, "person_id | becomes\nP1 | rejected\nP2 | B1\nP3 | B1\nP4 | rejected")
+    record_decisions(
+        warehouse, "person_id | becomes\nP1 | rejected\nP2 | B1\nP3 | B1\nP4 | rejected"
+    )
     assert counted(warehouse) == (4, 0, 0)
 
 
-def test_whom_nobody_has_a_word_on_was_not_read(warehouse: Warehouse) -> None:
+def test_a_person_without_outcome_or_claim_was_not_read(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id\nP1\nP2\nP3\nP4")
     listed(warehouse)
-    judge(warehouse, "person_id | becomes\nP1 | rejected")
+    record_decisions(warehouse, "person_id | becomes\nP1 | rejected")
     assert counted(warehouse) == (4, 0, 3)
     assert counted(warehouse) == (4, 0, 3), "counting is repeatable"
     ledger.end_run(warehouse, "R1", "finished", api_call_count=0)
@@ -203,8 +212,8 @@ def test_whom_another_run_has_is_not_missing(warehouse: Warehouse) -> None:
     put_persons(warehouse, FOUR)
     listed(warehouse)
     listed(warehouse, "R2")
-    judge(warehouse, "person_id | becomes\nP1 | rejected\nP2 | B2", "R2")
-    judge(warehouse, "person_id | becomes\nP3 | B1", "R1")
+    record_decisions(warehouse, "person_id | becomes\nP1 | rejected\nP2 | B2", "R2")
+    record_decisions(warehouse, "person_id | becomes\nP3 | B1", "R1")
     assert counted(warehouse, "R1") == (4, 2, 1)
     assert counted(warehouse, "R2") == (4, 1, 1)
 
@@ -212,10 +221,12 @@ def test_whom_another_run_has_is_not_missing(warehouse: Warehouse) -> None:
 def test_a_rejected_person_listed_again_and_not_read_is_missing(warehouse: Warehouse) -> None:
     put_persons(warehouse, FOUR)
     listed(warehouse)
-    judge(warehouse, "person_id | becomes\nP1 | rejected\nP2 | rejected\nP3 | B1\nP4 | B1")
+    record_decisions(
+        warehouse, "person_id | becomes\nP1 | rejected\nP2 | rejected\nP3 | B1\nP4 | B1"
+    )
     change(warehouse, "update persons set updated_at = '2026-01-02'")
     assert listed(warehouse, "R2") == ["P1", "P2"]
-    judge(warehouse, "person_id | becomes | attempt_count\nP1 | rejected | 1", "R2")
+    record_decisions(warehouse, "person_id | becomes | attempt_count\nP1 | rejected | 1", "R2")
     assert counted(warehouse, "R2") == (2, 0, 1)
 
 
@@ -230,15 +241,17 @@ def test_a_plan_counts_whom_it_has_planned(warehouse: Warehouse) -> None:
     assert counted(warehouse) == (4, 0, 3)
 
 
-def test_a_run_that_has_listed_nobody_has_missed_nobody(warehouse: Warehouse) -> None:
+def test_a_run_that_has_listed_no_person_has_missed_none(warehouse: Warehouse) -> None:
     begin(warehouse, "R1", "resume")
     assert counted(warehouse) == (0, 0, 0)
 
 
-def test_whom_a_finished_run_lets_go_of_counts_as_unread(warehouse: Warehouse) -> None:
+def test_persons_released_by_a_finished_run_count_as_unread(warehouse: Warehouse) -> None:
     put_persons(warehouse, FOUR)
     listed(warehouse)
-    recorded = judge(warehouse, "person_id | becomes\nP1 | B1\nP2 | B1\nP3 | B1\nP4 | B1")
+    recorded = record_decisions(
+        warehouse, "person_id | becomes\nP1 | B1\nP2 | B1\nP3 | B1\nP4 | B1"
+    )
     assert counted(warehouse) == (4, 0, 0)
     ledger.release_persons(warehouse, recorded.batches[0], ["P2", "P3"])
     query = "select read_count, unread_count from sync_runs"

@@ -21,19 +21,19 @@ from hypothesis.stateful import (
 )
 
 from pipelines.errors import LeaseLostError
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from pipelines.warehouse.ledger.batches import OUTCOMES
+from pipelines.warehouse.ledger.batch_results import OUTCOMES
 from tests.conftest import PostgresServer
 from tests.warehouse.ledger_steps import (
     begin,
     cells,
     change,
-    judgement,
-    lawful,
-    opened,
+    is_consistent,
     put_persons,
-    settlement,
+    results,
+    slice_record,
+    uploading,
 )
 
 PERSONS = [f"P{number}" for number in range(8)]
@@ -42,7 +42,7 @@ FATES = ["sent", "sent", "sent", "rejected", "duplicate in lead", "duplicate of 
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Three runs judge, carry, settle, release and take over each other's batches."""
+    """Three runs record, send, complete, release and take over each other's batches."""
 
     url = ""
 
@@ -67,38 +67,40 @@ class LedgerMachine(RuleBasedStateMachine):
         outcomes=st.lists(st.sampled_from(FATES), min_size=8, max_size=8),
         emails=st.lists(st.sampled_from(["e1", "e2", "e3", None]), min_size=8, max_size=8),
     )
-    def judge_who_is_new(self, run_id: str, outcomes: list[str], emails: list[str | None]) -> None:
+    def record_new_persons(
+        self, run_id: str, outcomes: list[str], emails: list[str | None]
+    ) -> None:
         change(self.warehouse, f"delete from run_persons where run_id = '{run_id}'")
         count = new_persons.list_new_persons(self.warehouse, run_id)
-        found = new_persons.read_slice(self.warehouse, run_id, 1, count, [])
+        found = person_rows.read_slice(self.warehouse, run_id, 1, count, [])
         self.minted += 1
-        fate = {
+        decision = {
             p: w.replace("sent", f"B{self.minted}") for p, w in zip(PERSONS, outcomes, strict=True)
         }
-        becomes = found["person_id"].map(fate)
+        becomes = found["person_id"].map(decision)
         email_hash = found["person_id"].map(dict(zip(PERSONS, emails, strict=True)))
-        # Nobody is a duplicate of themselves.
+        # A person is never a duplicate of itself.
         becomes = becomes.mask(found["person_id"].eq("P0"), "rejected")
-        judged = found.assign(becomes=becomes.astype("str"), email_hash=email_hash.astype("str"))
-        words = judgement(judged.drop(columns="owner_strategy"))
-        recorded = ledger.record_slice(self.warehouse, run_id, words, lease_seconds=60)
+        decided = found.assign(becomes=becomes.astype("str"), email_hash=email_hash.astype("str"))
+        record = slice_record(decided.drop(columns="owner_strategy"))
+        recorded = ledger.record_slice(self.warehouse, run_id, record, lease_seconds=60)
         assert recorded.taken_by_others == []
         self.held += recorded.batches
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
-    def carry_on(self, data: st.DataObject) -> None:
+    def continue_batches(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(self.held))
         if batch.batch_state == "pending":
-            self.step(batch, lambda: self.open_anew(batch))
+            self.step(batch, lambda: self.upload_again(batch))
         elif batch.batch_state == "uploading":
             self.step(batch, lambda: ledger.record_submitted(self.warehouse, batch))
         elif batch.batch_state == "submitted":
-            self.settle(batch, data)
+            self.complete(batch, data)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
-    def give_the_job_up(self, data: st.DataObject) -> None:
+    def discard_job_of(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(self.held))
         if batch.batch_state in ("uploading", "submitted"):
             self.step(batch, lambda: ledger.discard_job(self.warehouse, batch, "Aborted"))
@@ -118,24 +120,24 @@ class LedgerMachine(RuleBasedStateMachine):
         )
 
     @rule(person_id=st.sampled_from(PERSONS), day=st.integers(2, 28))
-    def mend_a_row(self, person_id: str, day: int) -> None:
+    def correct_a_row(self, person_id: str, day: int) -> None:
         instant = f"2026-01-{day:02} 00:00:00.000000"
         where = f"where person_id = '{person_id}'"
         change(self.warehouse, f"update persons set updated_at = '{instant}' {where}")
 
-    def settle(self, batch: ledger.Batch, data: st.DataObject) -> None:
+    def complete(self, batch: ledger.Batch, data: st.DataObject) -> None:
         some = self.some_of(batch, data)
         ends = data.draw(st.lists(st.sampled_from(OUTCOMES), min_size=8, max_size=8))
         rows = "\n".join(f"{p} | {end}" for p, end in zip(some, ends, strict=False))
-        ended = settlement(f"person_id | outcome\n{rows}")
-        self.step(batch, lambda: ledger.settle(self.warehouse, batch, ended))
+        ended = results(f"person_id | outcome\n{rows}")
+        self.step(batch, lambda: ledger.record_results(self.warehouse, batch, ended))
 
     def some_of(self, batch: ledger.Batch, data: st.DataObject) -> list[str]:
         claims = list(ledger.batch_claims(self.warehouse, batch.batch_id)["person_id"])
         return data.draw(st.lists(st.sampled_from(claims), unique=True)) if claims else []
 
-    def open_anew(self, batch: ledger.Batch) -> ledger.Batch:
-        return opened(self.warehouse, batch)
+    def upload_again(self, batch: ledger.Batch) -> ledger.Batch:
+        return uploading(self.warehouse, batch)
 
     def step(self, batch: ledger.Batch, move: Any) -> None:
         """Takes the step if this is how the batch stands; else nothing may happen."""
@@ -149,11 +151,11 @@ class LedgerMachine(RuleBasedStateMachine):
             self.held[self.held.index(batch)] = after
 
     @invariant()
-    def law(self) -> None:
-        assert lawful(self.warehouse)
+    def counts_add_up(self) -> None:
+        assert is_consistent(self.warehouse)
 
     @invariant()
-    def nobody_is_sent_twice(self) -> None:
+    def no_person_is_sent_twice(self) -> None:
         query = "select person_id, outcome from person_outcomes"
         outcomes = dict(cells(self.warehouse, query))
         claimed = {row[0] for row in cells(self.warehouse, "select person_id from person_claims")}
@@ -161,7 +163,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert outcomes[person_id] in ("rejected", "duplicate")
 
     @invariant()
-    def nobody_is_counted_twice_as_created(self) -> None:
+    def no_person_is_created_twice(self) -> None:
         [(counted,)] = cells(self.warehouse, "select sum(created_count) from sync_runs")
         outcomes = Counter(
             o for (o,) in cells(self.warehouse, "select outcome from person_outcomes")

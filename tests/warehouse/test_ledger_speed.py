@@ -1,4 +1,4 @@
-"""How long the ledger takes for 100,000 persons: printed, not judged. `pytest -s` shows it."""
+"""How long the ledger takes for 100,000 persons: printed, not checked. `pytest -s` shows it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 
-from pipelines.warehouse import ledger, new_persons
+from pipelines.rules.frames import BatchOutcomes, Duplicates, Rejected, empty
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.ledger.batches import LEAVING_COLUMNS
-from pipelines.warehouse.ledger.rejects_and_duplicates import DUPLICATE_COLUMNS, REJECTED_COLUMNS
-from tests.warehouse.ledger_steps import begin, closing, filled, judgement, none_of
+from tests.warehouse.ledger_steps import begin, filled, slice_record, submitted
 
 PERSONS, SLICE = 100_000, 10_000
 COLUMNS = ["first_name", "last_name", "company", "email", "phone", "street", "city", "country"]
@@ -44,27 +43,29 @@ def test_a_hundred_thousand_persons_come_in_and_go_out(warehouse: Warehouse) -> 
     with timed("list", warehouse):
         assert new_persons.list_new_persons(warehouse, "R1") == PERSONS
     for first in range(1, PERSONS + 1, SLICE):
-        carry(warehouse, first, is_timed=first == PERSONS - SLICE + 1)
+        advance(warehouse, first, is_timed=first == PERSONS - SLICE + 1)
     assert ledger.run_counts(warehouse, "R1").created_count == PERSONS
     begin(warehouse, "R2")
-    with timed("list nobody new", warehouse):
+    with timed("list no new person", warehouse):
         assert new_persons.list_new_persons(warehouse, "R2") == 0
 
 
-def carry(warehouse: Warehouse, first: int, *, is_timed: bool) -> None:
-    words = ["read a slice", "judge it", "read it as claimed", "settle it"]
-    read, judge, claimed, settle = words if is_timed else [""] * 4
+def advance(warehouse: Warehouse, first: int, *, is_timed: bool) -> None:
+    names = ["read a slice", "record it", "read it as claimed", "record results"]
+    read, record, claimed, results = names if is_timed else [""] * 4
     with timed(read, warehouse):
-        found = new_persons.read_slice(warehouse, "R1", first, first + SLICE - 1, COLUMNS)
-    judged = found.assign(becomes=f"B{first}", email_hash=found["email"]).drop(
+        found = person_rows.read_slice(warehouse, "R1", first, first + SLICE - 1, COLUMNS)
+    decided = found.assign(becomes=f"B{first}", email_hash=found["email"]).drop(
         columns="owner_strategy"
     )
-    with timed(judge, warehouse):
-        [batch] = ledger.record_slice(warehouse, "R1", judgement(judged), lease_seconds=60).batches
-    batch = closing(warehouse, batch)
+    with timed(record, warehouse):
+        [batch] = ledger.record_slice(
+            warehouse, "R1", slice_record(decided), lease_seconds=60
+        ).batches
+    batch = submitted(warehouse, batch)
     with timed(claimed, warehouse):
-        assert len(new_persons.read_claimed(warehouse, batch.batch_id, COLUMNS)) == SLICE
-    ended = filled(found[["person_id"]].assign(outcome="created", lead_id="00Q1"), LEAVING_COLUMNS)
-    done = ledger.BatchResults(ended, none_of(REJECTED_COLUMNS), none_of(DUPLICATE_COLUMNS))
-    with timed(settle, warehouse):
-        assert ledger.settle(warehouse, batch, done).batch_state == "completed"
+        assert len(person_rows.read_claimed(warehouse, batch.batch_id, COLUMNS)) == SLICE
+    ended = filled(found[["person_id"]].assign(outcome="created", lead_id="00Q1"), BatchOutcomes)
+    done = ledger.BatchResults(ended, empty(Rejected), empty(Duplicates))
+    with timed(results, warehouse):
+        assert ledger.record_results(warehouse, batch, done).batch_state == "completed"

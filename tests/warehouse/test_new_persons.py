@@ -2,18 +2,18 @@
 
 import pytest
 
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.warehouse.ledger_steps import (
     begin,
     cells,
     change,
-    closing,
-    judge,
-    planned,
+    pending,
     put_persons,
+    record_decisions,
     remake_persons,
-    settlement,
+    results,
+    submitted,
 )
 
 
@@ -28,7 +28,7 @@ def listed(warehouse: Warehouse, **choice: object) -> list[str]:
 
 
 def read(warehouse: Warehouse, run_id: str) -> list[str]:
-    return list(new_persons.read_slice(warehouse, run_id, 1, 100, [])["person_id"])
+    return list(person_rows.read_slice(warehouse, run_id, 1, 100, [])["person_id"])
 
 
 TWO = """
@@ -40,10 +40,10 @@ TWO = """
 
 def as_read(warehouse: Warehouse, words: str, run_id: str = "R1") -> None:
     """Judges a person with the source version that the database gives."""
-    versions = new_persons.read_slice(warehouse, run_id, 1, 100, []).set_index("person_id")
+    versions = person_rows.read_slice(warehouse, run_id, 1, 100, []).set_index("person_id")
     person_id, becomes = words.split(maxsplit=1)
     version, attempts = versions.loc[person_id, ["source_version", "attempt_count"]]
-    judge(
+    record_decisions(
         warehouse,
         "person_id | becomes | source_version | attempt_count\n"
         f"{person_id} | {becomes} | {'' if version != version else version} | {attempts}",
@@ -67,7 +67,7 @@ def test_the_earliest_come_first_then_the_smallest_id_by_code_point(warehouse: W
     assert listed(warehouse) == ["B2", "a-3", "b1", "b-1", "a1", "a2"]
 
 
-def test_ids_that_a_column_takes_for_equal_are_told_apart(sqlite_warehouse_url: str) -> None:
+def test_ids_that_a_column_takes_for_equal_are_distinguished(sqlite_warehouse_url: str) -> None:
     with open_warehouse(sqlite_warehouse_url) as warehouse:
         remake_persons(
             warehouse,
@@ -75,7 +75,7 @@ def test_ids_that_a_column_takes_for_equal_are_told_apart(sqlite_warehouse_url: 
             "insert into persons values ('b1', 'a'), ('a1', 'b'), ('B1', 'c')",
         )
         assert listed(warehouse) == ["B1", "a1", "b1"]
-        found = new_persons.read_slice(warehouse, "R1", 1, 3, ["last_name"])
+        found = person_rows.read_slice(warehouse, "R1", 1, 3, ["last_name"])
         assert (list(found["last_name"]), list(found["row_count"])) == (["c", "b", "a"], [1, 1, 1])
 
 
@@ -96,7 +96,7 @@ def test_rows_without_an_id_are_one_person_and_so_are_rows_of_one_id(warehouse: 
         "insert into persons values (null, 'a'), ('', 'b'), (' ', 'c'), ('P1', 'd'), ('P1', 'e')",
     )
     assert listed(warehouse) == ["", "P1"]
-    found = new_persons.read_slice(warehouse, "R1", 1, 2, ["last_name"])
+    found = person_rows.read_slice(warehouse, "R1", 1, 2, ["last_name"])
     assert list(found["row_count"]) == [3, 2]
 
 
@@ -107,7 +107,7 @@ def test_a_number_missing_for_an_id_is_the_person_without_one(warehouse: Warehou
         "insert into persons values (null, 'a'), (null, 'b'), (0, 'c')",
     )
     assert sorted(listed(warehouse)) == ["", "0"]
-    found = new_persons.read_slice(warehouse, "R1", 1, 2, ["last_name"]).set_index("person_id")
+    found = person_rows.read_slice(warehouse, "R1", 1, 2, ["last_name"]).set_index("person_id")
     assert found["row_count"].to_dict() == {"": 2, "0": 1}
     assert found.loc["0", "last_name"] == "c"
 
@@ -119,7 +119,7 @@ def test_ids_of_other_types_are_compared_as_text(warehouse: Warehouse) -> None:
         "insert into persons values (10.5, 'ten'), (9.5, 'nine')",
     )
     assert listed(warehouse) == ["9.5", "10.5"]
-    found = new_persons.read_slice(warehouse, "R1", 1, 2, ["last_name"])
+    found = person_rows.read_slice(warehouse, "R1", 1, 2, ["last_name"])
     assert list(found["last_name"]) == ["nine", "ten"]
 
 
@@ -137,7 +137,7 @@ def test_a_view_without_known_types_is_read_too(sqlite_warehouse_url: str) -> No
 def test_only_those_asked_for_are_listed_and_only_the_new_ones(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id\nP1\nP2\nP3")
     begin(warehouse, "R1")
-    planned(warehouse, "P2")
+    pending(warehouse, "P2")
     assert listed(warehouse, only=["P3", "P2", "P1", "P9", "P1"]) == ["P1", "P3"]
 
 
@@ -164,10 +164,10 @@ def test_the_columns_of_the_persons_table_are_known(warehouse: Warehouse) -> Non
     assert {"person_id", "company", "updated_at"} <= new_persons.persons_columns(warehouse)
 
 
-def test_a_person_in_flight_is_not_new(warehouse: Warehouse) -> None:
+def test_a_person_claimed_is_not_new(warehouse: Warehouse) -> None:
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
-    planned(warehouse, "P1")
+    pending(warehouse, "P1")
     assert listed(warehouse) == ["P2"]
 
 
@@ -175,8 +175,8 @@ def test_a_person_in_flight_is_not_new(warehouse: Warehouse) -> None:
 def test_a_person_with_an_outcome_is_not_new(warehouse: Warehouse, outcome: str) -> None:
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
-    batch = closing(warehouse, planned(warehouse, "P1"))
-    ledger.settle(warehouse, batch, settlement(f"person_id | outcome\nP1 | {outcome}"))
+    batch = submitted(warehouse, pending(warehouse, "P1"))
+    ledger.record_results(warehouse, batch, results(f"person_id | outcome\nP1 | {outcome}"))
     change(warehouse, "update persons set updated_at = '2027-01-01'")
     assert listed(warehouse) == ["P2"]
 
@@ -209,7 +209,7 @@ def test_without_updated_at_a_rejected_person_is_never_new_by_itself(warehouse: 
         "insert into persons values ('P1', 'a')",
     )
     assert listed(warehouse) == ["P1"]
-    judge(warehouse, "person_id | becomes\nP1 | rejected")
+    record_decisions(warehouse, "person_id | becomes\nP1 | rejected")
     change(warehouse, "update persons set last_name = 'b'")
     assert listed(warehouse) == []
 
@@ -237,10 +237,12 @@ def test_a_duplicate_of_a_person_is_new_when_that_one_ends_without_a_lead(
 ) -> None:
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
-    [batch] = judge(warehouse, "person_id | becomes\nP1 | B1\nP2 | duplicate of P1").batches
+    [batch] = record_decisions(
+        warehouse, "person_id | becomes\nP1 | B1\nP2 | duplicate of P1"
+    ).batches
     assert listed(warehouse) == []
-    ledger.settle(
-        warehouse, closing(warehouse, batch), settlement(f"person_id | outcome\nP1 | {end}")
+    ledger.record_results(
+        warehouse, submitted(warehouse, batch), results(f"person_id | outcome\nP1 | {end}")
     )
     assert ("P2" in listed(warehouse)) is is_new
 
@@ -248,7 +250,9 @@ def test_a_duplicate_of_a_person_is_new_when_that_one_ends_without_a_lead(
 def test_a_duplicate_is_new_with_the_released_person_it_matched(warehouse: Warehouse) -> None:
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
-    [batch] = judge(warehouse, "person_id | becomes\nP1 | B1\nP2 | duplicate of P1").batches
+    [batch] = record_decisions(
+        warehouse, "person_id | becomes\nP1 | B1\nP2 | duplicate of P1"
+    ).batches
     ledger.release_persons(warehouse, batch, ["P1"])
     assert listed(warehouse) == ["P1", "P2"]
     assert read(warehouse, "R2") == ["P1", "P2"]
@@ -257,7 +261,7 @@ def test_a_duplicate_is_new_with_the_released_person_it_matched(warehouse: Wareh
 def test_a_duplicate_of_a_lead_stays_one(warehouse: Warehouse) -> None:
     put_persons(warehouse, TWO)
     begin(warehouse, "R1")
-    judge(warehouse, "person_id | becomes\nP1 | rejected\nP2 | duplicate in lead")
+    record_decisions(warehouse, "person_id | becomes\nP1 | rejected\nP2 | duplicate in lead")
     assert "P2" not in listed(warehouse)
 
 
@@ -265,7 +269,9 @@ def test_what_others_took_between_listing_and_reading_is_not_read(warehouse: War
     put_persons(warehouse, "person_id\nP1\nP2\nP3\nP4\nP5")
     assert listed(warehouse) == ["P1", "P2", "P3", "P4", "P5"]
     begin(warehouse, "R2")
-    judge(warehouse, "person_id | becomes\nP2 | B1\nP3 | rejected\nP4 | duplicate in lead", "R2")
+    record_decisions(
+        warehouse, "person_id | becomes\nP2 | B1\nP3 | rejected\nP4 | duplicate in lead", "R2"
+    )
     change(warehouse, "delete from persons where person_id = 'P5'")
     assert read(warehouse, "R1") == ["P1"]
 
@@ -273,6 +279,6 @@ def test_what_others_took_between_listing_and_reading_is_not_read(warehouse: War
 def test_a_slice_holds_its_positions_and_no_other(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id\nP1\nP2\nP3\nP4")
     listed(warehouse)
-    found = new_persons.read_slice(warehouse, "R1", 2, 3, [])
+    found = person_rows.read_slice(warehouse, "R1", 2, 3, [])
     assert list(found["person_id"]) == ["P2", "P3"]
-    assert new_persons.read_slice(warehouse, "R1", 5, 9, []).empty
+    assert person_rows.read_slice(warehouse, "R1", 5, 9, []).empty

@@ -1,4 +1,4 @@
-"""Opening a warehouse: what is wrong is said at once, and nothing is made by mistake."""
+"""Opening a warehouse: errors are reported immediately, and nothing is created by mistake."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ SECRET = "hunter2-canary"
         "",
     ],
 )
-def test_an_address_nobody_can_use_is_a_wrong_setting(url: str) -> None:
+def test_an_unusable_address_is_a_wrong_setting(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"warehouse\.url|asynchronous") as wrong:
         open_warehouse(url)
     assert SECRET not in str(wrong.value)
 
 
-def test_a_misspelt_sqlite_file_is_not_made(tmp_path: Path) -> None:
+def test_a_mistyped_sqlite_file_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no database"):
         open_warehouse(f"sqlite:///{tmp_path}/warehuose.db")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", ["", "not a database, but somebody's letter\n" * 100])
+@pytest.mark.parametrize("content", ["", "not a database, but a letter\n" * 100])
 def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path, content: str) -> None:
     file = tmp_path / "letter.txt"
     file.write_text(content)
@@ -79,7 +79,7 @@ def test_a_server_that_is_away_passes() -> None:
 
 
 @pytest.mark.parametrize("host", ["/no/such/folder", "127.0.0.1&port=1"])
-def test_a_server_nobody_finds_passes(host: str) -> None:
+def test_an_unknown_server_passes(host: str) -> None:
     with pytest.raises(WarehouseUnavailableError):
         open_warehouse(f"postgresql:///d?host={host}")
 
@@ -103,23 +103,23 @@ def test_a_full_server_passes(postgres_server: PostgresServer) -> None:
     postgres_server.run("drop role {}", "limited")
 
 
-def test_both_spellings_of_a_postgresql_address_go_by_psycopg_3(postgres_url: str) -> None:
+def test_both_forms_of_a_postgresql_address_go_by_psycopg_3(postgres_url: str) -> None:
     for url in (postgres_url, postgres_url.replace("postgresql:", "postgres:")):
         with open_warehouse(url) as warehouse:
             assert warehouse.engine.dialect.driver == "psycopg"
 
 
-def test_a_postgresql_connection_never_waits_for_ever(postgres_url: str) -> None:
+def test_a_postgresql_connection_never_waits_without_end(postgres_url: str) -> None:
     names = ("lock_timeout", "idle_in_transaction_session_timeout", "statement_timeout", "timezone")
     with open_warehouse(postgres_url) as warehouse, warehouse.reading() as connection:
-        told = [connection.execute(text(f"show {name}")).scalar_one() for name in names]
-    assert told == ["3s", "20s", "5min", "UTC"]
+        shown = [connection.execute(text(f"show {name}")).scalar_one() for name in names]
+    assert shown == ["3s", "20s", "5min", "UTC"]
 
 
-def test_how_instants_are_spelt_is_not_for_others_to_decide(
+def test_how_instants_are_formatted_is_not_for_others_to_decide(
     postgres_server: PostgresServer, postgres_url: str
 ) -> None:
-    """A rejected person is new again once `updated_at` is spelt otherwise."""
+    """A rejected person is new again once `updated_at` is formatted differently."""
     database = make_url(postgres_url).database or ""
     postgres_server.run("alter database {} set datestyle = 'SQL, DMY'", database)
     postgres_server.run("alter database {} set extra_float_digits = 0", database)
@@ -127,15 +127,15 @@ def test_how_instants_are_spelt_is_not_for_others_to_decide(
         "select cast(timestamp '2026-01-31 08:00' as text), cast(0.1::float8 + 0.2 as text)"
     )
     with open_warehouse(postgres_url) as warehouse, warehouse.reading() as connection:
-        told = tuple(connection.execute(query).one())
-    assert told == ("2026-01-31 08:00:00", "0.30000000000000004")
+        shown = tuple(connection.execute(query).one())
+    assert shown == ("2026-01-31 08:00:00", "0.30000000000000004")
 
 
 def test_a_sqlite_connection_keeps_what_it_commits(sqlite_warehouse_url: str) -> None:
     with open_warehouse(sqlite_warehouse_url) as warehouse, warehouse.reading() as connection:
         pragmas = ("journal_mode", "synchronous", "busy_timeout")
-        told = [connection.execute(text(f"pragma {name}")).scalar_one() for name in pragmas]
-    assert told == ["wal", 2, 10_000]
+        shown = [connection.execute(text(f"pragma {name}")).scalar_one() for name in pragmas]
+    assert shown == ["wal", 2, 10_000]
 
 
 BAD_NAMES = [
@@ -187,8 +187,8 @@ def test_a_persons_table_that_is_not_there_is_a_wrong_setting(warehouse_url: str
 def test_persons_may_be_a_view(warehouse: Warehouse, warehouse_url: str) -> None:
     with warehouse.transaction() as connection:
         connection.execute(text("create view prospects as select person_id, company from persons"))
-    with open_warehouse(warehouse_url, persons="prospects") as opened:
-        assert list(opened.persons_table.c.keys()) == ["person_id", "company"]
+    with open_warehouse(warehouse_url, persons="prospects") as uploading:
+        assert list(uploading.persons_table.c.keys()) == ["person_id", "company"]
 
 
 def test_persons_may_be_in_a_schema_of_their_own(postgres_url: str) -> None:
@@ -234,7 +234,7 @@ def test_closing_twice_is_no_matter(warehouse: Warehouse) -> None:
     warehouse.close()
 
 
-def test_a_sqlite_file_in_use_elsewhere_is_opened_beside(sqlite_warehouse_url: str) -> None:
+def test_a_sqlite_file_in_use_elsewhere_is_opened_too(sqlite_warehouse_url: str) -> None:
     path = sqlite_warehouse_url.removeprefix("sqlite:///")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("begin immediate")

@@ -1,4 +1,4 @@
-"""An engine nobody here knows gets plain SQL: tried on PostgreSQL without any of its own words."""
+"""An unknown engine gets plain SQL: tested on PostgreSQL without its own dialect."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def test_frames_go_in_and_out(plain: Warehouse) -> None:
     )
     with plain.reading() as connection:
         found = plain.read_frame(connection, "report_person_outcomes", person_ids=["P1", "P2"])
-        nobody = plain.read_frame(connection, "report_person_outcomes", person_ids=[])
+        none = plain.read_frame(connection, "report_person_outcomes", person_ids=[])
     found = found.sort_values("person_id")[["person_id", "lead_id", "decided_at"]]
     assert told(found) == [
         ["P1", None, "2026-01-31 12:00:00.500"],
         ["P2", "", "2026-01-31 00:00:00.000"],
     ]
-    assert nobody.empty
+    assert none.empty
 
 
-def test_its_clock_is_told_in_utc(plain: Warehouse) -> None:
+def test_its_clock_is_reported_in_utc(plain: Warehouse) -> None:
     with plain.reading() as connection:
         told_time = plain.now(connection)
     assert told_time.tzinfo is None

@@ -1,4 +1,4 @@
-"""What the reports tell of a run and of a person, on every engine."""
+"""Reports on a run and on a person, the same on every engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.warehouse_rows import fill
 
 
 @pytest.fixture
-def told_run(warehouse: Warehouse) -> Warehouse:
+def reported_run(warehouse: Warehouse) -> Warehouse:
     """A warehouse after a run in which something of everything happened."""
     fill(
         warehouse,
@@ -67,7 +67,7 @@ def told_run(warehouse: Warehouse) -> Warehouse:
         P3        | email_malformed | The e-mail is none.
         """,
     )
-    fill(warehouse, "rejection_rules", "rule_name | sentence\ncompany_missing | No company.")
+    fill(warehouse, "rejection_rules", "rule_name | description\ncompany_missing | No company.")
     fill(warehouse, "duplicate_persons", "person_id | matched_in | matched_id\nP4 | lead | 00Q9")
     return warehouse
 
@@ -80,23 +80,23 @@ def only(rows: Rows, *names: str) -> Rows:
     return [{name: row[name] for name in names} for row in rows]
 
 
-def test_the_last_run_is_the_one_that_began_last(told_run: Warehouse) -> None:
-    assert last_run_id(told_run) == "R1"
-    assert column(recent_runs(told_run), "run_id") == ["R1", "R0"]
-    assert column(recent_runs(told_run, most=1), "run_id") == ["R1"]
+def test_the_last_run_is_the_one_that_began_last(reported_run: Warehouse) -> None:
+    assert last_run_id(reported_run) == "R1"
+    assert column(recent_runs(reported_run), "run_id") == ["R1", "R0"]
+    assert column(recent_runs(reported_run, most=1), "run_id") == ["R1"]
 
 
 def test_before_the_first_run_there_is_no_last_one(warehouse: Warehouse) -> None:
     assert last_run_id(warehouse) is None
 
 
-def test_a_run_nobody_began_is_a_wrong_argument(warehouse: Warehouse) -> None:
+def test_an_unknown_run_is_a_wrong_argument(warehouse: Warehouse) -> None:
     with pytest.raises(ConfigurationError, match="no run R7"):
         run_summary(warehouse, "R7")
 
 
-def test_a_summary_tells_each_strategy_s_persons_by_outcome(told_run: Warehouse) -> None:
-    assert told(run_summary(told_run, "R1").strategies) == told(
+def test_a_summary_reports_each_strategy_s_persons_by_outcome(reported_run: Warehouse) -> None:
+    assert told(run_summary(reported_run, "R1").strategies) == told(
         drawn("""
         owner_strategy | outcome   | person_count
         NONE           | rejected  | 1
@@ -108,14 +108,16 @@ def test_a_summary_tells_each_strategy_s_persons_by_outcome(told_run: Warehouse)
     )
 
 
-def test_a_summary_tells_why_persons_were_rejected_and_how_to_mend_it(told_run: Warehouse) -> None:
-    assert told(run_summary(told_run, "R1").reasons)[0] == (
-        ["company_missing", "validation", "NONE", "No company.", "Mend it.", "1", "0"]
+def test_a_summary_reports_why_persons_were_rejected_and_how_to_correct_it(
+    reported_run: Warehouse,
+) -> None:
+    assert told(run_summary(reported_run, "R1").reasons)[0] == (
+        ["company_missing", "validation", "NONE", "No company.", "Fix it.", "1", "0"]
     )
 
 
-def test_a_summary_tells_owners_duplicates_and_open_batches(told_run: Warehouse) -> None:
-    summary = run_summary(told_run, "R1")
+def test_a_summary_reports_owners_duplicates_and_open_batches(reported_run: Warehouse) -> None:
+    summary = run_summary(reported_run, "R1")
     assert summary.run["read_count"] == 6
     assert column(summary.owners, "owner_name") == ["Mira", "Inbound"]
     assert told(summary.duplicates) == [["lead", "email", "reported", "1", "0"]]
@@ -123,7 +125,7 @@ def test_a_summary_tells_owners_duplicates_and_open_batches(told_run: Warehouse)
     assert summary.planned == []
 
 
-def test_a_plan_s_summary_tells_what_would_happen(warehouse: Warehouse) -> None:
+def test_a_plan_s_summary_reports_what_would_happen(warehouse: Warehouse) -> None:
     fill(warehouse, "sync_runs", "run_id | run_mode\nR1 | plan")
     fill(
         warehouse,
@@ -141,13 +143,13 @@ def test_a_plan_s_summary_tells_what_would_happen(warehouse: Warehouse) -> None:
     ]
 
 
-def test_held_persons_are_listed_with_the_job_they_were_in(told_run: Warehouse) -> None:
-    held = held_persons(told_run)
+def test_held_persons_are_listed_with_the_job_they_were_in(reported_run: Warehouse) -> None:
+    held = held_persons(reported_run)
     assert told(only(held, "person_id", "batch_id", "salesforce_job_id")) == [["P6", "B1", "J1"]]
 
 
-def test_each_person_asked_for_gets_one_answer_in_the_order_asked(told_run: Warehouse) -> None:
-    asked = person_outcome(told_run, ["P9", "P5", "P3", "P4", "P1", "P3"])
+def test_each_person_asked_for_gets_one_answer_in_the_order_asked(reported_run: Warehouse) -> None:
+    asked = person_outcome(reported_run, ["P9", "P5", "P3", "P4", "P1", "P3"])
     assert told(only(asked, "person_id", "outcome", "batch_state", "rules", "matched")) == told(
         drawn("""
         person_id | outcome   | batch_state | rules                            | matched
@@ -160,11 +162,17 @@ def test_each_person_asked_for_gets_one_answer_in_the_order_asked(told_run: Ware
     )
 
 
-def test_asking_for_nobody_answers_nobody(warehouse: Warehouse) -> None:
+def test_an_empty_request_returns_no_person(warehouse: Warehouse) -> None:
     assert person_outcome(warehouse, []) == []
 
 
-def test_rules_are_told_in_words(warehouse: Warehouse) -> None:
-    rule = {"rule_name": "r", "stage": "owner", "field_name": None, "sentence": "S", "remedy": "M"}
+def test_rules_are_described(warehouse: Warehouse) -> None:
+    rule = {
+        "rule_name": "r",
+        "stage": "owner",
+        "field_name": None,
+        "description": "S",
+        "remedy": "M",
+    }
     migrate(warehouse, [rule])
     assert told(explain_rules(warehouse)) == [["r", "owner", None, "S", "M"]]

@@ -1,4 +1,4 @@
-"""Words on held persons: all or nothing, and one at a time."""
+"""Resolutions of held persons: all or nothing, and one at a time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from pipelines.errors import ConfigurationError, LeaseLostError, SyncError
+from pipelines.rules.frames import FoundLeads, conform
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from pipelines.warehouse.ledger.resolutions import FOUND_COLUMNS
-from tests.warehouse.ledger_steps import begin, cells, closing, lawful, planned, settlement
+from tests.warehouse.ledger_steps import begin, cells, is_consistent, pending, results, submitted
 
 RUN = {
     "flow_run_id": None,
@@ -23,49 +23,53 @@ RUN = {
     "code_version": "1",
     "settings_hash": "0",
 }
-CREATED = ledger.Word("created", "ada", lead_id="00Q1")
+CREATED = ledger.NewResolution("created", "ada", lead_id="00Q1")
 
 
-def hold(warehouse: Warehouse, *person_ids: str) -> list[ledger.Standing]:
+def hold(warehouse: Warehouse, *person_ids: str) -> list[ledger.PersonState]:
     """Held persons of a run R1."""
     begin(warehouse)
-    batch = closing(warehouse, planned(warehouse, *person_ids))
+    batch = submitted(warehouse, pending(warehouse, *person_ids))
     rows = "\n".join(f"{one} | held | JOB_GONE" for one in person_ids)
-    ledger.settle(warehouse, batch, settlement(f"person_id | outcome | reason_code\n{rows}"))
+    ledger.record_results(warehouse, batch, results(f"person_id | outcome | reason_code\n{rows}"))
     found = [ledger.read_person_state(warehouse, one) for one in person_ids]
     return [one for one in found if one is not None]
 
 
-def say(warehouse: Warehouse, standing: ledger.Standing, word: ledger.Word, run_id: str) -> None:
+def resolve_as(
+    warehouse: Warehouse, state: ledger.PersonState, new: ledger.NewResolution, run_id: str
+) -> None:
     facts: dict[str, Any] = {**RUN, "run_id": run_id}
-    ledger.record_resolution(warehouse, standing, word, run=facts, org_id="00D", api_call_count=3)
+    ledger.record_resolution(warehouse, state, new, run=facts, org_id="00D", api_call_count=3)
 
 
-def test_a_person_never_met_has_no_standing(warehouse: Warehouse) -> None:
+def test_an_unknown_person_has_no_state(warehouse: Warehouse) -> None:
     assert ledger.read_person_state(warehouse, "P1") is None
 
 
-def test_a_word_on_somebody_no_longer_as_seen_writes_nothing(warehouse: Warehouse) -> None:
+def test_a_resolution_of_a_changed_person_writes_nothing(warehouse: Warehouse) -> None:
     (seen,) = hold(warehouse, "P1")
-    say(warehouse, seen, CREATED, "R2")
+    resolve_as(warehouse, seen, CREATED, "R2")
     with pytest.raises(LeaseLostError):
-        say(warehouse, seen, ledger.Word("rejected", "bo"), "R3")
+        resolve_as(warehouse, seen, ledger.NewResolution("rejected", "bo"), "R3")
     assert cells(warehouse, "select run_id from sync_runs order by run_id") == [("R1",), ("R2",)]
-    assert lawful(warehouse)
+    assert is_consistent(warehouse)
 
 
 @pytest.mark.parametrize(
     ("resolved_as", "counted"), [("created", 1), ("rejected", 1), ("resend", 0)]
 )
-def test_a_word_is_a_run_that_adds_up(warehouse: Warehouse, resolved_as: str, counted: int) -> None:
+def test_a_resolution_is_a_run_whose_counts_add_up(
+    warehouse: Warehouse, resolved_as: str, counted: int
+) -> None:
     (seen,) = hold(warehouse, "P1")
     lead_id = "00Q1" if resolved_as == "created" else None
-    say(warehouse, seen, ledger.Word(resolved_as, "ada", lead_id=lead_id), "R2")
+    resolve_as(warehouse, seen, ledger.NewResolution(resolved_as, "ada", lead_id=lead_id), "R2")
     query = "select run_state, read_count, api_call_count from sync_runs where run_id = 'R2'"
     assert cells(warehouse, query) == [("finished", counted, 3)]
     emails = cells(warehouse, "select person_id from person_emails")
     assert emails == ([("P1",)] if resolved_as == "created" else [])
-    assert lawful(warehouse)
+    assert is_consistent(warehouse)
 
 
 def test_of_two_who_name_one_lead_at_once_one_is_refused(
@@ -73,15 +77,15 @@ def test_of_two_who_name_one_lead_at_once_one_is_refused(
 ) -> None:
     both, start, refused = hold(warehouse, "P1", "P2"), Barrier(2), []
 
-    def speak(number: int) -> None:
+    def resolve(number: int) -> None:
         with open_warehouse(warehouse_url) as own:
             start.wait()
             try:
-                say(own, both[number], CREATED, f"R{number + 2}")
+                resolve_as(own, both[number], CREATED, f"R{number + 2}")
             except SyncError as error:
                 refused.append(type(error))
 
-    speakers = [Thread(target=speak, args=(number,)) for number in (0, 1)]
+    speakers = [Thread(target=resolve, args=(number,)) for number in (0, 1)]
     for one in speakers:
         one.start()
     for one in speakers:
@@ -92,16 +96,16 @@ def test_of_two_who_name_one_lead_at_once_one_is_refused(
 
 def found(*rows: tuple[str, str]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["person_id", "lead_id"], dtype="str")
-    return frame.assign(reason_code="FOUND_BY_PERSON_ID").reindex(columns=FOUND_COLUMNS)
+    return conform(frame.assign(reason_code="FOUND_BY_PERSON_ID"), FoundLeads)
 
 
 def test_leads_found_go_to_those_still_held_and_are_counted_once(warehouse: Warehouse) -> None:
     first, _ = hold(warehouse, "P1", "P2")
-    say(warehouse, first, CREATED, "R2")
+    resolve_as(warehouse, first, CREATED, "R2")
     leads = found(("P1", "00Q9"), ("P2", "00Q2"), ("P3", "00Q3"))
     begin(warehouse, "R3", "resume")
-    assert ledger.settle_found(warehouse, "R3", leads) == 1
-    assert ledger.settle_found(warehouse, "R3", leads) == 0
+    assert ledger.resolve_found_leads(warehouse, "R3", leads) == 1
+    assert ledger.resolve_found_leads(warehouse, "R3", leads) == 0
     words = cells(warehouse, "select person_id, lead_id from person_outcomes order by person_id")
     assert words == [("P1", "00Q1"), ("P2", "00Q2")]
-    assert lawful(warehouse)
+    assert is_consistent(warehouse)

@@ -3,11 +3,12 @@
 import pytest
 
 from pipelines.errors import LedgerInconsistentError, OrgMismatchError
+from pipelines.rules.frames import PlannedPersons, conform
 from pipelines.warehouse import ledger, new_persons
 from pipelines.warehouse.database import Warehouse
-from pipelines.warehouse.ledger.runs import move_counts
+from pipelines.warehouse.ledger.runs import add_counts
 from tests.tables import drawn
-from tests.warehouse.ledger_steps import begin, cells, judge, put_persons
+from tests.warehouse.ledger_steps import begin, cells, put_persons, record_decisions
 
 
 def state(warehouse: Warehouse, run_id: str = "R1") -> tuple[str, str | None]:
@@ -45,17 +46,17 @@ def test_another_org_is_refused_and_both_are_named(warehouse: Warehouse) -> None
     assert cells(warehouse, "select org_id from sync_runs where run_id = 'R2'") == [(None,)]
 
 
-def test_the_way_of_matching_is_noted(warehouse: Warehouse) -> None:
+def test_the_lookup_method_is_recorded(warehouse: Warehouse) -> None:
     begin(warehouse)
     ledger.record_lookup_stats(warehouse, "R1", "snapshot")
     assert cells(warehouse, "select lookup_method from sync_runs") == [("snapshot",)]
 
 
-def test_a_run_that_ends_tells_its_counts_and_forgets_whom_it_read(warehouse: Warehouse) -> None:
+def test_a_run_that_ends_reports_its_counts_and_forgets_whom_it_read(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id\nP1\nP2")
     begin(warehouse)
     new_persons.list_new_persons(warehouse, "R1")
-    judge(warehouse, "person_id | becomes\nP1 | rejected\nP2 | B1")
+    record_decisions(warehouse, "person_id | becomes\nP1 | rejected\nP2 | B1")
     counts = ledger.end_run(warehouse, "R1", "finished", api_call_count=7)
     assert counts == ledger.RunCounts(2, 0, 0, 0, 1, 0, 1, 7)
     assert ledger.end_run(warehouse, "R1", "finished", api_call_count=7) == counts
@@ -96,11 +97,11 @@ def test_a_run_declared_dead_stays_failed(warehouse: Warehouse) -> None:
     assert state(warehouse) == ("failed", "PROCESS_DIED")
 
 
-def test_a_run_nobody_began_has_no_counts(warehouse: Warehouse) -> None:
+def test_an_unknown_run_has_no_counts(warehouse: Warehouse) -> None:
     with pytest.raises(LedgerInconsistentError, match="R9 is not in the ledger"):
         ledger.run_counts(warehouse, "R9")
     with pytest.raises(LedgerInconsistentError, match="R9 is not in the ledger"):
-        judge(warehouse, "person_id | becomes\nP1 | rejected", "R9")
+        record_decisions(warehouse, "person_id | becomes\nP1 | rejected", "R9")
     assert cells(warehouse, "select person_id from person_outcomes") == []
 
 
@@ -110,7 +111,7 @@ def test_counts_that_would_not_add_up_are_refused(warehouse: Warehouse) -> None:
         pytest.raises(LedgerInconsistentError, match="add up"),
         warehouse.transaction() as connection,
     ):
-        move_counts(warehouse, connection, "R1", read_count=2, created_count=1)
+        add_counts(warehouse, connection, "R1", read_count=2, created_count=1)
 
 
 PLANNED = """
@@ -125,7 +126,7 @@ PLANNED = """
 def plan(warehouse: Warehouse) -> None:
     begin(warehouse, run_mode="plan")
     new_persons.list_new_persons(warehouse, "R1")
-    rows = drawn(PLANNED).reindex(columns=ledger.PLANNED_COLUMNS)
+    rows = conform(drawn(PLANNED), PlannedPersons)
     emails = drawn("person_id | email_hash\nP1 | e1\nP4 |")
     ledger.record_plan(warehouse, "R1", rows, emails)
 
@@ -155,6 +156,6 @@ def test_a_live_run_keeps_its_emails_when_it_ends(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id\nP1")
     begin(warehouse)
     new_persons.list_new_persons(warehouse, "R1")
-    judge(warehouse, "person_id | becomes | email_hash\nP1 | B1 | e1")
+    record_decisions(warehouse, "person_id | becomes | email_hash\nP1 | B1 | e1")
     ledger.end_run(warehouse, "R1", "finished", api_call_count=0)
     assert cells(warehouse, "select email_hash from person_emails") == [("e1",)]

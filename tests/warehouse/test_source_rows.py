@@ -1,18 +1,18 @@
-"""What a person's row looks like once it is read: text, alike on every engine."""
+"""A person's row as it is read: text, the same on every engine."""
 
 import pandas as pd
 import pytest
 
-from pipelines.warehouse import ledger, new_persons
+from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from tests.tables import told
 from tests.warehouse.ledger_steps import (
     begin,
     change,
-    judgement,
-    planned,
+    pending,
     put_persons,
     remake_persons,
+    slice_record,
 )
 
 FIXED = [
@@ -29,7 +29,7 @@ FIXED = [
 def rows(warehouse: Warehouse, *columns: str) -> pd.DataFrame:
     begin(warehouse)
     new_persons.list_new_persons(warehouse, "R1")
-    return new_persons.read_slice(warehouse, "R1", 1, 1000, columns)
+    return person_rows.read_slice(warehouse, "R1", 1, 1000, columns)
 
 
 @pytest.mark.parametrize(
@@ -149,13 +149,13 @@ def test_updated_at_is_an_instant_where_it_can_be(
     pd.testing.assert_series_equal(found["source_changed_at"], expected, check_names=False)
 
 
-def test_a_slice_without_anybody_has_all_its_columns(warehouse: Warehouse) -> None:
+def test_a_slice_without_persons_has_all_its_columns(warehouse: Warehouse) -> None:
     found = rows(warehouse, "last_name")
     assert list(found.columns) == [*FIXED, "last_name"]
     assert found.empty
 
 
-def test_repeated_rows_tell_their_number_and_the_latest_version(warehouse: Warehouse) -> None:
+def test_repeated_rows_report_their_number_and_the_latest_version(warehouse: Warehouse) -> None:
     remake_persons(
         warehouse,
         "create table persons (person_id text, updated_at text)",
@@ -172,7 +172,7 @@ def test_repeated_rows_tell_their_number_and_the_latest_version(warehouse: Wareh
 def test_the_attempts_so_far_come_with_the_person(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id | updated_at\nP1 | 2026-01-01")
     begin(warehouse, "R0")
-    found = judgement("person_id | becomes | attempt_count\nP1 | rejected | 0")
+    found = slice_record("person_id | becomes | attempt_count\nP1 | rejected | 0")
     ledger.record_slice(warehouse, "R0", found, lease_seconds=60)
     assert list(rows(warehouse)["attempt_count"]) == [1]
 
@@ -180,8 +180,8 @@ def test_the_attempts_so_far_come_with_the_person(warehouse: Warehouse) -> None:
 def test_a_batchs_persons_come_with_their_claims(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id | last_name | owner_strategy\nP2 | b | mine\nP1 | a | mine")
     begin(warehouse)
-    planned(warehouse, "P2", "P1")
-    found = new_persons.read_claimed(warehouse, "B1", ["last_name", "owner_strategy", "fax"])
+    pending(warehouse, "P2", "P1")
+    found = person_rows.read_claimed(warehouse, "B1", ["last_name", "owner_strategy", "fax"])
     assert list(found.columns) == [
         *FIXED,
         *["owner_id", "lead_id", "contact_id", "row_hash", "defaulted_fields", "email_hash"],
@@ -197,9 +197,9 @@ def test_a_batchs_persons_come_with_their_claims(warehouse: Warehouse) -> None:
 def test_a_claimed_person_whose_row_is_gone_counts_no_row(warehouse: Warehouse) -> None:
     put_persons(warehouse, "person_id | last_name\nP1 | a\nP2 | b")
     begin(warehouse)
-    planned(warehouse, "P1", "P2", '""')
+    pending(warehouse, "P1", "P2", '""')
     change(warehouse, "delete from persons where person_id = 'P1'")
-    found = new_persons.read_claimed(warehouse, "B1", ["last_name"])
+    found = person_rows.read_claimed(warehouse, "B1", ["last_name"])
     assert told(found[["person_id", "row_count", "last_name"]]) == [
         ["", "0", None],
         ["P1", "0", None],

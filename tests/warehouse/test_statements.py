@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.statements import (
+    named_statements,
     parameters_of,
     query_text,
     statement,
@@ -45,13 +46,23 @@ def test_taken_apart_and_put_together_is_the_same(script: str) -> None:
     assert "".join(piece for _, piece in tokens(script)) == script
 
 
+def test_a_file_has_several_statements_by_name() -> None:
+    script = "-- About.\n\n-- name: one\n-- The first.\nselect 1;\n\n-- name: two\nselect 2;\n"
+    assert named_statements(script) == {"one": "-- The first.\nselect 1;", "two": "select 2;"}
+
+
+def test_a_file_with_one_name_twice_is_our_own_mistake() -> None:
+    with pytest.raises(LookupError, match="twice"):
+        named_statements("-- name: one\nselect 1;\n-- name: one\nselect 2;\n")
+
+
 def test_parameters_are_found_but_not_in_comments_or_strings() -> None:
     assert parameters_of("report_person_outcomes") == {"person_ids"}
     assert parameters_of("report_last_run") == frozenset()
 
 
-def test_a_query_nobody_wrote_is_our_own_mistake() -> None:
-    with pytest.raises(FileNotFoundError):
+def test_an_unknown_query_is_our_own_mistake() -> None:
+    with pytest.raises(KeyError):
         query_text("no_such_query")
 
 
@@ -63,7 +74,7 @@ def test_a_parameter_the_query_does_not_have_is_our_own_mistake() -> None:
 def test_rows_come_back_with_datetimes_and_bools(warehouse: Warehouse) -> None:
     fill(warehouse, "sync_runs", "run_id | started_at\nR1 | 2026-01-31 01:02:03.5")
     with warehouse.reading() as connection:
-        row = warehouse.run(connection, "report_runs", run_id="R1", most=1).one()
+        row = warehouse.run(connection, "report_runs", run_id="R1", row_limit=1).one()
     assert row.started_at == datetime.fromisoformat("2026-01-31 01:02:03.5")
     assert row.finished_at is None
     assert row.read_count == 0
@@ -74,8 +85,8 @@ def test_parameters_are_bound_by_what_they_are(warehouse: Warehouse) -> None:
     org = {"org_id": "00D", "org_name": "Acme: one", "is_sandbox": True}
     now = datetime.fromisoformat("2026-01-31 12:00:00.5")
     with warehouse.transaction() as connection:
-        warehouse.run(connection, "remember_org", **org, now=now)
-        kept = warehouse.run(connection, "known_orgs").mappings().one()
+        warehouse.run(connection, "record_org", **org, now=now)
+        kept = warehouse.run(connection, "ledger_org").mappings().one()
     assert kept["org_name"] == "Acme: one"
     with warehouse.reading() as connection:
         query = text("select is_sandbox from sync_orgs where is_sandbox and first_seen_at = :now")

@@ -84,7 +84,7 @@ def impatient(engine: Engine) -> None:
     event.listen(engine, "connect", lambda driver, _record: driver.execute(setting).close())
 
 
-def test_a_broken_rule_of_the_database_tells_no_row(warehouse: Warehouse) -> None:
+def test_a_broken_rule_of_the_database_shows_no_row(warehouse: Warehouse) -> None:
     add_person(warehouse, CANARY)
     for values in (f"('{CANARY}', null)", f"('P2', '{CANARY}'), (null, '{CANARY}')"):
         with (
@@ -96,7 +96,7 @@ def test_a_broken_rule_of_the_database_tells_no_row(warehouse: Warehouse) -> Non
         assert refused.value.__suppress_context__
 
 
-def test_a_frame_that_does_not_fit_tells_no_row(warehouse: Warehouse) -> None:
+def test_a_frame_that_does_not_fit_shows_no_row(warehouse: Warehouse) -> None:
     frame = pd.DataFrame({"person_id": ["P1", "P1"], "email": [CANARY, CANARY]})
     with pytest.raises(WarehousePermissionError) as refused, warehouse.transaction() as connection:
         warehouse.insert_frame(connection, "persons", frame)
@@ -126,7 +126,7 @@ def test_instants_sort_as_they_happened_however_written(warehouse: Warehouse) ->
     later = text("select run_id from sync_runs where started_at > :noon").bindparams(noon=noon)
     with warehouse.reading() as connection:
         assert list(connection.execute(later).scalars()) == ["R1"]
-        assert warehouse.read_frame(connection, "report_runs", run_id="R1", most=1)[
+        assert warehouse.read_frame(connection, "report_runs", run_id="R1", row_limit=1)[
             "started_at"
         ].tolist() == [pd.Timestamp("2026-01-31 12:00:00.000001")]
 
@@ -156,7 +156,7 @@ def test_a_connection_lost_in_a_transaction_passes(postgres_warehouse_url: str) 
         lose_connection()
 
 
-def test_every_error_of_the_room_is_one_of_ours(warehouse: Warehouse) -> None:
+def test_every_database_error_is_one_of_ours(warehouse: Warehouse) -> None:
     for statement in ("selec 1", "select * from nowhere", "select nothing from persons"):
         with pytest.raises(SyncError), warehouse.reading() as connection:
             connection.execute(text(statement))

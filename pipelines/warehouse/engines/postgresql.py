@@ -29,9 +29,21 @@ from sqlalchemy import (
     text,
 )
 
-from pipelines.errors import ConfigurationError, SyncError
-from pipelines.warehouse.engines.base import ROWS_AT_ONCE, Dialect, Explanation, Query, run_script
-from pipelines.warehouse.errors import as_ours, of_sqlstate
+from pipelines.errors import (
+    ConfigurationError,
+    SyncError,
+    WarehousePermissionError,
+    WarehouseUnavailableError,
+)
+from pipelines.warehouse.engines.base import (
+    ROWS_AT_ONCE,
+    Dialect,
+    Explanation,
+    Query,
+    SQLState,
+    run_script,
+)
+from pipelines.warehouse.errors import Problem, as_sync_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,27 +54,57 @@ class PostgreSQL(Dialect):
 
     has_schemas = True
 
-    # Advisory locks share one space of numbers per database; this one is ours.
+    sqlstates: ClassVar[SQLState] = {
+        **Dialect.sqlstates,
+        "25P03": WarehouseUnavailableError,  # idle too long inside a transaction
+        "25P04": WarehouseUnavailableError,  # the transaction took too long
+        "42501": WarehousePermissionError,  # no right
+        "53": WarehouseUnavailableError,  # disk full, too many connections, out of memory
+        "55006": WarehouseUnavailableError,  # object in use
+        "55P03": WarehouseUnavailableError,  # no lock within lock_timeout
+        "57": WarehouseUnavailableError,  # shut down, cancelled, timed out
+        "58030": WarehouseUnavailableError,  # input/output error
+    }
+    # Another transaction was faster, and the server has rolled this one back.
+    _NO_EFFECT: ClassVar[frozenset[str]] = frozenset({"40001", "40P01", "55P03"})
+
+    # Advisory locks share one space of numbers in a database; this one is ours.
     _MIGRATION_LOCK: ClassVar[int] = 7_260_511_283_190_004
 
     _SESSION: ClassVar[dict[str, str]] = {
         "timezone": "UTC",
-        # Somebody else's settings must not decide how instants and numbers are spelt as text:
-        # another spelling is another version, and every rejected person would be new again.
+        # Settings of the database must not decide how instants and numbers become text: another
+        # format is another source_version, and every rejected person would be new again.
         "datestyle": "ISO",
         "intervalstyle": "postgres",
         "extra_float_digits": "1",
-        # The defaults wait for ever: a process frozen inside a transaction blocked another run
-        # for 31 minutes.
+        # By default PostgreSQL waits without end: a process frozen inside a transaction blocked
+        # another run for 31 minutes.
         "lock_timeout": "3s",
         "idle_in_transaction_session_timeout": "20s",
-        # A COPY of a million rows is one statement, and over a slow line a minute is not enough.
-        # A process frozen inside COPY is not idle to the server: this is also what frees its locks.
+        # A COPY of a million rows is one statement, and a minute is not enough on a slow network.
+        # A process frozen inside COPY is not idle for the server: this limit frees its locks.
         "statement_timeout": "300s",
     }
 
+    @property
+    def driver_errors(self) -> tuple[type[Exception], ...]:
+        """Those of psycopg too: our insert and fetch call it without SQLAlchemy."""
+        return (*super().driver_errors, psycopg.Error)
+
+    def problem_of(self, error: Exception) -> Problem | None:
+        """psycopg gives no SQLSTATE when the server never answered, or the connection broke."""
+        if getattr(error, "sqlstate", None) is None and isinstance(error, psycopg.OperationalError):
+            return Problem(WarehouseUnavailableError, type(error).__name__)
+        return super().problem_of(error)
+
+    def problem_of_sqlstate(self, code: str) -> Problem:
+        """Add what is known of single codes."""
+        problem = super().problem_of_sqlstate(code)
+        return problem._replace(is_disk_full=code == "53100", had_no_effect=code in self._NO_EFFECT)
+
     def connect_arguments(self) -> dict[str, Any]:
-        """A server gone without a word is noticed within a minute, not the system's two hours."""
+        """A server that disappears is noticed within a minute, not after the system's two hours."""
         return {
             "application_name": "person-sync",
             "connect_timeout": 5,
@@ -73,10 +115,10 @@ class PostgreSQL(Dialect):
         }
 
     def prepare_engine(self, engine: Engine, results_schema: str) -> None:
-        """Search path, UTC, limits: set after connecting, poolers refuse start-up options."""
+        """Set search path, UTC and limits after connecting: poolers reject start-up options."""
         settings = {"search_path": f'"{results_schema}", public', **self._SESSION}
         one_by_one = ", ".join(["set_config(%s, %s, false)"] * len(settings))
-        values = [word for setting in settings.items() for word in setting]
+        values = [text for setting in settings.items() for text in setting]
 
         def prepare(connection: psycopg.Connection[Any], _record: object) -> None:
             connection.autocommit = True
@@ -87,32 +129,32 @@ class PostgreSQL(Dialect):
         event.listen(engine, "connect", prepare, insert=True)
 
     def reading_options(self) -> dict[str, Any]:
-        """SQLite's readers see one instant; with read committed every query would see another."""
+        """With read committed each query would see another snapshot."""
         return {"isolation_level": "REPEATABLE READ"}
 
     def connect_error(self, error: exc.DBAPIError, url: URL) -> SyncError:
-        """libpq gives a refused connection no SQLSTATE, so the server is asked once more for it."""
+        """libpq returns no SQLSTATE when a connection is rejected: connect once more to read it."""
         if isinstance(error.orig, psycopg.ProgrammingError):
             return ConfigurationError(
                 "`warehouse.url` holds an option that PostgreSQL does not know"
             )
         if isinstance(error.orig, psycopg.errors.ConnectionTimeout):
-            return as_ours(error)
+            return as_sync_error(error, self)
         code = _sqlstate_of_connecting(url, self.connect_arguments())
-        return of_sqlstate(code) if code else as_ours(error)
+        return self.problem_of_sqlstate(code).as_error() if code else as_sync_error(error, self)
 
     def now(self, connection: Connection) -> datetime:
-        """A transaction's own time stands still while it waits for a lock; the clock does not."""
+        """Use the clock: the time of a transaction stands still while it waits for a lock."""
         clock = "select clock_timestamp() at time zone 'UTC'"
         instant: datetime = connection.exec_driver_sql(clock).scalar_one()
         return instant
 
     def gather_statistics(self, connection: Connection, name: str) -> None:
-        """Autovacuum comes a minute late: until then a filled table counts as empty."""
+        """Autovacuum runs a minute late: until then the planner takes a filled table for empty."""
         run_script(connection, f"analyze {name}")
 
     def insert(self, connection: Connection, table: TableClause, rows: pa.Table) -> None:
-        """By COPY on the transaction's own connection: a million rows in 3 s instead of 26."""
+        """Use COPY on the transaction's own connection: a million rows in 3 s instead of 26 s."""
         from pipelines.warehouse.frames import to_csv
 
         names = sql.SQL(", ").join(map(sql.Identifier, rows.column_names))
@@ -123,7 +165,7 @@ class PostgreSQL(Dialect):
                 copy.write(to_csv(batch))
 
     def fetch(self, connection: Connection, query: Query) -> pa.Table:
-        """By COPY to Arrow's CSV reader, all as text: a million rows in 4 s instead of 10."""
+        """Use COPY and Arrow's CSV reader, all as text: a million rows in 4 s instead of 10 s."""
         import pyarrow as pa
 
         from pipelines.warehouse.frames import from_csv
@@ -142,11 +184,11 @@ class PostgreSQL(Dialect):
         return collate(column, "C")
 
     def lock_for_migration(self, connection: Connection) -> None:
-        """`create … if not exists` fails for the slower of two at once, so they take turns."""
+        """`create … if not exists` fails for the slower of two processes, so one waits."""
         connection.execute(select(func.pg_advisory_xact_lock(self._MIGRATION_LOCK)))
 
     def make_schema(self, connection: Connection, schema: str) -> None:
-        """Asked first: `if not exists` wants the right to create even where nothing is to do."""
+        """Look first: `if not exists` demands the right to create even when the schema exists."""
         known = text("select 1 from pg_catalog.pg_namespace where nspname = :schema")
         if connection.scalar(known, {"schema": schema}) is None:
             _compose(connection, "create schema {}", sql.Identifier(schema))
@@ -154,11 +196,11 @@ class PostgreSQL(Dialect):
     def explain(self, connection: Connection, name: str, explanation: Explanation) -> None:
         """`comment on` takes no parameters, so the driver quotes."""
         kind = sql.SQL("view" if explanation.kind == "view" else "table")
-        words = sql.Literal(explanation.sentence)
-        _compose(connection, "comment on {} {} is {}", kind, sql.Identifier(name), words)
+        description = sql.Literal(explanation.description)
+        _compose(connection, "comment on {} {} is {}", kind, sql.Identifier(name), description)
         for column, note in explanation.columns.items():
-            place = sql.Identifier(name, column)
-            _compose(connection, "comment on column {} is {}", place, sql.Literal(note))
+            target = sql.Identifier(name, column)
+            _compose(connection, "comment on column {} is {}", target, sql.Literal(note))
 
 
 def _cursor(connection: Connection) -> psycopg.Cursor[Any]:
@@ -173,33 +215,34 @@ def _compose(connection: Connection, template: LiteralString, *parts: sql.Compos
 
 
 # Severity comes before the code, and nothing a user could have written.
-_REFUSAL = re.compile(r'\tErrorResponse\t S "\w+" V "\w+" C "(?P<code>\w{5})"')
+_ERROR_RESPONSE = re.compile(r'\tErrorResponse\t S "\w+" V "\w+" C "(?P<code>\w{5})"')
 
 
 def _sqlstate_of_connecting(url: URL, arguments: Mapping[str, Any]) -> str | None:
-    """The code with which the server refuses; None when it did not answer, or now says yes.
+    """Return the SQLSTATE with which the server rejects a connection; None when it did not answer,
+    or accepts it now.
 
-    libpq keeps only the words of a refused connection, in the server's language; its trace of the
-    protocol has the code. Where libpq cannot trace (anything but Linux) the answer is None.
+    libpq keeps only the message, in the server's language; its trace of the protocol has the code.
+    Where libpq cannot trace (anything but Linux) the result is None.
     """
     if not hasattr(os, "memfd_create"):  # pragma: no cover
         return None
     _, address = url.get_dialect()().create_connect_args(url)
     known = {**arguments, **address}
     conninfo = psycopg.conninfo.make_conninfo(**known)
-    # In memory: the trace holds what was said, and that may be the password.
+    # In memory: the trace contains everything that was sent, which may be the password.
     with os.fdopen(os.memfd_create("libpq"), "w+", errors="replace") as trace:
         connection = PGconn.connect_start(conninfo.encode())
         connection.trace(trace.fileno())
-        _knock(connection, seconds=float(known["connect_timeout"]))
+        _try_connect(connection, seconds=float(known["connect_timeout"]))
         connection.untrace()
         connection.finish()
         trace.seek(0)
-        refusal = _REFUSAL.search(trace.read())
-    return refusal["code"] if refusal else None
+        rejected = _ERROR_RESPONSE.search(trace.read())
+    return rejected["code"] if rejected else None
 
 
-def _knock(connection: AnyPGconn, seconds: float) -> None:
+def _try_connect(connection: AnyPGconn, seconds: float) -> None:
     reading, writing = PollingStatus.READING, PollingStatus.WRITING
     status = PollingStatus.FAILED if connection.status == ConnStatus.BAD else writing
     while status in (reading, writing) and _is_ready(connection.socket, status, seconds):

@@ -1,53 +1,50 @@
-"""The ledger, under one name: which persons are in flight, in what batch, and what became of
-everybody else.
+"""The ledger: which persons are being sent, in which batch, and what became of all others.
 
-Its parts tell one story each: `runs` who works, `turns` how several workers share a run,
-`judgements` how persons come in, `batches` how they travel and come out, `findings` what is written
-about them on the way, `resolutions` what was said of those nobody can know about.
+`runs` which runs there are · `slices` how workers share a run · `claims` how decisions are
+recorded · `email_claims` one person an e-mail · `plans` what a plan run would do · `batches` the
+steps of a batch · `batch_results` how persons leave a batch · `jobs` Salesforce's jobs ·
+`resolutions` held persons · `rejects_and_duplicates` the reasons, for stewards.
 """
 
 from __future__ import annotations
 
-from pipelines.warehouse.ledger.batches import (
-    Batch,
+from pipelines.warehouse.ledger.batch_results import (
     BatchResults,
     batch_claims,
-    count_discarded_jobs,
+    record_results,
+    release_persons,
+)
+from pipelines.warehouse.ledger.batches import (
+    Batch,
     discard_job,
-    known_job_ids,
     read_batch,
     record_job,
     record_submitted,
-    record_unknown_job,
-    release_persons,
     renew_lease,
-    settle,
     take_over_stale_batches,
 )
-from pipelines.warehouse.ledger.claims import (
-    CLAIM_COLUMNS,
-    PLANNED_COLUMNS,
-    NewBatch,
-    RecordedSlice,
-    SliceRecord,
-    email_claims,
-    record_plan,
-    record_slice,
+from pipelines.warehouse.ledger.claims import NewBatch, RecordedSlice, SliceRecord, record_slice
+from pipelines.warehouse.ledger.email_claims import email_claims
+from pipelines.warehouse.ledger.jobs import (
+    count_discarded_jobs,
+    known_job_ids,
+    record_unknown_job,
 )
+from pipelines.warehouse.ledger.plans import record_plan
 from pipelines.warehouse.ledger.resolutions import (
-    Said,
-    Standing,
-    Word,
-    list_held,
+    NewResolution,
+    PersonState,
+    Resolution,
+    held_person_ids,
     read_person_state,
     record_resolution,
-    settle_found,
+    resolve_found_leads,
 )
 from pipelines.warehouse.ledger.runs import (
     RunCounts,
     begin_run,
     bind_org,
-    count_listed,
+    count_listed_persons,
     end_run,
     fail_dead_runs,
     record_lookup_stats,
@@ -56,7 +53,7 @@ from pipelines.warehouse.ledger.runs import (
 )
 from pipelines.warehouse.ledger.slices import (
     Slice,
-    claim_left_batches,
+    claim_remaining_batches,
     claim_slice,
     committed_position,
     skip_slice,
@@ -64,47 +61,45 @@ from pipelines.warehouse.ledger.slices import (
 )
 
 __all__ = [
-    "CLAIM_COLUMNS",
-    "PLANNED_COLUMNS",
     "Batch",
     "BatchResults",
     "NewBatch",
+    "NewResolution",
+    "PersonState",
     "RecordedSlice",
+    "Resolution",
     "RunCounts",
-    "Said",
     "Slice",
     "SliceRecord",
-    "Standing",
-    "Word",
     "batch_claims",
     "begin_run",
     "bind_org",
-    "claim_left_batches",
+    "claim_remaining_batches",
     "claim_slice",
     "committed_position",
     "count_discarded_jobs",
-    "count_listed",
+    "count_listed_persons",
     "discard_job",
     "email_claims",
     "end_run",
     "fail_dead_runs",
+    "held_person_ids",
     "known_job_ids",
-    "list_held",
     "read_batch",
     "read_person_state",
     "record_job",
     "record_lookup_stats",
     "record_plan",
     "record_resolution",
+    "record_results",
     "record_slice",
     "record_submitted",
     "record_unknown_job",
     "release_persons",
     "renew_lease",
     "require_own_org",
+    "resolve_found_leads",
     "run_counts",
-    "settle",
-    "settle_found",
     "skip_slice",
     "stop_workers",
     "take_over_stale_batches",

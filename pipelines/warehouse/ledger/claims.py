@@ -1,10 +1,9 @@
-"""A judgement on a slice of persons, recorded in one transaction: whoever is decided gets an
-outcome, whoever is to be sent gets a claim and a batch, and nobody gets either twice, however many
-runs judge at once.
+"""Record the decisions on a slice of persons in one transaction.
 
-The claim is the mutual exclusion for everybody, the decided ones too: two runs must not both count
-a rejected person. All runs take claims, then e-mails, each in one order, so no two of them can wait
-for each other.
+A decided person gets an outcome, a person to be sent gets a claim and a batch, and no person gets
+either twice, however many runs work at the same time. The claim is the mutual exclusion for decided
+persons, too: two runs must not both count a rejected person. All runs insert claims first and
+e-mails second, each sorted by key, so that no two runs can wait for each other.
 """
 
 from __future__ import annotations
@@ -12,70 +11,30 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from sqlalchemy import Connection
 
 from pipelines.errors import LedgerInconsistentError
+from pipelines.rules.frames import Claims, Outcomes, Persons, select
 from pipelines.warehouse import frames
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.ledger import rejects_and_duplicates
 from pipelines.warehouse.ledger.batches import Batch, batch_of, lease_end
-from pipelines.warehouse.ledger.runs import move_counts
+from pipelines.warehouse.ledger.runs import add_counts
 from pipelines.warehouse.ledger.slices import Slice, commit_slice
 
-PERSON_COLUMNS = [
-    "person_id",
-    "attempt_count",
-    "source_changed_at",
-    "source_version",
-    "email_hash",
-]
-OUTCOME_COLUMNS = [
-    "person_id",
-    "outcome",
-    "lead_id",
-    "contact_id",
-    "owner_strategy",
-    "reason_code",
-    "defaulted_fields",
-]
-CLAIM_COLUMNS = [
-    "person_id",
-    "batch_id",
-    "owner_strategy",
-    "owner_id",
-    "lead_id",
-    "contact_id",
-    "row_hash",
-    "defaulted_fields",
-    "reason_code",
-]
-PLANNED_COLUMNS = [
-    "person_id",
-    "decision",
-    "owner_strategy",
-    "owner_name",
-    "matched_id",
-    "reason_code",
-]
+if TYPE_CHECKING:
+    from pandera.typing import DataFrame
 
-# What a plan run notes of e-mails is for itself alone: under this mark no live run ever looks one
-# up.
-_PLAN_MARK = "plan:"
-_PLANNED_COUNTS = {
-    "create": "created_count",
-    "update": "updated_count",
-    "duplicate": "duplicate_count",
-    "reject": "rejected_count",
-}
+    from pipelines.rules.frames import Duplicates, Rejected
 
 
 @dataclass(frozen=True)
 class NewBatch:
-    """A batch to be: its claims name it by `batch_id`, which is minted anew for every judgement."""
+    """A batch to be inserted. Claims refer to its `batch_id`, which is new for each SliceRecord."""
 
     batch_id: str
     owner_strategy: str
@@ -88,242 +47,191 @@ class NewBatch:
 
 @dataclass(frozen=True)
 class SliceRecord:
-    """What the rules say of a slice: every person of `persons` stands in exactly one of `outcomes`
-    and `claims`.
+    """What was decided on a slice: each of `persons` is in exactly one of `outcomes` and `claims`.
 
-    `persons`: person_id, attempt_count and source_changed_at and source_version as read, email_hash
-    (may be null). `outcomes`: persons decided here: person_id, outcome (rejected duplicate),
-    lead_id, contact_id, owner_strategy, reason_code, defaulted_fields. `claims`: persons to be sent:
-    person_id, batch_id, owner_strategy, owner_id, lead_id, contact_id, row_hash, defaulted_fields,
-    reason_code. `rejected`, `duplicates`: as in `findings`; `duplicates` also of persons to be
-    sent, whose `action_taken` says what is about to be done.
+    `rejected` are rule violations of persons in `outcomes`. `duplicates` may also be of persons to
+    be sent; their `action_taken` says what the batch will do.
     """
 
-    persons: pd.DataFrame
-    rejected: pd.DataFrame
-    duplicates: pd.DataFrame
-    outcomes: pd.DataFrame
-    claims: pd.DataFrame
+    persons: DataFrame[Persons]
+    rejected: DataFrame[Rejected]
+    duplicates: DataFrame[Duplicates]
+    outcomes: DataFrame[Outcomes]
+    claims: DataFrame[Claims]
     batches: list[NewBatch]
 
 
 @dataclass(frozen=True)
 class RecordedSlice:
-    """What became of a judgement: `batches` hold whom they really claimed; `released` persons are
-    to be judged again, because somebody holds their e-mail now; `taken_by_others` are another run's
-    business."""
+    """What was recorded. `batches` contain the persons that were really claimed.
+
+    `to_retry`: persons to decide again, because another person has claimed their e-mail meanwhile.
+    `taken_by_others`: persons that another run has claimed or decided.
+    """
 
     batches: list[Batch]
-    released: list[str]
+    to_retry: list[str]
     taken_by_others: list[str]
 
 
 def record_slice(
     warehouse: Warehouse,
     run_id: str,
-    judgement: SliceRecord,
+    record: SliceRecord,
     *,
     lease_seconds: float,
-    turn: Slice | None = None,
+    part: Slice | None = None,
 ) -> RecordedSlice:
-    """Write the judgement down in one transaction (T1), as far as no other run was quicker.
+    """Record the decisions in one transaction, except for persons that another run got first.
 
-    Afterwards the run has counted exactly the persons it got: decided, or open in a batch. Batches
-    that got nobody are not written. After an unanswered commit read the slice again; do not repeat.
-    `turn`: of a run with several workers; it moves on when nobody is released. Raises
-    LedgerInconsistentError when a person stands in both or neither of outcomes and claims, and LeaseLostError
-    when it is not this slice's turn.
+    Afterwards the run has counted exactly the persons it got: decided, or open in a batch. A batch
+    without persons is not inserted. After a commit whose response was lost, read the slice again;
+    do not repeat. `part`: the slice of a run with several workers; it is committed when no person
+    is to be retried. Raises LedgerInconsistentError when a person is in both or neither of outcomes
+    and claims, and LeaseLostError when it is not the turn of this slice.
     """
-    judged = _judged(judgement)
-    if judged.empty:
+    persons = _slice_persons(record)
+    if persons.empty:
         return RecordedSlice([], [], [])
     with warehouse.transaction() as connection:
-        lost = _claim(warehouse, connection, run_id, judged, looks_again=turn is not None)
-        _decide(warehouse, connection, run_id)
-        _record_findings(warehouse, connection, run_id, judgement, lost)
+        with warehouse.temporary_table(connection, "slice_persons", persons):
+            lost = _claim(warehouse, connection, run_id, persons, has_workers=part is not None)
+            _record_decided(warehouse, connection, run_id)
+        _record_reasons(warehouse, connection, run_id, record, lost)
         until = lease_end(warehouse, connection, lease_seconds)
-        planned = [
-            _plan(warehouse, connection, run_id, new, until)
-            for new in sorted(judgement.batches, key=lambda new: new.batch_id)
+        # In one order for all runs, as the claims.
+        inserted = [
+            _insert_batch(warehouse, connection, run_id, new, until)
+            for new in sorted(record.batches, key=lambda new: new.batch_id)
         ]
-        batches = [batch for batch in planned if batch is not None]
-        _count(warehouse, connection, run_id, judged, lost, batches)
-        released = _with_fate(lost, "released")
-        if turn is not None:
-            commit_slice(warehouse, connection, turn, is_whole=not released)
-    return RecordedSlice(batches, released, _with_fate(lost, "taken"))
+        batches = [batch for batch in inserted if batch is not None]
+        _add_counts(warehouse, connection, run_id, persons, lost, batches)
+        to_retry = _with_result(lost, "retry")
+        if part is not None:
+            commit_slice(warehouse, connection, part, is_whole=not to_retry)
+    return RecordedSlice(batches, to_retry, _with_result(lost, "taken"))
 
 
-def record_plan(
-    warehouse: Warehouse, run_id: str, planned: pd.DataFrame, emails: pd.DataFrame
-) -> None:
-    """Write what a live run would do with these persons, and count it as if it were done. Not
-    repeatable.
-
-    `planned`: person_id, decision (create update duplicate reject), owner_strategy, owner_name,
-    matched_id, reason_code. `emails`: person_id, email_hash of those who would be sent;
-    `email_claims` shows them to this run only, and the end of the run forgets them.
-    """
-    found = planned["decision"].value_counts()
-    counts = {name: int(found.get(decision, 0)) for decision, name in _PLANNED_COUNTS.items()}
-    with warehouse.transaction() as connection:
-        rows = planned[PLANNED_COLUMNS].assign(run_id=run_id)
-        warehouse.insert_frame(connection, "planned_persons", rows)
-        claimed_at = pd.Timestamp(warehouse.now(connection)).as_unit("us")
-        held = (
-            emails[["person_id", "email_hash"]]
-            .dropna()
-            .assign(run_id=run_id, claimed_at=claimed_at)
-        )
-        held["email_hash"] = f"{_PLAN_MARK}{run_id}:" + held["email_hash"]
-        warehouse.insert_frame(connection, "person_emails", held)
-        move_counts(warehouse, connection, run_id, read_count=len(planned), **counts)
-
-
-def email_claims(warehouse: Warehouse, run_id: str, email_hashes: pd.Series[str]) -> pd.DataFrame:
-    """Who holds these e-mails: email_hash, person_id, lead_id, contact_id (of the outcome, else of
-    the claim; may be null), is_this_run. One row an e-mail held; nulls and repeats among the keys
-    do not matter."""
-    # In order: the keys are hashes, and out of order each lookup is a page of its own.
-    asked = email_hashes.dropna().drop_duplicates().sort_values().to_frame("email_hash")
-    with warehouse.reading() as connection:
-        # What a plan run has noted is for itself alone.
-        is_plan = warehouse.run(connection, "run_mode", run_id=run_id).scalar() == "plan"
-        mark = f"{_PLAN_MARK}{run_id}:"
-        if is_plan:
-            asked = pd.concat([asked, mark + asked])
-        warehouse.run(connection, "make_asked_emails")
-        warehouse.insert_frame(connection, "asked_emails", asked)
-        warehouse.dialect.gather_statistics(connection, "asked_emails")
-        holders = warehouse.read_frame(connection, "email_holders", run_id=run_id)
-    return holders.assign(email_hash=holders["email_hash"].str.removeprefix(mark))
-
-
-def _judged(judgement: SliceRecord) -> pd.DataFrame:
-    """All persons of a judgement in one frame, as `judged_persons` wants them."""
-    # The claims of the decided live only inside the transaction; a batch id of their own tells them
-    # from others'.
-    decided = judgement.outcomes[OUTCOME_COLUMNS].assign(
+def _slice_persons(record: SliceRecord) -> pd.DataFrame:
+    """Return all persons of a slice in one frame, as the table slice_persons has them."""
+    # The claims of decided persons exist only inside the transaction; a batch id of their own tells
+    # them from the claims of other runs.
+    decided: pd.DataFrame = select(record.outcomes, Outcomes).assign(
         batch_id=f"decided-{uuid.uuid4()}", is_sent=False
     )
-    sent = judgement.claims[CLAIM_COLUMNS].assign(is_sent=True)
-    words = pd.concat(
+    sent: pd.DataFrame = select(record.claims, Claims).assign(is_sent=True)
+    decisions = pd.concat(
         [part for part in (decided, sent) if not part.empty] or [decided], ignore_index=True
     )
-    judged = _beside_persons(words, judgement.persons[PERSON_COLUMNS])
-    _require_batches(judgement)
-    rejects_and_duplicates.require_within(judgement.rejected, judgement.outcomes, "rejected")
-    outcome = judged.get("outcome", pd.Series(index=judged.index, dtype="str"))
-    return judged.assign(
-        outcome=outcome, is_email_taken=_takes_email(judged, outcome, judgement.duplicates)
-    )
+    persons = _join_persons(decisions, select(record.persons, Persons))
+    _require_batches(record)
+    rejects_and_duplicates.require_within(record.rejected, record.outcomes, "rejected")
+    outcome = persons.get("outcome", pd.Series(index=persons.index, dtype="str"))
+    is_claiming_email = _is_claiming_email(persons, outcome, record.duplicates)
+    return persons.assign(outcome=outcome, is_claiming_email=is_claiming_email)
 
 
-def _beside_persons(words: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
-    """Words and persons as one frame; LedgerInconsistentError unless there is exactly one word each."""
-    places = frames.positions(words["person_id"], persons["person_id"])
-    is_whole = len(words) == len(persons) and (places >= 0).all()
-    if not is_whole or len(np.unique(places)) != len(persons):
-        raise LedgerInconsistentError(
-            "a judgement must decide or send each of its persons exactly once"
-        )
-    beside = persons.drop(columns="person_id").take(places).set_axis(words.index)
-    return pd.concat([words, beside], axis=1)
+def _join_persons(decisions: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
+    """Join decisions and persons; LedgerInconsistentError unless each person has one decision."""
+    places = frames.positions(decisions["person_id"], persons["person_id"])
+    is_complete = len(decisions) == len(persons) and (places >= 0).all()
+    if not is_complete or len(np.unique(places)) != len(persons):
+        raise LedgerInconsistentError("each person of a slice must be decided or sent exactly once")
+    joined = persons.drop(columns="person_id").take(places).set_axis(decisions.index)
+    return pd.concat([decisions, joined], axis=1)
 
 
-def _require_batches(judgement: SliceRecord) -> None:
-    named = {new.batch_id for new in judgement.batches}
-    if not set(judgement.claims["batch_id"].unique()) <= named:
-        raise LedgerInconsistentError("a claim names a batch that the judgement does not have")
+def _require_batches(record: SliceRecord) -> None:
+    known = {new.batch_id for new in record.batches}
+    if not set(record.claims["batch_id"].unique()) <= known:
+        raise LedgerInconsistentError("a claim refers to a batch that the slice does not have")
 
 
-def _takes_email(
-    judged: pd.DataFrame, outcome: pd.Series[str], duplicates: pd.DataFrame
+def _is_claiming_email(
+    persons: pd.DataFrame, outcome: pd.Series[str], duplicates: pd.DataFrame
 ) -> pd.Series[bool]:
-    # A duplicate of another person leaves the e-mail to that one; a rejected person must not keep
-    # it from others.
-    others = duplicates["matched_in"].isin(["persons", "ledger"])
-    of_persons = duplicates.loc[others, "person_id"]
-    is_known = (outcome == "duplicate") & ~judged["person_id"].isin(of_persons)
-    return judged["is_sent"].astype(bool) | is_known
+    # A duplicate of another person leaves the e-mail to that person. A rejected person must not
+    # keep it from others.
+    is_of_person = duplicates["matched_in"].isin(["persons", "ledger"])
+    of_persons = duplicates.loc[is_of_person, "person_id"]
+    is_known = (outcome == "duplicate") & ~persons["person_id"].isin(of_persons)
+    return persons["is_sent"].astype(bool) | is_known
 
 
 def _claim(
     warehouse: Warehouse,
     connection: Connection,
     run_id: str,
-    judged: pd.DataFrame,
+    persons: pd.DataFrame,
     *,
-    looks_again: bool,
+    has_workers: bool,
 ) -> pd.DataFrame:
-    """Claim the persons, take their e-mails; answers whom this run did not get: person_id, fate."""
+    """Claim persons and e-mails; return those this run does not get: person_id, claim_result."""
     now = warehouse.now(connection)
-    warehouse.run(connection, "make_judged_persons")
-    warehouse.insert_frame(connection, "judged_persons", judged)
-    claimed = warehouse.run(connection, "claim_judged_persons", run_id=run_id, now=now)
-    # Mostly nobody is quicker, and the number of rows says so; to look for whom we lost takes as
-    # long as all the rest.
-    if claimed.rowcount != len(judged):
-        warehouse.run(connection, "mark_lost_claims")
-    warehouse.run(connection, "mark_decided_meanwhile")
-    taken = warehouse.run(connection, "take_judged_emails", run_id=run_id, now=now)
-    released_count = 0
-    if taken.rowcount != int((judged["is_email_taken"] & judged["email_hash"].notna()).sum()):
-        released_count += warehouse.run(connection, "mark_email_lost").rowcount
-    if looks_again:
-        released_count += warehouse.run(connection, "mark_email_overtaken").rowcount
-        if released_count:
-            warehouse.run(connection, "index_judged_emails")
-            warehouse.run(connection, "mark_same_email_released")
-    return warehouse.read_frame(connection, "lost_persons")
+    claimed = warehouse.run(connection, "claim_persons", run_id=run_id, now=now)
+    # Mostly no other run was faster, and the row count shows it. To look for lost persons takes as
+    # long as everything else here.
+    if claimed.rowcount != len(persons):
+        warehouse.run(connection, "mark_claimed_by_others")
+    warehouse.run(connection, "mark_decided_by_others")
+    emails = warehouse.run(connection, "claim_emails", run_id=run_id, now=now)
+    wanted = persons["is_claiming_email"] & persons["email_hash"].notna()
+    retry_count = 0
+    if emails.rowcount != int(wanted.sum()):
+        retry_count += warehouse.run(connection, "mark_email_conflicts").rowcount
+    if has_workers:
+        retry_count += warehouse.run(connection, "mark_outdated_duplicates").rowcount
+        if retry_count:
+            warehouse.run(connection, "index_slice_emails")
+            warehouse.run(connection, "mark_same_email_retries")
+    return warehouse.read_frame(connection, "persons_not_recorded")
 
 
-def _decide(warehouse: Warehouse, connection: Connection, run_id: str) -> None:
+def _record_decided(warehouse: Warehouse, connection: Connection, run_id: str) -> None:
     now = warehouse.now(connection)
     warehouse.run(connection, "record_decided_persons", run_id=run_id, now=now)
-    warehouse.run(connection, "drop_unsent_claims")
-    # After every e-mail is taken: freed before, two runs could each wait for what the other has
-    # freed.
-    warehouse.run(connection, "free_rejected_emails")
-    warehouse.run(connection, "drop_judged_persons")
+    warehouse.run(connection, "delete_unsent_claims")
+    # After all e-mails are claimed: if they were deleted before, two runs could each wait for an
+    # e-mail that the other has deleted.
+    warehouse.run(connection, "delete_rejected_emails")
 
 
-def _record_findings(
+def _record_reasons(
     warehouse: Warehouse,
     connection: Connection,
     run_id: str,
-    judgement: SliceRecord,
+    record: SliceRecord,
     lost: pd.DataFrame,
 ) -> None:
-    rejected, duplicates = (
-        found[~found["person_id"].isin(lost["person_id"])]
-        for found in (judgement.rejected, judgement.duplicates)
-    )
+    def recorded(rows: pd.DataFrame) -> Any:
+        return rows[~rows["person_id"].isin(lost["person_id"])]
+
+    rejected, duplicates = recorded(record.rejected), recorded(record.duplicates)
     rejects_and_duplicates.record_rejections(warehouse, connection, run_id, rejected)
     rejects_and_duplicates.record_duplicates(warehouse, connection, run_id, duplicates)
 
 
-def _plan(
+def _insert_batch(
     warehouse: Warehouse, connection: Connection, run_id: str, new: NewBatch, until: datetime
 ) -> Batch | None:
     now = warehouse.now(connection)
-    written = warehouse.run(
-        connection, "plan_batch", run_id=run_id, now=now, lease_until=until, **vars(new)
+    inserted = warehouse.run(
+        connection, "insert_batch", run_id=run_id, now=now, lease_until=until, **vars(new)
     )
-    row = written.mappings().one_or_none()
+    row = inserted.mappings().one_or_none()
     return batch_of(row) if row else None
 
 
-def _count(
+def _add_counts(
     warehouse: Warehouse,
     connection: Connection,
     run_id: str,
-    judged: pd.DataFrame,
+    persons: pd.DataFrame,
     lost: pd.DataFrame,
     batches: list[Batch],
 ) -> None:
-    kept = judged[~judged["person_id"].isin(lost["person_id"])]
-    move_counts(
+    kept = persons[~persons["person_id"].isin(lost["person_id"])]
+    add_counts(
         warehouse,
         connection,
         run_id,
@@ -334,5 +242,5 @@ def _count(
     )
 
 
-def _with_fate(lost: pd.DataFrame, fate: str) -> list[str]:
-    return sorted(lost.loc[lost["fate"] == fate, "person_id"])
+def _with_result(lost: pd.DataFrame, claim_result: str) -> list[str]:
+    return sorted(lost.loc[lost["claim_result"] == claim_result, "person_id"])

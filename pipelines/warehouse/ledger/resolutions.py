@@ -1,8 +1,8 @@
-"""Words on held persons, recorded: a human's, or that of a run that found the lead by itself.
+"""Resolutions of held persons: by a human, or by a run that found the lead.
 
-A word of a human is a run of its own, written in one transaction with all that it changes: a
-command that is cut off has said nothing or everything. Words come one at a time on PostgreSQL by
-the migrator's lock, on SQLite by its one writer, so no two of them give one lead to two persons.
+A human's resolution is a run of its own, written in one transaction with everything it changes: an
+interrupted command has recorded nothing or everything. Resolutions are serialized by the migrator's
+lock on PostgreSQL and by the only writer on SQLite, so no two of them give one lead to two persons.
 """
 
 from __future__ import annotations
@@ -10,24 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from sqlalchemy import Connection
 
 from pipelines.errors import ConfigurationError, LeaseLostError, LedgerInconsistentError
+from pipelines.rules.frames import FoundLeads, Rejected, conform, select
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.ledger import rejects_and_duplicates
-from pipelines.warehouse.ledger.runs import move_counts
+from pipelines.warehouse.ledger.runs import add_counts
+
+if TYPE_CHECKING:
+    from pandera.typing import DataFrame
 
 OWNER_COLUMNS = ("owner_id", "owner_name", "owner_type")
-FOUND_COLUMNS = ["person_id", "lead_id", *OWNER_COLUMNS, "reason_code"]
 REJECTED_RULE = "rejected_manually"
 
 
 @dataclass(frozen=True)
-class Said:
-    """The last word on a person, as it was recorded."""
+class Resolution:
+    """The last resolution of a person, as recorded."""
 
     run_id: str
     resolved_as: str
@@ -41,9 +44,12 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How the ledger knows a person: outcome (None before the first), who has the latest word on
-    them, the batch that holds them now (None for nobody), and the last word said on them."""
+class PersonState:
+    """What the ledger knows of a person.
+
+    `outcome` is None before the first one, `run_id` is the run of the outcome, `claimed_by` the
+    open batch that contains the person, or None.
+    """
 
     person_id: str
     outcome: str | None
@@ -52,28 +58,29 @@ class Standing:
     batch_id: str | None
     attempt_count: int | None
     claimed_by: str | None
-    said: Said | None
+    resolution: Resolution | None
 
     @property
     def is_held(self) -> bool:
-        """Whether a word may be said: held, and not on the way again."""
+        """Whether the person may be resolved: held, and not being sent again."""
         return self.outcome == "held" and self.claimed_by is None
 
     @property
-    def is_said(self) -> bool:
-        """Whether the last word is what the person stands by."""
-        if self.said is None or self.claimed_by is not None:
+    def is_resolved(self) -> bool:
+        """Whether the present outcome is that of the last resolution."""
+        if self.resolution is None or self.claimed_by is not None:
             return False
         is_resent = self.is_held and self.reason_code == "RESEND"
-        return is_resent if self.said.resolved_as == "resend" else self.said.run_id == self.run_id
+        is_latest = self.resolution.run_id == self.run_id
+        return is_resent if self.resolution.resolved_as == "resend" else is_latest
 
 
 @dataclass(frozen=True)
-class Word:
-    """A human's word: what (created resend rejected), of which lead, who says so, and why.
+class NewResolution:
+    """A human's decision: what (created resend rejected), of which lead, who decided, and why.
 
-    `source_version` is the persons row's present one, for `rejected`: only a later change of the
-    row makes them new again. `owner` is the lead's, read back.
+    `source_version` is that of the persons row now, for `rejected`: only a later change of the row
+    makes the person new again. `owner` is the lead's, read back.
     """
 
     resolved_as: str
@@ -86,83 +93,84 @@ class Word:
     owner: Mapping[str, str | None] = field(default_factory=lambda: dict.fromkeys(OWNER_COLUMNS))
 
 
-def read_person_state(warehouse: Warehouse, person_id: str) -> Standing | None:
-    """How the ledger knows the person; None if it never met them."""
+def read_person_state(warehouse: Warehouse, person_id: str) -> PersonState | None:
+    """Return what the ledger knows of the person; None for an unknown person."""
     with warehouse.reading() as connection:
         found = warehouse.run(connection, "read_person_state", person_id=person_id).mappings()
-        standing = found.one_or_none()
-        if standing is None:
+        state = found.one_or_none()
+        if state is None:
             return None
-        said = warehouse.run(connection, "last_resolution", person_id=person_id).mappings()
-        last = said.one_or_none()
-    return Standing(**standing, said=Said(**last) if last else None)
+        resolutions = warehouse.run(connection, "last_resolution", person_id=person_id).mappings()
+        last = resolutions.one_or_none()
+    return PersonState(**state, resolution=Resolution(**last) if last else None)
 
 
 def record_resolution(
     warehouse: Warehouse,
-    standing: Standing,
-    word: Word,
+    state: PersonState,
+    new: NewResolution,
     *,
     run: Mapping[str, Any],
     org_id: str,
     api_call_count: int,
-) -> Said:
-    """Write the word and all that follows from it, as a run of mode `resolve`, all or nothing.
+) -> Resolution:
+    """Record a human's resolution with all its effects, as a run of mode `resolve`, or nothing.
 
-    created: the outcome is created, with the lead. resend: the person is new to the next run.
-    rejected: the outcome is rejected, with a row in rejected_persons, and the e-mail is free.
-    `run` is what `begin_run` takes. Answers what was written. Raises LeaseLostError when the person is
-    no longer as seen, and ConfigurationError when the lead has become another person's.
+    created: the outcome is created, with the lead. resend: the person is new for the next run.
+    rejected: the outcome is rejected, with a row in rejected_persons, and the e-mail is free. `run`
+    is what `begin_run` takes. Return what was recorded. Raises LeaseLostError when the person is no
+    longer in that state, and ConfigurationError when the lead belongs to another person meanwhile.
     """
     run_id = run["run_id"]
     with warehouse.transaction() as connection:
         warehouse.dialect.lock_for_migration(connection)
         now = warehouse.now(connection)
-        _require_nobodys(warehouse, connection, standing.person_id, word.lead_id)
+        _require_free_lead(warehouse, connection, state.person_id, new.lead_id)
         warehouse.run(connection, "begin_run", **run, now=now)
         warehouse.run(connection, "bind_run", run_id=run_id, org_id=org_id)
-        _change_outcome(warehouse, connection, run_id, standing, word, now)
-        said = _write_down(warehouse, connection, run_id, standing, word, now)
-        if word.resolved_as != "created":
-            warehouse.run(connection, "free_email_of", person_id=standing.person_id)
+        _change_outcome(warehouse, connection, run_id, state, new, now)
+        recorded = _insert(warehouse, connection, run_id, state, new, now)
+        if new.resolved_as != "created":
+            warehouse.run(connection, "delete_email_of_person", person_id=state.person_id)
         _end(warehouse, connection, run_id, api_call_count, now)
-        counts = {} if word.resolved_as == "resend" else {f"{word.resolved_as}_count": 1}
-        move_counts(warehouse, connection, run_id, read_count=len(counts), **counts)
-    return said
+        counts = {} if new.resolved_as == "resend" else {f"{new.resolved_as}_count": 1}
+        add_counts(warehouse, connection, run_id, read_count=len(counts), **counts)
+    return recorded
 
 
-def list_held(warehouse: Warehouse) -> list[str]:
-    """The persons who are held and in no batch."""
+def held_person_ids(warehouse: Warehouse) -> list[str]:
+    """Return the persons who are held and in no batch, sorted."""
     with warehouse.reading() as connection:
-        return sorted(warehouse.run(connection, "held_persons").scalars())
+        return sorted(warehouse.run(connection, "held_person_ids").scalars())
 
 
-def settle_found(warehouse: Warehouse, run_id: str, found: pd.DataFrame) -> int:
-    """Held persons whose lead a run has found have it: created, and counted by the run.
+def resolve_found_leads(warehouse: Warehouse, run_id: str, found: DataFrame[FoundLeads]) -> int:
+    """Set held persons to created whose lead a run has found, and count them for the run.
 
-    `found`: person_id, lead_id, owner_id, owner_name, owner_type, reason_code. Answers how many
-    were still held. May be repeated.
+    Return how many were still held. May be repeated.
     """
     with warehouse.transaction() as connection:
         warehouse.dialect.lock_for_migration(connection)
         now = warehouse.now(connection)
-        warehouse.run(connection, "make_found_leads")
-        warehouse.insert_frame(connection, "found_leads", found[FOUND_COLUMNS])
-        noted = warehouse.run(connection, "record_found_leads", run_id=run_id, now=now).rowcount
-        made = warehouse.run(connection, "settle_found_leads", run_id=run_id, now=now).rowcount
-        warehouse.run(connection, "drop_found_leads")
-        if noted != made:
-            raise LedgerInconsistentError(
-                f"{noted} held persons should be settled, and {made} were"
+        leads = select(found, FoundLeads)
+        with warehouse.temporary_table(connection, "found_leads", leads):
+            # The resolutions first: they record the run and the reason of the held outcome.
+            steps = ("record_found_leads", "resolve_found_leads")
+            recorded, changed = (
+                warehouse.run(connection, step, run_id=run_id, now=now).rowcount for step in steps
             )
-        move_counts(warehouse, connection, run_id, read_count=made, created_count=made)
-    return made
+        if recorded != changed:
+            raise LedgerInconsistentError(
+                f"{recorded} held persons should be resolved, and {changed} were"
+            )
+        add_counts(warehouse, connection, run_id, read_count=changed, created_count=changed)
+    return changed
 
 
-def _require_nobodys(
+def _require_free_lead(
     warehouse: Warehouse, connection: Connection, person_id: str, lead_id: str | None
 ) -> None:
-    found = warehouse.run(connection, "created_persons_of_lead", lead_id=lead_id).scalars()
+    found = warehouse.run(connection, "persons_created_as_lead", lead_id=lead_id).scalars()
     others = [one for one in found if one != person_id]
     if lead_id is not None and others:
         raise ConfigurationError(f"lead {lead_id} is that of person {others[0]}: look at it again")
@@ -172,71 +180,69 @@ def _change_outcome(
     warehouse: Warehouse,
     connection: Connection,
     run_id: str,
-    standing: Standing,
-    word: Word,
+    state: PersonState,
+    new: NewResolution,
     now: datetime,
 ) -> None:
     seen = {
-        "person_id": standing.person_id,
-        "seen_run_id": standing.run_id,
-        "seen_attempt_count": standing.attempt_count,
+        "person_id": state.person_id,
+        "seen_run_id": state.run_id,
+        "seen_attempt_count": state.attempt_count,
     }
-    if word.resolved_as == "resend":
+    if new.resolved_as == "resend":
         changed = warehouse.run(connection, "resend_held_person", **seen)
     else:
         changed = warehouse.run(
             connection,
             "resolve_held_person",
             **seen,
-            outcome=word.resolved_as,
+            outcome=new.resolved_as,
             run_id=run_id,
-            lead_id=word.lead_id,
-            **word.owner,
-            reason_code=word.reason_code,
-            source_version=word.source_version,
+            lead_id=new.lead_id,
+            **new.owner,
+            reason_code=new.reason_code,
+            source_version=new.source_version,
             now=now,
         )
     if changed.rowcount != 1:
-        raise LeaseLostError(f"person {standing.person_id} was taken up by another run just now")
+        raise LeaseLostError(f"person {state.person_id} was taken up by another run just now")
 
 
-def _write_down(
+def _insert(
     warehouse: Warehouse,
     connection: Connection,
     run_id: str,
-    standing: Standing,
-    word: Word,
+    state: PersonState,
+    new: NewResolution,
     now: datetime,
-) -> Said:
-    # After `resend` the outcome says so, and why they were held is known by the first word.
-    before = standing.said if standing.is_said else None
-    said = Said(
+) -> Resolution:
+    # After `resend` the reason of the outcome is RESEND; the first resolution has the original one.
+    before = state.resolution if state.is_resolved else None
+    recorded = Resolution(
         run_id=run_id,
-        resolved_as=word.resolved_as,
+        resolved_as=new.resolved_as,
         is_automatic=False,
-        resolved_by=word.resolved_by,
-        note=word.note,
-        lead_id=word.lead_id,
-        held_run_id=standing.run_id or "",
-        held_reason=before.held_reason if before else standing.reason_code or "",
+        resolved_by=new.resolved_by,
+        note=new.note,
+        lead_id=new.lead_id,
+        held_run_id=state.run_id or "",
+        held_reason=before.held_reason if before else state.reason_code or "",
         resolved_at=now,
     )
-    source = {"person_id": standing.person_id, "batch_id": standing.batch_id}
-    warehouse.run(connection, "record_resolution", **vars(said), **source)
-    if word.resolved_as == "rejected":
-        rejected = pd.DataFrame([_rejection(standing.person_id, word)])
+    of_person = {"person_id": state.person_id, "batch_id": state.batch_id}
+    warehouse.run(connection, "record_resolution", **vars(recorded), **of_person)
+    if new.resolved_as == "rejected":
+        rejected = conform(pd.DataFrame([_rejection(state.person_id, new)]), Rejected)
         rejects_and_duplicates.record_rejections(warehouse, connection, run_id, rejected)
-    return said
+    return recorded
 
 
-def _rejection(person_id: str, word: Word) -> dict[str, object]:
+def _rejection(person_id: str, new: NewResolution) -> dict[str, object]:
     return {
         "person_id": person_id,
         "rule_name": REJECTED_RULE,
         "stage": "validation",
-        "field_name": None,
-        "observed_value": None,
-        "message": word.message,
+        "message": new.message,
         "is_retryable": False,
     }
 

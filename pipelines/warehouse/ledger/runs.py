@@ -1,4 +1,4 @@
-"""The runs: when each began and ended, to which org it spoke, and what it has counted so far."""
+"""Runs: when each began and ended, in which org, and what it has counted so far."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pipelines.warehouse.database import Warehouse
 
 @dataclass(frozen=True)
 class RunCounts:
-    """What a run has counted: read = created + updated + duplicate + rejected + held + open, at any
-    time."""
+    """What a run has counted.
+
+    At any time read = created + updated + duplicate + rejected + held + open.
+    """
 
     read_count: int
     created_count: int
@@ -41,7 +43,7 @@ def begin_run(
     process_host: str,
     process_id: int,
 ) -> None:
-    """Write down that the run has begun, in that process. Not repeatable: a run id is used once."""
+    """Record that the run has begun, in that process. A run id is used once."""
     with warehouse.transaction() as connection:
         warehouse.run(
             connection,
@@ -61,22 +63,21 @@ def begin_run(
 def bind_org(
     warehouse: Warehouse, run_id: str, org_id: str, org_name: str, is_sandbox: bool
 ) -> None:
-    """Tie the run to the org it has logged in to; the first time, the whole ledger. May be
-    repeated.
+    """Bind the run to the org of its login, and the ledger to that of the first. May be repeated.
 
-    Raises OrgMismatchError when the ledger belongs to another org: its leads are not there, and every
-    person would be created anew.
+    Raises OrgMismatchError when the ledger belongs to another org: its leads are not in this one,
+    and every person would be created a second time.
     """
     with warehouse.transaction() as connection:
-        # Two first runs of two orgs would both find the ledger free; the migrator's lock lets one
-        # of them look first.
+        # Two first runs in two orgs would both find no org; with the migrator's lock one of them
+        # waits for the other.
         warehouse.dialect.lock_for_migration(connection)
-        known = warehouse.run(connection, "known_orgs").mappings().one_or_none()
+        known = warehouse.run(connection, "ledger_org").mappings().one_or_none()
         if known is None:
             now = warehouse.now(connection)
             warehouse.run(
                 connection,
-                "remember_org",
+                "record_org",
                 org_id=org_id,
                 org_name=org_name,
                 is_sandbox=is_sandbox,
@@ -88,9 +89,9 @@ def bind_org(
 
 
 def require_own_org(warehouse: Warehouse, org_id: str, org_name: str) -> None:
-    """Raise OrgMismatchError where `bind_org` would; write nothing. Expects a migrated warehouse."""
+    """Raise OrgMismatchError where `bind_org` would; write nothing. Needs a migrated warehouse."""
     with warehouse.reading() as connection:
-        known = warehouse.run(connection, "known_orgs").mappings().one_or_none()
+        known = warehouse.run(connection, "ledger_org").mappings().one_or_none()
     if known is not None:
         _require_same(known, org_id, org_name)
 
@@ -99,7 +100,7 @@ def _require_same(known: RowMapping, org_id: str, org_name: str) -> None:
     if known["org_id"] != org_id:
         raise OrgMismatchError(
             f"this ledger belongs to org {known['org_id']} ({known['org_name']}) and the login "
-            f"is for org {org_id} ({org_name}); mend `salesforce.domain`, or give this org a "
+            f"is for org {org_id} ({org_name}); correct `salesforce.domain`, or give this org a "
             "ledger of its own by `warehouse.results_schema` or another `warehouse.url`"
         )
 
@@ -107,47 +108,49 @@ def _require_same(known: RowMapping, org_id: str, org_name: str) -> None:
 def record_lookup_stats(
     warehouse: Warehouse,
     run_id: str,
-    way: str,
+    method: str,
     *,
     call_count: int = 0,
     record_count: int = 0,
     seconds: int = 0,
 ) -> None:
-    """Note how the run looks up what Salesforce already has (soql or snapshot), and what that has
-    cost since the last note. Two ways in one run are noted as mixed."""
+    """Record how the run looks up existing records (soql or snapshot), and add what that has cost.
+
+    Two methods in one run are recorded as mixed.
+    """
     with warehouse.transaction() as connection:
         warehouse.run(
             connection,
             "record_lookup_stats",
             run_id=run_id,
-            lookup_method=way,
-            matching_call_count=call_count,
-            matching_record_count=record_count,
-            matching_seconds=seconds,
+            lookup_method=method,
+            lookup_call_count=call_count,
+            lookup_record_count=record_count,
+            lookup_seconds=seconds,
         )
 
 
 def lookup_method(warehouse: Warehouse, run_id: str) -> str | None:
-    """How the run looks up what Salesforce already has; None before it was noted."""
+    """Return how the run looks up existing records; None before it was recorded."""
     with warehouse.reading() as connection:
-        way: str | None = warehouse.run(connection, "lookup_method", run_id=run_id).scalar()
-    return way
+        method: str | None = warehouse.run(connection, "lookup_method", run_id=run_id).scalar()
+    return method
 
 
 def run_counts(warehouse: Warehouse, run_id: str) -> RunCounts:
-    """What the run has counted so far. Raises LedgerInconsistentError for a run nobody began."""
+    """Return what the run has counted so far. Raises LedgerInconsistentError for an unknown run."""
     with warehouse.reading() as connection:
         return _read_counts(warehouse, connection, run_id)
 
 
-def count_listed(warehouse: Warehouse, run_id: str) -> int:
-    """Count what became of the persons that the run had set out to read, before its end.
+def count_listed_persons(warehouse: Warehouse, run_id: str) -> int:
+    """Count what became of the persons on the run's list, before its end.
 
-    Return how many were not read: nobody has claimed or decided them since they were listed. May
-    be repeated.
+    Return how many were not read: no run has claimed or decided them since they were listed. May be
+    repeated.
     """
     with warehouse.transaction() as connection:
-        # First the lock: another run may be letting go of persons of this one's batches.
+        # The lock first: another run may be releasing persons of this run's batches.
         warehouse.run(connection, "lock_run", run_id=run_id)
         counted = warehouse.run(connection, "count_listed_persons", run_id=run_id)
         unread_count: int = counted.scalar_one()
@@ -163,10 +166,9 @@ def end_run(
     error_code: str | None = None,
     error_message: str | None = None,
 ) -> RunCounts:
-    """End the run as finished, failed or deadline, and empty its list of persons. Answers what it
-    counted.
+    """End the run as finished, failed or deadline, and delete its list of persons.
 
-    A run that was declared dead meanwhile stays failed. May be repeated.
+    Return what it counted. A run that was marked as failed before stays failed. May be repeated.
     """
     with warehouse.transaction() as connection:
         warehouse.run(
@@ -179,15 +181,15 @@ def end_run(
             error_message=error_message,
             now=warehouse.now(connection),
         )
-        _forget_reading(warehouse, connection, run_id)
+        _delete_list(warehouse, connection, run_id)
         return _read_counts(warehouse, connection, run_id)
 
 
 def fail_dead_runs(warehouse: Warehouse, is_alive: Callable[[str, int], bool]) -> list[str]:
-    """Mark the runs as failed whose process `is_alive(host, pid)` knows dead, and empty their lists
-    of persons.
+    """Mark the runs as failed for whose process `is_alive(host, process_id)` returns False.
 
-    Answers their ids. Their batches stay open until somebody takes them. May be repeated.
+    Delete their lists of persons, and return their ids. Their batches stay open until a run takes
+    them over. May be repeated.
     """
     with warehouse.transaction() as connection:
         running = warehouse.run(connection, "running_runs").mappings().all()
@@ -200,31 +202,31 @@ def fail_dead_runs(warehouse: Warehouse, is_alive: Callable[[str, int], bool]) -
                 "fail_run",
                 run_id=run_id,
                 error_code="PROCESS_DIED",
-                error_message="the process ended without a word; the next run carries on",
+                error_message="the process ended without recording it; the next run continues",
                 now=warehouse.now(connection),
             )
-            _forget_reading(warehouse, connection, run_id)
+            _delete_list(warehouse, connection, run_id)
     return dead
 
 
-def move_counts(warehouse: Warehouse, connection: Connection, run_id: str, **changes: int) -> None:
-    """Add to the run's counts inside the caller's transaction, and as its last statement.
+def add_counts(warehouse: Warehouse, connection: Connection, run_id: str, **changes: int) -> None:
+    """Add to the run's counts inside the caller's transaction, as its last statement.
 
-    Last, because every transaction that holds this row and waited for another one could close a
-    circle of waiting. Raises LedgerInconsistentError for a run nobody began, or when the counts would no
+    Last, because a transaction that has locked this row and then waits for another one could end in
+    a deadlock. Raises LedgerInconsistentError for an unknown run, or when the counts would no
     longer add up.
     """
     parts = sum(count for name, count in changes.items() if name != "read_count")
     if changes.get("read_count", 0) != parts:
         raise LedgerInconsistentError(f"the counts of run {run_id} would not add up: {changes}")
-    moves = {name: changes.get(name, 0) for name in _COUNTS if name != "api_call_count"}
-    if warehouse.run(connection, "move_run_counts", run_id=run_id, **moves).rowcount != 1:
+    added = {name: changes.get(name, 0) for name in _COUNTS if name != "api_call_count"}
+    if warehouse.run(connection, "add_run_counts", run_id=run_id, **added).rowcount != 1:
         raise LedgerInconsistentError(f"run {run_id} is not in the ledger")
 
 
-def _forget_reading(warehouse: Warehouse, connection: Connection, run_id: str) -> None:
-    warehouse.run(connection, "forget_planned_emails", run_id=run_id)
-    warehouse.run(connection, "forget_run_persons", run_id=run_id)
+def _delete_list(warehouse: Warehouse, connection: Connection, run_id: str) -> None:
+    warehouse.run(connection, "delete_planned_emails", run_id=run_id)
+    warehouse.run(connection, "delete_run_persons", run_id=run_id)
 
 
 def _read_counts(warehouse: Warehouse, connection: Connection, run_id: str) -> RunCounts:

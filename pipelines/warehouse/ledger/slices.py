@@ -1,10 +1,9 @@
-"""Several workers of one run: who judges which slice, and in what order the judgements count.
+"""Share the slices of a run among workers: who processes which, and in what order they count.
 
-Taking is a compare-and-set on the run's row, so whichever worker is free takes the next slice. Of
-several persons with one e-mail the earliest is kept, so judgements are *recorded* in the order of
-the slices, each when all before it are: reading, matching and encoding go on side by side. A slice
-whose worker is gone may be judged by another: both compare, one wins, the other's transaction is
-undone.
+A worker claims the next slice by a compare-and-set on the run's row. Of several persons with one
+e-mail the earliest is kept, so slices are *committed* in the order of their positions, each after
+all earlier ones. Reading, matching and encoding happen in parallel. The slice of a lost worker may
+be processed by another: both compare the position, one commits, the other is rolled back.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pipelines.warehouse.ledger.batches import Batch, batch_of, lease_end
 
 @dataclass(frozen=True)
 class Slice:
-    """A slice's place among those of its run: positions first to last."""
+    """The persons of a run at positions first to last."""
 
     run_id: str
     first: int
@@ -28,71 +27,85 @@ class Slice:
 
 
 def claim_slice(warehouse: Warehouse, run_id: str, *, size: int, count: int) -> Slice | None:
-    """Take the next slice of a run that has set out to read `count` persons; None when none is
-    left. Raises RunEndedError. After an unanswered commit the slice is left to `committed_position`."""
+    """Claim the next slice of a run with `count` persons; None when none remains.
+
+    Raises RunEndedError. After a commit whose response was lost, do not repeat: the slice is found
+    again by `committed_position`.
+    """
     with warehouse.transaction() as connection:
-        taken = warehouse.run(
+        last = warehouse.run(
             connection, "claim_slice", run_id=run_id, slice_size=size, listed_count=count
         ).scalar_one_or_none()
-    if taken is None:
+    if last is None:
         committed_position(warehouse, run_id)
         return None
-    return Slice(run_id, taken - size + 1, min(taken, count))
+    return Slice(run_id, last - size + 1, min(last, count))
 
 
 def committed_position(warehouse: Warehouse, run_id: str) -> int:
-    """Up to which position the run's slices are judged. Raises RunEndedError when the run is over, or a
-    worker has failed and the others are to stop."""
+    """Return the position up to which the run's slices are committed.
+
+    Raises RunEndedError when the run is over, or a worker has failed and the others are to stop.
+    """
     with warehouse.reading() as connection:
         row = (
             warehouse.run(connection, "committed_position", run_id=run_id).mappings().one_or_none()
         )
-    if row is None or not row["is_going_on"]:
+    if row is None or not row["is_open"]:
         raise RunEndedError(
-            f"run {run_id} does not go on here: it was ended, or another of its workers failed; "
-            "what is open stays in the ledger for the next run"
+            f"run {run_id} does not continue here: it was ended, or another of its workers failed; "
+            "open batches stay in the ledger for the next run"
         )
-    judged: int = row["committed_position"]
-    return judged
+    position: int = row["committed_position"]
+    return position
 
 
 def commit_slice(
-    warehouse: Warehouse, connection: Connection, turn: Slice, *, is_whole: bool = True
+    warehouse: Warehouse, connection: Connection, part: Slice, *, is_whole: bool = True
 ) -> None:
-    """Let the next slice be recorded, unless this one is not judged as a whole yet.
+    """Let the next slice be committed, unless persons of this one are still to be decided.
 
-    Beside `move_counts` the last statement of the caller's transaction, because it holds the run's
-    row. Raises LeaseLostError when it is not this slice's turn: another worker has judged it, or the
-    run is over.
+    With `add_counts` the last statement of the caller's transaction, because it locks the run's
+    row. Raises LeaseLostError when it is not the turn of this slice: another worker has committed
+    it, or the run is over.
     """
-    before = turn.first - 1
-    moved = warehouse.run(
+    before = part.first - 1
+    changed = warehouse.run(
         connection,
         "commit_slice",
-        run_id=turn.run_id,
+        run_id=part.run_id,
         before_position=before,
-        moved_position=turn.last if is_whole else before,
+        last_position=part.last if is_whole else before,
     )
-    if moved.rowcount != 1:
-        raise LeaseLostError(f"positions {turn.first} to {turn.last} are no longer ours to judge")
+    if changed.rowcount != 1:
+        raise LeaseLostError(
+            f"positions {part.first} to {part.last} were committed by another worker, "
+            "or the run is over"
+        )
 
 
-def skip_slice(warehouse: Warehouse, turn: Slice) -> None:
-    """Move on from a slice with nobody left to judge. Raises LeaseLostError."""
+def skip_slice(warehouse: Warehouse, part: Slice) -> None:
+    """Commit a slice in which no person is left to decide. Raises LeaseLostError."""
     with warehouse.transaction() as connection:
-        commit_slice(warehouse, connection, turn)
+        commit_slice(warehouse, connection, part)
 
 
 def stop_workers(warehouse: Warehouse, run_id: str) -> None:
-    """Tell every worker of the run to stop, wherever it is. May be repeated."""
+    """Ask every worker of the run to stop, on whatever machine. May be repeated."""
     with warehouse.transaction() as connection:
         warehouse.run(connection, "stop_workers", run_id=run_id, now=warehouse.now(connection))
 
 
-def claim_left_batches(warehouse: Warehouse, run_id: str, *, lease_seconds: float) -> list[Batch]:
-    """Take the open batches of the run's own workers, each under a higher fencing_token. Only when all of
-    them have ended: one that is frozen, and not dead, is fenced off. May be repeated."""
+def claim_remaining_batches(
+    warehouse: Warehouse, run_id: str, *, lease_seconds: float
+) -> list[Batch]:
+    """Take over the open batches of the run's own workers, each with a higher fencing token.
+
+    Call it when all workers have ended: the token shuts out one that is frozen. May be repeated.
+    """
     with warehouse.transaction() as connection:
         until = lease_end(warehouse, connection, lease_seconds)
-        left = warehouse.run(connection, "claim_left_batches", run_id=run_id, lease_until=until)
-        return [batch_of(row) for row in left.mappings()]
+        found = warehouse.run(
+            connection, "claim_remaining_batches", run_id=run_id, lease_until=until
+        )
+        return [batch_of(row) for row in found.mappings()]

@@ -11,5 +11,5 @@ to it.
     story.py               a schedule, drawn
     bugs.py, wrong_steps.py    protocols with a planted bug, which the search must find
     relay.py, recorder.py, rig.py, journeys.py   the same words for what the code really does
-    long_run.py            `make model`
+    long_run.py            `make test-model`
 """

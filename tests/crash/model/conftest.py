@@ -1,4 +1,4 @@
-"""The emulator process of the session, and the relay before it."""
+"""A proxy between the code and the emulator of the session."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash.model.relay import Relay, running_relay
-from tests.salesforce.conftest import emulator_process
 from tests.salesforce.servers import Emulator
-from tests.steps.scenario import Stage
-
-__all__ = ["emulator_process"]
 
 
 @pytest.fixture(scope="session")
@@ -19,11 +15,3 @@ def relay(emulator_process: Emulator) -> Iterator[Relay]:
     """A wire that hears every request."""
     with running_relay(emulator_process.url) as relay:
         yield relay
-
-
-@pytest.fixture
-def stage(sqlite_warehouse_url: str, emulator_process: Emulator) -> Iterator[Stage]:
-    """An empty warehouse and the org of the test."""
-    made = Stage(sqlite_warehouse_url, emulator_process)
-    yield made
-    made.engine.dispose()

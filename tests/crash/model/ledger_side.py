@@ -1,6 +1,7 @@
 """The ledger of the model: batches, claims, outcomes, known jobs. Each function is one transaction.
 
-As in the code, a batch is moved only from the state, the fencing_token and the holder it was seen with.
+As in the code, a batch is moved only from the state, the fencing token and the holder that the
+caller has seen.
 """
 
 from __future__ import annotations
@@ -194,8 +195,10 @@ def tell(ledger: Ledger, outcomes: tuple[Outcome, ...]) -> Ledger:
 def take(
     ledger: Ledger, taker: str, found: tuple[tuple[str, int], ...]
 ) -> tuple[Ledger, tuple[Batch, ...]]:
-    """Take these batches over as they were seen (id, fencing_token), each under a higher fencing_token. Of two
-    takers one wins."""
+    """Take these batches over as they were seen (id, fencing token), each under a higher token.
+
+    Of two takers one wins.
+    """
     taken: list[Batch] = []
     for batch_id, fencing_token in found:
         _, batch = moved(ledger, batch_id)

@@ -1,4 +1,4 @@
-"""`make model`: the long search of the real protocol, and the table of the planted bugs.
+"""`make test-model`: the long search of the real protocol, and the table of the planted bugs.
 
     python -m tests.crash.model.long_run [MOST_STATES]
 

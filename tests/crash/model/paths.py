@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 from tests.crash.model.relay import Relay
 from tests.crash.model.rig import CONTACT, LEAD, Rig, copy_of, fleet
 from tests.salesforce.servers import Emulator
-from tests.steps.scenario import Stage
+from tests.steps.scenario import Scenario
 
 Label = tuple[str, ...]
 # Bob is the one whom the org refuses.
 NAMES = {"A": "Ada", "B": "Bob", "C": "Cyd"}
 
 TABLE = """
-load_api     | does   | fld | who | job                       | steps
+load_api    | does   | fld | who | job                       | steps
 bulk        | insert | on  | ABC |                           | lost@0 taken@1 lost@1 lost@0
             |        |     |     |                           | taken@1 - failed@2 - aborted@2 -
             |        |     |     |                           | taken@3
@@ -33,7 +33,7 @@ bulk        | insert | on  | ABC |                           | lost@3 lost@0 tak
             |        |     |     |                           | failed@2 closed@2 wait lost@2
             |        |     |     |                           | lost@3 lost@4 lost@5 cut@2
 bulk        | insert | on  | ABC |                           | lost@4 wait taken@6 lost@6
-bulk        | insert | on  | A   |                           | - wait settled@2
+bulk        | insert | on  | A   |                           | - wait completed@2
 bulk        | insert | on  | ABC |                           | lost@3 - wait -
 bulk        | insert | off | A   |                           | repeated@2 lost@3 failed@4 lost@5 -
 bulk        | insert | on  | A   |                           | repeated@2 taken@5
@@ -120,22 +120,22 @@ def journeys() -> list[Journey]:
 def travel(
     together: list[Journey], emulator: Emulator, relay: Relay, migrated: Path, folder: Path
 ) -> Iterator[tuple[Label, Journey]]:
-    """Make journeys of one kind on one stage; answers what could be observed of each step."""
-    stage = Stage(copy_of(migrated, folder, len(list(folder.iterdir()))), emulator)
+    """Make journeys of one kind on one scenario; answers what could be observed of each step."""
+    scenario = Scenario(copy_of(migrated, folder, len(list(folder.iterdir()))), emulator)
     crews = [journey.persons for journey in together]
     try:
-        with fleet(stage, relay, crews, **_how(together[0])) as rigs:
+        with fleet(scenario, relay, crews, **_how(together[0])) as rigs:
             for rig, journey in zip(rigs, together, strict=True):
                 jobs = journey.job.split()
                 emulator.go_wrong(*({"job": "nth:1", "fault": one} for one in jobs))
                 for label in _steps(rig, journey.steps):
                     yield label, journey
     finally:
-        stage.engine.dispose()
+        scenario.engine.dispose()
 
 
 def by_stage() -> list[list[Journey]]:
-    """The journeys that can share a stage. An update's batch is not parted by its rule."""
+    """The journeys that can share a scenario. An update's batch is not parted by its rule."""
     shared: dict[tuple[str, bool], list[Journey]] = {}
     alone = []
     for journey in journeys():

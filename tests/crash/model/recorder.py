@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Engine, event, exc
 
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse
-from tests.crash.model.relay import Pass, Relay, Reply, Request
+from tests.crash.model.relay import Relay, name_of
 from tests.crash.model.seen import Seen, changes
+from tests.proxy import Reply, Request, Send
 
 SEEN = """
 select
@@ -29,7 +30,10 @@ select
 from lead_batches where batch_id = :id
 """
 STATES = {"aborted": "Aborted", "robbed": "Aborted", "closed": "UploadComplete"}
-TAKE = "update lead_batches set fencing_token = fencing_token + 1, leased_by_run_id = 'another' where batch_id = ?"
+TAKE = """
+update lead_batches set fencing_token = fencing_token + 1, leased_by_run_id = 'another'
+where batch_id = ?
+"""
 OTHERS = {
     "taken": (TAKE,),
     "completed": (
@@ -85,12 +89,13 @@ class Recorder:
 
     # --- Requests
 
-    def _hear(self, request: Request, send: Pass) -> Reply | None:
+    def _hear(self, request: Request, send: Send) -> Reply | None:
         place = len(self.events)
-        self.events.append(str(request.name))
+        name = name_of(request)
+        self.events.append(str(name))
         reply = disturbed(self.plan.get(place, ""), request, send, self._other)
         kind = "lost" if reply is None or reply.status == 299 else _kind(reply)
-        self.events[place] = f"{request.name}: {kind}"
+        self.events[place] = f"{name}: {kind}"
         self._be_robbed()
         return reply
 
@@ -124,7 +129,7 @@ def write(engine: Engine, batch_id: str, *statements: str) -> None:
         raw.close()
 
 
-def disturbed(what: str, request: Request, send: Pass, other: Any) -> Reply | None:
+def disturbed(what: str, request: Request, send: Send, other: Any) -> Reply | None:
     """The reply to a request that meets this disturbance."""
     if what == "failed":
         return None
@@ -151,7 +156,7 @@ def _lose(request: Request, reply: Reply) -> Reply | None:
     return reply
 
 
-def _send_but_one(request: Request, send: Pass) -> Reply:
+def _send_but_one(request: Request, send: Send) -> Reply:
     """The first record meets a lock; the others are saved."""
     whole = json.loads(request.body)
     _, *others = whole["records"]

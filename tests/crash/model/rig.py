@@ -14,12 +14,13 @@ from pipelines.errors import SyncError
 from pipelines.run import lifecycle
 from pipelines.salesforce import ingest_jobs
 from pipelines.settings import Settings
-from pipelines.steps import load
+from pipelines.steps import extract, load, partition, transform
+from pipelines.steps.context import RunContext, new_run_request
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse
 from tests.crash.model.recorder import Recorder
 from tests.crash.model.relay import Relay
-from tests.steps.scenario import COLUMNS, Stage
+from tests.steps.scenario import COLUMNS, Scenario
 
 # Whom the org's duplicate rule knows by name and phone, which our own look-up does not ask for.
 STRANGER = """
@@ -44,23 +45,23 @@ active = false
 when = {{}}
 assign_to = "queue:Inbound"
 """
-CONTACT = '\n[[contact]]\nLastName = "Known"\nEmail = "{}@crowd.example"\n'
-LEAD = '\n[[lead]]\nLastName = "Old"\nCompany = "Old"\nEmail = "{}@crowd.example"\n'
+CONTACT = '\n[[contact]]\nLastName = "Known"\nEmail = "{}@persons.example"\n'
+LEAD = '\n[[lead]]\nLastName = "Old"\nCompany = "Old"\nEmail = "{}@persons.example"\n'
 
 
 class Rig:
-    """One batch on the real stage."""
+    """One batch on the real scenario."""
 
     def __init__(
         self,
-        stage: Stage,
+        scenario: Scenario,
         relay: Relay,
-        run: lifecycle.Run,
+        run: RunContext,
         batch: ledger.Batch,
         persons: list[str],
     ) -> None:
-        self.stage, self.relay, self.run = stage, relay, run
-        self.carrier, self.batch, self.persons = run.carrier, batch, persons
+        self.scenario, self.relay, self.run = scenario, relay, run
+        self.batch, self.persons = batch, persons
 
     def step(self, disturbed: str = "-") -> tuple[str, ...]:
         """Take one step, perhaps disturbed: `lost@2` at its third event. Answers what could be
@@ -82,7 +83,7 @@ class Rig:
 
     def _advance(self) -> str:
         try:
-            after = load.advance(self.carrier, self.batch)
+            after = load.advance(self.run, self.batch)
         except SyncError as trouble:
             self.look()
             return type(trouble).__name__
@@ -93,15 +94,15 @@ class Rig:
     @property
     def warehouse(self) -> Warehouse:
         """The warehouse of the run."""
-        return self.run.ground.warehouse
+        return self.run.warehouse
 
     def abort(self) -> None:
         """An admin aborts the job."""
-        ingest_jobs.abort_job(self.run.ground.org, str(self.batch.salesforce_job_id))
+        ingest_jobs.abort_job(self.run.org, str(self.batch.salesforce_job_id))
 
     def forget(self) -> None:
         """The payload, as by a run that has taken the batch over."""
-        self.carrier.payloads.pop(self.batch.batch_id, None)
+        self.run.in_flight.payloads.pop(self.batch.batch_id, None)
 
     def change(self) -> None:
         """The source rows have changed since the claim."""
@@ -115,13 +116,13 @@ class Rig:
         self.forget()
 
     def _change(self, person: str) -> None:
-        self.stage.run(f"update persons set title = 'Dr' where person_id = '{person}'")
+        self.scenario.run(f"update persons set title = 'Dr' where person_id = '{person}'")
 
     def make_leads(self) -> None:
         """Leads with the persons' ids are there, as by a chunk that comes late."""
         for person in self.persons:
             lead = {"LastName": "Late", "Company": "Late", "Person_Id__c": person}
-            self.run.ground.org.post_json("sobjects/Lead", lead)
+            self.run.org.post_json("sobjects/Lead", lead)
 
     def look(self) -> None:
         """Read the batch as it stands."""
@@ -135,7 +136,7 @@ class Rig:
             return
         until = time.monotonic() + 20
         while time.monotonic() < until:
-            job = ingest_jobs.job_status(self.run.ground.org, str(self.batch.salesforce_job_id))
+            job = ingest_jobs.job_status(self.run.org, str(self.batch.salesforce_job_id))
             if job is None or job.has_ended or job.state == "Open":
                 return
             time.sleep(0.005)
@@ -143,36 +144,45 @@ class Rig:
 
 
 @contextmanager
-def rigged(stage: Stage, relay: Relay, crew: str, **how: Any) -> Iterator[Rig]:
-    """A stage on which these persons are judged and planned as one batch."""
-    with fleet(stage, relay, [crew], **how) as (rig,):
+def rigged(scenario: Scenario, relay: Relay, crew: str, **how: Any) -> Iterator[Rig]:
+    """A scenario on which these persons are judged and planned as one batch."""
+    with fleet(scenario, relay, [crew], **how) as (rig,):
         yield rig
 
 
 @contextmanager
 def fleet(
-    stage: Stage, relay: Relay, crews: list[str], *, mode: str = "live", org: str = "", **how: Any
+    scenario: Scenario,
+    relay: Relay,
+    crews: list[str],
+    *,
+    mode: str = "live",
+    org: str = "",
+    **how: Any,
 ) -> Iterator[list[Rig]]:
-    """A stage on which these crews are judged together, each planned as a batch of its own: they
+    """A scenario on which these crews are judged together, each planned as a batch of its own: they
     differ in their assignment rules. Of a crew's persons Bob is the one whom the org refuses."""
     has_field = how.pop("has_field", True)
     names = " ".join(crews)
     rules = "".join(RULE.format(number) for number in range(len(crews)))
     stranger = STRANGER if "Bob" in names else ""
-    stage.set_org(rules + stranger + BEHAVIOUR + org, person_id_field=has_field)
-    stage.put_frame(crowd(crews, how.pop("strategy", "rule:Fleet{}")))
-    relay.upstream = stage.emulator.url
-    settings = settings_of(stage, relay, has_field, **how)
-    with lifecycle.open_run(settings, lifecycle.new_run_request(mode)) as run:
-        lifecycle.find_new_persons(run)
-        lifecycle.judge(run, 1, run.person_count)
-        rigs = [_rig(stage, relay, run, batch) for batch in run.carrier.in_flight]
+    scenario.set_org(rules + stranger + BEHAVIOUR + org, person_id_field=has_field)
+    scenario.put_frame(make_persons(crews, how.pop("strategy", "rule:Fleet{}")))
+    relay.upstream = scenario.emulator.url
+    settings = settings_of(scenario, relay, has_field, **how)
+    with lifecycle.open_run(settings, new_run_request(mode)) as run:
+        extract.find_new_persons(run)
+        for part in run.slices:
+            rows = extract.extract_slice(run, part)
+            matched = transform.match_slice(run, transform.validate_slice(run, rows))
+            partition.partition_slice(run, matched)
+        rigs = [_rig(scenario, relay, run, batch) for batch in run.in_flight.batches]
         yield sorted(rigs, key=lambda rig: number_of(rig.persons[0]))
 
 
-def _rig(stage: Stage, relay: Relay, run: lifecycle.Run, batch: ledger.Batch) -> Rig:
-    claims = ledger.batch_claims(run.ground.warehouse, batch.batch_id)
-    return Rig(stage, relay, run, batch, list(claims["person_id"]))
+def _rig(scenario: Scenario, relay: Relay, run: RunContext, batch: ledger.Batch) -> Rig:
+    claims = ledger.batch_claims(run.warehouse, batch.batch_id)
+    return Rig(scenario, relay, run, batch, list(claims["person_id"]))
 
 
 def number_of(person: str) -> int:
@@ -180,15 +190,15 @@ def number_of(person: str) -> int:
     return int(person[3:])
 
 
-def settings_of(stage: Stage, relay: Relay, has_field: bool, **groups: Any) -> Settings:
+def settings_of(scenario: Scenario, relay: Relay, has_field: bool, **groups: Any) -> Settings:
     """The settings of a run that speaks through the relay."""
     field = "Person_Id__c" if has_field else ""
-    return stage.settings(
+    return scenario.settings(
         salesforce={"emulator_url": relay.url, "person_id_field": field}, **groups
     )
 
 
-def crowd(crews: list[str], strategy: str) -> pd.DataFrame:
+def make_persons(crews: list[str], strategy: str) -> pd.DataFrame:
     """The persons of all crews, numbered by crew; Bob without an e-mail."""
     named = [(name, number) for number, crew in enumerate(crews) for name in crew.split()]
     first = pd.Series([name for name, _ in named])
@@ -199,7 +209,7 @@ def crowd(crews: list[str], strategy: str) -> pd.DataFrame:
         first_name=first,
         last_name="Known",
         company="Engines",
-        email=(ids + "@crowd.example").where(~is_bob),
+        email=(ids + "@persons.example").where(~is_bob),
         phone=pd.Series("555 123", index=frame.index).where(is_bob),
         owner_strategy=[strategy.format(number) for _, number in named],
     )

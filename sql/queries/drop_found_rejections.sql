@@ -1,2 +1,0 @@
--- The transaction has no more use for the rules broken.
-drop table found_rejections

@@ -1,2 +1,0 @@
--- The transaction has no more use for the records read again.
-drop table fresh_records

@@ -1,2 +1,0 @@
--- The transaction has no more use for the persons judged.
-drop table judged_persons

@@ -1,2 +1,0 @@
--- Every job we ever opened.
-select salesforce_job_id from salesforce_jobs

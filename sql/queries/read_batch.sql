@@ -1,3 +1,0 @@
--- A batch as it stands.
-select * from lead_batches
-where batch_id = :batch_id
