@@ -232,7 +232,7 @@ def _config(
 @click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True)
 @click.option("--org", type=click.Path(path_type=Path), help="What the org holds (TOML).")
 @click.option("--store", type=click.Path(path_type=Path), help="Keep the org in this SQLite file.")
-@click.option("--idle-stop", type=click.FloatRange(min=0), help="Stop after SECONDS without requests.")
+@click.option("--idle-stop", type=click.FloatRange(min=0), help="Stop after idle SECONDS.")
 @click.option("--tls", is_flag=True, help="Serve https with a self-signed certificate.")
 @click.option(
     "--tls-certificate",

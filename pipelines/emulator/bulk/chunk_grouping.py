@@ -14,7 +14,7 @@ from pipelines.emulator.bulk.uploads import HeaderColumn
 from pipelines.emulator.org import duplicate_rules
 from pipelines.emulator.org.arrow_arrays import Ints
 from pipelines.emulator.org.chunks import CHUNK_ROWS
-from pipelines.emulator.org.match_keys import email_key, phone_key
+from pipelines.emulator.org.match_keys import email_match_key, phone_match_key
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.record_lookup import key_forms
 from pipelines.emulator.org.schema import Field, SObject
@@ -88,8 +88,8 @@ class ChunkGrouper:
             email, first, last, phone = (
                 columns.get(name, nothing) for name in duplicate_rules.MATCHED_FIELDS
             )
-            yield map(email_key, email, last)
-            yield map(phone_key, phone, first, last)
+            yield map(email_match_key, email, last)
+            yield map(phone_match_key, phone, first, last)
 
 
 def _names_own_object(column: HeaderColumn, sobject: SObject) -> bool:

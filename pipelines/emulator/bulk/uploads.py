@@ -92,7 +92,7 @@ def check_lines(pieces: Callable[[], Iterable[bytes]], layout: Layout) -> None:
     before = b""
     plain = True
     for piece in checked_utf8(pieces()):
-        plain = plain and _ends_plainly(before, piece, inside, layout)
+        plain = plain and _line_endings_match(before, piece, inside, layout)
         inside ^= bool(piece.count(b'"') & 1)
         before = piece[-1:] or before
     if not plain:
@@ -101,7 +101,7 @@ def check_lines(pieces: Callable[[], Iterable[bytes]], layout: Layout) -> None:
         raise JobDataError(UNESCAPED)
 
 
-def _ends_plainly(before: bytes, piece: bytes, inside: bool, layout: Layout) -> bool:
+def _line_endings_match(before: bytes, piece: bytes, inside: bool, layout: Layout) -> bool:
     """Return whether the line endings of a piece are right without reading line by line."""
     if not layout.newline_in_cell:
         text = np.frombuffer(piece, np.uint8)

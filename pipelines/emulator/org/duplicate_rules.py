@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pipelines.emulator.org.match_keys import digits_of, email_key, fold, phone_key
+from pipelines.emulator.org.match_keys import digits_of, email_match_key, fold, phone_match_key
 from pipelines.emulator.org.org_config import DuplicateRule
 from pipelines.emulator.org.schema import Schema, SObject
 from pipelines.emulator.org.store import Store
@@ -120,7 +120,7 @@ class MatchTarget:
         indexed.
         """
         email, first, last, phone = self.column_names
-        return f"email_key({email}, {last})", f"phone_key({phone}, {first}, {last})"
+        return f"email_match_key({email}, {last})", f"phone_match_key({phone}, {first}, {last})"
 
 
 def index_matches(store: Store, rules: Iterable[DuplicateRule], schema: Schema) -> None:
@@ -160,7 +160,11 @@ def _keys(
     emails, firsts, lasts, phones = (columns.get(name, nothing) for name in MATCHED_FIELDS)
     for row in rows:
         last = lasts[row]
-        yield row, email_key(emails[row], last), phone_key(phones[row], firsts[row], last)
+        yield (
+            row,
+            email_match_key(emails[row], last),
+            phone_match_key(phones[row], firsts[row], last),
+        )
 
 
 def _match_fields_of(columns: Mapping[str, Sequence[Cell]], row: int) -> MatchFields:

@@ -19,14 +19,14 @@ def digits_of(phone: str) -> str:
     return "".join(filter(str.isdigit, phone))
 
 
-def email_key(email: object, last_name: object) -> str | None:
+def email_match_key(email: object, last_name: object) -> str | None:
     """Return a key of e-mail and last name, or None where one is missing."""
     if email and last_name and isinstance(email, str) and isinstance(last_name, str):
         return email.casefold() + "\n" + last_name.casefold()
     return None
 
 
-def phone_key(phone: object, first_name: object, last_name: object) -> str | None:
+def phone_match_key(phone: object, first_name: object, last_name: object) -> str | None:
     """Return a key of phone and last name; None where one, or the first name, is missing."""
     if not (phone and last_name and isinstance(phone, str) and isinstance(last_name, str)):
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.emulator.org import ids
 from pipelines.emulator.org.formatting import java_double
 from pipelines.emulator.org.like import is_like
-from pipelines.emulator.org.match_keys import email_key, phone_key
+from pipelines.emulator.org.match_keys import email_match_key, phone_match_key
 from pipelines.emulator.org.schema import NUMBER_TYPES, Schema, SObject
 
 # With SQLite's own 2 MB, every new row of a large file waits for pages of its indexes.
@@ -77,8 +77,12 @@ class Store:
             self._connection.execute("pragma journal_mode = wal")
             self._connection.execute("pragma synchronous = normal")
             self._connection.execute(f"pragma cache_size = -{CACHE_KIB}")
-            self._connection.create_function("email_key", 2, email_key, deterministic=True)
-            self._connection.create_function("phone_key", 3, phone_key, deterministic=True)
+            self._connection.create_function(
+                "email_match_key", 2, email_match_key, deterministic=True
+            )
+            self._connection.create_function(
+                "phone_match_key", 3, phone_match_key, deterministic=True
+            )
             self._connection.create_function("fold", 1, _fold, deterministic=True)
             self._connection.create_function("sf_like", 2, _like, deterministic=True)
             self._connection.create_function("java_double", 1, _java_double, deterministic=True)
