@@ -1,27 +1,30 @@
-"""What can go wrong, as one small tree with two questions: will it pass, and whose is it?
+"""What can go wrong: one tree of errors, with three questions about each.
+
+Is it transient: does it help to run again later? What is its source: who has to act? What is the
+exit code of the command?
 
     SyncError
-    ├── Passing                      run again later: exit code 3
-    │   ├── OrgUnavailableError           no answer, or a 5xx: the org's or the network's
-    │   ├── OrgLimitError                  a limit is reached or the org asks for patience
-    │   ├── SessionExpiredError           the login ended and a new one was not taken
-    │   ├── WarehouseUnavailableError     the database is away, locked or full
-    │   ├── LeaseLostError                another run has taken the batch over
-    │   ├── RunEndedError                 a worker's run was ended, or another worker of it failed
-    │   ├── WorkersLostError              a worker, or the scheduler it came by, went away
-    │   ├── PrefectUnavailableError       the Prefect server did not start, or went away
-    │   └── DeadlineReachedError          the time given is over; batches stay open, nothing is lost
-    └── PermanentError                        trying again unchanged will not help
-        ├── ConfigurationError            a setting or an argument: exit code 2
-        ├── WarehousePermissionError         the database said no (rights, read-only): exit code 2
-        ├── OrgRejectedError               the org said no, with its code: exit code 4
-        ├── OrgMismatchError                 the ledger belongs to another org: exit code 4
-        └── LedgerInconsistentError          the answers do not add up: exit code 4
+    ├── TransientError               run again later: exit code 3
+    │   ├── OrgUnavailableError          no response, or a 5xx: Salesforce or the network
+    │   ├── OrgLimitError                a limit of the org is reached
+    │   ├── SessionExpiredError          the session expired and a new login did not help
+    │   ├── WarehouseUnavailableError    the database is away, locked or full
+    │   ├── LeaseLostError               another run has taken the batch over
+    │   ├── RunEndedError                the worker's run has ended, or another worker of it failed
+    │   ├── WorkersLostError             a worker, or the scheduler, went away
+    │   ├── PrefectUnavailableError      the Prefect server did not start, or went away
+    │   └── DeadlineReachedError         the run's time is over; its batches stay open
+    └── PermanentError               a human must change something first
+        ├── ConfigurationError           a setting or an argument: exit code 2
+        ├── WarehousePermissionError     the database refused (rights, read-only): exit code 2
+        ├── OrgRejectedError             the org refused, with its code: exit code 4
+        ├── OrgMismatchError             the ledger belongs to another org: exit code 4
+        └── LedgerInconsistentError      ledger and org do not add up: exit code 4
 
     Interrupted                      a signal asked the process to end: exit code 128 + its number
 
 A message is a sentence for the person who has to act, with the remedy in it. It never holds a
-secret, a row or an e-mail address: it ends up in logs and in Prefect's database.
+secret, a row or an e-mail address: it is written to logs and to Prefect's database.
 """
 
 from __future__ import annotations
@@ -32,10 +35,10 @@ ErrorSource = Literal["settings", "org", "warehouse", "ledger", "run"]
 
 
 class SyncError(Exception):
-    """The root: `is_transient` answers whether waiting helps, `source` names the party that has to act.
+    """The root. `is_transient`: whether it helps to wait. `source`: the party that has to act.
 
-    `had_no_effect`: the org has said no to the request before it did anything, or the database has
-    undone the transaction because of somebody else's lock.
+    `had_no_effect`: the request or transaction is known to have changed nothing. The org rejected
+    it before doing anything, or the database rolled it back because of another lock.
     """
 
     is_transient: ClassVar[bool]
@@ -47,8 +50,9 @@ class SyncError(Exception):
 class Interrupted(KeyboardInterrupt):
     """A signal asked this process to end: Ctrl-C, SIGTERM, or a terminal that was closed.
 
-    A KeyboardInterrupt, because for that alone psycopg cancels the query at the server, which
-    would go on and keep its locks.
+    Named as KeyboardInterrupt and not as an error: `except Exception` must not catch it. It is a
+    KeyboardInterrupt because only then psycopg cancels the query on the server, which would
+    otherwise go on and keep its locks.
     """
 
     def __init__(self, signal_number: int, reason: str) -> None:
@@ -57,82 +61,82 @@ class Interrupted(KeyboardInterrupt):
 
 
 class TransientError(SyncError):
-    """Try again later; the ledger knows where to go on."""
+    """Run again later. The ledger knows where to go on."""
 
     is_transient = True
     exit_code = 3
 
 
 class OrgUnavailableError(TransientError):
-    """Salesforce did not answer, or answered with a fault of its own."""
+    """Salesforce did not respond, or responded with an error of its own."""
 
     source = "org"
 
 
 class OrgLimitError(TransientError):
-    """Salesforce asks for patience: a limit is reached."""
+    """A limit of Salesforce is reached, or it is too slow."""
 
     source = "org"
 
 
 class SessionExpiredError(TransientError):
-    """The session ended and a fresh login was refused once."""
+    """The session expired, and the org did not accept a new login."""
 
     source = "org"
 
 
 class WarehouseUnavailableError(TransientError):
-    """The database is away, locked or too slow to answer, or its disk is full."""
+    """The database is away, locked or too slow, or its disk is full."""
 
     source = "warehouse"
 
 
 class LeaseLostError(TransientError):
-    """Another run has taken the batch over; this one must not touch it any more."""
+    """Another run has taken over what this run had leased; this run must not write it any more."""
 
     source = "run"
 
 
 class RunEndedError(TransientError):
-    """The run that this worker works for is over: it stops, and what is open stays open."""
+    """The run of this worker has ended. The worker stops, and open batches stay open."""
 
     source = "run"
 
 
 class WorkersLostError(TransientError):
-    """A worker went away without a word, or there is no scheduler to get one from."""
+    """A worker went away without a result, or there is no scheduler to start one."""
 
     source = "run"
 
 
 class PrefectUnavailableError(TransientError):
-    """A Prefect server that was to run or show this run does not answer, or not any more."""
+    """The Prefect server that runs or shows this run does not respond."""
 
     source = "run"
 
 
 class DeadlineReachedError(TransientError):
-    """The time given to this run is over."""
+    """The time that this run was given is over."""
 
     source = "run"
 
 
 class PermanentError(SyncError):
-    """Somebody must change something first."""
+    """Running again unchanged does not help: a human must change something first."""
 
     is_transient = False
     exit_code = 4
 
 
 class ConfigurationError(PermanentError):
-    """A setting or an argument is wrong; the message names it and the way to mend it."""
+    """A setting or an argument is wrong. The message names it and the remedy."""
 
     source = "settings"
     exit_code = 2
 
 
 class OrgRejectedError(PermanentError):
-    """Salesforce said no. `code` is its status code, such as INSUFFICIENT_ACCESS."""
+    """Salesforce refused the request. `code` is its status code, such as INSUFFICIENT_ACCESS."""
 
     source = "org"
 
@@ -145,7 +149,7 @@ class OrgRejectedError(PermanentError):
 
 
 class WarehousePermissionError(PermanentError):
-    """The database said no: rights, a read-only file."""
+    """The database refused: missing rights, or a read-only file."""
 
     source = "warehouse"
     exit_code = 2
@@ -158,6 +162,6 @@ class OrgMismatchError(PermanentError):
 
 
 class LedgerInconsistentError(PermanentError):
-    """The ledger and the org do not add up; nothing is guessed."""
+    """The ledger and the org do not add up. The run stops: a guess could create duplicates."""
 
     source = "ledger"

@@ -1,4 +1,4 @@
-"""Tells in the log what a run is doing, at least every half minute while one thing lasts."""
+"""Log what a run is doing while one activity lasts, at least every half minute."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Activity = str | Callable[[], str]
 
 
 class _Entry:
-    """One thing that lasts, in one thread."""
+    """One activity of one thread."""
 
     def __init__(self, activity: Activity) -> None:
         self.activity = activity
-        self.since = self.logged_at = time.monotonic()
+        self.began_at = self.logged_at = time.monotonic()
 
 
 class Progress:
-    """Logs the present activity of each thread whenever it has lasted `line_seconds` more.
+    """Logs the current activity of each thread whenever it has lasted `line_seconds` more.
 
-    A context manager: its own thread ends with it. It logs in the context it was entered in, so
-    that Prefect files the lines under the right flow run.
+    A context manager, with a thread of its own that ends with it. That thread logs in the context
+    in which the manager was entered, so that Prefect shows the lines with the right flow run.
     """
 
     def __init__(self, line_seconds: float) -> None:
@@ -54,7 +54,7 @@ class Progress:
 
     @contextmanager
     def during(self, activity: Activity) -> Iterator[None]:
-        """Log the activity while the block lasts too long; of nested ones only the inner one."""
+        """Log this activity while the block lasts long; of nested activities only the inner one."""
         entry, thread = _Entry(activity), threading.get_ident()
         with self._lock:
             self._entries.setdefault(thread, []).append(entry)
@@ -66,13 +66,13 @@ class Progress:
 
     def _watch(self) -> None:
         while not self._ended.wait(min(1.0, self._line_seconds / 3)):
-            self._log_what_lasts(time.monotonic())
+            self._log_long_activities(time.monotonic())
 
-    def _log_what_lasts(self, now: float) -> None:
+    def _log_long_activities(self, now: float) -> None:
         with self._lock:
-            present = [entries[-1] for entries in self._entries.values() if entries]
-        for entry in present:
+            current = [entries[-1] for entries in self._entries.values() if entries]
+        for entry in current:
             if now - entry.logged_at >= self._line_seconds:
                 entry.logged_at = now
-                words = entry.activity if isinstance(entry.activity, str) else entry.activity()
-                log.info("%s, %.0f s so far", words, now - entry.since)
+                text = entry.activity if isinstance(entry.activity, str) else entry.activity()
+                log.info("%s, %.0f s so far", text, now - entry.began_at)

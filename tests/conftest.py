@@ -22,6 +22,7 @@ from psycopg import sql
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.engines.base import run_script
 from pipelines.warehouse.migrations import migrate
+from tests.cli.command_server import CommandServer
 from tests.emulator_process import running_emulator
 from tests.prefect_server import Server, running_server
 from tests.salesforce.servers import Emulator
@@ -322,3 +323,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared data here; PERSON_SYNC_SHARED_DATA names the folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def command_server() -> Iterator[CommandServer]:
+    """A process that forks one for each run of the command, for the whole session."""
+    server = CommandServer()
+    yield server
+    server.close()

@@ -13,7 +13,7 @@ from pipelines.process.terminal import unbroken
 from pipelines.run.connections import log_in_to
 from pipelines.run.summaries import Summary
 from pipelines.run.summary_lines import summary_parts, titled
-from pipelines.salesforce.lookups import count_leads_by_owner
+from pipelines.salesforce.lead_owners import count_leads_by_owner
 from pipelines.settings import FILE_NAME, Settings
 
 

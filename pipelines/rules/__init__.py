@@ -1,1 +1,5 @@
-"""Pure rules: persons → duplicates → owners → leads. No clock, no network, no settings."""
+"""Pure rules: frames and values in, frames and values out. No clock, no network, no settings.
+
+They are applied in this order: clean and validate, assign owners, deduplicate, decide on matches,
+partition, make records.
+"""

@@ -1,38 +1,38 @@
-"""How a lead gets its owner: strategies, ordered choices, and which decides for a person."""
+"""Owner strategies: how each is written, what it looks up in the org, how it is resolved.
+
+`STRATEGY_KINDS` is the only table of them: messages, the rejection rules and `--help` take their
+text from it. A new strategy is one entry there, with its function. If it needs records that no
+other strategy looks up, add one function to `pipelines/salesforce/lookups.py` (OWNER_LISTS or
+OWNER_SEARCHES).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import pandas as pd
+from pipelines.rules.blanks import OUTER_BLANKS
+from pipelines.rules.rejection_rules import RejectionRule, owner_rule
 
-from pipelines.rules.text import OUTER_BLANKS, as_text, trim
+if TYPE_CHECKING:
+    # Not imported at run time: `person-sync --help` shows FORMS and must not wait for pandas.
+    import pandas as pd
 
-Kind = Literal["rules", "rule", "user", "queue"]
-Scalar = str | int | float | bool
-Condition = Mapping[str, Any]
+OwnerType = Literal["user", "queue"]
 
-NAMED_KINDS = ("rule", "user", "queue")
-WORDS = "rules, rule:NAME, user:USERNAME or queue:DEVELOPER_NAME"
-COMPARISONS = ("ge", "gt", "le", "lt")
+ID_LENGTHS = (15, 18)
 
 
-class StrategyMalformed(ValueError):
-    """The text is no owner strategy. The message says what is and never repeats the text."""
-
-
-class ChoiceMalformed(ValueError):
-    """An entry of owners.choice is wrong; the message names its number, from 1, and the key."""
+class StrategyMalformedError(ValueError):
+    """The text is not an owner strategy. The message lists the forms and never repeats the text."""
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """How a lead gets its owner; `str` gives the canonical text. `name` is empty for `rules`."""
+    """How a lead gets its owner. `str` returns the canonical text; `name` may be empty."""
 
-    kind: Kind
+    kind: str
     name: str
 
     def __str__(self) -> str:
@@ -40,164 +40,250 @@ class Strategy:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """`assign_to`, for persons of whom every condition of `when` (column → condition) holds.
+class Owner:
+    """A user or a queue of the org that may own leads."""
 
-    A condition holds operators, all of which must hold: `one_of` (scalars), `ge gt le lt` (a
-    number), `contains` (text), `is_blank` (true or false).
+    owner_id: str
+    owner_name: str
+    owner_type: OwnerType
+
+
+@dataclass(frozen=True)
+class ResolvedStrategy:
+    """What a strategy means in this org: an assignment rule or an owner.
+
+    With neither, the lead belongs to the running user.
     """
 
-    when: Mapping[str, Condition]
-    assign_to: Strategy
+    strategy: str
+    assignment_rule_id: str | None
+    owner: Owner | None
+
+
+@dataclass(frozen=True)
+class RejectedStrategy:
+    """A strategy that this org cannot follow. `message` may be logged: it holds no name."""
+
+    strategy: str
+    rule_name: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class OwnerDirectory:
+    """The records of the org that strategies are resolved against.
+
+    `records`, by the names that `pipelines/salesforce/lookups.py` uses:
+    - users: user_id, username, name, is_active, user_type
+    - queues: queue_id, developer_name, name, serves_leads
+    - assignment_rules (of Lead): rule_id, name, is_active
+
+    `without_active_rule`: what `rules` means in an org without an active assignment rule.
+    """
+
+    records: Mapping[str, pd.DataFrame]
+    without_active_rule: Literal["stop", "running_user"]
+
+
+@dataclass(frozen=True)
+class StrategyKind:
+    """One row of the table.
+
+    `form` is how users write it; what follows the colon stands for the name. `search` is the key in
+    OWNER_SEARCHES of the records to find by name; None where the org's whole list is read.
+    """
+
+    form: str
+    resolve: Callable[[Strategy, OwnerDirectory], ResolvedStrategy | RejectedStrategy]
+    search: str | None = None
+
+    @property
+    def word(self) -> str:
+        """What stands in front of the colon."""
+        return self.form.partition(":")[0]
+
+    @property
+    def has_name(self) -> bool:
+        """Whether a name follows the word."""
+        return ":" in self.form
 
 
 def parse_strategy(text: str) -> Strategy:
-    """The strategy that the text names.
+    """Return the strategy that the text names. Raise StrategyMalformedError.
 
-    Outer blanks and the case of the kind do not matter; the case of the name stays. Raises
-    StrategyMalformed, with the words allowed.
+    Outer blanks and the case of the word do not matter; the case of the name is kept.
     """
-    kind, colon, name = text.strip(OUTER_BLANKS).partition(":")
-    kind, name = kind.rstrip(OUTER_BLANKS).lower(), name.strip(OUTER_BLANKS)
-    if kind == "rules" and not colon:
-        return Strategy("rules", "")
-    if kind in NAMED_KINDS and name:
-        return Strategy(cast(Kind, kind), name)
-    raise StrategyMalformed(f"An owner strategy is written {WORDS}.")
+    word, colon, name = text.strip(OUTER_BLANKS).partition(":")
+    word, name = word.rstrip(OUTER_BLANKS).lower(), name.strip(OUTER_BLANKS)
+    kind = STRATEGY_KINDS.get(word)
+    if kind is None or kind.has_name != bool(colon) or kind.has_name != bool(name):
+        raise StrategyMalformedError(f"An owner strategy is written {FORMS}.")
+    return Strategy(word, name)
 
 
-def parse_choices(entries: Sequence[Mapping[str, Any]]) -> tuple[Choice, ...]:
-    """The ordered choices of the settings. Raises ChoiceMalformed."""
-    return tuple(_parse_choice(number, entry) for number, entry in enumerate(entries, start=1))
+def names_to_search(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names that these strategies need to be found in the org, by OWNER_SEARCHES key.
+
+    Texts that are not a strategy need nothing: `resolve` rejects them.
+    """
+    names: dict[str, list[str]] = {}
+    for text in texts:
+        try:
+            strategy = parse_strategy(text)
+        except StrategyMalformedError:
+            continue
+        search = STRATEGY_KINDS[strategy.kind].search
+        if search is not None:
+            names.setdefault(search, []).append(strategy.name)
+    return names
 
 
-def _parse_choice(number: int, entry: Mapping[str, Any]) -> Choice:
-    where = f"owners.choice {number}"
-    for key in entry:
-        if key not in ("when", "assign_to"):
-            raise ChoiceMalformed(f"{where}: {key} means nothing here; use when and assign_to.")
-    when = entry.get("when")
-    if not isinstance(when, Mapping):
-        raise ChoiceMalformed(f"{where}: when must be a table of conditions; {{}} always holds.")
-    conditions = {
-        column: _parse_condition(f"{where}: when.{column}", wanted)
-        for column, wanted in when.items()
-    }
-    return Choice(conditions, _parse_target(where, entry.get("assign_to")))
+def resolve(strategy_text: str, directory: OwnerDirectory) -> ResolvedStrategy | RejectedStrategy:
+    """Return what the strategy means in the org, or why the org cannot follow it.
 
-
-def _parse_target(where: str, text: object) -> Strategy:
-    if not isinstance(text, str):
-        raise ChoiceMalformed(f"{where}: assign_to must be an owner strategy: {WORDS}.")
+    An id of 15 or 18 characters may take the place of a name. Usernames and developer names are
+    found in any case: Salesforce lets no two differ by case alone.
+    """
     try:
-        return parse_strategy(text)
-    except StrategyMalformed as error:
-        raise ChoiceMalformed(f"{where}: assign_to is wrong. {error}") from None
+        strategy = parse_strategy(strategy_text)
+    except StrategyMalformedError as error:
+        text = strategy_text.strip(OUTER_BLANKS)
+        return RejectedStrategy(text, OWNER_STRATEGY_MALFORMED.rule_name, str(error))
+    return STRATEGY_KINDS[strategy.kind].resolve(strategy, directory)
 
 
-def _parse_condition(where: str, wanted: object) -> Condition:
-    if isinstance(wanted, Mapping) and wanted:
-        for operator, value in wanted.items():
-            _demand_operand(f"{where}.{operator}", operator, value)
-        return dict(wanted)
-    values = wanted if isinstance(wanted, list) else [wanted]
-    if not values or not all(isinstance(value, Scalar) for value in values):
-        raise ChoiceMalformed(f"{where} must be a value, a list of values, or a comparison.")
-    return {"one_of": tuple(values)}
+# --- One function a strategy
 
 
-def _demand_operand(where: str, operator: object, value: object) -> None:
-    if operator in COMPARISONS:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ChoiceMalformed(f"{where} must be a number.")
-    elif operator == "contains":
-        if not isinstance(value, str):
-            raise ChoiceMalformed(f"{where} must be a text.")
-    elif operator == "is_blank":
-        if not isinstance(value, bool):
-            raise ChoiceMalformed(f"{where} must be true or false.")
-    else:
-        raise ChoiceMalformed(f"{where} is unknown; use ge, gt, le, lt, contains or is_blank.")
+def _resolve_active_rule(
+    strategy: Strategy, directory: OwnerDirectory
+) -> ResolvedStrategy | RejectedStrategy:
+    rules = directory.records["assignment_rules"]
+    active = rules[rules["is_active"].astype(bool)]
+    if len(active) == 1:
+        return ResolvedStrategy(str(strategy), active.iloc[0]["rule_id"], None)
+    if len(active) > 1:
+        message = "Several lead assignment rules are active; name the one you mean."
+        return _rejected(strategy, OWNER_UNKNOWN, message)
+    if directory.without_active_rule == "running_user":
+        return ResolvedStrategy(str(strategy), None, None)
+    message = "No lead assignment rule is active; activate one or name one."
+    return _rejected(strategy, OWNER_UNKNOWN, message)
 
 
-def choose_strategies(
-    persons: pd.DataFrame,
-    choices: Sequence[Choice],
-    default: Strategy,
-    columns_known: Collection[str],
-) -> pd.Series:
-    """The strategy's text for each person, beside the persons' index.
-
-    A person's own owner_strategy comes first (as written, outer blanks gone), then the first choice
-    that holds, then the default. `columns_known` are the persons columns there are; one that was
-    not read is blank for everybody. Raises ChoiceMalformed for a choice about any other.
-    """
-    _demand_known(choices, columns_known)
-    chosen = trim(persons["owner_strategy"].astype("str"))
-    for choice in choices:
-        undecided = chosen.isna()
-        chosen = chosen.mask(undecided & _holds(persons, choice.when), str(choice.assign_to))
-    return chosen.fillna(str(default))
+def _resolve_rule(
+    strategy: Strategy, directory: OwnerDirectory
+) -> ResolvedStrategy | RejectedStrategy:
+    rules = directory.records["assignment_rules"]
+    # Two assignment rules may have names that differ by case alone.
+    found = _find(rules, strategy.name, "rule_id", "01Q", rules["name"])
+    if len(found) != 1:
+        return _not_one(strategy, len(found), "lead assignment rule")
+    return ResolvedStrategy(str(strategy), found.iloc[0]["rule_id"], None)
 
 
-def _demand_known(choices: Sequence[Choice], columns_known: Collection[str]) -> None:
-    for number, choice in enumerate(choices, start=1):
-        for column in choice.when:
-            if column not in columns_known:
-                raise ChoiceMalformed(
-                    f"owners.choice {number}: when.{column}: the persons have no such column."
-                )
+def _resolve_user(
+    strategy: Strategy, directory: OwnerDirectory
+) -> ResolvedStrategy | RejectedStrategy:
+    found = _find_in_any_case(
+        directory.records["users"], strategy.name, "user_id", "005", "username"
+    )
+    if len(found) != 1:
+        return _not_one(strategy, len(found), "user")
+    user = found.iloc[0]
+    if not user["is_active"]:
+        return _rejected(strategy, OWNER_INACTIVE, "This user is inactive.")
+    if user["user_type"] != "Standard":
+        message = "This user has a licence that may not own leads."
+        return _rejected(strategy, OWNER_INACTIVE, message)
+    return ResolvedStrategy(str(strategy), None, Owner(user["user_id"], user["name"], "user"))
 
 
-def _holds(persons: pd.DataFrame, when: Mapping[str, Condition]) -> pd.Series:
-    holds = pd.Series(True, index=persons.index)
-    for column, condition in when.items():
-        cells = _cells(persons, column)
-        for operator, wanted in condition.items():
-            holds &= _OPERATORS[operator](cells, wanted)
-    return holds
+def _resolve_queue(
+    strategy: Strategy, directory: OwnerDirectory
+) -> ResolvedStrategy | RejectedStrategy:
+    found = _find_in_any_case(
+        directory.records["queues"], strategy.name, "queue_id", "00G", "developer_name"
+    )
+    if len(found) != 1:
+        return _not_one(strategy, len(found), "queue")
+    queue = found.iloc[0]
+    if not queue["serves_leads"]:
+        return _rejected(strategy, QUEUE_NOT_FOR_LEADS, "This queue does not serve leads.")
+    return ResolvedStrategy(str(strategy), None, Owner(queue["queue_id"], queue["name"], "queue"))
 
 
-def _cells(persons: pd.DataFrame, column: str) -> pd.Series:
-    if column not in persons:
-        return as_text(np.full(len(persons), None, dtype=object), persons.index)
-    return trim(persons[column].astype("str")).str.lower()
-
-
-def _lower(text: str) -> str:
-    # By the same kernel as the cells: Python's lower() makes two characters of some letters.
-    return str(as_text([text.strip(OUTER_BLANKS)]).str.lower().iloc[0])
-
-
-def _numbers(cells: pd.Series) -> pd.Series:
-    return pd.to_numeric(cells, errors="coerce").replace([np.inf, -np.inf], np.nan)
-
-
-def _one_of(cells: pd.Series, wanted: Sequence[Scalar]) -> pd.Series:
-    texts = [_lower(value) for value in wanted if isinstance(value, str)]
-    numbers = [v for v in wanted if isinstance(v, int | float) and not isinstance(v, bool)]
-    for value in wanted:
-        if isinstance(value, bool):
-            texts += ["true", "1"] if value else ["false", "0"]
-    found = cells.isin(texts)
-    # 1000 in the settings equals 1000.0 in the warehouse.
-    return found | _numbers(cells).isin(numbers) if numbers else found
-
-
-def _contains(cells: pd.Series, wanted: str) -> pd.Series:
-    return cells.str.contains(_lower(wanted), regex=False)
-
-
-def _is_blank(cells: pd.Series, wanted: bool) -> pd.Series:
-    return cells.isna() == wanted
-
-
-_OPERATORS: Mapping[str, Callable[[pd.Series, Any], pd.Series]] = {
-    "one_of": _one_of,
-    "ge": lambda cells, number: _numbers(cells) >= number,
-    "gt": lambda cells, number: _numbers(cells) > number,
-    "le": lambda cells, number: _numbers(cells) <= number,
-    "lt": lambda cells, number: _numbers(cells) < number,
-    "contains": _contains,
-    "is_blank": _is_blank,
+STRATEGY_KINDS: Mapping[str, StrategyKind] = {
+    kind.word: kind
+    for kind in (
+        StrategyKind("rules", _resolve_active_rule),
+        StrategyKind("rule:NAME", _resolve_rule),
+        StrategyKind("user:USERNAME", _resolve_user, search="users"),
+        StrategyKind("queue:DEVELOPER_NAME", _resolve_queue),
+    )
 }
+
+
+def _listed(forms: list[str]) -> str:
+    return f"{', '.join(forms[:-1])} or {forms[-1]}"
+
+
+FORMS = _listed([kind.form for kind in STRATEGY_KINDS.values()])
+
+OWNER_UNKNOWN = owner_rule(
+    "owner_unknown",
+    "The owner strategy names no owner that Salesforce has, or several.",
+    "Correct the name, use the record's id instead, or create the user, queue or rule.",
+)
+OWNER_INACTIVE = owner_rule(
+    "owner_inactive",
+    "The user of the owner strategy is inactive, or has a licence that may not own leads.",
+    "Name another user, or have the user activated or given a full licence.",
+)
+QUEUE_NOT_FOR_LEADS = owner_rule(
+    "queue_not_for_leads",
+    "The queue of the owner strategy does not serve leads.",
+    "Name another queue, or add Lead to the queue's supported objects.",
+)
+OWNER_STRATEGY_MALFORMED = owner_rule(
+    "owner_strategy_malformed",
+    "The owner strategy is not written in a form that we know.",
+    f"Write {FORMS}.",
+)
+OWNER_RULES = (OWNER_UNKNOWN, OWNER_INACTIVE, QUEUE_NOT_FOR_LEADS, OWNER_STRATEGY_MALFORMED)
+
+
+# --- Finding records
+
+
+def _find(
+    records: pd.DataFrame, name: str, id_column: str, prefix: str, names: pd.Series
+) -> pd.DataFrame:
+    """Return the records with that id, or else with that name. Ids are case-sensitive."""
+    if _is_id(name, prefix):
+        return records[records[id_column].str.slice(0, len(name)) == name]
+    return records[names == name]
+
+
+def _find_in_any_case(
+    records: pd.DataFrame, name: str, id_column: str, prefix: str, name_column: str
+) -> pd.DataFrame:
+    if not _is_id(name, prefix):
+        name = name.lower()
+    return _find(records, name, id_column, prefix, records[name_column].str.lower())
+
+
+def _is_id(name: str, prefix: str) -> bool:
+    is_plain = name.isascii() and name.isalnum()
+    return is_plain and len(name) in ID_LENGTHS and name.startswith(prefix)
+
+
+def _rejected(strategy: Strategy, rule: RejectionRule, message: str) -> RejectedStrategy:
+    return RejectedStrategy(str(strategy), rule.rule_name, message)
+
+
+def _not_one(strategy: Strategy, count: int, what: str) -> RejectedStrategy:
+    if count == 0:
+        return _rejected(strategy, OWNER_UNKNOWN, f"There is no {what} of this name.")
+    message = f"{count} records ({what}) have this name; use the id of the one you mean."
+    return _rejected(strategy, OWNER_UNKNOWN, message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from pipelines.rules.frames import Rejected, columns_of
-from pipelines.rules.text import as_text, shown
+from pipelines.rules.text import as_text, to_observed_values
 
 REJECTED_COLUMNS = tuple(columns_of(Rejected))
 
@@ -19,10 +19,10 @@ def rejections(
     observed: pd.Series,
     message: pd.Series,
 ) -> pd.DataFrame:
-    """Rows for rejected_persons (`REJECTED_COLUMNS`), one a person and rule, in the order given.
+    """Return rows for rejected_persons (REJECTED_COLUMNS), one a person and rule, order kept.
 
-    All series stand side by side and share an index. `observed` is shortened and escaped here.
-    Nothing of ours is retryable unchanged: the person or the org has to change first.
+    All series have the same index. `observed` is shortened and escaped here. Our own rejections are
+    never retryable: the person or the org has to change first.
     """
     frame = pd.DataFrame(
         {
@@ -30,11 +30,11 @@ def rejections(
             "rule_name": rule_name,
             "stage": as_text(stage, person_id.index),
             "field_name": field_name,
-            "observed_value": shown(observed),
+            "observed_value": to_observed_values(observed),
             "message": message,
             "is_retryable": False,
         }
     )
-    # Rows without an id are all called "", and the table's key takes each rule once a person.
+    # Rows without an id all have the id "", and the table's key takes each rule once a person.
     frame = frame.drop_duplicates(["person_id", "rule_name"]).reset_index(drop=True)
     return frame.astype({"is_retryable": bool})

@@ -1,4 +1,4 @@
-"""Persons set apart from the others of their slice."""
+"""Select rows of a frame without copying a whole slice."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 
-def keep(rows: pd.DataFrame, wanted: np.ndarray | pd.Series) -> pd.DataFrame:
-    """The rows wanted, in their order, index fresh.
+def filter_rows(rows: pd.DataFrame, wanted: np.ndarray | pd.Series) -> pd.DataFrame:
+    """Return the wanted rows in their order, with a fresh index.
 
-    Where that is everybody no cell is copied: each rule sets few apart, and a copy for each had
-    kept a slice in memory five times over.
+    No cell is copied where all rows are wanted. Each rule removes few persons: with a copy a rule,
+    a slice was in memory five times.
     """
     return (rows if wanted.all() else rows[wanted]).reset_index(drop=True)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pipelines.errors import ConfigurationError, OrgRejectedError, SyncError
-from pipelines.rules import owners
-from pipelines.rules.validation import LeadField
+from pipelines.rules import owner_choices, owner_strategies
+from pipelines.rules.lead_fields import LeadField
+from pipelines.rules.owner_strategies import RejectedStrategy, ResolvedStrategy
 from pipelines.run.connections import log_in_to, open_store
 from pipelines.run.preflight import Preflight
 from pipelines.salesforce import lookups
@@ -160,8 +161,8 @@ def check_owners(preflight: Preflight) -> str:
     place = "--owner" if preflight.owner else "owners.default"
     preflight.found_default_strategy = _parse_strategy(place, preflight.owner or settings.default)
     try:
-        preflight.choices = owners.parse_choices(list(settings.choice))
-    except (owners.ChoiceMalformed, owners.StrategyMalformed) as error:
+        preflight.choices = owner_choices.parse_choices(list(settings.choice))
+    except (owner_choices.ChoiceMalformedError, owner_strategies.StrategyMalformedError) as error:
         raise ConfigurationError(f"owners.choice: {error}") from None
     preflight.found_owner_lookup = OwnerLookup(preflight.org, settings.without_active_rule)
     named = {place: str(preflight.default_strategy)}
@@ -174,7 +175,7 @@ def check_owners(preflight: Preflight) -> str:
     wrong = [
         f"{place} = {text}: {answer.message}"
         for place, text in named.items()
-        if isinstance(answer := found[text], owners.Refusal)
+        if isinstance(answer := found[text], RejectedStrategy)
     ]
     if wrong:
         raise ConfigurationError("; ".join(wrong))
@@ -184,10 +185,12 @@ def check_owners(preflight: Preflight) -> str:
     return f"{len(set(named.values()))} strategies lead to an owner"
 
 
-def _default_lead_owner_id(answer: owners.Resolved | owners.Refusal | None) -> str | None:
+def _default_lead_owner_id(
+    answer: ResolvedStrategy | RejectedStrategy | None,
+) -> str | None:
     if answer is None:
         return None
-    if isinstance(answer, owners.Refusal) or answer.owner is None:
+    if isinstance(answer, RejectedStrategy) or answer.owner is None:
         raise ConfigurationError("owners.default_lead_owner must be a user: or a queue:")
     return answer.owner.owner_id
 
@@ -205,10 +208,10 @@ def check_choice_columns(preflight: Preflight) -> str:
     return f"{len(preflight.choices)}, all their columns are there"
 
 
-def _parse_strategy(place: str, text: str) -> owners.Strategy:
+def _parse_strategy(place: str, text: str) -> owner_strategies.Strategy:
     try:
-        return owners.parse_strategy(text)
-    except owners.StrategyMalformed as error:
+        return owner_strategies.parse_strategy(text)
+    except owner_strategies.StrategyMalformedError as error:
         raise ConfigurationError(f"{place}: {error}") from None
 
 

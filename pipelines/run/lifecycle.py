@@ -23,7 +23,7 @@ from pipelines.errors import (
 from pipelines.process import error_details
 from pipelines.progress import Progress
 from pipelines.retry import RetryTimeout
-from pipelines.rules.rejection_rules import rejection_rules_for
+from pipelines.rules.rejection_catalog import rejection_rules_for
 from pipelines.run import checks, connections, summaries
 from pipelines.run.preflight import Preflight
 from pipelines.settings import Settings
@@ -133,7 +133,7 @@ def _record_failure(
     # When the warehouse itself is away this cannot be written; the next run finds our process gone.
     with suppress(SyncError):
         if run is not None:
-            run.matcher.note()
+            run.matcher.flush_stats()
         ledger.end_run(
             preflight.warehouse,
             run_id,
@@ -153,7 +153,7 @@ def close_run(run: RunContext) -> dict[str, Any]:
         if unread_count := ledger.count_listed_persons(run.warehouse, run.run_id):
             log.warning("persons: %s", summaries.unread_sentence(unread_count))
         require_checks_pass(run.warehouse, run.run_id)
-        run.matcher.note()
+        run.matcher.flush_stats()
         ledger.end_run(run.warehouse, run.run_id, "finished", api_call_count=run.api_call_count)
         summary = summaries.summarise(run.warehouse, run.run_id, run.request.person_ids)
     log.info("%s", summaries.last_line(summary, time.monotonic() - run.started_at))

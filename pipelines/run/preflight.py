@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipelines.progress import Progress
-from pipelines.rules import owners
-from pipelines.rules.validation import LeadField
+from pipelines.rules import owner_choices, owner_strategies
+from pipelines.rules.lead_fields import LeadField
 from pipelines.salesforce.lookups import DescribedField
 from pipelines.salesforce.session import Org
 from pipelines.settings import Settings
@@ -43,10 +43,10 @@ class Preflight:
     person_id_field: str = ""
     person_id_length: int | None = None
     unknown_jobs: UnknownJobs = field(default_factory=UnknownJobs)
-    choices: tuple[owners.Choice, ...] = ()
+    choices: tuple[owner_choices.Choice, ...] = ()
     default_lead_owner_id: str | None = None
     found_owner_lookup: OwnerLookup | None = None
-    found_default_strategy: owners.Strategy | None = None
+    found_default_strategy: owner_strategies.Strategy | None = None
 
     @property
     def warehouse(self) -> Warehouse:
@@ -64,7 +64,7 @@ class Preflight:
         return _require(self.found_owner_lookup, "the owners")
 
     @property
-    def default_strategy(self) -> owners.Strategy:
+    def default_strategy(self) -> owner_strategies.Strategy:
         """The owner strategy of a person whom neither the row nor a choice gives one."""
         return _require(self.found_default_strategy, "the default owner strategy")
 
@@ -117,7 +117,7 @@ class Preflight:
             self.org,
             run_id,
             person_id_field=self.person_id_field,
-            way=matching.lookup,
+            lookup=matching.lookup,
             refresh_minutes=matching.refresh_minutes,
             options=SnapshotOptions(poll_seconds=self.settings.run.poll_seconds),
         )

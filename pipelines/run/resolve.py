@@ -21,11 +21,11 @@ from typing import Any
 import pandas as pd
 
 from pipelines.errors import ConfigurationError
-from pipelines.rules.rejection_rules import description_of
+from pipelines.rules.rejection_catalog import description_of
 from pipelines.run import checks, connections
 from pipelines.run.lifecycle import migrate, require_checks_pass
 from pipelines.run.preflight import Preflight
-from pipelines.salesforce import ids, lookups
+from pipelines.salesforce import ids, lead_owners, lookups
 from pipelines.settings import Settings
 from pipelines.warehouse import ledger, new_persons, person_rows
 
@@ -180,7 +180,7 @@ def _created(
         raise ConfigurationError(
             f"lead {lead_id} has another person's id in {preflight.person_id_field} ({other_id})"
         )
-    read = lookups.read_owners(preflight.org, [lead_id], created_since=None)
+    read = lead_owners.read_owners(preflight.org, [lead_id], created_since=None)
     owner = {
         name: str(value) if isinstance(value, str) else None
         for name in resolution.owner

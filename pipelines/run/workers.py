@@ -218,8 +218,8 @@ def _join(settings: Settings, spec: WorkerSpec) -> Iterator[RunContext]:
                 request = RunRequest(spec.run_id, owner=spec.owner)
                 run = preflight.context(request, progress, seconds_left=spec.seconds_left)
                 run.person_count, run.slice_size = spec.person_count, spec.slice_size
-                run.matcher.follow()
+                run.matcher.use_chosen_method()
                 yield _as_worker(run)
-            run.matcher.note()
+            run.matcher.flush_stats()
         finally:
             preflight.close()

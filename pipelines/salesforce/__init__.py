@@ -1,5 +1,6 @@
-"""The room that speaks HTTP with the org and never SQL.
+"""HTTP with the org, never SQL.
 
-In the order of a run: `session` lets us in, `lookups` reads what the org already holds, `bulk`
-and `collections` carry leads there, `errors` says what an answer means in our own words.
+`session` logs in (with `login`, `transport`, `hosts`) and sends requests. `lookups`, `lead_owners`,
+`records` and `soql` read; `query_jobs` reads in bulk. `ingest_jobs` and `sobject_collections`
+write. `errors` and `login_errors` translate what goes wrong into `pipelines/errors.py`.
 """

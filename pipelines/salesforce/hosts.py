@@ -1,7 +1,7 @@
-"""Which hosts a secret may be sent to: Salesforce's own, and this machine where the emulator runs.
+"""Which hosts a secret may be sent to: Salesforce's own, and this machine for the emulator.
 
-An address is refused unless every part of it is plain. Two parsers that disagree are how tokens
-get lost: for `https://evil.example\\.salesforce.com` urlsplit names one host and urllib3 another.
+An address is rejected unless every part of it is plain. Two parsers that disagree leak tokens: for
+`https://evil.example\\.salesforce.com` urlsplit returns one host and urllib3 another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib3.util import parse_url
 
 PORTS: Final = {"https": 443, "http": 80}
 
-# ASCII only: without the flag, ignoring case would take a long s (U+017F) for an s.
+# ASCII only: without the flag, IGNORECASE takes a long s (U+017F) for an s.
 _FLAGS: Final = re.ASCII | re.IGNORECASE
 LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _ORG_HOST = re.compile(rf"(?:{LABEL}\.)+(?:salesforce|force)\.com", _FLAGS)
@@ -34,10 +34,10 @@ class Target(NamedTuple):
 
 
 def target_of(url: str) -> Target | None:
-    """Return where a request to this URL really goes, or None if that is not beyond doubt.
+    """Return where a request to this URL really goes; None if that is not certain.
 
-    requests connects to what urllib.parse reads, and urllib3 writes the request by its own parser.
-    None when the two differ, or when the URL holds a user name.
+    requests connects to the host that urllib.parse reads, and urllib3 writes the request with its
+    own parser. Return None when the two differ, or when the URL holds a user name.
     """
     try:
         ours, theirs = urlsplit(url), parse_url(url)
@@ -65,7 +65,7 @@ def is_org_target(target: Target | None) -> bool:
 def is_instance(netloc: str, *, may_be_local: bool) -> bool:
     """Return whether a token may be sent to this host, written as in a URL, port included.
 
-    `may_be_local`: this machine will do too, because the org emulator is asked for.
+    `may_be_local`: this machine is allowed too, for the org emulator.
     """
     found = _HOST_AND_PORT.fullmatch(netloc)
     if found is None:
@@ -76,7 +76,7 @@ def is_instance(netloc: str, *, may_be_local: bool) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether the host is this machine by its very address."""
+    """Return whether the host is localhost or a loopback address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Ids of records: 15 characters where case matters, or 18 whose last three say what the case is."""
+"""Record ids: 15 case-sensitive characters, or 18 of which the last three encode the case."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
 def whole_id(text: str, prefix: str) -> str | None:
-    """The id in its 18 characters; None for what cannot be the id of that kind of record.
+    """Return the id with 18 characters; None if the text is no id of that kind of record.
 
-    The last three characters catch a changed or mistyped letter's case, nothing else.
+    The last three characters detect a letter of the wrong case, and nothing else.
     """
     if not _ID.fullmatch(text) or not text.startswith(prefix):
         return None
@@ -23,4 +23,5 @@ def whole_id(text: str, prefix: str) -> str | None:
 
 
 def _letter(five: str) -> str:
+    """Return the letter that says which of five characters are capitals."""
     return _LETTERS[sum(1 << place for place, one in enumerate(five) if one.isupper())]

@@ -1,7 +1,7 @@
-"""Logs in: by client credentials, JWT bearer or, below API version 65, user name and password.
+"""Log in: by client credentials, JWT bearer or, below API version 65, user name and password.
 
-Every way is simple-salesforce's own; judged here is what its answer means, and checked is that no
-secret goes anywhere but to a host of Salesforce.
+simple-salesforce sends the login. This module checks settings before and responses after it, and
+that secrets go to hosts of Salesforce only.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from pydantic import SecretStr
 from simple_salesforce.login import SalesforceLogin
 
 from pipelines.errors import ConfigurationError, OrgRejectedError, OrgUnavailableError, SyncError
-from pipelines.salesforce.errors import judge_login, translate
+from pipelines.salesforce.errors import translate
 from pipelines.salesforce.hosts import LABEL, is_instance
+from pipelines.salesforce.login_errors import login_error
 from pipelines.salesforce.transport import FOREIGN_HOST, Transport
 
 LoginKind = Literal["client_credentials", "jwt", "password", "access_token"]
@@ -34,7 +35,7 @@ LAST_SOAP_VERSION: Final = 64
 _NO_SECRET = SecretStr("")
 _DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*", re.ASCII | re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://(?P<netloc>[^/]*)/?")
-# What a header can hold. Anything else would end it, and the library's complaint quotes the token.
+# What a header can hold. Other characters would end it, and the library's error quotes the token.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _VERSION = re.compile(r"\d{2,3}\.0")
 _NEEDED: Final[Mapping[LoginKind, tuple[str, ...]]] = {
@@ -47,7 +48,7 @@ _NEEDED: Final[Mapping[LoginKind, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Credentials:
-    """How to log in. Secrets never show in a repr.
+    """How to log in. Secrets are never shown in a repr.
 
     `domain` is the part before .salesforce.com. Which of the others are needed depends on `login`.
     """
@@ -65,7 +66,7 @@ class Credentials:
 
 
 def check_settings(credentials: Credentials, api_version: str) -> None:
-    """Raise ConfigurationError for what can be seen to be wrong before anything is sent."""
+    """Raise ConfigurationError for settings that are wrong, before anything is sent."""
     for name in _NEEDED[credentials.login]:
         value = getattr(credentials, name)
         if not (value.get_secret_value() if isinstance(value, SecretStr) else value):
@@ -92,19 +93,19 @@ def check_settings(credentials: Credentials, api_version: str) -> None:
 
 
 def _require_plain_secrets(credentials: Credentials) -> None:
-    # A line break in a token would end a header, and the library's complaint quotes the token.
+    # A line break in a token would end a header, and the library's error quotes the token.
     for name, value in vars(credentials).items():
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         if text != text.strip() or not text.isprintable():
             raise ConfigurationError(
-                f"salesforce.{name} begins or ends with a blank, or holds a line break: mend it"
+                f"salesforce.{name} begins or ends with a blank, or holds a line break: remove it"
             )
 
 
-def given_instance(credentials: Credentials, *, emulator_url: str) -> str:
+def instance_for_token(credentials: Credentials, *, emulator_url: str) -> str:
     """Return the host of the org for an access token: the setting's, else the emulator's.
 
-    Raises ConfigurationError unless the token may be sent there.
+    Raise ConfigurationError unless the token may be sent there.
     """
     given = credentials.instance_url or emulator_url
     if not given.startswith(("https://", "http://")):
@@ -112,15 +113,15 @@ def given_instance(credentials: Credentials, *, emulator_url: str) -> str:
             "salesforce.instance_url is needed for salesforce.login = access_token, such as "
             "https://acme.my.salesforce.com"
         )
-    there = _ADDRESS.fullmatch(given)
+    address = _ADDRESS.fullmatch(given)
     is_local = bool(emulator_url)
     is_secure = given.startswith("https://") or is_local
-    if not there or not is_secure or not is_instance(there["netloc"], may_be_local=is_local):
+    if not address or not is_secure or not is_instance(address["netloc"], may_be_local=is_local):
         raise ConfigurationError(
             "salesforce.instance_url must be https:// and a host that ends in .salesforce.com or "
             ".force.com, with nothing before or behind it; no token is sent anywhere else"
         )
-    return there["netloc"]
+    return address["netloc"]
 
 
 def require_header_safe(token: SecretStr) -> None:
@@ -132,55 +133,55 @@ def require_header_safe(token: SecretStr) -> None:
         )
 
 
-def enter(
+def request_session(
     credentials: Credentials, api_version: str, transport: Transport
 ) -> tuple[SecretStr, str]:
-    """Log in: the session's token, and the host it is for.
+    """Log in; return the session's token and the host that it is for.
 
-    Raises ConfigurationError naming the setting and the remedy, OrgUnavailableError or OrgLimitError. Raises
-    OrgRejectedError when the answer cannot be followed without losing the token.
+    Raise ConfigurationError with the setting and the remedy, OrgUnavailableError or OrgLimitError.
+    Raise OrgRejectedError when the token would be sent to a host that is not Salesforce's.
     """
     arguments = _login_arguments(credentials)
     session = transport.new_session()
-    # Without an auth of its own requests would look into .netrc and send what it finds.
-    session.auth = _as_it_is
-    session.hooks["response"].append(partial(_stop_if_refused, login=credentials.login))
+    # Without an `auth`, requests looks into .netrc and sends what it finds.
+    session.auth = _unchanged
+    session.hooks["response"].append(partial(_raise_if_rejected, login=credentials.login))
     trouble: SyncError
     try:
         token, instance = SalesforceLogin(session=session, sf_version=api_version, **arguments)
     except requests.RequestException as error:
         trouble = translate(error)
     except ExpatError:
-        trouble = OrgUnavailableError("the org's login answered with half an XML: run again later")
+        trouble = OrgUnavailableError("the org's login returned incomplete XML: run again later")
     else:
-        return _checked_answer(token, instance, is_local=transport.is_local)
+        return _checked_response(token, instance, is_local=transport.is_local)
     raise trouble
 
 
-def _checked_answer(token: str, instance: str, *, is_local: bool) -> tuple[SecretStr, str]:
+def _checked_response(token: str, instance: str, *, is_local: bool) -> tuple[SecretStr, str]:
     if not _TOKEN.fullmatch(token):
         raise OrgRejectedError(
             "TOKEN_MALFORMED",
-            "the login's answer holds a token that no request can carry: look at what answers at "
-            "salesforce.domain",
+            "the login's response holds a token that no request can carry: check which server "
+            "answers at salesforce.domain",
         )
-    # A slash at the end changes nothing; whatever else follows a host does not belong there.
+    # A slash at the end is harmless; anything else after the host is rejected.
     host = instance.removesuffix("/")
     if not is_instance(host, may_be_local=is_local):
         raise OrgRejectedError(
             FOREIGN_HOST,
-            "the login's answer names a host that does not end in .salesforce.com or .force.com; "
-            "no token is sent there: look at what answers at salesforce.domain",
+            "the login's response names a host that does not end in .salesforce.com or .force.com; "
+            "no token is sent there: check which server answers at salesforce.domain",
         )
     return SecretStr(token), host
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _stop_if_refused(response: requests.Response, *, login: str, **_kwargs: object) -> None:
-    trouble = judge_login(response, login)
+def _raise_if_rejected(response: requests.Response, *, login: str, **_kwargs: object) -> None:
+    trouble = login_error(response, login)
     if trouble is not None:
         raise trouble
 
@@ -204,8 +205,8 @@ def _login_arguments(credentials: Credentials) -> dict[str, Any]:
 
 
 def _jwt_arguments(credentials: Credentials) -> dict[str, Any]:
-    # The audience must be login or test even where the assertion goes to the org's own host; for
-    # simple-salesforce `domain` is then the audience and `instance_url`, a label too, the host.
+    # The audience must be login or test, even where the assertion goes to the org's own host. For
+    # simple-salesforce `domain` is the audience then, and `instance_url` the host's first part.
     is_own = credentials.domain not in ("login", "test")
     is_test = re.search(r"\.(sandbox|scratch)\b", credentials.domain) is not None
     audience = ("test" if is_test else "login") if is_own else credentials.domain

@@ -1,4 +1,4 @@
-"""Bulk API 2.0 query jobs: asked for, awaited, and read page by page, so that memory stays flat."""
+"""Bulk API 2.0 query jobs: create, wait, and read page by page, so that memory use stays flat."""
 
 from __future__ import annotations
 
@@ -11,79 +11,82 @@ from typing import Any, Final
 import pandas as pd
 
 from pipelines.errors import OrgLimitError, OrgRejectedError, OrgUnavailableError
-from pipelines.salesforce.errors import SENTENCES
-from pipelines.salesforce.ingest_jobs import read_csv
+from pipelines.salesforce.csv_files import read_csv
+from pipelines.salesforce.errors import REMEDIES
 from pipelines.salesforce.session import Org
 
-FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 5.0
-_ENDED_BADLY: Final = frozenset({"Failed", "Aborted"})
+FIRST_PAUSE_SECONDS: Final = 0.1
+MAX_PAUSE_SECONDS: Final = 5.0
+_FAILED_STATES: Final = frozenset({"Failed", "Aborted"})
 
 
 @dataclass(frozen=True)
 class QueryJob:
-    """A job that was asked for. `created_at` is naive UTC, by the org's clock: the answer holds
-    whatever was committed before."""
+    """A job that was created. `created_at` is naive UTC, by the org's clock: the results hold
+    everything that was committed before."""
 
     job_id: str
     created_at: datetime
 
 
-def ask(org: Org, soql: str, *, deleted_too: bool = False) -> QueryJob:
-    """Ask for the records of a query. Not repeated: another call is another job."""
+def create_job(org: Org, soql: str, *, deleted_too: bool = False) -> QueryJob:
+    """Create a job for a query; `deleted_too` includes deleted records. Each call is a new job."""
     operation = "queryAll" if deleted_too else "query"
     raw = org.post_json("jobs/query", {"operation": operation, "query": soql})
     return QueryJob(raw["id"], _instant(raw))
 
 
-def await_end(
+def wait_until_complete(
     org: Org, job: QueryJob, wait_seconds: float, meanwhile: Callable[[], None] | None = None
 ) -> int | None:
-    """Wait until the answer is there, asking less and less often; how many records it has, where
-    the org says so. `meanwhile` is called before every pause.
+    """Wait for the results, polling less and less often; return the record count, if known.
 
-    Raises OrgRejectedError when the org gives the job up, and OrgLimitError, with the job stopped, when it is
-    not ready in time.
+    `meanwhile` is called before every pause. Raise OrgRejectedError when the job failed. Raise
+    OrgLimitError, with the job aborted, when it is not complete after `wait_seconds`.
     """
     deadline = time.monotonic() + wait_seconds
-    pause = FIRST_PAUSE
-    while (told := org.get_json(f"jobs/query/{job.job_id}"))["state"] != "JobComplete":
-        if told["state"] in _ENDED_BADLY:
-            raise OrgRejectedError("QUERY_FAILED", SENTENCES["QUERY_FAILED"])
+    pause = FIRST_PAUSE_SECONDS
+    while (status := org.get_json(f"jobs/query/{job.job_id}"))["state"] != "JobComplete":
+        if status["state"] in _FAILED_STATES:
+            raise OrgRejectedError("QUERY_FAILED", REMEDIES["QUERY_FAILED"])
         if time.monotonic() + pause > deadline:
             org.patch_json(f"jobs/query/{job.job_id}", {"state": "Aborted"})
-            raise OrgLimitError("the org has not answered a bulk query in time: run again later")
+            raise OrgLimitError("the org has not responseed a bulk query in time: run again later")
         if meanwhile:
             meanwhile()
         time.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
-    count: int | None = told.get("numberRecordsProcessed")
+        pause = min(pause * 2, MAX_PAUSE_SECONDS)
+    count: int | None = status.get("numberRecordsProcessed")
     return count
 
 
-def pages(org: Org, job: QueryJob, page_rows: int) -> Iterator[pd.DataFrame]:
-    """The answer as frames of `str`, columns as the query names them; the org may give fewer rows a
-    page than asked for, and for no record a frame without columns."""
+def read_pages(org: Org, job: QueryJob, page_rows: int) -> Iterator[pd.DataFrame]:
+    """Yield the results as frames of `str`, with the columns of the query.
+
+    A page may have fewer rows than asked for. Without any record the frame has no columns.
+    """
     params = {"maxRecords": str(page_rows)}
     while True:
-        answer = org.get(f"jobs/query/{job.job_id}/results", params)
-        yield read_csv(answer.content)
-        locator = answer.headers.get("Sforce-Locator", "null")
-        if locator == "null":  # a string, on the last page
+        response = org.get(f"jobs/query/{job.job_id}/results", params)
+        yield read_csv(response.content)
+        locator = response.headers.get("Sforce-Locator", "null")
+        if locator == "null":  # a text, on the last page
             return
         params["locator"] = locator
 
 
-def whole_pages(
+def read_all_pages(
     org: Org, job: QueryJob, page_rows: int, record_count: int | None
 ) -> Iterator[pd.DataFrame]:
-    """As `pages`; raises OrgUnavailableError at the end when not as many came as the org had told of."""
+    """As `read_pages`. Raise OrgUnavailableError at the end if `record_count` was not reached."""
     count = 0
-    for page in pages(org, job, page_rows):
+    for page in read_pages(org, job, page_rows):
         count += len(page)
         yield page
     if record_count is not None and count != record_count:
-        raise OrgUnavailableError(f"a bulk query told of {record_count} records and gave {count}")
+        raise OrgUnavailableError(
+            f"a bulk query announced {record_count} records and returned {count}"
+        )
 
 
 def _instant(raw: dict[str, Any]) -> datetime:

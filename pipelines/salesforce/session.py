@@ -1,8 +1,8 @@
-"""A session with the org: what the other modules speak through.
+"""A session with the org, which all other modules use for their requests.
 
-Built on simple-salesforce for its addresses and typed answers. Its own handling of an ended
-session is never armed (its retry drops the headers and may upload an empty file and get 201):
-the bearer token lives on the requests session, which also serves the bulk calls.
+Built on simple-salesforce for its addresses and typed errors. Its own renewal of an expired session
+is not used: it drops headers, and may upload an empty file that Salesforce confirms with 201. The
+token is on the requests session instead, which the bulk calls use too.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pipelines.salesforce.errors import NOT_FOUND, translate
 from pipelines.salesforce.login import (
     Credentials,
     check_settings,
-    enter,
-    given_instance,
+    instance_for_token,
+    request_session,
     require_header_safe,
 )
 from pipelines.salesforce.transport import Relogin, Timeout, Transport
@@ -32,22 +32,22 @@ __all__ = ["Credentials", "Org", "log_in"]
 
 
 class Org:
-    """A session with one org, counted and kept alive; a context manager. Safe to share by threads.
+    """A session with one org; a context manager. Threads may share it.
 
-    Every method sends one request (a GET up to four times) and raises the errors of our tree:
-    OrgUnavailableError, OrgLimitError, SessionExpiredError, OrgRejectedError. A `path` is relative to the API's root
-    of the version, or absolute when it starts with a slash.
+    Every method sends one request (a GET up to four times). It raises OrgUnavailableError,
+    OrgLimitError, SessionExpiredError or OrgRejectedError. A `path` is relative to the root of the
+    API version, or absolute when it starts with a slash.
     """
 
     def __init__(self, sf: Salesforce, transport: Transport) -> None:
         self._sf = sf
         self._transport = transport
         self.owner_names: dict[str, str] = {}
-        """Names of owners already read, by id."""
-        about = self.get_json("query", {"q": "SELECT Id, Name, IsSandbox FROM Organization"})
-        self.org_id: str = about["records"][0]["Id"]
-        self.org_name: str = about["records"][0]["Name"]
-        self.is_sandbox: bool = about["records"][0]["IsSandbox"]
+        """Names of owners that were read already, by id."""
+        organization = self.get_json("query", {"q": "SELECT Id, Name, IsSandbox FROM Organization"})
+        self.org_id: str = organization["records"][0]["Id"]
+        self.org_name: str = organization["records"][0]["Name"]
+        self.is_sandbox: bool = organization["records"][0]["IsSandbox"]
 
     def __enter__(self) -> Self:
         return self
@@ -61,55 +61,62 @@ class Org:
         self.close()
 
     def close(self) -> None:
-        """Let the connections go. The session itself ends by its own timeout in the org."""
+        """Close the connections. The session itself ends by its own timeout in the org."""
         self._transport.close()
 
     @cached_property
     def user_id(self) -> str:
-        """The user we are: the end of the identity that the list of resources names."""
+        """The id of the user who is logged in: the end of the identity URL that the org returns."""
         identity: str = self.get_json("")["identity"]
         return identity.rstrip("/").rpartition("/")[2]
 
     @property
     def api_call_count(self) -> int:
-        """Requests sent so far, logins and repeated ones included."""
+        """How many requests were sent so far, logins and repeated ones included."""
         return self._transport.call_count
 
     @property
-    def own_call_count(self) -> int:
-        """Of them, those that this thread has sent."""
-        return self._transport.own_call_count
+    def thread_call_count(self) -> int:
+        """How many of them this thread has sent."""
+        return self._transport.thread_call_count
 
     @property
     def api_usage(self) -> tuple[int, int] | None:
-        """(calls used, calls allowed) by the org today, as of the last answer; None before any."""
+        """(calls used, calls allowed) of the org today, by the last response; None before any."""
         return self._transport.api_usage
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> requests.Response:
-        """The whole answer to a GET, for those who need its headers."""
+        """Return the whole response to a GET, for callers that need its headers."""
         return self._call("GET", path, params=params)
 
     def get_json(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        """The parsed answer to a GET."""
+        """Return the parsed response to a GET."""
         return _parsed(self.get(path, params))
 
     def get_bytes(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
-        """The body of the answer to a GET: whole, or OrgUnavailableError."""
+        """Return the whole body of the response to a GET."""
         return self.get(path, params).content
 
     def post_json(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Any:
-        """The parsed answer to a POST. Not repeated: OrgUnavailableError leaves open what it did."""
+        """Return the parsed response to a POST.
+
+        Not repeated: after OrgUnavailableError it is unknown what it did.
+        """
         return _parsed(self._call("POST", path, headers, json=body))
 
     def patch_json(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Any:
-        """The parsed answer to a PATCH. Not repeated: OrgUnavailableError leaves open what it did."""
+        """Return the parsed response to a PATCH.
+
+        Not repeated: after OrgUnavailableError it is unknown what it did.
+        """
         return _parsed(self._call("PATCH", path, headers, json=body))
 
     def put_bytes(self, path: str, data: bytes, content_type: str) -> int:
-        """The status of the answer to a PUT. Not repeated: OrgUnavailableError leaves open what it did.
+        """Return the status of the response to a PUT.
 
-        A session that ended is the exception: the 401 says that nothing was taken, so the whole
-        body is sent again after one fresh login.
+        Not repeated: after OrgUnavailableError it is unknown what it did. An expired session is the
+        exception: a 401 means that nothing was accepted, so the whole body is sent again after one
+        new login.
         """
         return self._call("PUT", path, {"Content-Type": content_type}, data=data).status_code
 
@@ -145,21 +152,21 @@ def log_in(
     emulator_url: str = "",
     timeout: Timeout = (10.0, 120.0),
 ) -> Org:
-    """Log in and look at which org this is. `timeout` is (connect, read) in seconds.
+    """Log in and read which org this is. `timeout` is (connect, read) in seconds.
 
-    `emulator_url` sends every request to the org emulator there instead; only loopback is taken.
-    Raises ConfigurationError naming the setting and the remedy, OrgUnavailableError or OrgLimitError. Raises
-    OrgRejectedError when the login's answer names a host that is not Salesforce's.
+    `emulator_url` sends every request to the org emulator instead; it must be on this machine.
+    Raise ConfigurationError with the setting and the remedy, OrgUnavailableError or OrgLimitError.
+    Raise OrgRejectedError when the login returns a host that is not Salesforce's.
     """
     check_settings(credentials, api_version)
     transport = Transport(timeout, emulator_url)
     try:
         session, instance = _begin_session(credentials, api_version, transport, emulator_url)
-        # simple-salesforce is not told the token: `repr(sf.__dict__)` would show it.
+        # simple-salesforce does not get the token: `repr(sf.__dict__)` would show it.
         sf = Salesforce(
             session_id="on the session", instance=instance, session=session, version=api_version
         )
-        return _introduce(sf, transport, credentials, api_version)
+        return _new_org(sf, transport, credentials, api_version)
     except SyncError:
         transport.close()
         raise
@@ -172,21 +179,21 @@ def _begin_session(
     if credentials.login == "access_token":
         require_header_safe(credentials.access_token)
         session.auth = Relogin(credentials.access_token)
-        return session, given_instance(credentials, emulator_url=emulator_url)
-    again = partial(enter, credentials, api_version, transport)
-    token, instance = again()
-    session.auth = Relogin(token, lambda: again()[0])
+        return session, instance_for_token(credentials, emulator_url=emulator_url)
+    log_in_again = partial(request_session, credentials, api_version, transport)
+    token, instance = log_in_again()
+    session.auth = Relogin(token, lambda: log_in_again()[0])
     return session, instance
 
 
-def _introduce(
+def _new_org(
     sf: Salesforce, transport: Transport, credentials: Credentials, api_version: str
 ) -> Org:
     try:
         return Org(sf, transport)
     except SessionExpiredError:
         trouble = ConfigurationError(
-            f"the org does not take the session of this login ({credentials.login}): "
+            f"the org does not accept the session of this login ({credentials.login}): "
             "salesforce.access_token has ended or belongs to another org; get a new one"
         )
     except OrgRejectedError as error:

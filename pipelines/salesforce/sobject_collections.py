@@ -1,7 +1,8 @@
-"""Creates and updates a few records in one call each: sObject collections.
+"""Create or update up to 200 records in one call: sObject collections.
 
-Unlike the Bulk API they take the header that lets a wanted duplicate past a duplicate rule, and
-answer at once. Unlike a job they cannot be taken back: what a lost answer did is open.
+Unlike the Bulk API they accept the header that lets a wanted duplicate pass a duplicate rule, and
+return results immediately. Unlike a job, a call cannot be discarded: after a lost response it is
+unknown what was done.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class RecordAnswer:
-    """What became of one record: an id, or a code. `message` may repeat values of the person."""
+class RecordResult:
+    """The result for one record: an id, or an error code. `message` may repeat person data."""
 
     record_id: str | None
     is_created: bool
@@ -36,16 +37,17 @@ def create_records(
     *,
     assignment: str | Literal["FALSE"],
     allow_duplicates: bool,
-) -> list[RecordAnswer]:
-    """Create up to 200 records, each by itself; answers in the order sent. Not repeatable.
+) -> list[RecordResult]:
+    """Create up to 200 records, each independently; return results in the order sent.
 
-    `assignment` is the id of the assignment rule, or FALSE: left out, Salesforce would run the
-    active rule over the owners given. `allow_duplicates` passes rules that only alert.
-    OrgUnavailableError leaves open whether any were made.
+    Not repeatable: after OrgUnavailableError it is unknown whether records were created.
+    `assignment` is the id of the assignment rule, or FALSE: without the header Salesforce would run
+    the active rule and replace the given owners. `allow_duplicates` passes duplicate rules that
+    only alert.
     """
     headers = _headers(assignment, allow_duplicates)
-    answer = org.post_json("composite/sobjects", _body(sobject, records), headers)
-    return _read(answer, len(records), is_insert=True)
+    response = org.post_json("composite/sobjects", _body(sobject, records), headers)
+    return _results(response, len(records), is_insert=True)
 
 
 def update_records(
@@ -55,14 +57,14 @@ def update_records(
     *,
     assignment: str | Literal["FALSE"] = "FALSE",
     allow_duplicates: bool = False,
-) -> list[RecordAnswer]:
-    """Update up to 200 records by their `Id`; answers in the order sent. Repeatable by the caller.
+) -> list[RecordResult]:
+    """Update up to 200 records by their `Id`; return results in the order sent. Repeatable.
 
-    Rules run on updates too, and would route old leads anew: hence FALSE.
+    Assignment rules run on updates too and would give old leads a new owner: hence FALSE.
     """
     headers = _headers(assignment, allow_duplicates)
-    answer = org.patch_json("composite/sobjects", _body(sobject, records), headers)
-    return _read(answer, len(records), is_insert=False)
+    response = org.patch_json("composite/sobjects", _body(sobject, records), headers)
+    return _results(response, len(records), is_insert=False)
 
 
 def _headers(assignment: str, allow_duplicates: bool) -> dict[str, str]:
@@ -79,15 +81,17 @@ def _body(sobject: str, records: Sequence[Record]) -> dict[str, Any]:
     return {"allOrNone": False, "records": [{**kind, **record} for record in records]}
 
 
-def _read(answer: object, sent: int, *, is_insert: bool) -> list[RecordAnswer]:
-    if not isinstance(answer, list) or len(answer) != sent:
-        raise OrgUnavailableError("the org did not answer for every record sent: ask what it holds")
-    return [_record_answer(one, is_insert=is_insert) for one in answer]
+def _results(response: object, sent: int, *, is_insert: bool) -> list[RecordResult]:
+    if not isinstance(response, list) or len(response) != sent:
+        raise OrgUnavailableError(
+            "the org did not return a result for every record sent: check which records it has"
+        )
+    return [_record_result(one, is_insert=is_insert) for one in response]
 
 
-def _record_answer(raw: Mapping[str, Any], *, is_insert: bool) -> RecordAnswer:
+def _record_result(raw: Mapping[str, Any], *, is_insert: bool) -> RecordResult:
     error = (raw.get("errors") or [{}])[0]
-    return RecordAnswer(
+    return RecordResult(
         record_id=raw.get("id"),
         is_created=is_insert and raw["success"],
         code=None if raw["success"] else error.get("statusCode", "UNKNOWN_EXCEPTION"),

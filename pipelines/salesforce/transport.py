@@ -1,7 +1,7 @@
-"""Carries requests over the wire: with a timeout, again where that is harmless, never elsewhere.
+"""Send requests: always with a timeout, repeated where that is harmless, only to allowed hosts.
 
-`Transport` is a requests adapter, `Relogin` the authentication of a session: both work underneath
-simple-salesforce, so whatever it sends is counted, timed and kept logged in alike.
+`Transport` is a requests adapter, `Relogin` the authentication of a session. Both work underneath
+simple-salesforce, so its own requests too are counted, limited in time and kept logged in.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ from pipelines.salesforce.hosts import is_loopback, is_org_target, target_of
 
 Timeout = tuple[float, float]
 
-# Seconds before each further try of a GET; nothing else is ever repeated.
-PAUSES: Final = (0.1, 0.4, 1.6)
-TRY_AGAIN_STATUSES: Final = frozenset({420, 429, 500, 502, 503, 504})
-TRY_AGAIN: Final = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+# Seconds before each further try of a GET; no other method is ever repeated. `pipelines/retry.py`
+# repeats whole steps, for minutes. Here one page of a long result is repeated, so that a response
+# that breaks off does not cost the pages before it.
+RETRY_PAUSES: Final = (0.1, 0.4, 1.6)
+RETRYABLE_STATUSES: Final = frozenset({420, 429, 500, 502, 503, 504})
+RETRYABLE_ERRORS: Final = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 FOREIGN_HOST: Final = "FOREIGN_HOST"
 
 _USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")
 
 
 class Transport(HTTPAdapter):
-    """Sends requests: with a timeout always, a GET again when it fails, to the emulator if asked.
+    """Sends requests: with a timeout, a failed GET again, and to the emulator if one is set.
 
-    urllib3's own Retry is not used: on a broken connection it logs the URL, e-mail addresses and
-    all, as a warning.
+    urllib3's own Retry is not used: on a broken connection it logs a warning with the whole URL,
+    which may hold e-mail addresses.
     """
 
     def __init__(self, timeout: Timeout, emulator_url: str = "") -> None:
@@ -52,17 +54,17 @@ class Transport(HTTPAdapter):
 
     @property
     def is_local(self) -> bool:
-        """Whether everything goes to the org emulator on this machine."""
+        """Whether requests go to the org emulator on this machine."""
         return self._emulator is not None
 
     @property
-    def own_call_count(self) -> int:
-        """The tries of this thread."""
+    def thread_call_count(self) -> int:
+        """How many requests this thread has sent, repeated ones included."""
         count: int = getattr(self._of_thread, "call_count", 0)
         return count
 
     def new_session(self) -> requests.Session:
-        """A session that sends through here and follows no redirect, so no token goes astray."""
+        """Return a session that sends through here and follows no redirect with its token."""
         session = requests.Session()
         session.adapters.clear()
         session.mount("https://", self)
@@ -73,14 +75,14 @@ class Transport(HTTPAdapter):
     def send(
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
     ) -> requests.Response:
-        """Send, and answer when the body is here whole. Counts every try."""
-        for pause in PAUSES if request.method == "GET" else ():
+        """Send the request; return when the whole body is here. Every try is counted."""
+        for pause in RETRY_PAUSES if request.method == "GET" else ():
             try:
                 response = self._send_once(request, *args, **kwargs)
-            except TRY_AGAIN:
+            except RETRYABLE_ERRORS:
                 time.sleep(pause)
                 continue
-            if response.status_code not in TRY_AGAIN_STATUSES:
+            if response.status_code not in RETRYABLE_STATUSES:
                 return response
             time.sleep(pause)
         return self._send_once(request, *args, **kwargs)
@@ -88,24 +90,24 @@ class Transport(HTTPAdapter):
     def _send_once(
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
     ) -> requests.Response:
-        request = self._aimed(request)
+        request = self._directed_to_emulator(request)
         self._require_own_host(request)
         with self._lock:
             self.call_count += 1
-        self._of_thread.call_count = self.own_call_count + 1
+        self._of_thread.call_count = self.thread_call_count + 1
         kwargs["timeout"] = kwargs.get("timeout") or self._timeout
         response = super().send(request, *args, **kwargs)
-        _ = response.content  # read here, so that a body that breaks off is tried again too
+        _ = response.content  # read here, so that a body that breaks off is retried too
         usage = _USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
         if usage:
             self.api_usage = int(usage[1]), int(usage[2])
         return response
 
     def _require_own_host(self, request: requests.PreparedRequest) -> None:
-        """Raise OrgRejectedError if the request, as it is about to be sent, leaves Salesforce.
+        """Raise OrgRejectedError if the prepared request goes to a host that is not Salesforce's.
 
-        Looked at last of all: settings and answers are checked before, but only the prepared
-        request says where its token goes.
+        Settings and responses are checked before, but only the prepared request shows where its
+        token really goes.
         """
         target = target_of(str(request.url))
         if self._emulator is None:
@@ -116,10 +118,10 @@ class Transport(HTTPAdapter):
             raise OrgRejectedError(
                 FOREIGN_HOST,
                 "an address outside .salesforce.com and .force.com was to be called, and nothing "
-                "was sent there: a human must look at what the org answers",
+                "was sent there: an administrator must check what the org returns",
             )
 
-    def _aimed(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def _directed_to_emulator(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._emulator is None:
             return request
         copy = request.copy()
@@ -132,10 +134,10 @@ class Transport(HTTPAdapter):
 
 
 class Relogin(AuthBase):
-    """Puts the token on every request; on a 401 logs in once, under a lock, and sends it again.
+    """Adds the token to every request; on a 401 logs in once, under a lock, and sends it again.
 
-    Headers and body stay as they were. A body that cannot be rewound (a generator) gets its 401
-    back: sent again it would be empty, and Salesforce would answer 201.
+    Headers and body stay the same. A body that cannot be rewound (a generator) is not sent again:
+    it would be empty, and Salesforce would confirm it with 201.
     """
 
     def __init__(self, token: SecretStr, renew: Callable[[], SecretStr] | None = None) -> None:
@@ -148,10 +150,10 @@ class Relogin(AuthBase):
         request.headers["Authorization"] = f"Bearer {token.get_secret_value()}"
         tell = getattr(request.body, "tell", None)
         start = tell() if tell else None
-        request.hooks["response"].append(partial(self._once_more, token=token, start=start))
+        request.hooks["response"].append(partial(self._retry_after_login, token=token, start=start))
         return request
 
-    def _once_more(
+    def _retry_after_login(
         self,
         response: requests.Response,
         *,
@@ -166,12 +168,12 @@ class Relogin(AuthBase):
         again = response.request.copy()
         if start is not None:
             again.body.seek(start)  # type: ignore[union-attr]  # it could tell, so it can seek
-        again.headers["Authorization"] = f"Bearer {self._fresh(token).get_secret_value()}"
-        answer: requests.Response = response.connection.send(again, **kwargs)
-        answer.history.append(response)
-        return answer
+        again.headers["Authorization"] = f"Bearer {self._renewed(token).get_secret_value()}"
+        repeated: requests.Response = response.connection.send(again, **kwargs)
+        repeated.history.append(response)
+        return repeated
 
-    def _fresh(self, stale: SecretStr) -> SecretStr:
+    def _renewed(self, stale: SecretStr) -> SecretStr:
         with self._lock:
             if self._token is stale and self._renew is not None:
                 self._token = self._renew()

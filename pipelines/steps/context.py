@@ -14,11 +14,11 @@ import pandas as pd
 from pipelines.errors import DeadlineReachedError
 from pipelines.progress import Progress
 from pipelines.retry import Clock, RetryTimeout
-from pipelines.rules import match_decisions, owners
-from pipelines.rules.leads import Payload
-from pipelines.rules.validation import LeadField
+from pipelines.rules import match_decisions, owner_choices, owner_strategies
+from pipelines.rules.encoding import Payload
+from pipelines.rules.lead_fields import LeadField
 from pipelines.salesforce.session import Org
-from pipelines.salesforce.sobject_collections import RecordAnswer
+from pipelines.salesforce.sobject_collections import RecordResult
 from pipelines.settings import Settings
 from pipelines.steps.batch_log import BatchLog, BatchNames
 from pipelines.steps.match import Matcher
@@ -35,7 +35,7 @@ MIN_PERSONS_PER_WORKER = 5_000
 T = TypeVar("T")
 
 # The persons of a collections call, and the result of each, in one order.
-CallResults = tuple["pd.Series[str]", Sequence[RecordAnswer]]
+CallResults = tuple["pd.Series[str]", Sequence[RecordResult]]
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,8 @@ class RunContext:
     person_id_field: str
     person_id_length: int | None
     owner_lookup: OwnerLookup
-    default_strategy: owners.Strategy
-    choices: tuple[owners.Choice, ...]
+    default_strategy: owner_strategies.Strategy
+    choices: tuple[owner_choices.Choice, ...]
     default_lead_owner_id: str | None
     unknown_jobs: UnknownJobs
     matcher: Matcher

@@ -26,7 +26,7 @@ def find_new_persons(run: RunContext) -> int:
     run.plan_slices(count)
     log.info("persons: %s new", f"{count:,}")
     with run.progress.during("matching: choosing the lookup method"):
-        run.matcher.choose(run.person_count)
+        run.matcher.choose_method(run.person_count)
     return run.person_count
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.errors import LedgerInconsistentError
-from pipelines.rules import leads
+from pipelines.rules import encoding
 from pipelines.rules.text import positions
 from pipelines.salesforce import ingest_jobs, sobject_collections
 from pipelines.steps.context import RunContext
@@ -72,7 +72,7 @@ def read_job_results(reconciled: ReconciledBatch, job: ingest_jobs.JobInfo) -> p
 
 
 def call_results(
-    person_ids: pd.Series[str], records: Sequence[sobject_collections.RecordAnswer]
+    person_ids: pd.Series[str], records: Sequence[sobject_collections.RecordResult]
 ) -> pd.DataFrame:
     """Return the results of one collections call with RESULT_COLUMNS, in the persons' order."""
     return pd.DataFrame(
@@ -140,7 +140,7 @@ def _row_keys(reconciled: ReconciledBatch, rows: pd.DataFrame) -> pd.Series[str]
     if column is not None:
         return rows[column]
     sent = rows[[name for name in rows.columns if not name.startswith("sf__")]]
-    hashes = leads.row_hashes(sent, reconciled.run.lead_fields)
+    hashes = encoding.row_hashes(sent, reconciled.run.lead_fields)
     # Salesforce returns a row with the wrong number of cells with every cell blank: no person.
     return hashes.where(sent.notna().any(axis=1))
 

@@ -27,8 +27,8 @@ from pipelines.errors import (
     SyncError,
     TransientError,
 )
-from pipelines.rules import leads
-from pipelines.rules.leads import Payload
+from pipelines.rules import encoding
+from pipelines.rules.encoding import Payload
 from pipelines.salesforce import ingest_jobs, sobject_collections
 from pipelines.steps.context import RunContext
 from pipelines.steps.payloads import rebuild_payload
@@ -116,7 +116,7 @@ def _open_job(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
     batch, payload = _payload_of(run, batch)
     if batch.batch_state == "completed":
         return batch
-    data = leads.encode_csv(payload.records)
+    data = encoding.encode_csv(payload.records)
     job = ingest_jobs.create_job(
         run.org,
         operation=batch.operation,
@@ -168,16 +168,19 @@ def _poll_job(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
 def _close_job_again(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
     job_id = _job_id(batch)
     closed = ingest_jobs.close_job(run.org, job_id)
-    if not isinstance(closed, ingest_jobs.Refused):
+    if not isinstance(closed, ingest_jobs.JobRequestRejected):
         return batch
     job = ingest_jobs.job_status(run.org, job_id)
     if job is None or job.state != "Open":
         return batch
     # Closing was rejected and yet the job is open: the only submitted job that may be aborted.
     aborted = ingest_jobs.abort_job(run.org, job_id)
-    if isinstance(aborted, ingest_jobs.Refused) and aborted.code != ingest_jobs.ALREADY_CLOSED:
+    if (
+        isinstance(aborted, ingest_jobs.JobRequestRejected)
+        and aborted.code != ingest_jobs.ALREADY_CLOSED
+    ):
         raise OrgRejectedError(aborted.code, f"job {job_id} can be neither started nor aborted")
-    if not isinstance(aborted, ingest_jobs.JobInfo) or closed.code != ingest_jobs.SPOILED:
+    if not isinstance(aborted, ingest_jobs.JobInfo) or closed.code != ingest_jobs.INVALID_JOB:
         return batch  # a close request on its way may have come first: the next poll shows it
     # A proxy that repeats the upload spoils a job: it can never have started.
     ledger.discard_job(run.warehouse, batch, "Aborted")
@@ -204,7 +207,7 @@ def _send_collection(run: RunContext, batch: ledger.Batch) -> ledger.Batch:
 
 
 def _call_collection(run: RunContext, batch: ledger.Batch, payload: Payload) -> ledger.Batch:
-    records = leads.to_json_records(payload.records, batch.sobject, run.lead_fields)
+    records = encoding.to_json_records(payload.records, batch.sobject, run.lead_fields)
     try:
         if batch.operation == "update":
             results = sobject_collections.update_records(run.org, batch.sobject, records)

@@ -1,8 +1,8 @@
-"""How a run looks up whom Salesforce knows already: by lists of keys, or against the mirror.
+"""Match persons with what Salesforce has, by SOQL queries or against a snapshot in the warehouse.
 
-Chosen once a run, when it is known how many persons there are: `rules.matching_ways` says which way
-is cheaper. What goes wrong with the mirror on the org's side is no reason to stop: lists find the
-same records.
+The lookup method is chosen once a run, when the number of persons is known:
+`rules/lookup_costs.py` says which one is cheaper. If the org fails while the snapshot is built or
+refreshed, the run goes on with SOQL, which finds the same records.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pandas as pd
 
 from pipelines.errors import SyncError
 from pipelines.rules import lookup_costs
-from pipelines.rules.lookup_costs import Way
+from pipelines.rules.lookup_costs import LookupMethod
 from pipelines.salesforce import lookups
 from pipelines.salesforce.session import Org
 from pipelines.steps.snapshot import OrgSnapshot, SnapshotOptions
@@ -28,7 +28,7 @@ from pipelines.warehouse.ledger import runs
 
 log = logging.getLogger(__name__)
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 KNOWN_COLUMNS = [
     "match_key",
@@ -44,8 +44,8 @@ KNOWN_COLUMNS = [
 
 
 @dataclass
-class Told:
-    """What looking up has cost and is not noted yet."""
+class LookupStats:
+    """What lookups have cost since the last `flush_stats`."""
 
     call_count: int = 0
     record_count: int = 0
@@ -53,7 +53,7 @@ class Told:
 
 
 class Matcher:
-    """Looks up whom Salesforce knows, for one run. Safe to share by threads."""
+    """Looks up the records that Salesforce has of persons, for one run. Threads may share it."""
 
     def __init__(
         self,
@@ -62,102 +62,106 @@ class Matcher:
         run_id: str,
         *,
         person_id_field: str,
-        way: Literal["auto", "soql", "snapshot"],
+        lookup: Literal["auto", "soql", "snapshot"],
         refresh_minutes: float,
         options: SnapshotOptions,
     ) -> None:
         self._warehouse, self._run_id = warehouse, run_id
         self._org, self._field = org, person_id_field
-        self._wanted_way, self._refresh_seconds = way, 60 * refresh_minutes
-        self._mirror = OrgSnapshot(warehouse, org, run_id, person_id_field, options)
-        self._way: Way = "soql"
+        self._setting, self._refresh_seconds = lookup, 60 * refresh_minutes
+        self._snapshot = OrgSnapshot(warehouse, org, run_id, person_id_field, options)
+        self._method: LookupMethod = "soql"
         self._is_chosen = False
-        self._fresh_until = 0.0
+        self._fresh_until = 0.0  # by time.monotonic()
         self._lock = threading.Lock()
-        self._told = Told()
+        self._stats = LookupStats()
 
-    def choose(self, person_count: int) -> Way:
-        """Decide for the run, which has so many persons to look up; by lists until it is called.
+    def choose_method(self, person_count: int) -> LookupMethod:
+        """Choose the lookup method for a run of so many persons; before, it is SOQL.
 
-        A mirror is brought up to date at once: what was there when the run began is seen.
+        A snapshot is refreshed here, so that the run sees every record that existed at its start.
         """
-        with self._counting():
-            self._way = self._cheaper_way(person_count)
-            if self._way == "snapshot":
-                self._mind(lambda: self._refresh(0.0))
+        with self._measured():
+            self._method = self._cheaper_method(person_count)
+            if self._method == "snapshot":
+                self._or_use_soql(lambda: self._refresh(0.0))
         self._is_chosen = True
-        self.note()
-        return self._way
+        self.flush_stats()
+        return self._method
 
-    def follow(self) -> None:
-        """Go the way that the run has chosen, as one of its workers in another process."""
-        way = runs.lookup_method(self._warehouse, self._run_id)
-        self._way, self._is_chosen = "soql" if way == "soql" else "snapshot", True
+    def use_chosen_method(self) -> None:
+        """Take the method that the run has chosen: for its workers in other processes."""
+        method = runs.lookup_method(self._warehouse, self._run_id)
+        self._method, self._is_chosen = "soql" if method == "soql" else "snapshot", True
 
     def refresh_if_stale(self) -> None:
-        """Refresh a mirror that has become too old. Before a slice is read, so that the slice and
-        a page of the mirror are not in memory together; `find_known` does it where nobody has."""
-        if self._way == "snapshot":
-            with self._counting():
-                self._mind(self._refresh_if_old)
+        """Refresh a snapshot that is older than the setting allows.
+
+        Call it before a slice is read: the slice and a page of the snapshot are then never in
+        memory together. Otherwise `find_known` does it.
+        """
+        if self._method == "snapshot":
+            with self._measured():
+                self._or_use_soql(self._refresh_if_stale)
 
     def find_known(
         self, *, emails: pd.Series, email_hashes: pd.Series, person_ids: pd.Series
     ) -> pd.DataFrame:
-        """What Salesforce has with one of these keys, as `lookups.find_known` tells it.
+        """Return the records with one of these keys, as `lookups.find_known` does.
 
-        `emails` as `duplicates.match_key` makes them, `email_hashes` their hashes in the same order.
-        A mirror that has become too old is refreshed first.
+        `emails` are those of `deduplication.match_key`, `email_hashes` their hashes in the same
+        order. A stale snapshot is refreshed first.
         """
-        with self._counting():
+        with self._measured():
             found = None
-            if self._way == "snapshot":
-                found = self._mind(lambda: self._by_mirror(emails, email_hashes, person_ids))
-            return self._by_lists(emails, person_ids) if found is None else found
+            if self._method == "snapshot":
+                found = self._or_use_soql(
+                    lambda: self._find_in_snapshot(emails, email_hashes, person_ids)
+                )
+            return self._find_by_soql(emails, person_ids) if found is None else found
 
-    def note(self) -> None:
-        """Write down in the run's record how it looks up, and what that has cost since the last
-        note."""
+    def flush_stats(self) -> None:
+        """Add to the run's row the lookup method and what it has cost since the last call."""
         with self._lock:
-            told, self._told = self._told, Told()
+            stats, self._stats = self._stats, LookupStats()
         if self._is_chosen:
             runs.record_lookup_stats(
                 self._warehouse,
                 self._run_id,
-                self._way,
-                call_count=told.call_count,
-                record_count=told.record_count,
-                seconds=round(told.seconds),
+                self._method,
+                call_count=stats.call_count,
+                record_count=stats.record_count,
+                seconds=round(stats.seconds),
             )
 
-    def _cheaper_way(self, person_count: int) -> Way:
-        if self._wanted_way != "auto" or not person_count:
-            return "snapshot" if self._wanted_way == "snapshot" and person_count else "soql"
-        lists = lookup_costs.soql_cost(person_count, has_person_id_field=bool(self._field))
-        if not lookup_costs.is_worth_asking(lists):
+    def _cheaper_method(self, person_count: int) -> LookupMethod:
+        if self._setting != "auto" or not person_count:
+            return "snapshot" if self._setting == "snapshot" and person_count else "soql"
+        by_soql = lookup_costs.soql_lookup_cost(person_count, has_person_id_field=bool(self._field))
+        if not lookup_costs.can_snapshot_be_cheaper(by_soql):
             return "soql"
-        standing = self._mind(self._mirror.standing)
-        if standing is None:
+        estimate = self._or_use_soql(self._snapshot.estimate_refresh)
+        if estimate is None:
             return "soql"
-        way = lookup_costs.cheaper_method(lists, standing.cost)
+        method = lookup_costs.cheaper_method(by_soql, estimate.cost)
         log.info(
-            "matching: known records are looked up by %s (about %d calls by lists, %d by a mirror)",
-            *(way, lists.call_count, standing.cost.call_count),
+            "matching: known records are looked up by %s (about %d calls by soql, %d by snapshot)",
+            *(method, by_soql.call_count, estimate.cost.call_count),
         )
-        return way
+        return method
 
-    def _mind(self, step: Callable[[], _Answer]) -> _Answer | None:
-        """Take the step; None, and lists from now on, when the org would not have it."""
+    def _or_use_soql(self, step: Callable[[], _Result]) -> _Result | None:
+        """Return the step's result; if the org fails, use SOQL from now on and return None."""
         try:
             return step()
         except SyncError as error:
             if error.source != "org":
                 raise
-            log.warning("matching: known records are looked up by lists from now on (%s)", error)
-            self._way = "soql"
+            log.warning("matching: known records are looked up by SOQL from now on (%s)", error)
+            self._method = "soql"
             return None
 
-    def _by_lists(self, emails: pd.Series, person_ids: pd.Series) -> pd.DataFrame:
+    def _find_by_soql(self, emails: pd.Series, person_ids: pd.Series) -> pd.DataFrame:
         found = lookups.find_known(
             self._org,
             emails=list(emails.dropna()),
@@ -165,51 +169,52 @@ class Matcher:
             person_id_field=self._field,
         )
         with self._lock:
-            self._told.record_count += len(found)
+            self._stats.record_count += len(found)
         return found
 
-    def _by_mirror(
+    def _find_in_snapshot(
         self, emails: pd.Series, email_hashes: pd.Series, person_ids: pd.Series
     ) -> pd.DataFrame:
         ids = person_ids if self._field else person_ids[:0]
         found = None
         while found is None:
-            self._refresh_if_old()
-            found = self._mirror.find(email_hashes, ids)
-            if found is None:  # another run has read everything anew
+            self._refresh_if_stale()
+            found = self._snapshot.find(email_hashes, ids)
+            if found is None:  # another run has replaced the snapshot
                 self._fresh_until = 0.0
         return _as_known(found, emails, email_hashes)
 
-    def _refresh_if_old(self) -> Literal[True]:
+    def _refresh_if_stale(self) -> Literal[True]:
         with self._lock:
             if time.monotonic() > self._fresh_until:
                 self._refresh(self._refresh_seconds)
         return True
 
-    def _refresh(self, most_seconds: float) -> Literal[True]:
-        before = self._mirror.record_count
-        age = self._mirror.refresh(most_seconds)
+    def _refresh(self, max_age_seconds: float) -> Literal[True]:
+        before = self._snapshot.record_count
+        age = self._snapshot.refresh(max_age_seconds)
         self._fresh_until = time.monotonic() + self._refresh_seconds - age
-        self._told.record_count += self._mirror.record_count - before
+        self._stats.record_count += self._snapshot.record_count - before
         return True
 
     @contextmanager
-    def _counting(self) -> Iterator[None]:
-        calls, begun = self._org.own_call_count, time.monotonic()
+    def _measured(self) -> Iterator[None]:
+        # By this thread's calls: other threads of the run use the same session.
+        calls, began_at = self._org.thread_call_count, time.monotonic()
         try:
             yield
         finally:
             with self._lock:
-                self._told.call_count += self._org.own_call_count - calls
-                self._told.seconds += time.monotonic() - begun
+                self._stats.call_count += self._org.thread_call_count - calls
+                self._stats.seconds += time.monotonic() - began_at
 
 
 def _as_known(found: pd.DataFrame, emails: pd.Series, email_hashes: pd.Series) -> pd.DataFrame:
-    """Rows of the mirror as `lookups.find_known` tells them: by the e-mail itself, not its hash."""
-    spelt = pd.Series(emails.to_numpy(), index=email_hashes.to_numpy(), dtype="str")
-    spelt = spelt[~spelt.index.duplicated()]
+    """Return rows of the snapshot as `lookups.find_known` does: with the e-mail, not its hash."""
+    email_of = pd.Series(emails.to_numpy(), index=email_hashes.to_numpy(), dtype="str")
+    email_of = email_of[~email_of.index.duplicated()]
     is_email = found["email_hash"].notna()
-    by_email = found["email_hash"].map(spelt)
+    by_email = found["email_hash"].map(email_of)
     known = found.assign(
         match_key=pd.Series("email", index=found.index, dtype="str").where(is_email, "person_id"),
         match_value=by_email.where(is_email, found["person_id"]).astype("str"),

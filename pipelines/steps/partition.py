@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pipelines.errors import WarehouseUnavailableError
-from pipelines.rules import leads, owners
+from pipelines.rules import encoding, partitions
+from pipelines.rules.encoding import Payload
 from pipelines.rules.frames import Claims, PlannedPersons, conform, empty
-from pipelines.rules.leads import Payload
 from pipelines.salesforce import ingest_jobs
 from pipelines.salesforce.sobject_collections import MAX_RECORDS
 from pipelines.steps.context import Passed, RunContext
@@ -112,7 +112,7 @@ def partition_into_batches(
     """
     settings = run.settings.run
     size = settings.batch_size if run.person_id_field else settings.batch_size_without_field
-    for part in owners.partition(to_load):
+    for part in partitions.partition(to_load):
         # A person is waiting for `now`, and one call is quicker than a job. Without the field only
         # a job's id tells afterwards what a lost response did: there even one person gets a job.
         is_one_call = run.request.run_mode == "now" and bool(run.person_id_field)
@@ -120,10 +120,10 @@ def partition_into_batches(
         persons = to_load.loc[part.persons].reset_index(drop=True)
         persons = without_unsent_defaults(persons, columns, part)
         whole = build_payload(run, persons, columns, part)
-        for first, last in leads.loads(
+        for first, last in encoding.upload_ranges(
             whole.records,
-            most_rows=MAX_RECORDS if load_api == "collections" else size,
-            most_bytes=ingest_jobs.MAX_UPLOAD_BYTES,
+            max_rows=MAX_RECORDS if load_api == "collections" else size,
+            max_bytes=ingest_jobs.MAX_UPLOAD_BYTES,
         ):
             batch = ledger.NewBatch(
                 batch_id=uuid.uuid4().hex,
@@ -135,7 +135,7 @@ def partition_into_batches(
                 allow_duplicates=part.allow_duplicates,
             )
             claimed = persons.iloc[first:last].reset_index(drop=True)
-            yield PreparedBatch(batch, claimed, whole.stretch(first, last))
+            yield PreparedBatch(batch, claimed, whole.slice_rows(first, last))
 
 
 def _record(
@@ -188,7 +188,7 @@ def _claimed_batches(
     for batch in recorded.batches:
         payload = payloads[batch.batch_id]
         if not_claimed:
-            payload = payload.keep(~payload.person_ids.isin(not_claimed))
+            payload = payload.filter_rows(~payload.person_ids.isin(not_claimed))
         yield batch, payload
 
 

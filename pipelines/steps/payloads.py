@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from pipelines.rules import leads, owners, validation
-from pipelines.rules.leads import Payload
+from pipelines.rules import cleaning, encoding, leads, partitions
+from pipelines.rules.encoding import Payload
 from pipelines.steps.context import RunContext
 from pipelines.steps.extract import columns_to_read
 from pipelines.warehouse import ledger, person_rows
@@ -19,7 +19,7 @@ def build_payload(
     run: RunContext,
     persons: pd.DataFrame,
     columns: dict[str, str],
-    batch: owners.Partition | ledger.Batch,
+    batch: partitions.Partition | ledger.Batch,
 ) -> Payload:
     """Return the records of these persons, in their order. `columns`: Lead field → column."""
     if "assignment_rule_id" in persons:
@@ -33,7 +33,7 @@ def build_payload(
         operation=batch.operation,
         person_id_field=run.person_id_field,
     )
-    return Payload(persons["person_id"], records, leads.row_hashes(records, run.lead_fields))
+    return Payload(persons["person_id"], records, encoding.row_hashes(records, run.lead_fields))
 
 
 def rebuild_payload(run: RunContext, batch: ledger.Batch) -> tuple[ledger.Batch, Payload]:
@@ -47,19 +47,19 @@ def rebuild_payload(run: RunContext, batch: ledger.Batch) -> tuple[ledger.Batch,
     claims = claimed[["person_id", "owner_id", "lead_id", "contact_id", "row_hash"]]
     # Filling defaults again names the same fields as the claim does; the claim's own value stays.
     found = claimed.drop(columns="defaulted_fields")
-    cleaned, columns = validation.fill_defaults(
-        validation.clean(found), run.columns, run.settings.defaults
+    cleaned, columns = cleaning.fill_defaults(
+        cleaning.clean(found), run.columns, run.settings.defaults
     )
     payload = build_payload(run, without_unsent_defaults(cleaned, columns, batch), columns, batch)
     is_same = (payload.row_hashes == claims["row_hash"]) & (claimed["row_count"] == 1)
     changed = list(claims.loc[~is_same, "person_id"])
     if changed:
         batch = ledger.release_persons(run.warehouse, batch, changed)
-    return batch, payload.keep(is_same)
+    return batch, payload.filter_rows(is_same)
 
 
 def without_unsent_defaults(
-    persons: pd.DataFrame, columns: dict[str, str], batch: owners.Partition | ledger.Batch
+    persons: pd.DataFrame, columns: dict[str, str], batch: partitions.Partition | ledger.Batch
 ) -> pd.DataFrame:
     """Return the persons without their defaults when the batch updates records.
 
@@ -68,4 +68,4 @@ def without_unsent_defaults(
     """
     if batch.operation != "update":
         return persons
-    return validation.without_defaults(persons, columns)
+    return cleaning.without_defaults(persons, columns)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from pipelines.rules.frames import BatchOutcomes, Duplicates, Rejected, select
-from pipelines.salesforce import ingest_jobs, lookups, sobject_collections
+from pipelines.salesforce import ingest_jobs, lead_owners, lookups, sobject_collections
 from pipelines.steps.context import RunContext
 from pipelines.steps.job_results import (
     MAX_ATTEMPTS,
@@ -53,7 +53,7 @@ def reconcile_collection(
     run: RunContext,
     batch: ledger.Batch,
     person_ids: pd.Series[str],
-    records: Sequence[sobject_collections.RecordAnswer],
+    records: Sequence[sobject_collections.RecordResult],
 ) -> ledger.Batch:
     """Record the results of one collections call, given in the order of the persons sent."""
     claims = ledger.batch_claims(run.warehouse, batch.batch_id)
@@ -144,7 +144,7 @@ def _with_owners(reconciled: ReconciledBatch, decided: pd.DataFrame) -> pd.DataF
     written = outcomes.loc[is_written, "lead_id"].dropna()
     job = reconciled.job
     since = job.created_date if job and reconciled.is_insert else None
-    read = lookups.read_owners(reconciled.run.org, written, created_since=since)
+    read = lead_owners.read_owners(reconciled.run.org, written, created_since=since)
     return _flag_default_owner(reconciled, left_join(outcomes, read, "lead_id"))
 
 

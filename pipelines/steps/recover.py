@@ -8,7 +8,7 @@ import platform
 import socket
 
 from pipelines.rules.frames import FoundLeads, select
-from pipelines.salesforce import lookups
+from pipelines.salesforce import lead_owners, lookups
 from pipelines.steps.context import RunContext
 from pipelines.warehouse import ledger
 
@@ -30,7 +30,7 @@ def resolve_held_persons(run: RunContext) -> int:
     if found.empty:
         return 0
     found = found.sort_values("is_deleted").drop_duplicates("person_id")
-    owners = lookups.read_owners(run.org, list(found["lead_id"]), created_since=None)
+    owners = lead_owners.read_owners(run.org, list(found["lead_id"]), created_since=None)
     found["reason_code"] = (
         found["is_deleted"].map({True: "LEAD_DELETED", False: "FOUND_BY_PERSON_ID"}).astype("str")
     )

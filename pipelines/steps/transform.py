@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pipelines.rules import deduplication, match_decisions, validation
+from pipelines.rules import cleaning, deduplication, match_decisions, validation
 from pipelines.rules.frames import (
     Duplicates,
     Outcomes,
@@ -20,7 +20,7 @@ from pipelines.rules.frames import (
     conform,
     select,
 )
-from pipelines.rules.selection import keep
+from pipelines.rules.selection import filter_rows
 from pipelines.steps import extract
 from pipelines.steps.context import Passed, RunContext
 from pipelines.steps.owners import assign_owners
@@ -80,7 +80,7 @@ def validate_slice(run: RunContext, rows: Passed[pd.DataFrame]) -> Passed[Valida
     """
     part = rows.part
     with run.progress.during(f"slice {run.slice_name(part)}: validating"):
-        cleaned = validation.clean(rows.take())
+        cleaned = cleaning.clean(rows.take())
         if cleaned.empty:
             return Passed(part, None, "0 accepted")
         validated = _validated(run, cleaned)
@@ -91,7 +91,7 @@ def validate_slice(run: RunContext, rows: Passed[pd.DataFrame]) -> Passed[Valida
 
 
 def _validated(run: RunContext, cleaned: pd.DataFrame) -> ValidatedSlice:
-    cleaned, columns = validation.fill_defaults(cleaned, run.columns, run.settings.defaults)
+    cleaned, columns = cleaning.fill_defaults(cleaned, run.columns, run.settings.defaults)
     email = columns.get("Email", "")
     cleaned["email_hash"] = deduplication.email_hash(
         cleaned[email] if email else pd.Series(None, index=cleaned.index, dtype="str")
@@ -135,7 +135,7 @@ def _decided(run: RunContext, given: ValidatedSlice) -> SliceDecisions:
     claims = ledger.email_claims(run.warehouse, run.run_id, kept["email_hash"])
     kept, in_ledger, of_ledger = deduplication.deduplicate_against_ledger(kept, claims, email)
     known = _look_up(run, kept, email)
-    actions, in_salesforce = match_decisions.decide(kept, known, run.matching, email)
+    actions, in_salesforce = match_decisions.decide_actions(kept, known, run.matching, email)
     outcomes = [
         # Without their strategy: it may be any text, and outcomes are read without the grants that
         # rejected_persons asks for.
@@ -152,7 +152,7 @@ def _decided(run: RunContext, given: ValidatedSlice) -> SliceDecisions:
             pd.concat([chains, in_ledger, in_salesforce], ignore_index=True), Duplicates
         ),
         decided=conform(pd.concat(outcomes), Outcomes),
-        to_load=keep(actions, actions["action"] != "duplicate"),
+        to_load=filter_rows(actions, actions["action"] != "duplicate"),
         columns=given.columns,
     )
 

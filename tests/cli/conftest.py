@@ -169,14 +169,6 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("prefect")
 
 
-@pytest.fixture(scope="session")
-def command_server() -> Iterator[CommandServer]:
-    """A process that forks one for each run of the command, for the whole session."""
-    server = CommandServer()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def make_cli(
     command_server: CommandServer, tmp_path: Path, prefect_home: Path

@@ -25,7 +25,7 @@ def test_check_shows_a_line_each_and_that_a_run_could_start(cli: CommandLine) ->
     ]
     assert subjects == [
         "warehouse",
-        *((probe.__doc__ or "").partition(":")[0] for probe in checks.ALL_CHECKS),
+        *(one.subject for one in checks.ALL_CHECKS),
     ]
     assert all(line.startswith("ok   ") for line in answer.stdout.splitlines())
     assert answer.exit_code == 0

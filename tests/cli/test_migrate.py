@@ -14,7 +14,7 @@ def test_migrate_shows_what_it_applied_and_then_that_nothing_is_to_do(
 ) -> None:
     cli.set(warehouse={"url": f"sqlite:///{tmp_path}/new.db"})
     first, second = cli("migrate"), cli("migrate")
-    assert "applied 001_ledger.sql" in first.stdout
+    assert "applied 001_schema.sql" in first.stdout
     assert second.stdout == "already up to date\n"
     assert (first.exit_code, second.exit_code) == (0, 0)
 

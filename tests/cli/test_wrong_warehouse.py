@@ -21,7 +21,7 @@ WAREHOUSES = [
     ("oracle://scott@db.example.com/x", 2, "needs the driver oracle"),
     ("magic://x", 2, "needs the driver magic"),
     ("warehouse.db", 2, "`warehouse.url` is no database address; write sqlite:///"),
-    ("sqlite:///nowhere.db", 2, "nowhere.db, which is no database; mend it"),
+    ("sqlite:///nowhere.db", 2, "nowhere.db, which is no database; correct it"),
     ("sqlite:///", 2, "`warehouse.url` names no file"),
     ("sqlite:///person-sync.toml", 2, "cannot be opened (SQLITE_NOTADB)"),
     ("postgresql://loader@127.0.0.1:1/x", 3, "the warehouse is away"),

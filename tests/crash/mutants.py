@@ -218,7 +218,7 @@ MUTANTS = [
                 LOAD,
                 _DISCARD,
                 "    batch, payload = rebuild_payload(run, batch)\n"
-                "    data = leads.encode_csv(payload.records)\n"
+                "    data = encoding.encode_csv(payload.records)\n"
                 "    ingest_jobs.upload(run.org, _job_id(batch), data)\n"
                 "    batch = ledger.record_submitted(run.warehouse, batch)\n"
                 "    ingest_jobs.close_job(run.org, _job_id(batch))\n"
@@ -326,7 +326,7 @@ MUTANTS = [
         (
             Change(
                 PARTITION,
-                "payload = payload.keep(~payload.person_ids.isin(not_claimed))",
+                "payload = payload.filter_rows(~payload.person_ids.isin(not_claimed))",
                 "pass",
             ),
         ),

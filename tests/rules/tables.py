@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
-import pytest
 
 from pipelines.rules.lead_fields import LeadField
 from pipelines.rules.validation import ValidationResult, validate
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.tables import drawn as table
 
 COLUMNS = {
     "FirstName": "first_name",
@@ -71,14 +67,6 @@ def text(*cells: str | None) -> pd.Series:
     return pd.Series(list(cells), dtype="str")
 
 
-def table(drawn: str) -> pd.DataFrame:
-    """A frame of text: the column names, then a line a row; a blank cell is null."""
-    lines = [line for line in drawn.strip().splitlines() if line.strip()]
-    names, *rows = [[cell.strip() for cell in line.split("|")] for line in lines]
-    cells = [[cell or None for cell in row] for row in rows]
-    return pd.DataFrame(cells, columns=names, dtype="str")
-
-
 def frame(**columns: list[str | None]) -> pd.DataFrame:
     """A frame of text, column by column, for cells that cannot be drawn."""
     return pd.DataFrame({name: text(*cells) for name, cells in columns.items()})
@@ -104,7 +92,7 @@ def mapped(persons: pd.DataFrame) -> dict[str, str]:
     return {lead: column for lead, column in COLUMNS.items() if column in persons}
 
 
-def screened(drawn: str | pd.DataFrame, person_id_length: int | None = 64) -> ValidationResult:
+def validated(drawn: str | pd.DataFrame, person_id_length: int | None = 64) -> ValidationResult:
     persons = as_persons(drawn)
     return validate(persons, mapped(persons), LEAD_FIELDS, person_id_length)
 
@@ -112,7 +100,7 @@ def screened(drawn: str | pd.DataFrame, person_id_length: int | None = 64) -> Va
 def rules_broken(drawn: str | pd.DataFrame) -> list[str | None]:
     """Of each person the rules broken, comma-separated; null for an accepted one."""
     persons = as_persons(drawn)
-    rejected = screened(drawn).rejected
+    rejected = validated(drawn).rejected
     by_person = rejected.groupby("person_id")["rule_name"].agg(", ".join)
     return [by_person.get(person_id) for person_id in persons["person_id"]]
 
@@ -127,11 +115,3 @@ def drawn_rules_hold(drawn: str) -> bool:
 def same(left: pd.DataFrame, right: pd.DataFrame) -> bool:
     pd.testing.assert_frame_equal(left, right, check_dtype=False)
     return True
-
-
-def shared_data(name: str) -> Path:
-    """A file of test data written by others, read in place; without it the test is skipped."""
-    folder = Path(os.environ.get("PERSON_SYNC_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / name).exists():
-        pytest.skip(f"{name} is not at hand")
-    return folder / name

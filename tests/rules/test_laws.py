@@ -6,28 +6,32 @@ import csv
 import io
 import json
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.rules.leads import encode_csv, row_hashes, to_records
-from pipelines.rules.validation import ValidationResult, clean, validate
-from tests.rules.tables import LEAD_FIELDS, as_persons, frame, mapped, screened, shared_data, text
+from pipelines.rules.cleaning import clean
+from pipelines.rules.encoding import encode_csv, row_hashes
+from pipelines.rules.leads import to_records
+from pipelines.rules.validation import ValidationResult, validate
+from tests.rules.tables import LEAD_FIELDS, as_persons, frame, mapped, text, validated
 
 # Surrogates cannot be in a frame of Arrow text; the reader writes U+FFFF for what it cannot decode.
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-TELLING = st.sampled_from(
+SIGNIFICANT = st.sampled_from(
     ["", " ", "a@b.de", ".a@b.de", "A;B.1", "Hot", "7", "7.5", "true", "#N/A"]
 )
 DATES = st.sampled_from(["2026-01-31", "2026-02-30", "2026-01-31T00:00:00Z", "x" * 41])
-CELL = st.none() | ANY_TEXT | TELLING | DATES
+CELL = st.none() | ANY_TEXT | SIGNIFICANT | DATES
 TEXT_COLUMNS = ["first_name", "last_name", "company", "email", "street", "interests", "rating"]
 OTHER_COLUMNS = ["employee_count", "annual_revenue", "opted_out", "birthday", "signed_up"]
 ROW = st.fixed_dictionaries(dict.fromkeys([*TEXT_COLUMNS, *OTHER_COLUMNS], CELL))
-PERSONS = st.lists(ROW, max_size=8)
-patient = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+PERSONS = st.lists(ROW, max_size=25)
+# Few frames of many persons: each call of pandera costs as much as a hundred persons.
+slowly = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 def drawn_persons(rows: list[dict[str, str | None]]) -> pd.DataFrame:
@@ -35,35 +39,35 @@ def drawn_persons(rows: list[dict[str, str | None]]) -> pd.DataFrame:
     return as_persons(frame(**{name: [row[name] for row in rows] for name in names}))
 
 
-def screened_again(persons: pd.DataFrame) -> ValidationResult:
+def validated_again(persons: pd.DataFrame) -> ValidationResult:
     return validate(persons, mapped(persons), LEAD_FIELDS, 64)
 
 
-@patient
+@slowly
 @given(PERSONS)
-def test_everybody_is_accepted_or_rejected_and_nobody_both(rows):
-    accepted, rejected = screened(drawn_persons(rows))
+def test_each_person_is_either_accepted_or_rejected(rows):
+    accepted, rejected = validated(drawn_persons(rows))
     yes, no = set(accepted["person_id"]), set(rejected["person_id"])
     assert not yes & no
     assert yes | no == {str(n + 1) for n in range(len(rows))}
 
 
-@patient
+@slowly
 @given(PERSONS)
-def test_screening_the_accepted_again_changes_nothing(rows):
-    accepted = screened(clean(drawn_persons(rows))).accepted
-    again = screened_again(clean(accepted))
+def test_validating_the_accepted_again_changes_nothing(rows):
+    accepted = validated(clean(drawn_persons(rows))).accepted
+    again = validated_again(clean(accepted))
     assert again.rejected.empty
     pd.testing.assert_frame_equal(again.accepted, accepted)
 
 
-@patient
+@slowly
 @given(PERSONS, st.randoms())
-def test_a_persons_verdict_does_not_hang_on_the_company_they_keep(rows, random):
+def test_a_persons_rejections_do_not_depend_on_the_other_persons(rows, random):
     persons = drawn_persons(rows)
     shuffled = persons.iloc[random.sample(range(len(rows)), len(rows))]
     order = ["person_id", "rule_name"]
-    one, other = (screened_again(p).rejected.sort_values(order) for p in (persons, shuffled))
+    one, other = (validated_again(p).rejected.sort_values(order) for p in (persons, shuffled))
     pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True))
 
 
@@ -77,9 +81,9 @@ def all_of_unicode() -> pd.DataFrame:
     return as_persons(frame(first_name=cells))
 
 
-def test_any_character_that_passes_comes_back_from_the_csv_as_it_went():
+def test_any_accepted_character_comes_back_unchanged_from_the_csv():
     csv.field_size_limit(1_000_000)
-    accepted, rejected = screened(all_of_unicode())
+    accepted, rejected = validated(all_of_unicode())
     records = pd.DataFrame({"FirstName": accepted["first_name"]})
     header, *lines = read_back(records)
     assert header == ["FirstName"]
@@ -88,13 +92,13 @@ def test_any_character_that_passes_comes_back_from_the_csv_as_it_went():
     assert len(rejected) == controls + 2
 
 
-@patient
+@slowly
 @given(PERSONS)
 def test_the_csv_of_the_accepted_has_their_rows_their_cells_and_their_hashes(rows):
-    persons = screened(clean(drawn_persons(rows))).accepted
-    nobody = dict.fromkeys(["owner_id", "assignment_rule_id"], text(*[None] * len(persons)))
+    persons = validated(clean(drawn_persons(rows))).accepted
+    no_owner = dict.fromkeys(["owner_id", "assignment_rule_id"], text(*[None] * len(persons)))
     records = to_records(
-        persons.assign(**nobody),
+        persons.assign(**no_owner),
         mapped(persons),
         LEAD_FIELDS,
         sobject="Lead",
@@ -110,33 +114,31 @@ def test_the_csv_of_the_accepted_has_their_rows_their_cells_and_their_hashes(row
 # --- data that others have collected
 
 
-def naughty_strings() -> list[str]:
-    return json.loads(shared_data("naughty-strings/blns.json").read_text("utf-8"))
+@pytest.fixture(scope="module")
+def naughty_strings(shared_data: Path) -> list[str]:
+    texts: list[str] = json.loads((shared_data / "naughty-strings/blns.json").read_text("utf-8"))
+    return texts
 
 
 @pytest.mark.parametrize("column", [*TEXT_COLUMNS, *OTHER_COLUMNS])
-def test_naughty_strings_are_accepted_or_rejected_with_a_reason(column):
-    persons = clean(as_persons(frame(**{column: naughty_strings()})))
-    accepted, rejected = screened(persons)
+def test_naughty_strings_are_accepted_or_rejected_with_a_reason(column, naughty_strings):
+    persons = clean(as_persons(frame(**{column: naughty_strings})))
+    accepted, rejected = validated(persons)
     assert len(accepted) + rejected["person_id"].nunique() == len(persons)
     assert rejected["message"].str.endswith(".").all()
     _, *lines = read_back(accepted[["person_id", column]])
     assert [line[1] for line in lines] == accepted[column].fillna("").tolist()
 
 
-def email_addresses() -> list[str]:
-    cases = json.loads(shared_data("email-isemail/cases.json").read_text("utf-8"))
-    return [case["address"] for case in cases]
-
-
-def test_every_address_of_isemail_is_accepted_or_rejected():
-    persons = clean(as_persons(frame(email=email_addresses())))
-    accepted, rejected = screened(persons)
+def test_every_address_of_isemail_is_accepted_or_rejected(shared_data):
+    cases = json.loads((shared_data / "email-isemail/cases.json").read_text("utf-8"))
+    persons = clean(as_persons(frame(email=[case["address"] for case in cases])))
+    accepted, rejected = validated(persons)
     assert len(accepted) + rejected["person_id"].nunique() == len(persons) == 164
     assert {"email_malformed", "email_too_long"} <= set(rejected["rule_name"])
 
 
-def test_a_hundred_thousand_persons_are_screened_quickly():
+def test_a_hundred_thousand_persons_are_validated_quickly():
     count = 100_000
     names = ["first_name", "phone", "street", "city", "country", "lead_source"]
     columns = {name: [f"{name} {n}" for n in range(count)] for name in names}
@@ -144,6 +146,6 @@ def test_a_hundred_thousand_persons_are_screened_quickly():
     columns["employee_count"] = [str(n) for n in range(count)]
     persons = as_persons(frame(**columns))
     start = time.perf_counter()
-    rejected = screened_again(persons).rejected
+    rejected = validated_again(persons).rejected
     assert len(rejected) == count / 20
     assert time.perf_counter() - start < 3  # measured 0.15; a loop over rows takes tens of seconds

@@ -1,4 +1,4 @@
-"""What the lead looks like when it is sent."""
+"""Records of persons, and how they are encoded to be sent."""
 
 from __future__ import annotations
 
@@ -10,22 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rules.leads import (
-    RecordsMalformed,
-    encode_csv,
-    loads,
-    row_hashes,
-    to_json_records,
-    to_records,
-)
+from pipelines.rules.encoding import encode_csv, row_hashes, to_json_records, upload_ranges
+from pipelines.rules.leads import RecordsMalformedError, to_records
 from tests.rules.tables import COLUMNS, LEAD_FIELDS, as_persons, frame, mapped, table, text
 
-NOBODY_GIVEN = {"owner_id": None, "assignment_rule_id": None, "lead_id": None, "contact_id": None}
+NO_OWNER = {"owner_id": None, "assignment_rule_id": None, "lead_id": None, "contact_id": None}
 
 
 def records(drawn, sobject="Lead", operation="insert", person_id_field="Person_Id__c", **given):
     persons = as_persons(drawn)
-    for name, value in (NOBODY_GIVEN | given).items():
+    for name, value in (NO_OWNER | given).items():
         persons[name] = pd.Series([value] * len(persons), dtype="str")
     return to_records(
         persons,
@@ -37,7 +31,7 @@ def records(drawn, sobject="Lead", operation="insert", person_id_field="Person_I
     )
 
 
-def rendered(column: str, *cells: str | None) -> list[str | None]:
+def formatted(column: str, *cells: str | None) -> list[str | None]:
     sent = records(frame(**{column: list(cells)}))
     field = {value: key for key, value in COLUMNS.items()}[column]
     return sent[field].astype(object).where(sent[field].notna(), None).tolist()
@@ -67,8 +61,8 @@ def test_a_lead_for_an_assignment_rule_has_no_owner():
     assert "OwnerId" not in records("city\nTurin", assignment_rule_id="01Q1")
 
 
-def test_an_owner_beside_an_assignment_rule_is_refused():
-    with pytest.raises(RecordsMalformed, match="override"):
+def test_an_owner_together_with_an_assignment_rule_is_an_error():
+    with pytest.raises(RecordsMalformedError, match="override"):
         records("city\nTurin", assignment_rule_id="01Q1", owner_id="005A")
 
 
@@ -80,7 +74,7 @@ def test_a_batch_read_again_needs_no_rule_column():
     assert sent.loc[0].to_dict() == {"OwnerId": "005A", "Person_Id__c": "1"}
 
 
-def test_a_column_blank_for_everybody_is_left_out():
+def test_a_column_without_a_value_is_left_out():
     sent = records(frame(city=[None, None], phone=[None, "1"]))
     assert "City" not in sent
     assert "Phone" in sent
@@ -111,13 +105,13 @@ def test_a_contact_gets_the_fields_it_has_and_keeps_its_owner():
 
 
 @pytest.mark.parametrize("sobject", ["Lead", "Contact"])
-def test_an_update_without_an_id_is_refused(sobject):
-    with pytest.raises(RecordsMalformed, match=f"A {sobject} to be updated has no id"):
+def test_an_update_without_an_id_is_an_error(sobject):
+    with pytest.raises(RecordsMalformedError, match=f"A {sobject} to be updated has no id"):
         records("city\nTurin", sobject, "update")
 
 
-def test_nobody_is_a_header_alone():
-    persons = as_persons("city\nTurin").assign(**{k: text(None) for k in NOBODY_GIVEN}).iloc[:0]
+def test_without_persons_only_the_header_remains():
+    persons = as_persons("city\nTurin").assign(**{k: text(None) for k in NO_OWNER}).iloc[:0]
     sent = to_records(
         persons,
         mapped(persons),
@@ -134,7 +128,7 @@ def test_nobody_is_a_header_alone():
 
 
 def test_numbers_are_plain():
-    assert rendered(
+    assert formatted(
         "annual_revenue", "+007.50", "-0", ".5", "1000.00", "-12", "000", None, "1.05"
     ) == [
         "7.5",
@@ -146,11 +140,11 @@ def test_numbers_are_plain():
         None,
         "1.05",
     ]
-    assert rendered("employee_count", "12.0", "00012345678") == ["12", "12345678"]
+    assert formatted("employee_count", "12.0", "00012345678") == ["12", "12345678"]
 
 
-def test_truths_are_true_or_false():
-    assert rendered("opted_out", "TRUE", "0", "1", "False", None) == [
+def test_booleans_are_true_or_false():
+    assert formatted("opted_out", "TRUE", "0", "1", "False", None) == [
         "true",
         "false",
         "true",
@@ -160,7 +154,7 @@ def test_truths_are_true_or_false():
 
 
 def test_an_email_is_sent_as_salesforce_stores_it():
-    assert rendered("email", "Ada@X.Example") == ["ada@x.example"]
+    assert formatted("email", "Ada@X.Example") == ["ada@x.example"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +170,7 @@ def test_an_email_is_sent_as_salesforce_stores_it():
     ],
 )
 def test_instants_are_sent_in_salesforces_form(cell, sent):
-    assert rendered("signed_up", cell, "2026-01-01T00:00:00Z")[0] == sent
+    assert formatted("signed_up", cell, "2026-01-01T00:00:00Z")[0] == sent
 
 
 # --- CSV
@@ -188,14 +182,14 @@ def test_every_cell_that_is_not_null_is_quoted_and_rows_end_in_lf():
     )
 
 
-def test_what_a_spreadsheet_would_run_is_sent_as_it_is():
+def test_text_that_a_spreadsheet_would_run_is_sent_unchanged():
     assert b'"=1+1"' in encode_csv(frame(A=["=1+1"]))
 
 
 # --- hashes
 
 
-def test_a_row_is_known_again_from_the_results_file():
+def test_a_row_of_the_results_file_has_the_same_hash():
     sent = records(
         frame(city=["Turin", None], annual_revenue=["912260031", "1"], opted_out=["1", None])
     )
@@ -207,7 +201,7 @@ def test_a_row_is_known_again_from_the_results_file():
     assert row_hashes(echoed, LEAD_FIELDS).tolist() == row_hashes(sent, LEAD_FIELDS).tolist()
 
 
-def test_a_hash_is_32_hex_digits_beside_its_row():
+def test_a_hash_is_32_hex_digits_and_has_the_index_of_its_row():
     hashes = row_hashes(frame(A=["x"]).set_axis([9]), LEAD_FIELDS)
     assert (hashes.index.tolist(), hashes.str.fullmatch("[0-9a-f]{32}").all()) == ([9], True)
 
@@ -286,17 +280,17 @@ def test_csv_reads_back_as_it_was_sent():
 @settings(deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 60), max_size=40),
-    most_rows=st.integers(1, 12),
-    most_bytes=st.integers(1, 400),
+    max_rows=st.integers(1, 12),
+    max_bytes=st.integers(1, 400),
 )
-def test_loads_hold_every_record_once_and_no_more_than_an_upload_may(
-    lengths: list[int], most_rows: int, most_bytes: int
+def test_uploads_hold_every_record_once_and_no_more_than_allowed(
+    lengths: list[int], max_rows: int, max_bytes: int
 ) -> None:
     records = pd.DataFrame({"Company": pd.Series(['"' * n for n in lengths], dtype="str")})
-    cuts = list(loads(records, most_rows=most_rows, most_bytes=most_bytes))
+    cuts = list(upload_ranges(records, max_rows=max_rows, max_bytes=max_bytes))
     assert [row for first, last in cuts for row in range(first, last)] == [*range(len(records))]
     header = len(encode_csv(records.iloc[:0]))
     for first, last in cuts:
         size = len(encode_csv(records.iloc[first:last])) - header
-        assert last - first <= most_rows
-        assert last - first == 1 or size <= most_bytes, f"rows {first} to {last} have {size} bytes"
+        assert last - first <= max_rows
+        assert last - first == 1 or size <= max_bytes, f"rows {first} to {last} have {size} bytes"

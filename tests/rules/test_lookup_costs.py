@@ -1,33 +1,33 @@
-"""Which way known records are looked up: by what it is likely to take."""
+"""Which lookup method is chosen, by its estimated cost."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rules.lookup_costs import (
-    LEAST_OF_A_MIRROR,
+    CHEAPEST_REFRESH,
     Cost,
+    bulk_query_cost,
+    can_snapshot_be_cheaper,
     cheaper_method,
-    cost_of_filling,
-    cost_of_job,
-    cost_of_pages,
-    cost_of_refreshing,
-    is_worth_asking,
-    reads_by_pages,
-    soql_cost,
+    is_soql_read_cheaper,
+    snapshot_build_cost,
+    snapshot_refresh_cost,
+    soql_lookup_cost,
+    soql_read_cost,
 )
 
 MILLION = 1_000_000
 
 
-def lists(persons: int) -> Cost:
-    return soql_cost(persons, has_person_id_field=True)
+def by_soql(persons: int) -> Cost:
+    return soql_lookup_cost(persons, has_person_id_field=True)
 
 
 @pytest.mark.parametrize(
-    ("persons", "leads", "way"),
+    ("persons", "leads", "method"),
     [
         (1, MILLION, "soql"),
         (1_000, MILLION, "soql"),
@@ -38,14 +38,14 @@ def lists(persons: int) -> Cost:
         (10_000, 1_000, "snapshot"),
     ],
 )
-def test_a_first_run_reads_everything_where_persons_are_many(
-    persons: int, leads: int, way: str
+def test_a_first_run_builds_a_snapshot_for_many_persons(
+    persons: int, leads: int, method: str
 ) -> None:
-    assert cheaper_method(lists(persons), cost_of_filling([leads, leads // 10])) == way
+    assert cheaper_method(by_soql(persons), snapshot_build_cost([leads, leads // 10])) == method
 
 
 @pytest.mark.parametrize(
-    ("persons", "changed", "way"),
+    ("persons", "changed", "method"),
     [
         (1, 0, "soql"),
         (300, 0, "soql"),
@@ -55,38 +55,41 @@ def test_a_first_run_reads_everything_where_persons_are_many(
         (MILLION, MILLION, "snapshot"),
     ],
 )
-def test_a_later_run_refreshes_where_less_has_changed_than_is_asked(
-    persons: int, changed: int, way: str
+def test_a_later_run_refreshes_where_less_has_changed_than_is_looked_up(
+    persons: int, changed: int, method: str
 ) -> None:
-    asked = is_worth_asking(lists(persons))
-    found = cheaper_method(lists(persons), cost_of_refreshing([changed, 0])) if asked else "soql"
-    assert found == way
+    can_be = can_snapshot_be_cheaper(by_soql(persons))
+    found = (
+        cheaper_method(by_soql(persons), snapshot_refresh_cost([changed, 0])) if can_be else "soql"
+    )
+    assert found == method
 
 
 def test_a_million_persons_against_a_million_leads_stay_below_a_hundred_calls() -> None:
-    asked_first = 2  # how many there are
-    assert cost_of_filling([MILLION, 0]).call_count + asked_first < 100
-    assert lists(MILLION).call_count > 6_000
+    counting_calls = 2
+    assert snapshot_build_cost([MILLION, 0]).call_count + counting_calls < 100
+    assert by_soql(MILLION).call_count > 6_000
 
 
-def test_for_a_few_the_org_is_not_even_asked() -> None:
-    assert not is_worth_asking(lists(300))
-    assert is_worth_asking(lists(2_000))
+def test_for_few_persons_no_estimate_is_made() -> None:
+    assert not can_snapshot_be_cheaper(by_soql(300))
+    assert can_snapshot_be_cheaper(by_soql(2_000))
 
 
-def test_without_the_field_only_emails_are_asked_for() -> None:
-    assert soql_cost(700, has_person_id_field=False).call_count == 4
-    assert soql_cost(700, has_person_id_field=True).call_count == 5
+def test_without_the_field_only_emails_are_looked_up() -> None:
+    assert soql_lookup_cost(700, has_person_id_field=False).call_count == 4
+    assert soql_lookup_cost(700, has_person_id_field=True).call_count == 5
 
 
-def test_few_changes_are_read_by_pages_and_many_by_a_job() -> None:
-    assert reads_by_pages(6_000)
-    assert not reads_by_pages(60_000)
+def test_few_changes_are_read_by_soql_and_many_by_a_bulk_query() -> None:
+    assert is_soql_read_cheaper(6_000)
+    assert not is_soql_read_cheaper(60_000)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
 def test_more_never_costs_less(one: int, other: int) -> None:
     fewer, more = sorted((one, other))
-    for cost in (lists, cost_of_pages, cost_of_job):
-        assert cost(fewer).price <= cost(more).price
-    assert LEAST_OF_A_MIRROR.price <= 2 * cost_of_refreshing([0, 0]).price
+    for cost in (by_soql, soql_read_cost, bulk_query_cost):
+        assert cost(fewer).weighted_seconds <= cost(more).weighted_seconds
+    assert CHEAPEST_REFRESH.weighted_seconds <= 2 * snapshot_refresh_cost([0, 0]).weighted_seconds

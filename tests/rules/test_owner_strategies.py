@@ -1,28 +1,63 @@
-"""Which strategy decides for a person."""
+"""Owner strategies: how they are written, and what they mean in an org."""
 
 from __future__ import annotations
 
 import pytest
 
-from pipelines.rules.owners import (
-    ChoiceMalformed,
+from pipelines.rules.owner_strategies import (
+    Owner,
+    OwnerDirectory,
+    RejectedStrategy,
+    ResolvedStrategy,
     Strategy,
-    StrategyMalformed,
-    choose_strategies,
-    parse_choices,
+    StrategyMalformedError,
+    names_to_search,
     parse_strategy,
+    resolve,
 )
-from tests.rules.tables import as_persons, frame, table, text
+from pipelines.salesforce.lookups import OWNER_LISTS, OWNER_SEARCHES
+from tests.rules.tables import table
 
-DEFAULT = parse_strategy("rules")
-MATCHED = "queue:Matched"
+ADA, EDGAR, CHATTER = "0055e000001XyZ1AAK", "0055e000001XyZ2AAK", "0055e000001XyZ3AAK"
+DACH, CASES = "00G5e000002QuE1EAK", "00G5e000002QuE2EAK"
+ROUTING, FAIR = "01Q5e000000RuL1EAK", "01Q5e000000RuL2EAK"
 
 
-def held(persons, **when):
-    """Of each person whether the conditions hold."""
-    choices = parse_choices([{"when": when, "assign_to": MATCHED}])
-    chosen = choose_strategies(as_persons(persons), choices, DEFAULT, {*persons, *when})
-    return (chosen == MATCHED).tolist()
+def with_booleans(frame_, column):
+    return frame_.assign(**{column: frame_[column] == "yes"})
+
+
+RECORDS = {
+    "users": with_booleans(
+        table(f"""
+            user_id   | username             | name    | is_active | user_type
+            {ADA}     | ada@acme.example     | Ada     | yes       | Standard
+            {EDGAR}   | edgar@acme.example   | Edgar   | no        | Standard
+            {CHATTER} | chatter@acme.example | Chatter | yes       | CsnOnly
+        """),
+        "is_active",
+    ),
+    "queues": with_booleans(
+        table(f"""
+            queue_id | developer_name | name         | serves_leads
+            {DACH}   | DACH_Inbound   | DACH Inbound | yes
+            {CASES}  | Support        | Support      | no
+        """),
+        "serves_leads",
+    ),
+    "assignment_rules": with_booleans(
+        table(f"""
+            rule_id   | name             | is_active
+            {ROUTING} | Standard routing | yes
+            {FAIR}    | Trade fair       | no
+        """),
+        "is_active",
+    ),
+}
+DIRECTORY = OwnerDirectory(RECORDS, without_active_rule="stop")
+
+ADA_OWNS = Owner(ADA, "Ada", "user")
+DACH_OWNS = Owner(DACH, "DACH Inbound", "queue")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +71,7 @@ def held(persons, **when):
         ("QUEUE :DACH_Inbound", Strategy("queue", "DACH_Inbound")),
     ],
 )
-def test_a_strategy_is_a_kind_and_a_name(written, strategy):
+def test_a_strategy_is_a_word_and_a_name(written, strategy):
     assert parse_strategy(written) == strategy
     assert parse_strategy(str(strategy)) == strategy
 
@@ -44,138 +79,92 @@ def test_a_strategy_is_a_kind_and_a_name(written, strategy):
 @pytest.mark.parametrize(
     "written", ["", "rule", "rules:x", "user:", "queue: ", "Ada", "team:X", ":x"]
 )
-def test_anything_else_is_malformed_and_the_words_are_told(written):
-    with pytest.raises(StrategyMalformed, match="rules, rule:NAME, user:USERNAME or queue:"):
+def test_any_other_text_is_malformed_and_the_message_lists_the_forms(written):
+    with pytest.raises(StrategyMalformedError, match="rules, rule:NAME, user:USERNAME"):
         parse_strategy(written)
 
 
 @pytest.mark.parametrize(
-    ("entry", "message"),
+    ("written", "rule_id", "owner"),
     [
-        ({"when": {}, "assign_to": "team:X"}, "2: assign_to is wrong. .*rule:NAME"),
-        ({"when": {}, "assign_to": 7}, "2: assign_to must be an owner strategy"),
-        ({"when": {}}, "2: assign_to must be"),
-        ({"assign_to": "rules"}, "2: when must be a table"),
-        ({"when": "all", "assign_to": "rules"}, "2: when must be a table"),
-        ({"when": {}, "assign_to": "rules", "then": 1}, "2: then means nothing"),
-        ({"when": {"city": {"near": 1}}, "assign_to": "rules"}, "2: when.city.near is unknown"),
-        ({"when": {"city": {"ge": "9"}}, "assign_to": "rules"}, "2: when.city.ge must be a number"),
-        ({"when": {"city": {"lt": True}}, "assign_to": "rules"}, "when.city.lt must be a number"),
-        ({"when": {"city": {"contains": 9}}, "assign_to": "rules"}, "contains must be a text"),
-        ({"when": {"city": {"is_blank": 1}}, "assign_to": "rules"}, "must be true or false"),
-        ({"when": {"city": []}, "assign_to": "rules"}, "2: when.city must be a value"),
-        ({"when": {"city": {}}, "assign_to": "rules"}, "2: when.city must be a value"),
-        ({"when": {"city": [["x"]]}, "assign_to": "rules"}, "2: when.city must be a value"),
+        ("rules", ROUTING, None),
+        ("rule:Standard routing", ROUTING, None),
+        ("rule:Trade fair", FAIR, None),
+        (f"rule:{FAIR}", FAIR, None),
+        (f"rule:{FAIR[:15]}", FAIR, None),
+        ("user:ada@acme.example", None, ADA_OWNS),
+        ("user:ADA@acme.Example", None, ADA_OWNS),
+        (f"user:{ADA}", None, ADA_OWNS),
+        (f"user:{ADA[:15]}", None, ADA_OWNS),
+        ("queue:DACH_Inbound", None, DACH_OWNS),
+        ("queue:dach_inbound", None, DACH_OWNS),
+        (f"queue:{DACH}", None, DACH_OWNS),
+        (f"queue:{DACH[:15]}", None, DACH_OWNS),
     ],
 )
-def test_a_wrong_choice_is_named_by_number_and_key(entry, message):
-    with pytest.raises(ChoiceMalformed, match=message):
-        parse_choices([{"when": {}, "assign_to": "rules"}, entry])
+def test_a_strategy_finds_its_owner_or_rule(written, rule_id, owner):
+    assert resolve(written, DIRECTORY) == ResolvedStrategy(written, rule_id, owner)
 
 
-def test_equal_text_holds_whatever_case_and_outer_blanks():
-    assert held(frame(country=["DE", " de\u00a0", "D", None]), country="De ") == [
-        True,
-        True,
-        False,
-        False,
-    ]
-
-
-def test_letters_whose_small_form_is_odd_still_equal_themselves():
-    assert held(frame(city=["İzmir", "STRAẞE"]), city=["İZMIR", "straße"]) == [True, True]
-
-
-def test_one_of_a_list_holds():
-    assert held(frame(country=["DE", "at", "FR"]), country=["DE", "AT"]) == [True, True, False]
-
-
-def test_a_number_equals_a_number_however_it_is_written():
-    assert held(frame(size=["1000.0", "1e3", "x", None]), size=[1000]) == [True, True, False, False]
-
-
-def test_true_equals_true_and_1():
-    assert held(frame(vip=["TRUE", "1", "0", None]), vip=True) == [True, True, False, False]
-    assert held(frame(vip=["false", "0", "1", None]), vip=False) == [True, True, False, False]
+def test_a_resolved_strategy_has_its_canonical_text():
+    assert resolve(" Queue: DACH_Inbound", DIRECTORY).strategy == "queue:DACH_Inbound"
 
 
 @pytest.mark.parametrize(
-    ("condition", "holds"),
+    ("written", "rule_name", "message"),
     [
-        ({"ge": 1000}, [False, True, True]),
-        ({"gt": 1000}, [False, False, True]),
-        ({"le": 1000}, [True, True, False]),
-        ({"lt": 1000.0}, [True, False, False]),
-        ({"ge": 1000, "lt": 1001}, [False, True, False]),
+        ("user:nobody@acme.example", "owner_unknown", "no user of this name"),
+        ("user:0055e000001XyZ9AAK", "owner_unknown", "no user"),
+        (f"user:{ADA.lower()}", "owner_unknown", "no user"),
+        ("user:Ada", "owner_unknown", "no user"),
+        ("queue:Nowhere", "owner_unknown", "no queue of this name"),
+        ("queue:DACH Inbound", "owner_unknown", "no queue"),
+        ("rule:standard routing", "owner_unknown", "no lead assignment rule of this name"),
+        ("user:edgar@acme.example", "owner_inactive", "inactive"),
+        ("user:chatter@acme.example", "owner_inactive", "licence"),
+        ("queue:Support", "queue_not_for_leads", "does not serve leads"),
+        ("Queue DACH", "owner_strategy_malformed", "written rules, rule:NAME"),
     ],
 )
-def test_numbers_compare(condition, holds):
-    assert held(frame(size=["999.5", " 1000 ", "1001"]), size=condition) == holds
+def test_a_rejected_strategy_says_why_and_holds_no_name(written, rule_name, message):
+    rejected = resolve(written, DIRECTORY)
+    assert isinstance(rejected, RejectedStrategy)
+    assert (rejected.strategy, rejected.rule_name) == (written, rule_name)
+    assert message in rejected.message
+    assert "acme" not in rejected.message
 
 
-@pytest.mark.parametrize("cell", ["many", "1,000", "inf", "nan", None, ""])
-@pytest.mark.parametrize("operator", ["ge", "gt", "le", "lt"])
-def test_what_is_no_number_compares_with_none(cell, operator):
-    assert held(frame(size=[cell]), size={operator: 0}) == [False]
+@pytest.mark.parametrize(
+    ("written", "table_name", "message"),
+    [
+        ("user:ada@acme.example", "users", r"2 records \(user\) have this name"),
+        ("queue:DACH_Inbound", "queues", r"2 records \(queue\) have this name"),
+        ("rule:Standard routing", "assignment_rules", r"2 records \(lead assignment rule\)"),
+        ("rules", "assignment_rules", "Several lead assignment rules are active"),
+    ],
+)
+def test_several_records_of_a_name_are_rejected_as_none_is(written, table_name, message):
+    twice = RECORDS[table_name].loc[[0, 0, 1]].reset_index(drop=True)
+    directory = OwnerDirectory({**RECORDS, table_name: twice}, "stop")
+    rejected = resolve(written, directory)
+    assert isinstance(rejected, RejectedStrategy)
+    assert rejected.rule_name == "owner_unknown"
+    assert rejected.message.startswith(message.replace("\\", ""))
 
 
-def test_contains_ignores_case_and_takes_dots_for_dots():
-    persons = frame(note=["Our Partner Programme 2.0", "2x0", None])
-    assert held(persons, note={"contains": "PARTNER programme"}) == [True, False, False]
-    assert held(persons, note={"contains": "2.0"}) == [True, False, False]
+def test_without_an_active_rule_the_default_stops_or_leaves_leads_to_the_running_user():
+    inactive = {**RECORDS, "assignment_rules": RECORDS["assignment_rules"].iloc[1:]}
+    rejected = resolve("rules", OwnerDirectory(inactive, "stop"))
+    assert isinstance(rejected, RejectedStrategy)
+    assert (rejected.rule_name, "activate" in rejected.message) == ("owner_unknown", True)
+    directory = OwnerDirectory(inactive, "running_user")
+    assert resolve("rules", directory) == ResolvedStrategy("rules", None, None)
 
 
-def test_blank_is_null_or_white_space():
-    persons = frame(email=[None, "\u200b", "a@b.de"])
-    assert held(persons, email={"is_blank": True}) == [True, True, False]
-    assert held(persons, email={"is_blank": False}) == [False, False, True]
+def test_only_the_names_of_users_are_searched_and_a_malformed_text_needs_nothing():
+    texts = ["rules", "user:Ada", "USER:Bo", "queue:DACH", "rule:Fair", "nonsense"]
+    assert names_to_search(texts) == {"users": ["Ada", "Bo"]}
 
 
-def test_all_conditions_of_a_choice_must_hold():
-    persons = frame(country=["AU", "AU", "DE"], source=["Web", "Fair", "Web"])
-    assert held(persons, country=["AU"], source="web") == [True, False, False]
-
-
-def test_a_choice_without_conditions_always_holds():
-    assert held(frame(city=["x", None])) == [True, True]
-
-
-def test_a_known_column_that_was_not_read_is_blank_for_everybody():
-    assert held(frame(city=["x"]), country={"is_blank": True}) == [True]
-    assert held(frame(city=["x"]), country="DE") == [False]
-
-
-def test_a_choice_about_an_unknown_column_is_malformed():
-    choices = parse_choices([{"when": {"cuntry": "DE"}, "assign_to": "rules"}])
-    with pytest.raises(ChoiceMalformed, match=r"choice 1: when\.cuntry: the persons have no such"):
-        choose_strategies(as_persons(frame(city=["x"])), choices, DEFAULT, {"city"})
-
-
-def test_the_persons_own_word_beats_the_first_choice_that_holds_beats_the_default():
-    persons = as_persons("""
-        country | owner_strategy
-        DE      | nonsense
-        DE      |
-        AT      |
-        FR      |
-    """)
-    choices = parse_choices(
-        [
-            {"when": {"country": "DE"}, "assign_to": "QUEUE:DE"},
-            {"when": {"country": ["AT", "DE"]}, "assign_to": "queue:DACH"},
-        ]
-    )
-    chosen = choose_strategies(persons, choices, DEFAULT, {"country"})
-    assert chosen.tolist() == ["nonsense", "queue:DE", "queue:DACH", "rules"]
-
-
-def test_an_own_strategy_is_kept_as_written_and_stripped_and_stays_beside_its_person():
-    persons = as_persons(frame(owner_strategy=[" User:Ada ", "\u00a0"])).set_axis([5, 6])
-    chosen = choose_strategies(persons, (), DEFAULT, ())
-    assert chosen.to_dict() == {5: "User:Ada", 6: "rules"}
-    assert chosen.dtype == "str"
-
-
-def test_nobody_has_no_strategy():
-    nobody = as_persons(table("country\nDE")).iloc[:0]
-    assert choose_strategies(nobody, (), DEFAULT, ()).tolist() == text().tolist()
+def test_salesforce_looks_up_all_records_that_strategies_are_resolved_against():
+    assert {*OWNER_LISTS, *OWNER_SEARCHES} == set(RECORDS)

@@ -1,11 +1,11 @@
-"""Who may travel together."""
+"""Which persons may be sent in one batch."""
 
 from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rules.owners import partition
+from pipelines.rules.partitions import partition
 from tests.rules.tables import table, text
 
 DRAWN = """
@@ -23,7 +23,7 @@ DRAWN = """
 """
 
 
-def parted(decided):
+def partitions_of(decided):
     return [
         (
             *(p.operation, p.sobject, p.load_api, p.assignment_rule_id, p.allow_duplicates),
@@ -33,8 +33,8 @@ def parted(decided):
     ]
 
 
-def test_persons_are_parted_by_what_may_travel_together():
-    assert parted(table(DRAWN)) == [
+def test_persons_are_partitioned_by_what_may_be_sent_together():
+    assert partitions_of(table(DRAWN)) == [
         ("insert", "Lead", "bulk", None, False, "owner_given", [1, 2]),
         ("insert", "Lead", "bulk", "01Q2", False, "rule:Fair", [4]),
         ("insert", "Lead", "bulk", "01Q1", False, "rules", [0, 3]),
@@ -51,19 +51,19 @@ def test_a_part_of_one_strategy_is_called_by_it():
 
 def test_leads_left_to_the_running_user_do_not_travel_with_given_owners():
     decided = table(DRAWN).iloc[:2].assign(assignment_rule_id=text(None, None))
-    assert [p[5:] for p in parted(decided)] == [("user:A", [1]), ("rules", [0])]
+    assert [p[5:] for p in partitions_of(decided)] == [("user:A", [1]), ("rules", [0])]
 
 
-def test_nobody_to_send_is_no_part():
+def test_without_persons_to_send_there_is_no_partition():
     assert partition(table(DRAWN).iloc[[5]]) == []
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(range(10)), max_size=30), st.randoms())
-def test_everybody_to_send_is_in_exactly_one_part_whatever_the_order(rows, random):
+def test_each_person_to_send_is_in_exactly_one_partition_in_any_order(rows, random):
     decided = table(DRAWN).iloc[rows].reset_index(drop=True)
     order = random.sample(range(len(rows)), len(rows))
-    parts, shuffled = parted(decided), parted(decided.iloc[order])
+    parts, shuffled = partitions_of(decided), partitions_of(decided.iloc[order])
     sent = decided.index[decided["action"] != "duplicate"]
     assert sorted(row for part in parts for row in part[-1]) == list(sent)
     assert [(*p[:-1], sorted(p[-1])) for p in shuffled] == parts

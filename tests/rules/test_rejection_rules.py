@@ -1,10 +1,13 @@
-"""The dictionary of rules."""
+"""The catalogue of rejection rules."""
 
 from __future__ import annotations
 
 import pytest
 
-from pipelines.rules.rejection_rules import RULES, rejection_rules_for, rule_for_column
+from pipelines.rules.lead_fields import LeadField, field_checks
+from pipelines.rules.rejection_catalog import REJECTION_RULES, rejection_rules_for
+from pipelines.rules.rejection_rules import too_long_rule
+from tests.rules.tables import LEAD_FIELDS
 
 OURS = [
     "company_missing",
@@ -24,7 +27,7 @@ OURS = [
     "owner_strategy_malformed",
 ]
 
-SALESFORCES = [
+SALESFORCE = [
     "REQUIRED_FIELD_MISSING",
     "STRING_TOO_LONG",
     "INVALID_EMAIL_ADDRESS",
@@ -41,28 +44,28 @@ SALESFORCES = [
 ]
 
 
-@pytest.mark.parametrize("name", [*OURS, *SALESFORCES])
-def test_every_rule_has_a_sentence_and_a_remedy(name):
-    rule = {rule.rule_name: rule for rule in RULES}[name]
+@pytest.mark.parametrize("name", [*OURS, *SALESFORCE])
+def test_every_rule_has_a_description_and_a_remedy(name):
+    rule = {rule.rule_name: rule for rule in REJECTION_RULES}[name]
     assert rule.description.endswith(".")
     assert rule.remedy.endswith(".")
     assert rule.stage == ("salesforce" if name.isupper() else rule.stage)
 
 
 def test_rule_names_are_unique():
-    names = [rule.rule_name for rule in RULES]
+    names = [rule.rule_name for rule in REJECTION_RULES]
     assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize(
-    "rule", [r for r in RULES if r.stage == "owner"], ids=lambda r: r.rule_name
+    "rule", [r for r in REJECTION_RULES if r.stage == "owner"], ids=lambda r: r.rule_name
 )
 def test_owner_rules_look_at_the_owner_strategy(rule):
     assert rule.field_name == "owner_strategy"
 
 
 def test_a_mapped_column_of_any_name_gets_its_row():
-    rule = rule_for_column("shoe_size")
+    rule = too_long_rule("shoe_size")
     assert (rule.rule_name, rule.stage, rule.field_name) == (
         "shoe_size_too_long",
         "validation",
@@ -72,5 +75,11 @@ def test_a_mapped_column_of_any_name_gets_its_row():
 
 
 def test_a_column_mapped_beyond_the_contracts_has_a_rule_too():
-    more = rejection_rules_for(["nickname", "email", "nickname"])[len(RULES) :]
-    assert more == [rule_for_column("nickname")]
+    more = rejection_rules_for(["nickname", "email", "nickname"])[len(REJECTION_RULES) :]
+    assert more == [too_long_rule("nickname")]
+
+
+@pytest.mark.parametrize("lead_field", LEAD_FIELDS.values(), ids=lambda one: one.name)
+def test_every_rule_that_is_checked_is_in_the_catalogue(lead_field: LeadField):
+    rules = {check.rule for check in field_checks(lead_field, "nickname")}
+    assert rules <= set(rejection_rules_for(["nickname"]))

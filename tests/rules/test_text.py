@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rules.text import NOT_BLANK, OUTER_BLANKS, has, shown, trim
+from pipelines.rules.blanks import OUTER_BLANKS
+from pipelines.rules.text import NOT_BLANK, contains, to_observed_values, trim
 from tests.rules.tables import text
 
 
@@ -34,7 +35,7 @@ def test_an_empty_cell_is_null():
 @settings(deadline=None)
 @given(st.text(st.sampled_from(OUTER_BLANKS)))
 def test_a_cell_of_blanks_alone_has_nothing_to_read(cell):
-    assert not has(text(cell), NOT_BLANK).any()
+    assert not contains(text(cell), NOT_BLANK).any()
 
 
 @pytest.mark.parametrize(
@@ -50,5 +51,5 @@ def test_a_cell_of_blanks_alone_has_nothing_to_read(cell):
     ],
 )
 def test_a_report_shows_control_characters_and_cuts_long_values(cell, seen):
-    assert shown(text(cell, None)).tolist()[0] == seen
-    assert shown(text(cell, None)).isna()[1]
+    assert to_observed_values(text(cell, None)).tolist()[0] == seen
+    assert to_observed_values(text(cell, None)).isna()[1]

@@ -1,19 +1,21 @@
-"""Who is a valid person."""
+"""Cleaning persons, and rejecting those who break a rule."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
 
+from pipelines.rules.cleaning import (
+    MappingMalformedError,
+    clean,
+    fill_defaults,
+    without_defaults,
+)
 from pipelines.rules.lead_fields import length_limit, number_pattern
 from pipelines.rules.rejections import REJECTED_COLUMNS
 from pipelines.rules.validation import (
-    FrameMalformed,
-    MappingMalformed,
-    clean,
-    fill_defaults,
+    FrameMalformedError,
     validate,
-    without_defaults,
 )
 from tests.rules.tables import (
     LEAD_FIELDS,
@@ -23,8 +25,8 @@ from tests.rules.tables import (
     frame,
     mapped,
     rules_broken,
-    screened,
     text,
+    validated,
 )
 
 ID = "0" * 64
@@ -88,7 +90,7 @@ def test_a_default_that_equals_what_the_row_says_stays_the_rows():
     assert without_defaults(filled, columns)["company"].tolist() == ["[not provided]"]
 
 
-def test_nobody_filled_leaves_filled_fields_null():
+def test_without_a_filled_cell_defaulted_fields_is_null():
     filled, columns = fill_defaults(as_persons(frame(city=["Turin"])), {"City": "city"}, {})
     assert filled["defaulted_fields"].isna().all()
     assert filled["defaulted_fields"].dtype == "str"
@@ -139,7 +141,7 @@ def test_required_rules_bear_salesforces_names_whatever_the_column_is_called():
 def test_a_value_too_long_for_its_field_is_rejected(column, length):
     persons = frame(**{column: ["x" * length, "😀" * length, "x" * (length + 1)]})
     assert rules_broken(persons) == [None, None, f"{column}_too_long"]
-    assert f"{length} characters" in screened(persons).rejected["message"][0]
+    assert f"{length} characters" in validated(persons).rejected["message"][0]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def test_an_address_that_salesforce_takes_is_accepted(email):
         "a,b@c.de",
     ],
 )
-def test_an_address_that_salesforce_refuses_is_malformed(email):
+def test_an_address_that_salesforce_rejects_is_malformed(email):
     assert rules_broken(frame(email=[email])) == ["email_malformed"]
 
 
@@ -288,18 +290,18 @@ def test_odd_text_that_can_be_sent_is_accepted(cell):
 
 
 def test_a_row_without_an_id_is_missing_it_and_not_repeating_it():
-    rejected = screened(as_persons("row_count\n3").assign(person_id=text(""))).rejected
+    rejected = validated(as_persons("row_count\n3").assign(person_id=text(""))).rejected
     assert rejected["rule_name"].tolist() == ["person_id_missing"]
     assert rejected["person_id"].tolist() == [""]
 
 
 def test_several_rows_without_an_id_are_reported_once():
-    rejected = screened(frame(person_id=["", ""])).rejected
+    rejected = validated(frame(person_id=["", ""])).rejected
     assert rejected["rule_name"].tolist() == ["person_id_missing"]
 
 
 def test_an_id_borne_by_several_rows_is_rejected_under_the_ids_name():
-    rejected = screened("person_id | row_count\n7 | 2\n8 | 1").rejected
+    rejected = validated("person_id | row_count\n7 | 2\n8 | 1").rejected
     assert rejected[
         ["person_id", "rule_name", "field_name", "observed_value"]
     ].to_numpy().tolist() == [["7", "person_id_repeated", "person_id", "7"]]
@@ -308,8 +310,8 @@ def test_an_id_borne_by_several_rows_is_rejected_under_the_ids_name():
 def test_an_id_must_fit_the_orgs_field_where_it_is_sent():
     persons = frame(person_id=[ID, ID + "0"])
     assert rules_broken(persons) == [None, "person_id_too_long"]
-    assert "64 characters" in screened(persons).rejected["message"][0]
-    assert screened(persons, person_id_length=None).rejected.empty
+    assert "64 characters" in validated(persons).rejected["message"][0]
+    assert validated(persons, person_id_length=None).rejected.empty
 
 
 @pytest.mark.parametrize("person_id", [" 1", "1\u00a0", "1\n2", "1\t2", "\uffff", "#N/A"])
@@ -317,10 +319,10 @@ def test_an_id_that_would_not_come_back_as_it_went_is_rejected(person_id):
     assert rules_broken(frame(person_id=[person_id])) == ["text_not_encodable"]
 
 
-# --- the shape of the answer
+# --- the result
 
 
-def test_every_broken_rule_of_a_person_is_told():
+def test_every_broken_rule_of_a_person_is_reported():
     persons = frame(company=[None], email=["x"], employee_count=["many"], city=["\x00" * 41])
     assert rules_broken(persons) == [
         "city_too_long, company_missing, email_malformed, number_malformed, text_not_encodable"
@@ -328,7 +330,7 @@ def test_every_broken_rule_of_a_person_is_told():
 
 
 def test_a_rule_broken_in_several_columns_is_one_row_that_names_them():
-    rejected = screened(
+    rejected = validated(
         frame(city=["\x01b", "x", "#N/A"], phone=["\x01", "x", "1"], first_name=["#N/A", "y", "z"])
     ).rejected
     assert rejected["field_name"].tolist() == ["first_name,phone,city", "city"]
@@ -336,7 +338,7 @@ def test_a_rule_broken_in_several_columns_is_one_row_that_names_them():
 
 
 def test_rejected_rows_have_the_columns_of_their_table():
-    rejected = screened(frame(city=["a\x01" + "x" * 300])).rejected
+    rejected = validated(frame(city=["a\x01" + "x" * 300])).rejected
     assert tuple(rejected.columns) == REJECTED_COLUMNS
     row = rejected.iloc[1]
     assert (row["stage"], row["is_retryable"]) == ("validation", False)
@@ -353,8 +355,8 @@ def test_accepted_persons_keep_their_columns_and_order_with_a_fresh_index():
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_nobody_rejected_is_an_empty_frame_of_the_same_columns(count):
-    rejected = screened(frame(city=["Turin"] * count)).rejected
+def test_without_rejections_the_frame_is_empty_and_of_the_same_columns(count):
+    rejected = validated(frame(city=["Turin"] * count)).rejected
     assert (len(rejected), tuple(rejected.columns)) == (0, REJECTED_COLUMNS)
     assert rejected["person_id"].dtype == "str"
 
@@ -377,24 +379,24 @@ def test_one_column_may_feed_two_lead_fields_and_must_fit_both():
 
 def test_a_mapped_column_that_is_not_there_is_named():
     columns = {"PostalCode": "zip", "City": "city"}
-    with pytest.raises(MappingMalformed, match="no column city, zip"):
+    with pytest.raises(MappingMalformedError, match="no column city, zip"):
         validate(as_persons(frame(phone=["1"])), columns, LEAD_FIELDS, 64)
-    with pytest.raises(MappingMalformed, match="no column town"):
+    with pytest.raises(MappingMalformedError, match="no column town"):
         fill_defaults(as_persons(frame(phone=["1"])), {"City": "town"}, {})
 
 
 def test_a_lead_field_that_is_not_there_is_named():
     columns = {"Shoe__c": "city", "LastName": "last_name", "Company": "company"}
-    with pytest.raises(MappingMalformed, match="no field Shoe__c"):
+    with pytest.raises(MappingMalformedError, match="no field Shoe__c"):
         validate(as_persons(frame(city=["42"])), columns, LEAD_FIELDS, 64)
 
 
 def test_a_mapping_without_company_is_no_mapping():
-    with pytest.raises(MappingMalformed, match="Map a persons column to Company"):
+    with pytest.raises(MappingMalformedError, match="Map a persons column to Company"):
         validate(as_persons(frame(city=["x"])), {"LastName": "last_name"}, LEAD_FIELDS, 64)
 
 
 def test_a_column_that_is_not_text_is_the_readers_fault_and_rejects_nobody():
     persons = as_persons(frame(city=["x"])).assign(city=pd.Series([1]))
-    with pytest.raises(FrameMalformed, match="city"):
+    with pytest.raises(FrameMalformedError, match="city"):
         validate(persons, mapped(persons), LEAD_FIELDS, 64)

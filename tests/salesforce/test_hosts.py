@@ -144,7 +144,7 @@ def test_no_token_goes_to_another_host_of_the_settings(
 
 
 @pytest.mark.parametrize("host", FOREIGN)
-def test_nor_does_one_leave_the_emulator(script: Script, host: str) -> None:
+def test_no_token_leaves_the_emulator(script: Script, host: str) -> None:
     let_in(script)
     given = replace(GIVEN_TOKEN, instance_url=f"https://{host}")
     if host in ("localhost", "localhost:443", "127.0.0.1", "[::1]"):
@@ -232,12 +232,12 @@ ANSWERS = [(kind, host) for kind in KINDS[:2] for host in FOREIGN] + [
 
 
 @pytest.mark.parametrize(("kind", "host"), ANSWERS)
-def test_no_token_goes_to_another_host_of_a_logins_answer(
+def test_no_token_goes_to_another_host_of_a_login_response(
     outside: Outside, key_file: Path, kind: str, host: str
 ) -> None:
     answer_with(outside.script, "canary-token", f"https://{host}")
     credentials, version = credentials_of(kind, key_file)
-    with pytest.raises(OrgRejectedError, match="the login's answer names a host") as caught:
+    with pytest.raises(OrgRejectedError, match="the login's response names a host") as caught:
         log_in(credentials, api_version=version)
     assert caught.value.exit_code == 4
     require_nothing_lost(outside, caught.value)
@@ -266,7 +266,7 @@ BROKEN_TOKENS = [
 
 
 @pytest.mark.parametrize("token", [*BROKEN_TOKENS, " "])
-def test_a_broken_token_of_the_settings_is_refused_and_not_shown(
+def test_a_broken_token_of_the_settings_is_an_error_and_not_shown(
     outside: Outside, token: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"salesforce\.access_token") as caught:
@@ -277,33 +277,35 @@ def test_a_broken_token_of_the_settings_is_refused_and_not_shown(
 
 @pytest.mark.parametrize("kind", ["client_credentials", "jwt"])
 @pytest.mark.parametrize("token", [*BROKEN_TOKENS, ""])
-def test_a_broken_token_of_a_logins_answer_is_refused_and_not_shown(
+def test_a_broken_token_of_a_login_response_is_an_error_and_not_shown(
     outside: Outside, key_file: Path, kind: str, token: str
 ) -> None:
     answer_with(outside.script, token, f"https://{OWN}")
     credentials, version = credentials_of(kind, key_file)
-    with pytest.raises(OrgRejectedError, match="the login's answer holds a token") as caught:
+    with pytest.raises(OrgRejectedError, match="the login's response holds a token") as caught:
         log_in(credentials, api_version=version)
     assert "canary" not in all_causes(caught.value)
     assert [one.path for one in outside.script.seen] == ["/services/oauth2/token"]
 
 
 @pytest.mark.parametrize("token", ["canary\nX-Other: 1", "canary token", "canary€"])
-def test_so_is_one_of_a_soap_answer(outside: Outside, key_file: Path, token: str) -> None:
+def test_a_broken_token_of_a_soap_response_is_an_error_and_not_shown(
+    outside: Outside, key_file: Path, token: str
+) -> None:
     answer_with(outside.script, token, f"https://{OWN}")
     credentials, version = credentials_of("password", key_file)
-    with pytest.raises(OrgRejectedError, match="the login's answer holds a token") as caught:
+    with pytest.raises(OrgRejectedError, match="the login's response holds a token") as caught:
         log_in(credentials, api_version=version)
     assert "canary" not in all_causes(caught.value)
 
 
-def test_a_broken_token_of_a_later_login_is_refused_too(script: Script) -> None:
+def test_a_broken_token_of_a_later_login_is_an_error(script: Script) -> None:
     let_in(script, "good", "canary\nX-Other: 1")
     with log_in(CREDENTIALS, api_version=VERSION, emulator_url=script.url) as org:
         script.say(
             f"GET /services/data/v{VERSION}/things", 401, [{"errorCode": "INVALID_SESSION_ID"}]
         )
-        with pytest.raises(OrgRejectedError, match="the login's answer holds a token") as caught:
+        with pytest.raises(OrgRejectedError, match="the login's response holds a token") as caught:
             org.get_json("things")
     assert "canary" not in all_causes(caught.value)
 
@@ -321,7 +323,7 @@ def test_a_broken_token_of_a_later_login_is_refused_too(script: Script) -> None:
         "https://acme.my.salesforce.com@evil.example/services/data",
     ],
 )
-def test_the_transport_sends_nothing_outside_whoever_asks(outside: Outside, url: str) -> None:
+def test_the_transport_sends_nothing_outside_for_any_caller(outside: Outside, url: str) -> None:
     transport = Transport((5, 5))
     session = transport.new_session()
     session.auth = Relogin(SecretStr("canary-token"))
@@ -362,7 +364,7 @@ def test_no_redirect_is_followed_outside(outside: Outside) -> None:
     assert set(outside.reached) == {f"{OWN}:443"}
 
 
-def test_a_server_nobody_vouches_for_gets_nothing(
+def test_a_server_without_a_trusted_certificate_gets_nothing(
     outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
@@ -389,7 +391,7 @@ def test_a_server_nobody_vouches_for_gets_nothing(
         ("", None),
     ],
 )
-def test_where_a_url_goes_is_said_only_beyond_doubt(
+def test_the_target_of_a_url_is_returned_only_if_certain(
     url: str, target: tuple[str, str, int] | None
 ) -> None:
     assert target_of(url) == (Target(*target) if target else None)

@@ -8,12 +8,12 @@ from datetime import datetime
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import OrgRejectedError, OrgUnavailableError, TransientError
-from pipelines.salesforce import ingest_jobs
-from pipelines.salesforce.ingest_jobs import Gone, JobInfo, Refused
+from pipelines.salesforce import csv_files, ingest_jobs
+from pipelines.salesforce.ingest_jobs import JobGone, JobInfo, JobRequestRejected
 from pipelines.salesforce.session import Org
 from tests.salesforce.servers import ORG, VERSION, Emulator, Script
 
@@ -33,11 +33,11 @@ def load(org: Org, data: str, rule: str | None = None) -> str:
     job_id = open_job(org, rule)
     ingest_jobs.upload(org, job_id, data.encode())
     assert isinstance(ingest_jobs.close_job(org, job_id), JobInfo)
-    await_end(org, job_id)
+    wait_until_complete(org, job_id)
     return job_id
 
 
-def await_end(org: Org, job_id: str) -> JobInfo:
+def wait_until_complete(org: Org, job_id: str) -> JobInfo:
     for _ in range(500):
         job = ingest_jobs.job_status(org, job_id)
         assert job is not None
@@ -59,9 +59,9 @@ def test_a_job_opens_with_nothing_in_it(org: Org) -> None:
     assert not job.has_ended
 
 
-def test_a_job_ends_with_what_was_made_of_each_row(org: Org, emulator: Emulator) -> None:
+def test_a_job_ends_with_a_result_for_each_row(org: Org, emulator: Emulator) -> None:
     job_id = load(org, "LastName,Company,Email\nByron,Acme,a@b.example\nLovelace,,c@d.example\n")
-    job = await_end(org, job_id)
+    job = wait_until_complete(org, job_id)
     assert (job.state, job.processed_count, job.failed_count) == ("JobComplete", 2, 1)
     results = ingest_jobs.fetch_results(org, job_id)
     assert results.successful["LastName"].tolist() == ["Byron"]
@@ -82,7 +82,7 @@ def test_the_rule_named_at_opening_chooses_the_owner(org: Org, emulator: Emulato
 
 
 def test_a_job_with_an_unknown_column_fails_without_an_exception(org: Org) -> None:
-    job = await_end(org, load(org, "LastName,Company,Nonsense\nByron,Acme,x\n"))
+    job = wait_until_complete(org, load(org, "LastName,Company,Nonsense\nByron,Acme,x\n"))
     assert job.state == "Failed"
     assert "Nonsense" in (job.error_message or "")
 
@@ -95,13 +95,13 @@ def test_the_rows_of_a_job_that_failed_half_way_are_all_accounted_for(
     job_id = load(org, "LastName,Company\n" + rows)
     results = ingest_jobs.fetch_results(org, job_id)
     counts = [len(results.successful), len(results.failed), len(results.unprocessed)]
-    assert await_end(org, job_id).state == "Failed"
+    assert wait_until_complete(org, job_id).state == "Failed"
     assert (counts[0], sum(counts)) == (200, 500)
 
 
-def test_a_job_closed_twice_says_so(org: Org) -> None:
+def test_closing_a_job_twice_is_reported(org: Org) -> None:
     job_id = load(org, "LastName,Company\nByron,Acme\n")
-    assert ingest_jobs.close_job(org, job_id) == Refused(ingest_jobs.ALREADY_CLOSED)
+    assert ingest_jobs.close_job(org, job_id) == JobRequestRejected(ingest_jobs.ALREADY_CLOSED)
 
 
 def test_a_job_whose_upload_came_twice_says_why_it_cannot_start(org: Org) -> None:
@@ -122,14 +122,14 @@ def test_a_job_can_be_stopped_before_it_starts(org: Org, emulator: Emulator) -> 
 
 def test_a_job_that_is_over_cannot_be_stopped(org: Org) -> None:
     assert isinstance(
-        ingest_jobs.abort_job(org, load(org, "LastName,Company\nByron,Acme\n")), Refused
+        ingest_jobs.abort_job(org, load(org, "LastName,Company\nByron,Acme\n")), JobRequestRejected
     )
 
 
-def test_a_job_that_is_gone_is_an_answer(org: Org) -> None:
+def test_a_job_that_is_gone_is_a_value(org: Org) -> None:
     assert ingest_jobs.job_status(org, NOBODY) is None
-    assert ingest_jobs.close_job(org, NOBODY) == Gone()
-    assert ingest_jobs.abort_job(org, NOBODY) == Gone()
+    assert ingest_jobs.close_job(org, NOBODY) == JobGone()
+    assert ingest_jobs.abort_job(org, NOBODY) == JobGone()
 
 
 def test_a_job_forgotten_by_the_org_is_gone(org: Org, emulator: Emulator) -> None:
@@ -139,7 +139,7 @@ def test_a_job_forgotten_by_the_org_is_gone(org: Org, emulator: Emulator) -> Non
     ingest_jobs.close_job(org, job_id)
     while ingest_jobs.job_status(org, job_id) is not None:
         time.sleep(0.02)
-    assert ingest_jobs.close_job(org, job_id) == Gone()
+    assert ingest_jobs.close_job(org, job_id) == JobGone()
 
 
 def test_a_job_hidden_by_a_right_is_not_gone(script: Script, scripted_org: Org) -> None:
@@ -150,7 +150,7 @@ def test_a_job_hidden_by_a_right_is_not_gone(script: Script, scripted_org: Org) 
 
 def test_a_close_refused_carries_its_code(script: Script, scripted_org: Org) -> None:
     script.say(f"PATCH {INGEST}/{JOB}", 400, [{"errorCode": "INVALIDJOB", "message": "canary"}])
-    assert ingest_jobs.close_job(scripted_org, JOB) == Refused("INVALIDJOB")
+    assert ingest_jobs.close_job(scripted_org, JOB) == JobRequestRejected("INVALIDJOB")
 
 
 def test_every_job_is_listed_page_by_page(script: Script, scripted_org: Org) -> None:
@@ -161,9 +161,7 @@ def test_every_job_is_listed_page_by_page(script: Script, scripted_org: Org) -> 
     assert [one.path for one in script.seen] == [f"{INGEST}?jobType=V2Ingest", more]
 
 
-def test_of_ever_so_many_jobs_only_so_many_pages_are_read(
-    script: Script, scripted_org: Org
-) -> None:
+def test_no_more_pages_of_jobs_are_read_than_allowed(script: Script, scripted_org: Org) -> None:
     more = f"{INGEST}?queryLocator=x"
     page = {"done": False, "records": [raw(JOB)], "nextRecordsUrl": more}
     script.say(f"GET {INGEST}", 200, page)
@@ -196,7 +194,9 @@ def test_the_orgs_clock_is_read_as_utc(script: Script, scripted_org: Org) -> Non
 # --- Uploads
 
 
-def test_an_upload_not_confirmed_is_in_doubt(script: Script, scripted_org: Org) -> None:
+def test_an_upload_without_confirmation_is_a_transient_error(
+    script: Script, scripted_org: Org
+) -> None:
     script.say(f"PUT {INGEST}/{JOB}/batches", 200)
     with pytest.raises(OrgUnavailableError, match="confirm"):
         ingest_jobs.upload(scripted_org, JOB, b"a")
@@ -216,7 +216,7 @@ def test_too_large_an_upload_is_not_even_begun(script: Script, scripted_org: Org
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "status:500_after", "status:503"])
-def test_an_upload_whose_answer_got_lost_is_not_repeated(
+def test_an_upload_whose_response_was_lost_is_not_repeated(
     org: Org, emulator: Emulator, fault: str
 ) -> None:
     job_id = open_job(org)
@@ -251,7 +251,7 @@ def test_results_keep_quotes_newlines_and_letters_of_all_scripts(
     assert {str(kind) for kind in successful.dtypes} == {"str"}
 
 
-def test_of_the_columns_uploaded_only_the_key_is_read_however_it_is_spelt(
+def test_of_the_uploaded_columns_only_the_key_is_read_in_any_case(
     org: Org, emulator: Emulator
 ) -> None:
     job_id = load(org, "LASTNAME,Company\nByron,Acme\n,Mill\n")
@@ -268,7 +268,7 @@ def test_result_files_that_break_off_are_read_again(org: Org, emulator: Emulator
     assert len(ingest_jobs.fetch_results(org, job_id).successful) == 1
 
 
-def test_result_files_that_always_break_off_are_passing_trouble(
+def test_result_files_that_always_break_off_are_a_transient_error(
     org: Org, emulator: Emulator
 ) -> None:
     job_id = load(org, "LastName,Company\nByron,Acme\n")
@@ -278,7 +278,7 @@ def test_result_files_that_always_break_off_are_passing_trouble(
         ingest_jobs.fetch_results(org, job_id)
 
 
-def test_a_body_without_even_a_header_is_no_rows(script: Script, scripted_org: Org) -> None:
+def test_an_empty_body_is_no_rows(script: Script, scripted_org: Org) -> None:
     for file in ("successfulResults", "failedResults", "unprocessedrecords"):
         script.say(f"GET {INGEST}/{JOB}/{file}/", 200)
     results = ingest_jobs.fetch_results(scripted_org, JOB)
@@ -297,21 +297,22 @@ def test_a_body_without_even_a_header_is_no_rows(script: Script, scripted_org: O
         b'"' + b"x" * 200_000,
     ],
 )
-def test_a_file_that_is_no_csv_is_passing_trouble_and_quotes_no_row(data: bytes) -> None:
+def test_a_file_that_is_no_csv_is_a_transient_error_and_quotes_no_row(data: bytes) -> None:
     with pytest.raises(OrgUnavailableError) as caught:
-        ingest_jobs.read_csv(data)
+        csv_files.read_csv(data)
     assert "canary" not in f"{caught.value!r} {caught.value.__context__!r}"
 
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1))
 def test_every_text_comes_back_as_it_was(rows: list[tuple[str, str]]) -> None:
     lines = ["a,b"] + [
         ",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows
     ]
-    frame = ingest_jobs.read_csv(("\n".join(lines) + "\n").encode())
+    frame = csv_files.read_csv(("\n".join(lines) + "\n").encode())
     assert list(zip(frame["a"], frame["b"], strict=True)) == rows
 
 
@@ -350,7 +351,7 @@ def test_every_text_comes_back_as_it_was(rows: list[tuple[str, str]]) -> None:
         (None, None, None, None),
     ],
 )
-def test_an_error_cell_is_taken_apart(
+def test_an_error_cell_is_split(
     text: str | None, code: str | None, message: str | None, fields: str | None
 ) -> None:
     parts = ingest_jobs.split_error(pd.Series([text], dtype="str", index=[7]))
@@ -364,13 +365,14 @@ def test_no_errors_are_no_rows() -> None:
     assert {str(kind) for kind in parts.dtypes} == {"str"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.text()))
 def test_every_error_has_a_code(texts: list[str]) -> None:
     assert ingest_jobs.split_error(pd.Series(texts, dtype="str"))["code"].notna().all()
 
 
 @pytest.mark.parametrize("ask", [ingest_jobs.job_status, ingest_jobs.fetch_results])
-def test_questions_about_a_job_survive_an_unwell_org(
+def test_reading_a_job_survives_an_org_with_errors(
     org: Org, emulator: Emulator, ask: Callable[[Org, str], object]
 ) -> None:
     job_id = load(org, "LastName,Company\nByron,Acme\n")

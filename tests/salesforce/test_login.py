@@ -42,7 +42,9 @@ TOKEN_LOGIN = Credentials(
 )
 
 
-def enter(script: Script, credentials: Credentials = CREDENTIALS, version: str = VERSION) -> Org:
+def request_session(
+    script: Script, credentials: Credentials = CREDENTIALS, version: str = VERSION
+) -> Org:
     return log_in(credentials, api_version=version, emulator_url=script.url)
 
 
@@ -73,14 +75,14 @@ def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
 # --- Ways in
 
 
-def test_client_credentials_let_us_in_and_say_which_org_it_is(org: Org) -> None:
+def test_client_credentials_log_in_and_the_org_is_known(org: Org) -> None:
     assert org.org_id.startswith("00D")
     assert (org.org_name, org.is_sandbox) == ("Acme", True)
     assert org.user_id.startswith("005")
     assert len(org.org_id) == len(org.user_id) == 18
 
 
-def test_a_signed_assertion_lets_us_in(emulator: Emulator, key_files: tuple[Path, Path]) -> None:
+def test_a_signed_assertion_logs_in(emulator: Emulator, key_files: tuple[Path, Path]) -> None:
     private, public = key_files
     app = '[[app]]\nconsumer_key = "jwt-key"\nusername = "loader@acme.example"\n'
     emulator.reset(f'{ORG}\n{app}public_key_file = "{public}"\n')
@@ -118,26 +120,26 @@ def test_the_assertion_is_made_out_to_the_kind_of_org(
         username="u",
         private_key_file=str(key_files[0]),
     )
-    with enter(script, credentials):
+    with request_session(script, credentials):
         assertion = script.seen[0].body.decode().partition("assertion=")[2]
     claims = jwt.decode(assertion, options={"verify_signature": False})
     assert claims["aud"] == f"https://{audience}.salesforce.com"
 
 
-def test_an_access_token_lets_us_in_without_a_login(script: Script) -> None:
+def test_an_access_token_needs_no_login(script: Script) -> None:
     script.say(QUERY, 200, ABOUT)
-    with enter(script, TOKEN_LOGIN):
+    with request_session(script, TOKEN_LOGIN):
         assert script.paths() == [QUERY]
     assert script.seen[0].headers["Authorization"] == "Bearer canary-access-token"
 
 
 def test_an_access_token_of_the_emulator_needs_no_instance(script: Script) -> None:
     script.say(QUERY, 200, ABOUT)
-    with enter(script, replace(TOKEN_LOGIN, instance_url="")) as org:
+    with request_session(script, replace(TOKEN_LOGIN, instance_url="")) as org:
         assert org.org_name == "Acme"
 
 
-def test_a_password_and_token_let_us_in(emulator: Emulator) -> None:
+def test_a_password_and_token_log_in(emulator: Emulator) -> None:
     name, secret = 'username = "loader@acme.example"', 'password = "canary-<password>"'
     emulator.reset(
         ORG.replace(name, f'{name}\n{secret}\nsecurity_token = "canary&token"', 1)
@@ -154,7 +156,7 @@ def test_a_password_is_sent_as_xml_wants_it(script: Script) -> None:
         _envelope("<sessionId>s</sessionId><serverUrl>https://a.my.salesforce.com/x</serverUrl>"),
     )
     script.say(f"GET /services/data/v{SOAP_VERSION}/query", 200, ABOUT)
-    with enter(script, PASSWORD, SOAP_VERSION) as org:
+    with request_session(script, PASSWORD, SOAP_VERSION) as org:
         assert org.org_name == "Acme"
     assert b"canary-&lt;password&gt;canary&amp;token<" in script.seen[0].body
 
@@ -185,12 +187,12 @@ def test_a_wrong_secret_is_named_and_not_shown(emulator: Emulator) -> None:
         ("invalid_grant", None, r"check salesforce\.consumer_key"),
     ],
 )
-def test_each_refusal_names_its_remedy(
+def test_each_rejected_login_names_its_remedy(
     script: Script, error: str, description: str | None, words: str
 ) -> None:
     script.say(TOKEN, 400, {"error": error, "error_description": description})
     with pytest.raises(ConfigurationError, match=words):
-        enter(script)
+        request_session(script)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_a_fault_at_login_is_not_taken_for_a_wrong_secret(
 ) -> None:
     script.say(TOKEN, status, body)
     with pytest.raises(OrgUnavailableError):
-        enter(script)
+        request_session(script)
     assert script.paths() == [TOKEN]
 
 
@@ -220,22 +222,20 @@ def test_a_fault_at_login_is_not_taken_for_a_wrong_secret(
         (403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED"}]),
     ],
 )
-def test_a_login_that_comes_too_often_is_told_to_wait(
-    script: Script, status: int, body: object
-) -> None:
+def test_too_many_logins_are_a_transient_error(script: Script, status: int, body: object) -> None:
     script.say(TOKEN, status, body)
     with pytest.raises(OrgLimitError):
-        enter(script)
+        request_session(script)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'"text"', {"access_token": "t"}, {}, b""])
-def test_what_answers_like_no_login_is_a_wrong_domain(script: Script, body: object) -> None:
+def test_a_response_unlike_a_login_is_a_wrong_domain(script: Script, body: object) -> None:
     script.say(TOKEN, 200, body)
     with pytest.raises(ConfigurationError, match=r"salesforce\.domain"):
-        enter(script)
+        request_session(script)
 
 
-def test_nobody_there_is_unreachable() -> None:
+def test_a_host_without_a_server_is_unavailable() -> None:
     with pytest.raises(OrgUnavailableError, match="does not answer"):
         log_in(CREDENTIALS, api_version=VERSION, emulator_url="http://127.0.0.1:9")
 
@@ -245,8 +245,8 @@ def test_nobody_there_is_unreachable() -> None:
     [
         (500, "<sf:exceptionCode>INVALID_LOGIN</sf:exceptionCode>", ConfigurationError, "password"),
         (500, "<sf:exceptionCode>INVALID_OPERATION</sf:exceptionCode>", ConfigurationError, "SOAP"),
-        (500, "<sf:exceptionCode>SERVER_UNAVAILABLE</sf:exceptionCode>", OrgLimitError, "patience"),
-        (500, "nothing", OrgUnavailableError, "fault"),
+        (500, "<sf:exceptionCode>SERVER_UNAVAILABLE</sf:exceptionCode>", OrgLimitError, "limit"),
+        (500, "nothing", OrgUnavailableError, "error of its own"),
         (
             400,
             "<sf:exceptionCode>NEW_CODE</sf:exceptionCode>",
@@ -254,35 +254,35 @@ def test_nobody_there_is_unreachable() -> None:
             "security_token",
         ),
         (200, "<sessionId>s</sessionId>", ConfigurationError, "domain"),
-        (200, "<sessionId>&</sessionId><serverUrl>u</serverUrl>", OrgUnavailableError, "half"),
+        (200, "<sessionId>&</sessionId><serverUrl>u</serverUrl>", OrgUnavailableError, "XML"),
     ],
 )
-def test_a_refused_password_names_its_remedy(
+def test_a_rejected_password_names_its_remedy(
     script: Script, status: int, inside: str, kind: type[SyncError], words: str
 ) -> None:
     script.say(SOAP, status, _envelope(inside))
     with pytest.raises(kind, match=words) as caught:
-        enter(script, PASSWORD, SOAP_VERSION)
+        request_session(script, PASSWORD, SOAP_VERSION)
     assert "canary" not in str(caught.value)
 
 
-def test_a_token_that_has_ended_is_a_setting_to_mend(script: Script) -> None:
+def test_an_expired_access_token_is_a_configuration_error(script: Script) -> None:
     script.say(QUERY, 401, [{"errorCode": "INVALID_SESSION_ID", "message": "expired"}])
     with pytest.raises(ConfigurationError, match=r"salesforce\.access_token"):
-        enter(script, TOKEN_LOGIN)
+        request_session(script, TOKEN_LOGIN)
 
 
 @pytest.mark.parametrize(("status", "code"), [(404, "NOT_FOUND"), (410, "GONE"), (410, "")])
 def test_a_version_the_org_does_not_serve_is_named(script: Script, status: int, code: str) -> None:
     script.say(QUERY, status, [{"errorCode": code, "message": "?"}])
     with pytest.raises(ConfigurationError, match=r"salesforce\.api_version"):
-        enter(script, TOKEN_LOGIN)
+        request_session(script, TOKEN_LOGIN)
 
 
-def test_an_org_that_refuses_the_first_question_says_why(script: Script) -> None:
+def test_an_org_that_rejects_the_first_query_says_why(script: Script) -> None:
     script.say(QUERY, 403, [{"errorCode": "API_CURRENTLY_DISABLED", "message": "?"}])
     with pytest.raises(SyncError, match="API Enabled"):
-        enter(script, TOKEN_LOGIN)
+        request_session(script, TOKEN_LOGIN)
 
 
 # --- Settings seen to be wrong before anything is sent
@@ -302,20 +302,20 @@ def test_an_org_that_refuses_the_first_question_says_why(script: Script) -> None
 )
 def test_a_wrong_setting_is_named(script: Script, changes: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        enter(script, replace(CREDENTIALS, **changes))  # type: ignore[arg-type]  # a table
+        request_session(script, replace(CREDENTIALS, **changes))  # type: ignore[arg-type]  # a table
     assert script.seen == []
 
 
 @pytest.mark.parametrize("version", ["v67.0", "67", "67.1", ""])
-def test_a_version_of_another_spelling_is_refused(script: Script, version: str) -> None:
+def test_a_version_in_another_form_is_an_error(script: Script, version: str) -> None:
     with pytest.raises(ConfigurationError, match=r"67\.0"):
-        enter(script, version=version)
+        request_session(script, version=version)
 
 
 @pytest.mark.parametrize(
     "url", ["https://127.0.0.1:1", "http://example.org:80", "http://u:p@127.0.0.1:1", "127.0.0.1"]
 )
-def test_an_emulator_anywhere_but_on_this_machine_is_refused(url: str) -> None:
+def test_an_emulator_on_another_machine_is_an_error(url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"salesforce\.emulator_url"):
         log_in(CREDENTIALS, api_version=VERSION, emulator_url=url)
 
@@ -330,7 +330,7 @@ def test_an_emulator_anywhere_but_on_this_machine_is_refused(url: str) -> None:
 )
 def test_no_token_goes_to_a_host_that_is_not_salesforce(script: Script, url: str) -> None:
     with pytest.raises(ConfigurationError, match=r"\.salesforce\.com or \.force\.com"):
-        enter(script, replace(TOKEN_LOGIN, instance_url=url))
+        request_session(script, replace(TOKEN_LOGIN, instance_url=url))
     assert script.seen == []
 
 
@@ -340,14 +340,14 @@ def test_an_access_token_needs_the_address_of_its_org(url: str) -> None:
         log_in(replace(TOKEN_LOGIN, instance_url=url), api_version=VERSION)
 
 
-def test_a_private_key_that_others_can_read_is_refused(
+def test_a_private_key_that_others_can_read_is_an_error(
     script: Script, key_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     copy = tmp_path / "private.pem"
     copy.write_bytes(key_files[0].read_bytes())
     copy.chmod(0o640)
     with pytest.raises(ConfigurationError, match="chmod 600"):
-        enter(script, _jwt(copy))
+        request_session(script, _jwt(copy))
 
 
 def _write_nothing(file: Path) -> None:
@@ -367,7 +367,7 @@ def _write_elliptic_key(file: Path) -> None:
         (_write_elliptic_key, "no RSA private key"),
     ],
 )
-def test_a_file_without_a_private_key_is_refused(
+def test_a_file_without_a_private_key_is_an_error(
     script: Script, tmp_path: Path, write: Callable[[Path], None], words: str
 ) -> None:
     file = tmp_path / "private.pem"
@@ -375,7 +375,7 @@ def test_a_file_without_a_private_key_is_refused(
     if file.exists():
         file.chmod(0o600)
     with pytest.raises(ConfigurationError, match=words):
-        enter(script, _jwt(file))
+        request_session(script, _jwt(file))
 
 
 def _jwt(file: Path) -> Credentials:

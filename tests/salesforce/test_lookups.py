@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import OrgLimitError, OrgRejectedError
-from pipelines.salesforce import ingest_jobs, lookups
+from pipelines.salesforce import ingest_jobs, lead_owners, lookups
 from pipelines.salesforce.session import Org
 from pipelines.salesforce.sobject_collections import create_records
 from pipelines.salesforce.soql import MAX_URI_BYTES
@@ -52,7 +52,7 @@ def known_org(org: Org, emulator: Emulator) -> Org:
     return org
 
 
-def find(org: Org, *emails: str, ids: tuple[str, ...] = (), field: str = "") -> pd.DataFrame:
+def find_known(org: Org, *emails: str, ids: tuple[str, ...] = (), field: str = "") -> pd.DataFrame:
     return lookups.find_known(org, emails=emails, person_ids=ids, person_id_field=field)
 
 
@@ -94,9 +94,7 @@ def test_an_inactive_picklist_value_is_none(script: Script, scripted_org: Org) -
     assert described["LeadSource"].picklist_values == {"Web"}
 
 
-def test_a_kind_of_record_that_is_no_name_is_not_asked_for(
-    script: Script, scripted_org: Org
-) -> None:
+def test_an_object_that_is_no_name_is_not_sent(script: Script, scripted_org: Org) -> None:
     with pytest.raises(ValueError, match="not the name"):
         lookups.describe(scripted_org, "Lead/../Contact")
     assert script.seen == []
@@ -123,7 +121,7 @@ def test_users_are_found_by_username_and_by_id(org: Org) -> None:
     assert by_id["user_id"].tolist() == [users["user_id"][0]]
 
 
-def test_nobody_asked_for_is_nobody_found_without_a_call(script: Script, scripted_org: Org) -> None:
+def test_without_names_no_user_is_found_and_no_call_sent(script: Script, scripted_org: Org) -> None:
     users = lookups.find_users(scripted_org, [])
     assert list(users.columns) == ["user_id", "username", "name", "is_active", "user_type"]
     assert [str(kind) for kind in users.dtypes] == ["str", "str", "str", "bool", "str"]
@@ -146,7 +144,7 @@ def test_assignment_rules_say_which_is_active(org: Org) -> None:
 
 
 def test_an_email_finds_lead_and_contact_whatever_its_case(known_org: Org) -> None:
-    known = find(known_org, " OPEN@acme.example ")
+    known = find_known(known_org, " OPEN@acme.example ")
     assert known["sobject"].tolist() == ["Lead", "Contact"]
     assert known["match_value"].tolist() == ["open@acme.example"] * 2
     assert known["match_key"].tolist() == ["email"] * 2
@@ -155,28 +153,33 @@ def test_an_email_finds_lead_and_contact_whatever_its_case(known_org: Org) -> No
 
 
 def test_converted_and_deleted_leads_are_found_and_say_so(known_org: Org) -> None:
-    known = find(known_org, "converted@acme.example", "deleted@acme.example")
+    known = find_known(known_org, "converted@acme.example", "deleted@acme.example")
     flags = known.set_index("match_value")[["is_converted", "is_deleted"]]
     assert list(flags.loc["converted@acme.example"]) == [True, False]
     assert list(flags.loc["deleted@acme.example"]) == [False, True]
 
 
 def test_a_person_id_finds_its_lead_though_the_email_differs(known_org: Org) -> None:
-    known = find(known_org, "open@acme.example", ids=("p-1", "p-2", "P-1"), field="person_id__C")
+    known = find_known(
+        known_org, "open@acme.example", ids=("p-1", "p-2", "P-1"), field="person_id__C"
+    )
     by_id = known[known["match_key"] == "person_id"]
     assert by_id["match_value"].tolist() == ["p-1", "p-2"]
     assert by_id["sobject"].tolist() == ["Lead", "Lead"]
 
 
-def test_what_is_known_has_the_same_columns_though_nothing_is(known_org: Org) -> None:
-    nothing, something = find(known_org, "nobody@x.example"), find(known_org, "open@acme.example")
+def test_no_known_record_is_a_frame_of_the_same_columns(known_org: Org) -> None:
+    nothing, something = (
+        find_known(known_org, "nobody@x.example"),
+        find_known(known_org, "open@acme.example"),
+    )
     assert nothing.empty
     assert nothing.dtypes.to_dict() == something.dtypes.to_dict()
     assert str(nothing["created_at"].dtype) == "datetime64[us]"
 
 
 def test_blanks_are_never_looked_up(script: Script, scripted_org: Org) -> None:
-    assert find(scripted_org, "", "  ", ids=("", "\t"), field="Person_Id__c").empty
+    assert find_known(scripted_org, "", "  ", ids=("", "\t"), field="Person_Id__c").empty
     assert script.seen == []
 
 
@@ -186,7 +189,7 @@ def test_blanks_are_never_looked_up(script: Script, scripted_org: Org) -> None:
 )
 def test_any_text_finds_only_its_equal(known_org: Org, text: str, tail: str) -> None:
     value = text + tail
-    known = find(known_org, value, ids=(value,), field="Person_Id__c")
+    known = find_known(known_org, value, ids=(value,), field="Person_Id__c")
     key = value.strip().lower()
     assert set(known["match_value"]) <= {key, value}
     assert known.empty or key == "open@acme.example"
@@ -194,15 +197,15 @@ def test_any_text_finds_only_its_equal(known_org: Org, text: str, tail: str) -> 
 
 @pytest.mark.parametrize("email", ["o'brien@acme.example"])
 def test_a_quote_in_an_address_finds_its_lead(known_org: Org, email: str) -> None:
-    assert find(known_org, email)["match_value"].tolist() == [email]
+    assert find_known(known_org, email)["match_value"].tolist() == [email]
 
 
-def test_many_addresses_go_in_few_questions_each_short_enough(
+def test_many_addresses_go_in_few_queries_each_short_enough(
     script: Script, scripted_org: Org
 ) -> None:
     script.say(QUERY.replace("query", "queryAll"), 200, {"done": True, "records": []})
     emails = [f"person+{number}'s@a-rather-long-domain.example" for number in range(1_000)]
-    find(scripted_org, *emails)
+    find_known(scripted_org, *emails)
     sent = [len(one.path) for one in script.seen]
     assert max(sent) <= MAX_URI_BYTES
     assert 8 <= len(sent) <= 16
@@ -215,7 +218,7 @@ def test_pages_are_followed_to_the_last(org: Org, emulator: Emulator) -> None:
         org,
         "LastName,Company,Email\n" + "".join(f"L{n},C{n},same@x.example\n" for n in range(2_100)),
     )
-    assert len(find(org, "same@x.example")) == len(emulator.held("leads")) > 2_000
+    assert len(find_known(org, "same@x.example")) == len(emulator.held("leads")) > 2_000
 
 
 def test_contacts_hidden_from_the_login_stop_the_look_up(script: Script, scripted_org: Org) -> None:
@@ -224,7 +227,7 @@ def test_contacts_hidden_from_the_login_stop_the_look_up(script: Script, scripte
     script.say(path, 200, {"done": True, "records": []})
     script.say(path, 400, [{"errorCode": "INVALID_TYPE", "message": message}])
     with pytest.raises(OrgRejectedError, match=r"grant it read access .* \(Contact\)"):
-        find(scripted_org, "a@b.example")
+        find_known(scripted_org, "a@b.example")
 
 
 def test_leads_are_found_by_person_id(known_org: Org) -> None:
@@ -250,23 +253,23 @@ def make_leads(org: Org, *records: dict[str, Any]) -> list[str]:
 def test_owners_are_read_back_by_name_and_kind(org: Org) -> None:
     queue = lookups.find_queues(org).set_index("developer_name").loc["Unassigned", "queue_id"]
     ids = make_leads(org, {"LastName": "A"}, {"LastName": "B", "OwnerId": queue})
-    owners = lookups.read_owners(org, [*ids, "00Q5e00000AbCd1EAF"], created_since=None)
+    owners = lead_owners.read_owners(org, [*ids, "00Q5e00000AbCd1EAF"], created_since=None)
     assert owners.sort_values("lead_id").to_numpy().tolist() == [
         [ids[0], org.user_id, "Integration Marketing", "user"],
         [ids[1], queue, "Unassigned leads", "queue"],
     ]
 
 
-def test_names_already_read_are_not_asked_for_again(org: Org, emulator: Emulator) -> None:
+def test_names_already_read_are_not_read_again(org: Org, emulator: Emulator) -> None:
     ids = make_leads(org, {"LastName": "A"})
-    lookups.read_owners(org, ids, created_since=None)
+    lead_owners.read_owners(org, ids, created_since=None)
     before = len(emulator.served())
-    lookups.read_owners(org, ids, created_since=None)
+    lead_owners.read_owners(org, ids, created_since=None)
     assert len(emulator.served()) == before + 1
 
 
 def test_no_leads_have_no_owners(org: Org) -> None:
-    owners = lookups.read_owners(org, [], created_since=None)
+    owners = lead_owners.read_owners(org, [], created_since=None)
     assert list(owners.columns) == ["lead_id", "owner_id", "owner_name", "owner_type"]
     assert {str(kind) for kind in owners.dtypes} == {"str"}
 
@@ -281,7 +284,7 @@ def load_many(org: Org) -> tuple[list[str], datetime]:
 
 def test_owners_of_many_leads_are_read_by_one_bulk_query(org: Org, emulator: Emulator) -> None:
     ids, since = load_many(org)
-    owners = lookups.read_owners(org, ids, created_since=since)
+    owners = lead_owners.read_owners(org, ids, created_since=since)
     assert set(owners["lead_id"]) == set(ids)
     assert set(owners["owner_id"]) == {org.user_id}
     assert len(emulator.served("POST .*jobs/query")) == 1
@@ -290,7 +293,7 @@ def test_owners_of_many_leads_are_read_by_one_bulk_query(org: Org, emulator: Emu
 
 def test_owners_of_many_old_leads_are_read_in_slices(org: Org, emulator: Emulator) -> None:
     ids, _ = load_many(org)
-    assert len(lookups.read_owners(org, ids, created_since=None)) == 2_100
+    assert len(lead_owners.read_owners(org, ids, created_since=None)) == 2_100
     assert len(emulator.served("composite")) == 2
 
 
@@ -316,7 +319,7 @@ def test_locators_are_followed_to_the_last(script: Script, querying: Org) -> Non
     script.say(
         f"GET {JOBS}/750q/results", 200, page.replace(b"000,", b"001,"), Sforce_Locator="null"
     )
-    owners = lookups.read_owners(querying, MANY, created_since="2026-11-22T15:00:00+01:00")
+    owners = lead_owners.read_owners(querying, MANY, created_since="2026-11-22T15:00:00+01:00")
     assert len(owners) == 2
     assert script.seen[-2].path.endswith("&locator=abc")
     assert b"CreatedDate >= 2026-11-22T14:00:00+00:00 AND CreatedById = '005me'" in _soql(script)
@@ -329,26 +332,26 @@ def _soql(script: Script) -> bytes:
 def test_a_bulk_query_without_a_row_gives_no_owners(script: Script, querying: Org) -> None:
     script.say(f"GET {JOBS}/750q", 200, {"state": "JobComplete"})
     script.say(f"GET {JOBS}/750q/results", 200, b"")
-    assert lookups.read_owners(querying, MANY, created_since="2026-11-22").empty
+    assert lead_owners.read_owners(querying, MANY, created_since="2026-11-22").empty
 
 
-def test_a_bulk_query_that_fails_is_said(script: Script, querying: Org) -> None:
+def test_a_failed_bulk_query_is_an_error(script: Script, querying: Org) -> None:
     script.say(f"GET {JOBS}/750q", 200, {"state": "Failed"})
     with pytest.raises(OrgRejectedError, match="QUERY_FAILED"):
-        lookups.read_owners(querying, MANY, created_since="2026-11-22")
+        lead_owners.read_owners(querying, MANY, created_since="2026-11-22")
 
 
-def test_a_bulk_query_too_slow_is_given_up_and_stopped(script: Script, querying: Org) -> None:
+def test_a_bulk_query_that_is_too_slow_is_aborted(script: Script, querying: Org) -> None:
     script.say(f"GET {JOBS}/750q", 200, {"state": "UploadComplete"})
     with pytest.raises(OrgLimitError):
-        lookups.read_owners(querying, MANY, created_since="2026-11-22", wait_seconds=0)
+        lead_owners.read_owners(querying, MANY, created_since="2026-11-22", wait_seconds=0)
     assert f"PATCH {JOBS}/750q" in script.paths()
 
 
 def test_leads_are_counted_by_owner(org: Org) -> None:
     queue = lookups.find_queues(org).set_index("developer_name").loc["Unassigned", "queue_id"]
     make_leads(org, {"LastName": "A"}, {"LastName": "B", "OwnerId": queue}, {"LastName": "C"})
-    counts = lookups.count_leads_by_owner(org)
+    counts = lead_owners.count_leads_by_owner(org)
     assert counts.to_numpy().tolist() == [
         ["Integration Marketing", "user", 2],
         ["Unassigned leads", "queue", 1],
@@ -356,4 +359,4 @@ def test_leads_are_counted_by_owner(org: Org) -> None:
 
 
 def test_an_org_without_leads_has_nothing_to_count(org: Org) -> None:
-    assert lookups.count_leads_by_owner(org).empty
+    assert lead_owners.count_leads_by_owner(org).empty

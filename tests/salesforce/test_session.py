@@ -53,7 +53,9 @@ def test_an_upload_during_which_the_session_ends_arrives_whole(
     assert status.processed_count == 1_000
 
 
-def test_the_second_try_keeps_headers_and_body(script: Script, scripted_org: Org) -> None:
+def test_the_repeated_request_has_the_same_headers_and_body(
+    script: Script, scripted_org: Org
+) -> None:
     script.say(THINGS, 401, EXPIRED)
     script.say(THINGS, 200, {"done": 1})
     scripted_org.post_json("things", {"a": "é"}, {"Sforce-Auto-Assign": "FALSE"})
@@ -63,7 +65,7 @@ def test_the_second_try_keeps_headers_and_body(script: Script, scripted_org: Org
     assert second.headers["Content-Type"] == "application/json"
 
 
-def test_a_fresh_token_is_used_from_then_on(script: Script) -> None:
+def test_a_new_token_is_used_from_then_on(script: Script) -> None:
     let_in(script, "old", "new")
     with log_in(CREDENTIALS, api_version=VERSION, emulator_url=script.url) as org:
         script.say(f"GET {ROOT}/things", 401, EXPIRED)
@@ -78,7 +80,7 @@ def test_a_fresh_token_is_used_from_then_on(script: Script) -> None:
     ]
 
 
-def test_an_org_that_takes_no_session_at_all_is_asked_twice_not_for_ever(
+def test_an_org_that_accepts_no_session_gets_two_requests_only(
     script: Script, scripted_org: Org
 ) -> None:
     script.say(THINGS, 401, EXPIRED)
@@ -95,7 +97,7 @@ def test_an_org_that_takes_no_session_at_all_is_asked_twice_not_for_ever(
         [{"errorCode": "INVALID_SESSION_ID", "message": "Connected app is not attached to Agent"}],
     ],
 )
-def test_a_401_that_no_login_mends_is_not_answered_with_one(
+def test_a_401_without_api_access_causes_no_login(
     script: Script, scripted_org: Org, body: object
 ) -> None:
     script.say(THINGS, 401, body)
@@ -123,7 +125,7 @@ def test_an_access_token_that_ends_is_not_renewed(script: Script) -> None:
     assert TOKEN not in script.paths()
 
 
-def test_many_threads_share_one_fresh_login(org: Org, emulator: Emulator) -> None:
+def test_many_threads_share_one_new_login(org: Org, emulator: Emulator) -> None:
     emulator.go_wrong({"match": "GET /limits", "fault": "expire_session"})
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: org.get_json("limits"), range(24)))
@@ -150,7 +152,7 @@ def test_a_file_is_rewound_to_where_it_stood(script: Script, session: requests.S
     assert [one.body for one in script.seen] == [b"wanted", b"wanted"]
 
 
-def test_a_body_that_cannot_be_rewound_gets_its_401_back(
+def test_a_body_that_cannot_be_rewound_is_not_sent_again(
     script: Script, session: requests.Session
 ) -> None:
     script.say("PUT /stream", 401, EXPIRED)
@@ -163,14 +165,14 @@ def test_a_body_that_cannot_be_rewound_gets_its_401_back(
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429, 420])
-def test_a_question_is_asked_again(script: Script, scripted_org: Org, status: int) -> None:
+def test_a_get_is_repeated(script: Script, scripted_org: Org, status: int) -> None:
     script.say(f"GET {ROOT}/things", status)
     script.say(f"GET {ROOT}/things", 200, {"well": True})
     assert scripted_org.get_json("things") == {"well": True}
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "truncate", "status:503"])
-def test_a_question_whose_answer_got_lost_is_asked_again(
+def test_a_get_whose_response_was_lost_is_repeated(
     org: Org, emulator: Emulator, fault: str
 ) -> None:
     emulator.go_wrong({"match": "GET /limits", "fault": fault})
@@ -178,7 +180,7 @@ def test_a_question_whose_answer_got_lost_is_asked_again(
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "truncate", "status:503"])
-def test_an_answer_that_never_comes_whole_is_passing_trouble(
+def test_a_response_that_always_breaks_off_is_a_transient_error(
     org: Org, emulator: Emulator, fault: str
 ) -> None:
     emulator.go_wrong({"match": "GET /limits", "fault": fault, "count": 99})
@@ -191,7 +193,7 @@ def test_an_answer_that_never_comes_whole_is_passing_trouble(
     [(500, OrgUnavailableError), (503, OrgUnavailableError), (429, OrgLimitError)],
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-def test_what_may_have_been_done_is_never_sent_again(
+def test_a_request_that_may_have_had_an_effect_is_never_repeated(
     script: Script, scripted_org: Org, method: str, status: int, kind: type[SyncError]
 ) -> None:
     script.say(f"{method} {ROOT}/things", status)
@@ -207,7 +209,7 @@ def _send(org: Org, method: str) -> object:
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "truncate"])
-def test_a_lost_answer_to_a_change_is_passing_trouble(
+def test_a_lost_response_to_a_change_is_a_transient_error(
     org: Org, emulator: Emulator, fault: str
 ) -> None:
     emulator.go_wrong({"match": "POST /jobs/ingest", "fault": fault})
@@ -216,7 +218,7 @@ def test_a_lost_answer_to_a_change_is_passing_trouble(
     assert len(emulator.served("^POST .*/jobs/ingest")) <= 1
 
 
-def test_an_answer_too_slow_is_passing_trouble(emulator: Emulator) -> None:
+def test_a_response_that_is_too_slow_is_a_transient_error(emulator: Emulator) -> None:
     with log_in(
         CREDENTIALS, api_version=VERSION, emulator_url=emulator.url, timeout=(5, 0.3)
     ) as org:
@@ -225,9 +227,9 @@ def test_an_answer_too_slow_is_passing_trouble(emulator: Emulator) -> None:
             ingest_jobs.create_job(org, operation="insert", sobject="Lead")
 
 
-def test_words_of_a_proxy_are_not_taken_for_the_orgs(script: Script, scripted_org: Org) -> None:
+def test_a_proxys_error_page_is_not_taken_for_the_orgs(script: Script, scripted_org: Org) -> None:
     script.say(THINGS, 200, b"<html>please log in</html>")
-    with pytest.raises(OrgUnavailableError, match="proxies"):
+    with pytest.raises(OrgUnavailableError, match="a proxy"):
         scripted_org.post_json("things", {})
 
 
@@ -248,7 +250,7 @@ def test_no_redirect_is_followed_with_a_secret(script: Script) -> None:
     assert script.paths() == [TOKEN]
 
 
-def test_proxies_of_the_machine_stay_out_of_the_way_of_the_emulator(script: Script) -> None:
+def test_the_machines_proxies_are_not_used_for_the_emulator(script: Script) -> None:
     assert not Transport((1, 1), script.url).new_session().trust_env
     assert Transport((1, 1)).new_session().trust_env
 
@@ -262,7 +264,7 @@ def test_every_request_is_counted_as_the_emulator_counts_it(org: Org, emulator: 
     assert org.api_call_count == len(emulator.served())
 
 
-def test_the_orgs_own_count_is_read_from_its_answers(org: Org) -> None:
+def test_the_orgs_own_count_is_read_from_its_responses(org: Org) -> None:
     assert org.api_usage is not None
     used, allowed = org.api_usage
     assert 0 < used < allowed
@@ -274,7 +276,7 @@ def test_an_org_that_does_not_count_is_not_counted(scripted_org: Org) -> None:
     assert scripted_org.api_usage is None
 
 
-def test_no_secret_and_no_address_is_said(
+def test_no_secret_and_no_address_is_shown(
     script: Script, scripted_org: Org, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.errors import OrgUnavailableError
 from pipelines.salesforce.session import Org
-from pipelines.salesforce.sobject_collections import RecordAnswer, create_records, update_records
+from pipelines.salesforce.sobject_collections import RecordResult, create_records, update_records
 from tests.salesforce.servers import VERSION, Emulator, Script
 
 ADDRESS = f"/services/data/v{VERSION}/composite/sobjects"
@@ -17,13 +17,13 @@ BYRON = {"LastName": "Byron", "Company": "Acme", "Email": "ada@b.example"}
 
 def create(
     org: Org, *records: dict[str, Any], assignment: str = "FALSE", allow_duplicates: bool = False
-) -> list[RecordAnswer]:
+) -> list[RecordResult]:
     return create_records(
         org, "Lead", records, assignment=assignment, allow_duplicates=allow_duplicates
     )
 
 
-def test_each_record_is_answered_for_in_the_order_sent(org: Org, emulator: Emulator) -> None:
+def test_each_record_has_a_result_in_the_order_sent(org: Org, emulator: Emulator) -> None:
     good, bad, also_good = create(org, BYRON, {"LastName": "X"}, {"LastName": "Y", "Company": "Z"})
     assert [one["Id"] for one in emulator.held("leads")] == [good.record_id, also_good.record_id]
     assert (good.is_created, good.code) == (True, None)
@@ -43,7 +43,7 @@ def test_a_rule_named_chooses_the_owner(org: Org, emulator: Emulator) -> None:
     assert emulator.held("leads")[0]["OwnerId"] != org.user_id
 
 
-def test_a_duplicate_is_refused_unless_it_is_wanted(org: Org) -> None:
+def test_a_duplicate_is_rejected_unless_it_is_allowed(org: Org) -> None:
     [first] = create(org, BYRON)
     [refused] = create(org, BYRON)
     [wanted] = create(org, BYRON, allow_duplicates=True)
@@ -70,7 +70,7 @@ def test_every_header_is_sent(script: Script, scripted_org: Org) -> None:
 
 
 @pytest.mark.parametrize("fault", ["drop_after", "status:500_after"])
-def test_a_lost_answer_makes_no_second_record(org: Org, emulator: Emulator, fault: str) -> None:
+def test_a_lost_response_creates_no_second_record(org: Org, emulator: Emulator, fault: str) -> None:
     emulator.go_wrong({"match": "POST /composite/sobjects", "fault": fault})
     with pytest.raises(OrgUnavailableError):
         create(org, BYRON)
@@ -78,7 +78,7 @@ def test_a_lost_answer_makes_no_second_record(org: Org, emulator: Emulator, faul
 
 
 @pytest.mark.parametrize("answer", [[], {}, [{"success": True}, {"success": True}]])
-def test_an_answer_for_too_few_leaves_all_open(
+def test_results_for_too_few_records_are_a_transient_error(
     script: Script, scripted_org: Org, answer: object
 ) -> None:
     script.say(f"POST {ADDRESS}", 200, answer)
@@ -93,6 +93,6 @@ def test_no_more_are_sent_than_fit(script: Script, scripted_org: Org, count: int
     assert script.seen == []
 
 
-def test_an_answer_shown_by_accident_holds_no_words_of_the_org() -> None:
-    answer = RecordAnswer(None, is_created=False, code="X", message="canary", fields=())
+def test_a_results_repr_holds_no_message_of_the_org() -> None:
+    answer = RecordResult(None, is_created=False, code="X", message="canary", fields=())
     assert "canary" not in repr(answer)

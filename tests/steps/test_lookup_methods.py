@@ -1,4 +1,4 @@
-"""Both ways of looking up what Salesforce knows come to the same, person by person."""
+"""Both lookup methods give the same result for each person: here the snapshot."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.steps.test_decision_table import (
 
 
 @pytest.mark.parametrize("cell", cells(), ids=str)
-def test_the_decision_table_holds_against_the_mirror(scenario: Scenario, cell: Cell) -> None:
+def test_the_decision_table_holds_with_a_snapshot(scenario: Scenario, cell: Cell) -> None:
     scenario.set_org(BYSTANDERS + "".join(map(record, cell.records)))
     before = held(scenario)
     scenario.put(PERSON)
     matching = {**cell.matching, "lookup": "snapshot"}
-    told = scenario.sync(owners={"default": STRATEGIES[cell.strategy]}, matching=matching)
-    assert told["run"]["lookup_method"] == "snapshot"
+    summary = scenario.sync(owners={"default": STRATEGIES[cell.strategy]}, matching=matching)
+    assert summary["run"]["lookup_method"] == "snapshot"
     assert told_of(scenario, before) == cell.told
