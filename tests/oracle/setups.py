@@ -16,8 +16,8 @@ CHOICES: tuple[tuple[dict[str, Any], str], ...] = (
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to set the product up."""
+class Setup:
+    """How the product is set up."""
 
     name: str
     has_field: bool = True
@@ -50,14 +50,14 @@ class Way:
 
 ALL_UPDATED = {"existing_lead": "update", "existing_contact": "update"}
 NOTHING_MADE = {"contact_with_queue": "report", "deleted": "report"}
-WAYS = [
-    Way("as it comes"),
-    Way("all updated", matching=ALL_UPDATED),
-    Way("reported, to a queue", default="queue:Inbound", matching=NOTHING_MADE),
-    Way("to a user", default="user:ada@acme.example", matching=ALL_UPDATED | NOTHING_MADE),
-    Way("a default company", defaults={"Company": "[not provided]"}),
-    Way("without the field", has_field=False),
-    Way("by a mirror", matching=ALL_UPDATED, lookup="snapshot"),
-    Way("by a mirror, without the field", has_field=False, lookup="snapshot"),
-    Way("three workers", workers=3, slice_size=200),
+SETUPS = [
+    Setup("as it comes"),
+    Setup("all updated", matching=ALL_UPDATED),
+    Setup("reported, to a queue", default="queue:Inbound", matching=NOTHING_MADE),
+    Setup("to a user", default="user:ada@acme.example", matching=ALL_UPDATED | NOTHING_MADE),
+    Setup("a default company", defaults={"Company": "[not provided]"}),
+    Setup("without the field", has_field=False),
+    Setup("by a snapshot", matching=ALL_UPDATED, lookup="snapshot"),
+    Setup("by a snapshot, without the field", has_field=False, lookup="snapshot"),
+    Setup("three workers", workers=3, slice_size=200),
 ]
