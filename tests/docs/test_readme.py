@@ -250,9 +250,11 @@ def test_the_other_values_named_in_comments_are_accepted() -> None:
 # --- What it writes, and the map
 
 
-def test_every_view_is_named_and_every_name_is_a_view() -> None:
+def test_every_view_that_is_named_exists() -> None:
     views = {file.stem for file in (ROOT / "sql" / "views").glob("*.sql")}
-    assert set(re.findall(r"\b(?:dim|fct|rpt)_\w+", README)) == views
+    named = set(re.findall(r"\b(?:dim|fct|rpt)_\w+", README))
+    assert named
+    assert named <= views
 
 
 def test_every_table_that_is_named_is_made_by_the_migrations() -> None:
