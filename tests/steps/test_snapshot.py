@@ -354,7 +354,7 @@ def test_a_failed_refresh_leaves_the_snapshot_unchanged(methods: BothMethods) ->
     after = methods.scenario.rows(
         "select lead_watermark, contact_watermark, lease_id from org_snapshots"
     )
-    assert after == [{**before[0], "holder_id": None}]
+    assert after == [{**before[0], "lease_id": None}]
     methods.scenario.emulator.go_wrong()
     methods.both()
 
