@@ -18,7 +18,7 @@ GROUPS = {
     "tests/docs/test_readme.py": "prefect",
     "tests/docs/test_schedule.py": "schedule",
     "tests/docs/test_wheel.py": "prefect",
-    "tests/emulator/test_emulator_jsforce.py": "jsforce",
+    "tests/emulator/test_jsforce.py": "jsforce",
     "tests/steps/test_dask.py": "prefect",
     "tests/steps/test_prefect.py": "prefect",
     "tests/demo/test_demo.py": "demo",

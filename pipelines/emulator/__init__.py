@@ -1,19 +1,22 @@
-"""The org emulator: a process of its own that speaks a Salesforce org's HTTP, stricter and nastier.
+"""The org emulator: a separate process that speaks the HTTP of a Salesforce org, for tests and
+demos.
 
-It imports nothing of the rest of Person Sync and nothing imports it: the two meet only over HTTP.
-Read `server.py` for the process, `wire.py` for the faults that strike requests, `app.py` for their
-answers, `org.py` for what an org holds. The facts behind each behaviour are numbered in the fact
-sheet's section 13; tests carry the same numbers.
+It imports nothing from the rest of Person Sync, and nothing imports it. The two meet only over
+HTTP. Where the behaviour of a real org is unknown, the emulator does what is harder for a client.
 
-Served, over http and https (`--tls`), to any client: the version list; OAuth (client credentials,
-JWT bearer, password, revoke, introspect, userinfo, identity URLs); SOAP login, logout, getUserInfo
-and getServerTimestamp; REST on records, collections, composites, queries, searches, describes,
-layouts, updated and deleted, limits; Bulk API 2.0 ingest and query jobs; Bulk API 1.0 jobs in CSV,
-XML and JSON. Answers are JSON, or XML to a client that asks for it; bodies come in as JSON (Bulk
-and SOAP apart).
+Start with `server.py` (the process) and `app.py` (which part handles a request). The packages:
+`transport/` HTTP, faults and the control API; `auth/` logins; `rest/` REST; `bulk/` Bulk API 2.0;
+`bulk_v1/` Bulk API 1.0; `soql/` queries; `org/` what an org holds. `README.md` lists each behaviour
+and how sure we are of it.
 
-Not served, and refused as an org refuses what it does not have (404; SOAP by a fault): refresh
-tokens and every login that needs a browser, the metadata, tooling, streaming, analytics, UI and
-Apex APIs, records over SOAP, base64 bodies, setting passwords, zipped Bulk 1.0 batches, and
-composite graphs.
+Served over http, or https with `--tls`: the version list; OAuth (client credentials, JWT bearer,
+password, revoke, introspect, userinfo, identity URLs); SOAP login, logout, getUserInfo and
+getServerTimestamp; REST for records, collections, composites, queries, searches, describes,
+layouts, changed records and limits; Bulk API 2.0 ingest and query jobs; Bulk API 1.0 jobs.
+Responses are JSON, or XML where the client accepts only that. Request bodies are JSON, except for
+Bulk and SOAP.
+
+Not served (404, or a SOAP fault): refresh tokens and browser logins; the Metadata, Tooling,
+Streaming, Analytics, UI and Apex APIs; records over SOAP; base64 bodies; setting passwords; zipped
+Bulk 1.0 batches; composite graphs.
 """

@@ -1,6 +1,7 @@
-"""`python -m pipelines.emulator`: the emulator as a command, told by a signal when to stop.
+"""Run the emulator as a command: `python -m pipelines.emulator`.
 
-Signals are handled before anything else is imported, which takes most of a second.
+Signal handlers are installed before anything else is imported, because the imports take most of a
+second.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from types import FrameType
 
 
 def main() -> None:
-    """Serve until a signal comes; then one sentence, and the exit code 128 + its number."""
+    """Serve until a signal arrives; then print one line and exit with 128 + the signal's number."""
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _stop_at_once)
-    # `person-sync emulator` has held them back while this program took its place.
+            signal.signal(number, _exit_now)
+    # `person-sync emulator` blocked these signals while it replaced itself by this program.
     if hasattr(signal, "pthread_sigmask"):
-        held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
+        blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
     from click import ClickException
 
     from pipelines.emulator.server import main as serve
@@ -30,14 +31,14 @@ def main() -> None:
         error.show()
         sys.exit(2)
     if isinstance(ended_by, signal.Signals):
-        _stop_at_once(ended_by, None)
+        _exit_now(ended_by, None)
 
 
-def _stop_at_once(number: int, _frame: FrameType | None) -> None:
-    word = "interrupted" if number == signal.SIGINT else "terminated"
+def _exit_now(number: int, _frame: FrameType | None) -> None:
+    ending = "interrupted" if number == signal.SIGINT else "terminated"
     start = "\n" if number == signal.SIGINT and os.isatty(2) else ""
     try:
-        os.write(2, f"{start}{word}: the org emulator has stopped\n".encode())
+        os.write(2, f"{start}{ending}: the org emulator has stopped\n".encode())
     finally:
         os._exit(128 + number)
 

@@ -1,4 +1,4 @@
-"""A request and its answer as the org's own code sees them, free of any web framework."""
+"""Requests and responses as the emulator's own code sees them, independent of any web framework."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class ApiError(Exception):
-    """A refusal of the whole request: an array of errors with an HTTP status."""
+    """An error for a whole request: an HTTP status and an array of errors."""
 
     def __init__(self, status: int, code: str, message: str, fields: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -28,10 +28,10 @@ class ApiError(Exception):
 
 
 @dataclass(frozen=True)
-class Call:
-    """One request: `base` is scheme and host as the client wrote them, `version` like `68.0`.
+class ApiRequest:
+    """One request. `base` is scheme and host as the client wrote them, `version` is like `68.0`.
 
-    What a bulk job is to load is in `upload`, every other body in `body`.
+    `upload` holds the data of a bulk job; `body` holds every other body.
     """
 
     method: str
@@ -46,15 +46,15 @@ class Call:
 
     @property
     def data(self) -> str:
-        """Where this version's resources begin."""
+        """Return the path under which the resources of this version begin."""
         return f"/services/data/v{self.version}"
 
     def json(self) -> Any:
-        """The body as JSON, or the org's JSON_PARSER_ERROR."""
-        return parsed_json(self.body)
+        """Return the body as JSON; raise ApiError with JSON_PARSER_ERROR where it is none."""
+        return parse_json(self.body)
 
     def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object."""
+        """Return the body as a JSON object; raise ApiError where it is something else."""
         value = self.json()
         if not isinstance(value, dict):
             raise ApiError(400, "JSON_PARSER_ERROR", "The HTTP entity body must be a JSON object")
@@ -62,8 +62,8 @@ class Call:
 
 
 @dataclass
-class Answer:
-    """What goes back: a JSON value, text of another type, or pieces still to come."""
+class ApiResponse:
+    """One response: a JSON value, a text of another type, or an iterator of byte pieces."""
 
     status: int = 200
     value: Any = None
@@ -73,25 +73,25 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
     def body(self) -> bytes:
-        """The bytes of an answer that is not in pieces."""
+        """Return the bytes of a response that has no pieces."""
         if self.text is not None:
             return self.text.encode()
         return b"" if self.value is None else json.dumps(self.value, ensure_ascii=False).encode()
 
 
-def bearer(call: Call) -> str:
-    """The token of a request; the old scheme name is still understood."""
-    scheme, _, token = call.headers.get("authorization", "").strip().partition(" ")
+def bearer(request: ApiRequest) -> str:
+    """Return the token of a request. The old scheme name OAuth is accepted too."""
+    scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
     return token.strip() if scheme.lower() in {"bearer", "oauth"} else ""
 
 
-def csv_answer(pieces: Iterator[bytes], headers: Mapping[str, str] | None = None) -> Answer:
-    """An answer of CSV, sent as it is made."""
-    return Answer(pieces=pieces, content_type=CSV_TYPE, headers=dict(headers or {}))
+def csv_response(pieces: Iterator[bytes], headers: Mapping[str, str] | None = None) -> ApiResponse:
+    """Return a CSV response that is sent while it is produced."""
+    return ApiResponse(pieces=pieces, content_type=CSV_TYPE, headers=dict(headers or {}))
 
 
-def parsed_json(body: bytes) -> Any:
-    """JSON as strict as the org: no NaN, no lone surrogates, no bottomless nesting."""
+def parse_json(body: bytes) -> Any:
+    """Parse JSON as strictly as the org: no NaN, no lone surrogates, no unlimited nesting."""
     try:
         value = json.loads(body, parse_constant=_no_constant)
         if ESCAPED_SURROGATE.search(body):
@@ -110,7 +110,7 @@ def _no_constant(name: str) -> None:
 def error_items(
     failures: Sequence[Failure], code_key: str, version: str, misspelt_until: float
 ) -> Any:
-    """Failures as REST (`errorCode`) or collections (`statusCode`) list them."""
+    """Return failures as REST (`errorCode`) or collections (`statusCode`) list them."""
     return [_error_item(failure, code_key, version, misspelt_until) for failure in failures]
 
 
@@ -118,7 +118,7 @@ def _error_item(
     failure: Failure, code_key: str, version: str, misspelt_until: float
 ) -> dict[str, object]:
     if failure.details is not None and code_key == "errorCode":
-        # Older API versions misspell the key; clients must read both (ten facts, 4).
+        # Older API versions misspell the key, so clients must read both spellings.
         key = "duplicateResut" if float(version) <= misspelt_until else "duplicateResult"
         detail = _with_urls(failure.details, version)
         return {key: detail, "errorCode": failure.code, "message": failure.message}

@@ -1,4 +1,4 @@
-"""Which path below a version is whose."""
+"""Map the paths below a version to the methods that handle them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from pipelines.emulator.bulk.api import Bulk
-from pipelines.emulator.messages import Answer, ApiError, Call
+from pipelines.emulator.bulk.api import BulkApi
+from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
-from pipelines.emulator.rest.composite import Composite
-from pipelines.emulator.rest.composite_tree import Trees
+from pipelines.emulator.rest.composite import CompositeApi
+from pipelines.emulator.rest.composite_tree import CompositeTree
+from pipelines.emulator.rest.describe_api import DescribeApi
 from pipelines.emulator.rest.layouts import Layouts
-from pipelines.emulator.rest.records_api import NOT_FOUND, Rest
+from pipelines.emulator.rest.query_api import QueryApi
+from pipelines.emulator.rest.records_api import NOT_FOUND, RecordsApi
 from pipelines.emulator.rest.replication import Replication
-from pipelines.emulator.rest.resources import About
-from pipelines.emulator.rest.search import Searching
-from pipelines.emulator.rest.sobject_collections import Collections
+from pipelines.emulator.rest.resources import OrgResources
+from pipelines.emulator.rest.search import SearchApi
+from pipelines.emulator.rest.sobject_collections import SObjectCollections
 
-Handler = Callable[..., Answer]
+Handler = Callable[..., ApiResponse]
 Methods = dict[str, Handler]
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A path below the version, and what answers each method."""
+    """A path pattern below the version, and the handler of each HTTP method."""
 
     pattern: re.Pattern[str]
     handlers: Methods
 
 
 class Routes:
-    """The resources, the more particular first."""
+    """The resources in order; more specific patterns come first."""
 
     def __init__(self, table: Mapping[str, Methods]) -> None:
         self._resources = [
@@ -40,89 +42,107 @@ class Routes:
             for path, handlers in table.items()
         ]
 
-    def answer(self, call: Call, path: str) -> Answer:
-        """The answer of the resource at this path, or the org's 404, 405 and 415."""
+    def handle(self, request: ApiRequest, path: str) -> ApiResponse:
+        """Return the response of the resource at this path; raise 404, or return 405."""
         for resource in self._resources:
             found = resource.pattern.fullmatch(path)
             if found is None:
                 continue
-            # A HEAD is a GET whose body stays at home; the server drops it.
-            method = "GET" if call.method == "HEAD" else call.method
+            # A HEAD is handled as a GET; the server drops the body.
+            method = "GET" if request.method == "HEAD" else request.method
             handler = resource.handlers.get(method)
             if handler is None:
-                return _not_allowed(call.method, resource.handlers)
-            return handler(call, *map(unquote, found.groups()))
+                return _not_allowed(request.method, resource.handlers)
+            return handler(request, *map(unquote, found.groups()))
         raise ApiError(404, "NOT_FOUND", NOT_FOUND)
 
 
-def _not_allowed(method: str, handlers: Methods) -> Answer:
+def _not_allowed(method: str, handlers: Methods) -> ApiResponse:
     allowed = ",".join([*(["HEAD"] if "GET" in handlers else []), *handlers])
     message = f"HTTP Method '{method}' not allowed. Allowed are {allowed}"
     error = ApiError(405, "METHOD_NOT_ALLOWED", message)
-    return Answer(405, error.errors, headers={"Allow": allowed})
+    return ApiResponse(405, error.errors, headers={"Allow": allowed})
 
 
 def routes(
-    org: Org, rest: Rest, many: Collections, bulk: Bulk, composite: Composite, trees: Trees
+    org: Org,
+    records: RecordsApi,
+    collections: SObjectCollections,
+    bulk: BulkApi,
+    composite: CompositeApi,
+    trees: CompositeTree,
 ) -> Routes:
-    """Every resource this org has."""
-    about = About(org)
+    """Return every resource that this org has below a version."""
     return Routes(
         {
-            "": {"GET": about.resources},
-            "/limits": {"GET": about.limits},
-            "/recent": {"GET": about.recent},
-            "/limits/recordCount": {"GET": rest.record_count},
-            **_records(org, rest),
-            **_composites(many, composite, trees),
+            **_resources(org),
+            **_searches(org, records),
+            **_records(org, records),
+            **_composites(collections, composite, trees),
             **_jobs(bulk),
         }
     )
 
 
-def _records(org: Org, rest: Rest) -> dict[str, Methods]:
-    layouts, changes, searching = Layouts(rest), Replication(org, rest), Searching(org, rest)
+def _resources(org: Org) -> dict[str, Methods]:
+    resources, queries = OrgResources(org), QueryApi(org)
     return {
-        "/search": {"GET": searching.search},
-        "/parameterizedSearch": {
-            "GET": searching.parameterized,
-            "POST": searching.parameterized,
-        },
-        "/query": {"GET": rest.query},
-        "/queryAll": {"GET": rest.query_all},
-        "/query(?:All)?/{}": {"GET": rest.query_more},
-        "/sobjects": {"GET": rest.describe_global},
-        "/sobjects/{}": {"GET": rest.describe_brief, "POST": rest.create},
-        "/sobjects/{}/describe": {"GET": rest.describe},
+        "": {"GET": resources.resources},
+        "/limits": {"GET": resources.limits},
+        "/recent": {"GET": resources.recent},
+        "/limits/recordCount": {"GET": queries.record_count},
+        "/query": {"GET": queries.query},
+        "/queryAll": {"GET": queries.query_all},
+        "/query(?:All)?/{}": {"GET": queries.query_more},
+    }
+
+
+def _searches(org: Org, records: RecordsApi) -> dict[str, Methods]:
+    search = SearchApi(org, records)
+    return {
+        "/search": {"GET": search.search},
+        "/parameterizedSearch": {"GET": search.parameterized, "POST": search.parameterized},
+    }
+
+
+def _records(org: Org, records: RecordsApi) -> dict[str, Methods]:
+    describe, layouts = DescribeApi(org, records), Layouts(records)
+    changes = Replication(org, records)
+    return {
+        "/sobjects": {"GET": describe.describe_global},
+        "/sobjects/{}": {"GET": describe.describe_brief, "POST": records.create},
+        "/sobjects/{}/describe": {"GET": describe.describe},
         "/sobjects/{}/describe/layouts": {"GET": layouts.all},
         "/sobjects/{}/describe/layouts/{}": {"GET": layouts.of_record_type},
         "/sobjects/{}/updated": {"GET": changes.updated},
         "/sobjects/{}/deleted": {"GET": changes.deleted},
-        "/sobjects/{}/{}": {"GET": rest.read, "PATCH": rest.update, "DELETE": rest.delete},
+        "/sobjects/{}/{}": {"GET": records.read, "PATCH": records.update, "DELETE": records.delete},
         "/sobjects/{}/{}/{}": {
-            "GET": rest.read_by_key,
-            "PATCH": rest.upsert,
-            "DELETE": rest.delete_by_key,
+            "GET": records.read_by_key,
+            "PATCH": records.upsert,
+            "DELETE": records.delete_by_key,
         },
     }
 
 
-def _composites(many: Collections, composite: Composite, trees: Trees) -> dict[str, Methods]:
+def _composites(
+    collections: SObjectCollections, composite: CompositeApi, trees: CompositeTree
+) -> dict[str, Methods]:
     return {
         "/composite": {"POST": composite.composite},
         "/composite/batch": {"POST": composite.batch},
         "/composite/tree/{}": {"POST": trees.tree},
         "/composite/sobjects": {
-            "POST": many.create_many,
-            "PATCH": many.update_many,
-            "DELETE": many.delete_many,
+            "POST": collections.create_many,
+            "PATCH": collections.update_many,
+            "DELETE": collections.delete_many,
         },
-        "/composite/sobjects/{}": {"GET": many.read_many, "POST": many.read_back},
-        "/composite/sobjects/{}/{}": {"PATCH": many.upsert_many},
+        "/composite/sobjects/{}": {"GET": collections.read_many, "POST": collections.read_back},
+        "/composite/sobjects/{}/{}": {"PATCH": collections.upsert_many},
     }
 
 
-def _jobs(bulk: Bulk) -> dict[str, Methods]:
+def _jobs(bulk: BulkApi) -> dict[str, Methods]:
     return {
         "/jobs/ingest": {"GET": bulk.list_ingest, "POST": bulk.create_ingest},
         "/jobs/ingest/{}": {

@@ -1,4 +1,4 @@
-"""The emulator's process: one port on loopback, one line when it listens, and a clean end."""
+"""The emulator's process: one port on loopback, one line of output when it listens, a clean end."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from pipelines.emulator.org.org_file import DEFAULT_ORG, read_org_file
 from pipelines.emulator.org.org_sections import OrgFileError
 from pipelines.emulator.org.store import Store, StoreError
 from pipelines.emulator.transport.connections import Connections, protocol_of
-from pipelines.emulator.transport.fault_injection import Wire
+from pipelines.emulator.transport.fault_injection import FaultInjector
 from pipelines.emulator.transport.faults import Faults
 from pipelines.emulator.transport.web import web_app
 
 LOOPBACK = "127.0.0.1"
-USAGE = 2
-STOPS = (signal.SIGTERM, signal.SIGINT)
+USAGE_EXIT_CODE = 2
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 if TYPE_CHECKING:
     from pipelines.emulator.transport.certificate import Certificate
 
 
-class CannotServe(Exception):
-    """What keeps the emulator from starting, in one sentence."""
+class StartError(Exception):
+    """The emulator cannot start; the message is one sentence for the user."""
 
 
 class Server(uvicorn.Server):
-    """A server that says where it listens, and stops by itself when nobody calls."""
+    """A uvicorn server that prints its address, and stops after a time without requests."""
 
     def __init__(self, config: uvicorn.Config, url: str, idle_stop: float | None) -> None:
         super().__init__(config)
@@ -48,27 +48,29 @@ class Server(uvicorn.Server):
         self._idle_stop = idle_stop
         self._last_request = time.monotonic()
         self.ended_by: signal.Signals | None = None
-        # uvicorn handles Ctrl-C even where nohup, or a script's `&`, has it ignored.
-        self._ignored = [one for one in STOPS if signal.getsignal(one) == signal.SIG_IGN]
+        # uvicorn handles Ctrl-C even where nohup, or a script's `&`, ignores it.
+        self._ignored = [
+            signal_ for signal_ in STOP_SIGNALS if signal.getsignal(signal_) == signal.SIG_IGN
+        ]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal came."""
+        """Remember the first signal, and stop; ignored signals stay ignored."""
         if sig not in self._ignored:
             self.ended_by = self.ended_by or signal.Signals(sig)
             super().handle_exit(sig, frame)
 
-    def noticed(self) -> None:
-        """A request came."""
+    def on_request(self) -> None:
+        """Remember the time of a request, for the idle timeout."""
         self._last_request = time.monotonic()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, then print the address."""
         await super().startup(sockets)
         click.echo(f"org emulator on {self._url}")
         sys.stdout.flush()
 
     async def on_tick(self, counter: int) -> bool:
-        """uvicorn's heartbeat, ten times a second."""
+        """Return True when the server should stop. uvicorn calls this ten times a second."""
         idle = time.monotonic() - self._last_request
         if self._idle_stop is not None and idle > self._idle_stop:
             return True
@@ -77,7 +79,7 @@ class Server(uvicorn.Server):
 
 @dataclass(frozen=True)
 class Tls:
-    """Serve https; the certificate's PEM goes to `path`, else under a temporary name."""
+    """Serve https. The certificate is written as PEM to `path`, or to a temporary file."""
 
     path: Path | None = None
 
@@ -92,40 +94,38 @@ def serve(
 ) -> signal.Signals | None:
     """Serve an org on loopback until SIGTERM or SIGINT, or until idle for `idle_stop` seconds.
 
-    Return the signal that ended it, if one did.
-
-    Port 0 takes any free one. Prints exactly one line, `org emulator on http://127.0.0.1:PORT`
-    (`https://` with `tls`), as soon as it accepts connections. Whatever keeps it from starting is
-    one sentence on stderr and exit code 2. With a store, the org file is read only while the store
-    is empty.
+    Return the signal that ended it, or None. Port 0 takes any free port. Print exactly one line,
+    `org emulator on http://127.0.0.1:PORT` (`https://` with `tls`), as soon as connections are
+    accepted. If the emulator cannot start, print one sentence on stderr and exit with code 2. With
+    a store, the org file is read only while the store is empty.
     """
     try:
         listener = _listen(port)
-        kept = Store(store)
-        held = _open_org(kept, org, store)
-        with _certified(tls) as certificate:
-            ended_by = _run(listener, held, idle_stop, certificate)
-    except (CannotServe, StoreError, OrgFileError) as error:
+        store_ = Store(store)
+        org_ = _open_org(store_, org, store)
+        with _open_certificate(tls) as certificate:
+            ended_by = _run(listener, org_, idle_stop, certificate)
+    except (StartError, StoreError, OrgFileError) as error:
         click.echo(f"person-sync emulator: {error}", err=True)
-        sys.exit(USAGE)
-    kept.close()
+        sys.exit(USAGE_EXIT_CODE)
+    store_.close()
     return ended_by
 
 
 @contextmanager
-def _certified(tls: Tls | None) -> Iterator[Certificate | None]:
-    """A certificate for as long as it serves; a temporary PEM goes when the listener goes."""
+def _open_certificate(tls: Tls | None) -> Iterator[Certificate | None]:
+    """Create a certificate for the time of the block; delete a temporary PEM at its end."""
     if tls is None:
         yield None
         return
-    # Imported late: most emulators speak plain http, and start the sooner for it.
+    # Imported late: most emulators serve plain http and start faster without it.
     from pipelines.emulator.transport.certificate import make_certificate, write_certificate
 
     certificate = make_certificate()
     try:
         pem = write_certificate(certificate, tls.path)
     except OSError as error:
-        raise CannotServe(f"the certificate cannot be written to {tls.path} ({error})") from error
+        raise StartError(f"the certificate cannot be written to {tls.path} ({error})") from error
     click.echo(f"person-sync emulator: clients trust it by the certificate {pem}", err=True)
     try:
         yield certificate
@@ -136,30 +136,30 @@ def _certified(tls: Tls | None) -> Iterator[Certificate | None]:
 
 def _listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # Named as TCP, so that asyncio sends small answers at once instead of waiting to fill a packet.
+    # asyncio disables the Nagle delay only for sockets named TCP; small responses go out faster.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
         listener.listen(1024)
     except (OSError, OverflowError) as error:
         listener.close()
-        raise CannotServe(
-            f"port {port} cannot be had ({error}); name another with --port, or 0 for any free one"
+        raise StartError(
+            f"port {port} cannot be used ({error}); name another with --port, or 0 for any free one"
         ) from error
     return listener
 
 
-def _open_org(kept: Store, path: Path | None, store: Path | None) -> Org:
-    if kept.get("org_text") is not None:
+def _open_org(store_: Store, path: Path | None, store: Path | None) -> Org:
+    if store_.get("org_text") is not None:
         try:
-            return Org(kept, "", Path())
+            return Org(store_, "", Path())
         except OrgFileError as error:
             raise OrgFileError(f"{store}: the org kept there: {error}") from error
     if path is None:
-        return Org(kept, DEFAULT_ORG, Path())
+        return Org(store_, DEFAULT_ORG, Path())
     text, _ = read_org_file(path)
     try:
-        return Org(kept, text, path.parent.absolute())
+        return Org(store_, text, path.parent.absolute())
     except OrgFileError as error:
         raise OrgFileError(f"{path}: {error}") from error
 
@@ -172,25 +172,25 @@ def _run(
     host, port = listener.getsockname()
     server: Server | None = None
 
-    def noticed() -> None:
+    def on_request() -> None:
         if server is not None:
-            server.noticed()
+            server.on_request()
 
-    wire = Wire(
-        web_app(emulator.answer, emulator.door),
+    injector = FaultInjector(
+        web_app(emulator.handle, emulator.control_api),
         faults,
         expire=emulator.expire,
         cut=connections.cut,
-        noticed=noticed,
+        on_request=on_request,
     )
     scheme = "http" if certificate is None else "https"
-    config = _config(wire, connections, certificate)
+    config = _config(injector, connections, certificate)
     server = Server(config, f"{scheme}://{host}:{port}", idle_stop)
     # uvicorn raises the signal again after its clean end; by then it has done its work.
-    for signal_ in STOPS:
+    for signal_ in STOP_SIGNALS:
         signal.signal(signal_, lambda *_: None)
-    _calm_garbage_collection()
-    emulator.begin()
+    _reduce_garbage_collection()
+    emulator.resume_jobs()
     try:
         server.run(sockets=[listener])
     finally:
@@ -198,19 +198,21 @@ def _run(
     return server.ended_by
 
 
-def _calm_garbage_collection() -> None:
-    """Rows by the ten thousand are no garbage: looking through them took a tenth of a bulk job."""
+def _reduce_garbage_collection() -> None:
+    """Collect garbage less often: scanning rows by the ten thousand took a tenth of a bulk job."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
 
 
-def _config(wire: Any, connections: Connections, certificate: Certificate | None) -> uvicorn.Config:
+def _config(
+    injector: Any, connections: Connections, certificate: Certificate | None
+) -> uvicorn.Config:
     return uvicorn.Config(
-        wire,
+        injector,
         http=protocol_of(connections),
         ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
-        # A forwarded address would hide the connection that a fault is to drop.
+        # A forwarded address would hide the connection that a fault must drop.
         proxy_headers=False,
         ws="none",
         lifespan="off",
@@ -220,7 +222,7 @@ def _config(wire: Any, connections: Connections, certificate: Certificate | None
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=0,
-        # The wire itself refuses long URIs, with the org's own status.
+        # The fault injector rejects long URIs itself, with the org's own status.
         h11_max_incomplete_event_size=1 << 20,
         backlog=1024,
     )
@@ -230,7 +232,7 @@ def _config(wire: Any, connections: Connections, certificate: Certificate | None
 @click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True)
 @click.option("--org", type=click.Path(path_type=Path), help="What the org holds (TOML).")
 @click.option("--store", type=click.Path(path_type=Path), help="Keep the org in this SQLite file.")
-@click.option("--idle-stop", type=click.FloatRange(min=0), help="Stop after SECONDS without calls.")
+@click.option("--idle-stop", type=click.FloatRange(min=0), help="Stop after idle SECONDS.")
 @click.option("--tls", is_flag=True, help="Serve https with a self-signed certificate.")
 @click.option(
     "--tls-certificate",
@@ -246,8 +248,8 @@ def main(
     tls_certificate: Path | None,
 ) -> signal.Signals | None:
     """Serve the org emulator on loopback."""
-    wanted = Tls(tls_certificate) if tls or tls_certificate else None
-    return serve(port=port, org=org, store=store, idle_stop=idle_stop, tls=wanted)
+    tls_ = Tls(tls_certificate) if tls or tls_certificate else None
+    return serve(port=port, org=org, store=store, idle_stop=idle_stop, tls=tls_)
 
 
 if __name__ == "__main__":

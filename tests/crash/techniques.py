@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from threading import Event
 
-from pipelines.steps.reconcile import MAX_ATTEMPTS
+from pipelines.steps.job_results import MAX_ATTEMPTS
 from tests.crash.accounts import PersonOutcome, differences, outcomes, troubles
 from tests.crash.directed import Boundary, DirectedRun, Director, RunResult
 from tests.crash.environments import Environment, EnvironmentFactory

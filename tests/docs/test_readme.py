@@ -75,7 +75,7 @@ def test_make_has_the_target(target: str) -> None:
     # Only looked at: what they would do is what other tests do.
     shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
-    assert {"demo": "person-sync demo --prefect\n", "test": "pytest --numprocesses 2"}[
+    assert {"demo": "person-sync demo --prefect\n", "test": "pytest --numprocesses "}[
         target
     ] in shown.stdout
 

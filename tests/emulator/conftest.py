@@ -16,6 +16,9 @@ from tests.emulator.plain_http import BASIC_ORG, Client
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Resets the session's emulator to the basic org plus more of an org file.
+OrgOf = Callable[[str], Client]
+
 
 class Process:
     """An emulator process, stopped by its own pid."""
@@ -32,7 +35,7 @@ class Process:
         assert self.popen.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self.popen.stdout, selectors.EVENT_READ)
-            assert selector.select(deadline), "the emulator said nothing"
+            assert selector.select(deadline), "the emulator printed no address"
         return self.popen.stdout.readline().strip()
 
     def stop(self, how: int = signal.SIGTERM) -> int:
@@ -43,6 +46,10 @@ class Process:
             if pipe is not None:
                 pipe.close()
         return code
+
+
+# Starts one more emulator process with these options.
+Start = Callable[..., Process]
 
 
 @pytest.fixture(scope="session")
@@ -59,13 +66,13 @@ def org(running: Process) -> Client:
 
 
 @pytest.fixture
-def org_of(running: Process) -> Callable[[str], Client]:
+def org_of(running: Process) -> OrgOf:
     """A client of the basic org with more in it."""
     return lambda more: Client(running.url).reset(BASIC_ORG + more)
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Process]]:
+def start() -> Iterator[Start]:
     """Starts further emulators, and stops them."""
     started: list[Process] = []
 

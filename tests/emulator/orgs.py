@@ -45,11 +45,16 @@ assign_to = "user:ada@test.example"
 )
 ALLOW = {"Sforce-Duplicate-Rule-Header": "allowSave=true"}
 ASK = {"Sforce-Duplicate-Rule-Header": "allowSave=false"}
-TWIN = {"LastName": "Lovelace", "FirstName": "Ada", "Company": "E", "Email": "ADA@engines.example"}
+DUPLICATE = {
+    "LastName": "Lovelace",
+    "FirstName": "Ada",
+    "Company": "E",
+    "Email": "ADA@engines.example",
+}
 
 
 def duplicate_rule(action: str) -> str:
-    """An org with a rule against twins, and the lead that they are twins of."""
+    """Return an org file with a rule against duplicates, and the lead that they duplicate."""
     return f"""
 [[duplicate_rule]]
 name = "Leads with duplicate leads"
@@ -64,10 +69,10 @@ Email = "ada@engines.example"
 """
 
 
-def error_of(answer: requests.Response, status: int = 400) -> Any:
-    """The first error of a refusal."""
-    assert answer.status_code == status, answer.text
-    return answer.json()[0]
+def error_of(response: requests.Response, status: int = 400) -> Any:
+    """Return the first error of a response with this status."""
+    assert response.status_code == status, response.text
+    return response.json()[0]
 
 
 def id_of(org: Client, name: str, value: str, kind: str = "Group") -> str:
@@ -117,7 +122,7 @@ def other_queue(org: Client) -> str:
 
 
 def inactive_user(org: Client) -> str:
-    """Somebody who has left."""
+    """Return the id of an inactive user."""
     soql = "SELECT Id FROM User WHERE IsActive = false AND UserType = 'Standard'"
     return any_id(org, soql, "the org has no inactive user")
 

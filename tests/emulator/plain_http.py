@@ -1,4 +1,4 @@
-"""Plain HTTP to one org: no library between the test and the wire."""
+"""Plain HTTP to one org, without a client library."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ unique = true
 """
 
 
-# What the records of a test process carry in their company or name, so that they are found again.
+# The records of a test process have this in their company or name, so that they can be found.
 RUN = f"PSC{uuid.uuid4().hex[:10]}"
 NUMBERS = itertools.count(1)
 # Kept open from test to test: a connection costs as much as a request.
@@ -36,12 +36,12 @@ CONNECTIONS = requests.adapters.HTTPAdapter()
 
 
 class Client:
-    """A client of one org; what it creates carries `mark` as its company."""
+    """A client of one org; the records it creates have `mark` as their company."""
 
     version = "68.0"
-    patience = 30.0
-    deadline = 20.0
-    pause = 0.01
+    timeout_seconds = 30.0
+    wait_seconds = 20.0
+    poll_seconds = 0.01
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -50,39 +50,44 @@ class Client:
         self.http.trust_env = False
         self.http.mount("http://", CONNECTIONS)
 
+    @property
+    def authorization(self) -> str:
+        """Return the Authorization header of the open session."""
+        return str(self.http.headers["Authorization"])
+
     def needs(self, found: object, reason: str) -> None:
         """What the org must have: the emulator was given it, a real org may lack it."""
         assert found, reason
 
-    def door(self, method: str, path: str, **more: Any) -> requests.Response:
+    def control(self, method: str, path: str, **more: Any) -> requests.Response:
         return self.http.request(method, f"{self.url}/emulator/{path}", timeout=30, **more)
 
     def reset(self, org: str = BASIC_ORG) -> Client:
         self.http.headers.pop("Authorization", None)
-        answer = self.door("POST", "reset", data=org.encode())
-        assert answer.status_code == 200, answer.text
+        response = self.control("POST", "reset", data=org.encode())
+        assert response.status_code == 200, response.text
         return self.log_in()
 
     def log_in(self) -> Client:
-        answer = self.token(
+        response = self.token(
             grant_type="client_credentials", client_id="key", client_secret="secret"
         )
-        self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        self.http.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
         return self
 
     def token(self, **form: str) -> requests.Response:
         url = f"{self.url}/services/oauth2/token"
         headers = {"Authorization": None}
-        return self.http.post(url, data=form, headers=headers, timeout=self.patience)
+        return self.http.post(url, data=form, headers=headers, timeout=self.timeout_seconds)
 
     def call(self, method: str, path: str, version: str = "", **more: Any) -> requests.Response:
-        more.setdefault("timeout", self.patience)
+        more.setdefault("timeout", self.timeout_seconds)
         data = f"{self.url}/services/data/v{version or self.version}"
         return self.http.request(method, f"{data}{path}", **more)
 
     def following(self, address: str) -> requests.Response:
         """The page that `nextRecordsUrl` names."""
-        return self.http.get(f"{self.url}{address}", timeout=self.patience)
+        return self.http.get(f"{self.url}{address}", timeout=self.timeout_seconds)
 
     def create(
         self, _object: str = "Lead", _headers: Any = None, **fields: Any
@@ -92,37 +97,37 @@ class Client:
     def lead(self, **fields: Any) -> str:
         """A lead that must succeed; its id."""
         values = {"LastName": "Lovelace", "Company": self.mark} | fields
-        answer = self.create(**values)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        response = self.create(**values)
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
 
     def query(self, soql: str, path: str = "/query", **headers: str) -> requests.Response:
         return self.call("GET", path, params={"q": soql}, headers=headers)
 
     def rows(self, soql: str, path: str = "/query") -> list[dict[str, Any]]:
-        answer = self.query(soql, path)
-        assert answer.status_code == 200, answer.text
+        response = self.query(soql, path)
+        assert response.status_code == 200, response.text
         return [
             {k: v for k, v in record.items() if k != "attributes"}
-            for record in answer.json()["records"]
+            for record in response.json()["records"]
         ]
 
     def leads(self, *fields: str, more: str = "") -> list[dict[str, Any]]:
-        """The leads that carry the mark of this test."""
+        """Return the leads that have the mark of this test."""
         asked = ", ".join(fields or ("Id",))
         return self.rows(f"SELECT {asked} FROM Lead WHERE Company = '{self.mark}'{more}")
 
     def faults(self, *faults: dict[str, Any]) -> None:
-        answer = self.door("PUT", "faults", json=list(faults))
-        assert answer.status_code == 200, answer.text
+        response = self.control("PUT", "faults", json=list(faults))
+        assert response.status_code == 200, response.text
 
     # -- bulk ---------------------------------------------------------------------------------
 
     def open_job(self, operation: str = "insert", **more: Any) -> str:
         asked = {"object": "Lead", "operation": operation} | more
-        answer = self.call("POST", "/jobs/ingest", json=asked)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["id"])
+        response = self.call("POST", "/jobs/ingest", json=asked)
+        assert response.status_code == 200, response.text
+        return str(response.json()["id"])
 
     def put(self, job: str, text: str | bytes) -> requests.Response:
         data = text.encode() if isinstance(text, str) else text
@@ -132,13 +137,13 @@ class Client:
     def patch(self, job: str, state: str) -> requests.Response:
         return self.call("PATCH", f"/jobs/ingest/{job}", json={"state": state})
 
-    def wait(self, job: str, kind: str = "ingest") -> dict[str, Any]:
-        until = time.monotonic() + self.deadline
+    def wait(self, job: str, kind: str = "ingest") -> Any:
+        until = time.monotonic() + self.wait_seconds
         while time.monotonic() < until:
             shown = self.call("GET", f"/jobs/{kind}/{job}").json()
             if isinstance(shown, list) or shown["state"] in {"JobComplete", "Failed", "Aborted"}:
                 return shown
-            time.sleep(self.pause)
+            time.sleep(self.poll_seconds)
         raise AssertionError(f"job {job} did not end")
 
     def load(self, text: str | bytes, operation: str = "insert", **more: Any) -> Loaded:
@@ -149,9 +154,9 @@ class Client:
         return Loaded(self, job, self.wait(job))
 
     def result(self, job: str, kind: str) -> str:
-        answer = self.call("GET", f"/jobs/ingest/{job}/{kind}")
-        assert answer.status_code == 200, answer.text
-        return answer.content.decode()
+        response = self.call("GET", f"/jobs/ingest/{job}/{kind}")
+        assert response.status_code == 200, response.text
+        return response.content.decode()
 
 
 class Loaded:

@@ -1,6 +1,6 @@
 """`make test-oracle`: a million persons, and everybody held against the reference.
 
-    python -m tests.oracle [--persons N] [--engine E] [--way WORD] [--seed N] [--odd-share S]
+    python -m tests.oracle [--persons N] [--engine E] [--setup WORD] [--seed N] [--odd-share S]
 
 Three in a hundred are invalid, and four known: two to the persons, two to the org, which runs its
 assignment rules (the emulator does). Exits with 1 when somebody became something else than the
@@ -29,9 +29,9 @@ from tests.conftest import _prepare
 from tests.crash.environments import Databases
 from tests.emulator_process import running_emulator
 from tests.oracle.compare import differences, engine_of, fill
-from tests.oracle.methods import WAYS, Way
 from tests.oracle.org import Org, draw_org
 from tests.oracle.persons import Persons
+from tests.oracle.setups import SETUPS, Setup
 
 SHOWN = 20
 COUNTS = "select outcome, count(*) as persons from person_outcomes group by outcome order by 1"
@@ -41,25 +41,25 @@ def main(arguments: Sequence[str]) -> int:
     """Fill, run, compare, and say how long each took."""
     logging.disable(logging.WARNING)
     asked = _parser().parse_args(arguments)
-    (way,) = (one for one in WAYS if one.name == asked.way)
+    (setup,) = (one for one in SETUPS if one.name == asked.setup)
     persons = Persons(asked.seed, asked.persons, asked.odd_share, twin_share=0.025, known_every=40)
-    org = draw_org(random.Random(asked.seed), persons.known(), has_field=way.has_field)  # noqa: S311
+    org = draw_org(random.Random(asked.seed), persons.known(), has_field=setup.has_field)  # noqa: S311
     with _scenario(asked.engine, org) as (warehouse_url, org_url):
         engine = engine_of(warehouse_url)
         with _timed("filling the warehouse"):
             fill(engine, persons.rows())
         with _timed("the run"):
-            _sync(warehouse_url, org_url, way)
+            _sync(warehouse_url, org_url, setup)
         with engine.connect() as connection:
             for outcome, count in connection.execute(sqlalchemy.text(COUNTS)):
                 _say(f"  {outcome}: {count:,} ({count / asked.persons:.1%})")
         with _timed("the reference"), engine.connect() as connection:
             count = 0
-            for count, line in enumerate(differences(connection, org, way.reference), start=1):
+            for count, line in enumerate(differences(connection, org, setup.reference), start=1):
                 if count <= SHOWN:
                     _say(line)
         engine.dispose()
-    _say(f"{asked.persons:,} persons on {asked.engine}, {way.name}: {count} differences")
+    _say(f"{asked.persons:,} persons on {asked.engine}, {setup.name}: {count} differences")
     return 1 if count else 0
 
 
@@ -82,11 +82,11 @@ def _scenario(engine: str, org: Org) -> Iterator[tuple[str, str]]:
             databases.close()
 
 
-def _sync(warehouse_url: str, org_url: str, way: Way) -> None:
+def _sync(warehouse_url: str, org_url: str, setup: Setup) -> None:
     org = {"domain": "acme.my", "consumer_key": "test-key", "consumer_secret": "test-secret"}
-    values = {**way.settings, "warehouse": {"url": warehouse_url}, "run": {"poll_seconds": 0.2}}
-    values["matching"] = way.matching  # and lists or a mirror, whatever is cheaper for so many
-    values["salesforce"] = {**way.settings["salesforce"], **org, "emulator_url": org_url}
+    values = {**setup.settings, "warehouse": {"url": warehouse_url}, "run": {"poll_seconds": 0.2}}
+    values["matching"] = setup.matching  # and lists or a mirror, whatever is cheaper for so many
+    values["salesforce"] = {**setup.settings["salesforce"], **org, "emulator_url": org_url}
     flows.sync(Settings.model_validate(values), new_run_request("live"), flows.call_step)
 
 
@@ -107,8 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.oracle")
     parser.add_argument("--persons", type=int, default=1_000_000)
     parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
-    names = [one.name for one in WAYS if one.workers == 1]
-    parser.add_argument("--way", choices=names, default=names[0])
+    names = [one.name for one in SETUPS if one.workers == 1]
+    parser.add_argument("--setup", choices=names, default=names[0])
     parser.add_argument("--seed", type=int, default=20260731)
     parser.add_argument("--odd-share", type=float, default=0.05, help="three in five are invalid")
     return parser

@@ -70,7 +70,7 @@ class Expectation:
 
 
 @dataclass(frozen=True)
-class Way:
+class Ownership:
     """Where a strategy leads: to an owner, or to an assignment rule, or nowhere (`wrong`)."""
 
     text: str = ""
@@ -148,16 +148,16 @@ class Reference:
         broken = {(rule, "validation") for rule in self.broken_rules(person)}
         if broken:
             return Expectation("rejected", broken=broken)
-        way = follow(self.strategy_of(person))
-        if way.wrong:
-            return Expectation("rejected", broken={(way.wrong, "owner")})
+        ownership = follow(self.strategy_of(person))
+        if ownership.wrong:
+            return Expectation("rejected", broken={(ownership.wrong, "owner")})
         email = person["email"] and person["email"].lower()
         if email is not None and email in self.kept:
             match = Match("persons", self.kept[email], False, "reported")
-            return Expectation("duplicate", "SAME_EMAIL", way.text, matches={match})
+            return Expectation("duplicate", "SAME_EMAIL", ownership.text, matches={match})
         if email is not None:
             self.kept[email] = person["person_id"]
-        return self.against_salesforce(person, email, way)
+        return self.against_salesforce(person, email, ownership)
 
     def prepared(self, row: Row) -> Row:
         """The cells without what is never meant, and blanks filled with what was agreed."""
@@ -211,16 +211,18 @@ class Reference:
         if lead_field in orgs.DATES and not is_date(text):
             yield "date_malformed"
 
-    def against_salesforce(self, person: Row, email: str | None, way: Way) -> Expectation:
+    def against_salesforce(
+        self, person: Row, email: str | None, ownership: Ownership
+    ) -> Expectation:
         """The table of the design, line by line."""
         found = {one["Id"]: one for one in self.by_email.get(email or "", [])}
         found |= {one["Id"]: one for one in self.by_person.get(person["person_id"], [])}
         records = sorted(found.values(), key=lambda one: (one["CreatedDate"], one["Id"]))
         live = [one for one in records if not one.get("IsDeleted")]
         if not records:
-            return self.created(person, way, None)
+            return self.created(person, ownership, None)
         if not live:
-            return self.only_deleted(person, way, records)
+            return self.only_deleted(person, ownership, records)
         leads = [r for r in live if r["sobject"] == "Lead" and not r.get("IsConverted")]
         converted = [r for r in live if r["sobject"] == "Lead" and r.get("IsConverted")]
         contacts = [r for r in live if r["sobject"] == "Contact"]
@@ -239,11 +241,11 @@ class Reference:
             verdict = Expectation("updated" if is_updated else "duplicate", "LEAD_EXISTS")
             actions = ("updated" if is_updated else "reported", "reported")
             if is_updated:
-                verdict.owner = way.owner or owner_of(leads[0]["owner"])
+                verdict.owner = ownership.owner or owner_of(leads[0]["owner"])
         else:
-            verdict, action = self.known_as_contact(person, way, contact_id, bool(contacts))
+            verdict, action = self.known_as_contact(person, ownership, contact_id, bool(contacts))
             actions = ("reported", action)
-        verdict.strategy, verdict.lead_id, verdict.contact_id = way.text, lead_id, contact_id
+        verdict.strategy, verdict.lead_id, verdict.contact_id = ownership.text, lead_id, contact_id
         verdict.matches = {
             Match(kind_of(one), one["Id"], is_ambiguous, self.action_on(one, actions))
             for one in live
@@ -265,35 +267,35 @@ class Reference:
         return actions[0] if is_lead else actions[1]
 
     def known_as_contact(
-        self, person: Row, way: Way, contact_id: str | None, is_contact_itself: bool
+        self, person: Row, ownership: Ownership, contact_id: str | None, is_contact_itself: bool
     ) -> tuple[Expectation, str]:
         """A contact, or a converted lead, which is as its contact."""
         word = "CONTACT_EXISTS" if is_contact_itself else "CONVERTED_LEAD_EXISTS"
-        if way.is_queue and self.settings.contact_with_queue == "duplicate_lead":
-            verdict = self.created(person, way, "DUPLICATE_LEAD_ON_PURPOSE")
+        if ownership.is_queue and self.settings.contact_with_queue == "duplicate_lead":
+            verdict = self.created(person, ownership, "DUPLICATE_LEAD_ON_PURPOSE")
             return verdict, "duplicate_lead_created"
-        if self.settings.existing_contact == "update" and not way.is_queue and contact_id:
-            reason = "CONTACT_OWNER_KEPT" if way.owner else word
+        if self.settings.existing_contact == "update" and not ownership.is_queue and contact_id:
+            reason = "CONTACT_OWNER_KEPT" if ownership.owner else word
             return Expectation("updated", reason), "updated"
         return Expectation("duplicate", word), "reported"
 
-    def only_deleted(self, person: Row, way: Way, records: list[Row]) -> Expectation:
+    def only_deleted(self, person: Row, ownership: Ownership, records: list[Row]) -> Expectation:
         """Nobody is there any more: made again, or reported."""
         if self.settings.deleted == "recreate":
-            verdict, action = self.created(person, way, "RECREATED"), "recreated"
+            verdict, action = self.created(person, ownership, "RECREATED"), "recreated"
         else:
             verdict, action = (
-                Expectation("duplicate", "DELETED_RECORD_EXISTS", way.text),
+                Expectation("duplicate", "DELETED_RECORD_EXISTS", ownership.text),
                 "reported",
             )
         is_ambiguous = False
         verdict.matches = {Match("deleted", one["Id"], is_ambiguous, action) for one in records}
         return verdict
 
-    def created(self, person: Row, way: Way, reason: str | None) -> Expectation:
+    def created(self, person: Row, ownership: Ownership, reason: str | None) -> Expectation:
         """A lead of their own, owned by whom the strategy names."""
-        owner = way.owner or self.routed(person, way.rule)
-        return Expectation("created", reason, way.text, owner)
+        owner = ownership.owner or self.routed(person, ownership.rule)
+        return Expectation("created", reason, ownership.text, owner)
 
     def routed(self, person: Row, rule: Row | None) -> tuple[str, str]:
         """Whom the assignment rule gives the lead to."""
@@ -355,34 +357,42 @@ def kind_of(record: Row) -> str:
 
 def owner_of(strategy: str) -> tuple[str, str]:
     """Name and kind of the owner whom a `user:` or a `queue:` names."""
-    way = follow(strategy)
-    assert way.owner is not None
-    return way.owner
+    ownership = follow(strategy)
+    assert ownership.owner is not None
+    return ownership.owner
 
 
-def follow(strategy: str) -> Way:
+def follow(strategy: str) -> Ownership:
     """Where a strategy leads, or the rule of ours that it breaks."""
     kind, colon, name = (part.strip(BLANKS) for part in strategy.partition(":"))
     kind = kind.lower()
     if (kind, colon) == ("rules", ""):
-        return Way("rules", rule=next(one for one in orgs.RULES if one["active"]))
+        return Ownership("rules", rule=next(one for one in orgs.RULES if one["active"]))
     if kind not in ("rule", "user", "queue") or not name:
-        return Way(wrong="owner_strategy_malformed")
+        return Ownership(wrong="owner_strategy_malformed")
     text = f"{kind}:{name}"
     if kind == "rule":
         rule = _one(orgs.RULES, "name", name, is_exact=True)
-        return Way(text, rule=rule) if rule else Way(wrong="owner_unknown")
+        return Ownership(text, rule=rule) if rule else Ownership(wrong="owner_unknown")
     if kind == "user":
         user = _one(orgs.USERS, "username", name)
         if user is None:
-            return Way(wrong="owner_unknown")
+            return Ownership(wrong="owner_unknown")
         may_own = user.get("is_active", True) and user.get("user_type", "Standard") == "Standard"
-        return Way(text, (user["name"], "user")) if may_own else Way(wrong="owner_inactive")
+        return (
+            Ownership(text, (user["name"], "user"))
+            if may_own
+            else Ownership(wrong="owner_inactive")
+        )
     queue = _one(orgs.QUEUES, "developer_name", name)
     if queue is None:
-        return Way(wrong="owner_unknown")
+        return Ownership(wrong="owner_unknown")
     serves = "Lead" in queue["objects"]
-    return Way(text, (queue["name"], "queue")) if serves else Way(wrong="queue_not_for_leads")
+    return (
+        Ownership(text, (queue["name"], "queue"))
+        if serves
+        else Ownership(wrong="queue_not_for_leads")
+    )
 
 
 def _one(rows: list[Row], key: str, name: str, *, is_exact: bool = False) -> Row | None:

@@ -9,9 +9,9 @@ import pytest
 
 from tests.conftest import ENGINES
 from tests.oracle.compare import differences, fill
-from tests.oracle.methods import WAYS, Way
 from tests.oracle.org import Org, draw_org
 from tests.oracle.persons import Persons
+from tests.oracle.setups import SETUPS, Setup
 from tests.steps.scenario import Scenario
 from tests.steps.worker_runs import sync_together
 
@@ -20,36 +20,36 @@ COUNT = 1200
 
 
 # What the rules say does not depend on the engine; how persons are looked up and shared out does.
-ON_BOTH = ("as it comes", "by a mirror, without the field", "three workers")
+ON_BOTH = ("as it comes", "by a snapshot, without the field", "three workers")
 CASES = [
     pytest.param(
         engine,
-        way,
-        id=f"{engine}-{way.name}",
-        marks=[] if engine == "sqlite" or way.name in ON_BOTH else pytest.mark.slow,
+        setup,
+        id=f"{engine}-{setup.name}",
+        marks=[] if engine == "sqlite" or setup.name in ON_BOTH else pytest.mark.slow,
     )
     for engine in ENGINES
-    for way in WAYS
+    for setup in SETUPS
 ]
 
 
-@pytest.mark.parametrize(("warehouse_url", "way"), CASES, indirect=["warehouse_url"])
-def test_everybody_becomes_what_the_reference_says(any_scenario: Scenario, way: Way) -> None:
-    seed = SEED + WAYS.index(way)
-    org = set_up(any_scenario, way, seed)
-    if way.workers == 1:
-        any_scenario.sync(**way.settings)
+@pytest.mark.parametrize(("warehouse_url", "setup"), CASES, indirect=["warehouse_url"])
+def test_everybody_becomes_what_the_reference_says(any_scenario: Scenario, setup: Setup) -> None:
+    seed = SEED + SETUPS.index(setup)
+    org = set_up(any_scenario, setup, seed)
+    if setup.workers == 1:
+        any_scenario.sync(**setup.settings)
     else:
-        sync_together(any_scenario, way.workers, **way.settings)
+        sync_together(any_scenario, setup.workers, **setup.settings)
     with any_scenario.engine.connect() as connection:
-        found = list(differences(connection, org, way.reference))
+        found = list(differences(connection, org, setup.reference))
     assert not found, "\n".join([f"seed {seed}: {len(found)} differences", *found[:20]])
 
 
-def set_up(scenario: Scenario, way: Way, seed: int, count: int = COUNT) -> Org:
+def set_up(scenario: Scenario, setup: Setup, seed: int, count: int = COUNT) -> Org:
     """Persons of which half are odd, and an org that knows every fifth of them."""
     persons = Persons(seed, count, odd_share=0.5, twin_share=0.15, known_every=5)
-    org = draw_org(random.Random(seed), persons.known(), has_field=way.has_field)  # noqa: S311
+    org = draw_org(random.Random(seed), persons.known(), has_field=setup.has_field)  # noqa: S311
     scenario.emulator.reset(org.as_file())
     fill(scenario.engine, persons.rows())
     return org
@@ -74,14 +74,14 @@ WRONG = [
 
 
 def test_every_wrong_word_is_noticed(scenario: Scenario) -> None:
-    way = WAYS[0]
-    org = set_up(scenario, way, SEED, 800)
-    scenario.sync(**way.settings)
+    setup = SETUPS[0]
+    org = set_up(scenario, setup, SEED, 800)
+    scenario.sync(**setup.settings)
     with scenario.engine.connect() as connection:
         for statement in WRONG:
             changed = connection.exec_driver_sql(statement)
             assert changed.rowcount > 0, statement
-            assert list(differences(connection, org, way.reference)), statement
+            assert list(differences(connection, org, setup.reference)), statement
             connection.rollback()
         # Every one of them was undone, so what was noticed was that one alone.
-        assert list(differences(connection, org, way.reference)) == []
+        assert list(differences(connection, org, setup.reference)) == []

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.errors import OrgRejectedError, TransientError
 from pipelines.run import summaries
-from pipelines.steps.reconcile import MAX_ATTEMPTS
+from pipelines.steps.job_results import MAX_ATTEMPTS
 from tests.steps.scenario import Scenario, make_persons
 
 REQUESTS = {

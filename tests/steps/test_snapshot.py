@@ -333,10 +333,10 @@ def test_after_a_failed_bulk_query_soql_is_used(
     any_scenario.put("person_id | last_name | company | email\nP7 | A | C | bo@x.example")
     any_scenario.emulator.go_wrong({"match": match, "fault": fault, "count": 40})
     run = any_scenario.sync(matching=BY_SNAPSHOT)["run"]
-    assert (run["lookup_method"], run["matching_record_count"]) == ("soql", 1)
+    assert (run["lookup_method"], run["lookup_record_count"]) == ("soql", 1)
     assert any_scenario.outcome_counts("reason_code") == {"LEAD_EXISTS": 1}
     assert "by SOQL from now on" in caplog.text
-    assert any_scenario.rows("select * from org_snapshots where is_whole") == []
+    assert any_scenario.rows("select * from org_snapshots where is_complete") == []
     any_scenario.emulator.go_wrong()
     any_scenario.put("person_id | last_name | company | email\nP8 | A | C | ada@x.example")
     assert any_scenario.sync(matching=BY_SNAPSHOT)["run"]["lookup_method"] == "snapshot"
@@ -345,14 +345,16 @@ def test_after_a_failed_bulk_query_soql_is_used(
 
 def test_a_failed_refresh_leaves_the_snapshot_unchanged(methods: BothMethods) -> None:
     methods.both()
-    before = methods.scenario.rows("select lead_until, contact_until from org_snapshots")
+    before = methods.scenario.rows("select lead_watermark, contact_watermark from org_snapshots")
     methods.scenario.emulator.go_wrong(
         {"match": "GET /queryAll", "fault": "status:500", "nth": 2, "count": 4}
     )
     matcher = methods.matcher("snapshot")
     assert matcher.choose_method(5) == "soql"
-    after = methods.scenario.rows("select lead_until, contact_until, holder_id from org_snapshots")
-    assert after == [{**before[0], "holder_id": None}]
+    after = methods.scenario.rows(
+        "select lead_watermark, contact_watermark, lease_id from org_snapshots"
+    )
+    assert after == [{**before[0], "lease_id": None}]
     methods.scenario.emulator.go_wrong()
     methods.both()
 
@@ -369,8 +371,8 @@ def test_a_snapshot_of_a_killed_run_is_never_used(any_scenario: Scenario, tmp_pa
             pass
         run.kill()
     any_scenario.emulator.go_wrong()
-    (half,) = any_scenario.rows("select fill_number, is_whole from org_snapshots")
-    assert not half["is_whole"]
+    (half,) = any_scenario.rows("select snapshot_number, is_complete from org_snapshots")
+    assert not half["is_complete"]
     assert any_scenario.sync(matching=BY_SNAPSHOT)["run"]["lookup_method"] == "snapshot"
     assert any_scenario.unaccounted() == []
     (whole,) = any_scenario.rows("select snapshot_number, is_complete from org_snapshots")
@@ -407,7 +409,7 @@ def test_a_run_whose_snapshot_was_replaced_uses_the_other_one(methods: BothMetho
     matcher = methods.matcher("snapshot")
     matcher.choose_method(5)
     snapshots.lease_snapshot(
-        methods.warehouse, "R1", methods.org.org_id, "Person_Id__c", hold_seconds=0, anew=True
+        methods.warehouse, "R1", methods.org.org_id, "Person_Id__c", lease_seconds=0, rebuild=True
     )
     other = methods.matcher("snapshot", "R1", field="")
     other.choose_method(5)  # which deletes every other snapshot
@@ -431,7 +433,7 @@ def test_a_worker_uses_the_method_of_its_run(methods: BothMethods) -> None:
     assert methods.build_count() == before
     worker.flush_stats()
     (run,) = methods.scenario.rows("select * from sync_runs")
-    assert (run["lookup_method"], run["matching_record_count"]) == ("snapshot", 4)
+    assert (run["lookup_method"], run["lookup_record_count"]) == ("snapshot", 4)
 
 
 def test_few_persons_are_looked_up_by_soql_and_the_cost_is_recorded(

@@ -1,4 +1,4 @@
-"""Logging in at the token endpoint: client credentials, JWT bearer, password (§1.3)."""
+"""The OAuth token endpoint: client credentials, JWT bearer and password."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ import time
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlparse
 
-import jwt
-
-from pipelines.emulator.messages import Answer, Call
+from pipelines.emulator.messages import ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
-from pipelines.emulator.org.org_file import App
+from pipelines.emulator.org.org_config import App
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-class LoginRefused(Exception):
-    """A refusal at the token endpoint: one JSON object, not an array."""
+class LoginError(Exception):
+    """An error of the token endpoint: its body is one JSON object, not an array."""
 
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description)
@@ -31,7 +29,7 @@ class LoginRefused(Exception):
 
 @dataclass(frozen=True)
 class Grant:
-    """Who got in, through which app, and what the answer shows of it."""
+    """A successful login: the user, the app, and whether the response is signed."""
 
     user_id: str
     app: App
@@ -39,37 +37,37 @@ class Grant:
 
 
 class Logins:
-    """The token endpoint of one org, and who its apps and passwords let in."""
+    """The token endpoint of one org, and its checks of apps and passwords."""
 
     def __init__(self, org: Org) -> None:
         self._org = org
 
-    def token(self, call: Call) -> Answer:
-        """`POST /services/oauth2/token`."""
-        form = form_of(call)
+    def token(self, request: ApiRequest) -> ApiResponse:
+        """Handle `POST /services/oauth2/token`."""
+        form = oauth_parameters(request)
         grants = {
             "client_credentials": self._client_credentials,
             JWT_BEARER: self._jwt_bearer,
             "password": self._password,
         }
         try:
-            if call.method != "POST":
-                raise LoginRefused("invalid_request", "must use HTTP POST")
-            found = grants.get(form.get("grant_type", ""))
-            if found is None:
-                raise LoginRefused("unsupported_grant_type", "grant type not supported")
-            return self._granted(found(form, call), call)
-        except LoginRefused as refused:
-            return oauth_refusal(refused)
+            if request.method != "POST":
+                raise LoginError("invalid_request", "must use HTTP POST")
+            grant_of = grants.get(form.get("grant_type", ""))
+            if grant_of is None:
+                raise LoginError("unsupported_grant_type", "grant type not supported")
+            return self._grant_response(grant_of(form, request), request)
+        except LoginError as error:
+            return oauth_error_response(error)
 
-    def _granted(self, grant: Grant, call: Call) -> Answer:
+    def _grant_response(self, grant: Grant, request: ApiRequest) -> ApiResponse:
         token = self._org.sessions.open(grant.user_id, grant.app.consumer_key)
-        # Host and scheme are the request's own, so that any client comes back to this listener.
-        identity = f"{call.base}/id/{self._org.id}/{grant.user_id}"
+        # Host and scheme are the request's own, so that every client returns to this listener.
+        identity = f"{request.base}/id/{self._org.id}/{grant.user_id}"
         value: dict[str, object] = {
             "access_token": token,
             "scope": "api id",
-            "instance_url": call.base,
+            "instance_url": request.base,
             "id": identity,
             "token_type": "Bearer",
         }
@@ -83,66 +81,68 @@ class Logins:
                 "signature": base64.b64encode(digest).decode(),
                 "api_instance_url": "https://api.salesforce.com",
             }
-        return Answer(200, value, headers=dict(NO_STORE))
+        return ApiResponse(200, value, headers=dict(NO_STORE))
 
-    def _client_credentials(self, form: dict[str, str], call: Call) -> Grant:
-        app = self.client(form, call)
+    def _client_credentials(self, form: dict[str, str], request: ApiRequest) -> Grant:
+        app = self.client(form, request)
         username = app.username or self._org.file.running_user
         user_id = self._org.usernames.get(username)
         if user_id is None or user_id in self._org.owners.inactive:
-            raise LoginRefused("invalid_grant", "no client credentials user enabled")
+            raise LoginError("invalid_grant", "no client credentials user enabled")
         return Grant(user_id, app, with_signature=True)
 
-    def _jwt_bearer(self, form: dict[str, str], call: Call) -> Grant:
+    def _jwt_bearer(self, form: dict[str, str], request: ApiRequest) -> Grant:
         assertion = form.get("assertion", "")
-        app = self._app(_unverified(assertion).get("iss"))
-        claims = _verified(assertion, app)
-        if not self._audience_is_ours(claims.get("aud"), call.base):
-            raise LoginRefused("invalid_grant", "Audience validation failed")
+        app = self._app(_unverified_claims(assertion).get("iss"))
+        claims = _verified_claims(assertion, app)
+        if not self._is_accepted_audience(claims.get("aud"), request.base):
+            raise LoginError("invalid_grant", "Audience validation failed")
         username = str(claims.get("sub", "")).lower()
         user_id = self._org.usernames.get(username)
         if user_id is None or (app.username and app.username != username):
-            raise LoginRefused("invalid_grant", "user hasn't approved this consumer")
+            raise LoginError("invalid_grant", "user hasn't approved this consumer")
         if user_id in self._org.owners.inactive:
-            raise LoginRefused("invalid_grant", "inactive user")
+            raise LoginError("invalid_grant", "inactive user")
         return Grant(user_id, app, with_signature=False)
 
-    def _audience_is_ours(self, audience: object, base: str) -> bool:
-        """A sandbox answers to test.salesforce.com, others to login; all to their own site."""
+    def _is_accepted_audience(self, audience: object, base: str) -> bool:
+        """Accept test.salesforce.com for a sandbox, login.salesforce.com otherwise, and any My
+        Domain.
+        """
         if not isinstance(audience, str):
             return False
-        door = (
+        login_url = (
             "https://test.salesforce.com"
             if self._org.file.is_sandbox
             else "https://login.salesforce.com"
         )
         host = urlparse(audience).hostname or ""
-        return audience in {door, base} or (
+        return audience in {login_url, base} or (
             audience.startswith("https://") and host.endswith(".my.salesforce.com")
         )
 
-    def _password(self, form: dict[str, str], call: Call) -> Grant:
-        app = self.client(form, call)
+    def _password(self, form: dict[str, str], request: ApiRequest) -> Grant:
+        app = self.client(form, request)
         if not self._org.behaviour.password_grant:
-            raise LoginRefused("invalid_grant", "authentication failure")
+            raise LoginError("invalid_grant", "authentication failure")
         user_id = self.by_password(form.get("username", ""), form.get("password", ""))
         if user_id is None:
-            raise LoginRefused("invalid_grant", "authentication failure")
+            raise LoginError("invalid_grant", "authentication failure")
         return Grant(user_id, app, with_signature=True)
 
     def by_password(self, username: str, password: str) -> str | None:
-        """The active user of this name whose password and security token these are."""
+        """Return the active user with this name, password and security token, or None."""
         for user in self._org.file.users:
-            # The token is simply appended; a user without a password has no such door.
-            wanted = user.password + user.security_token
+            # The token is appended to the password. A user without a password cannot log in here.
+            expected = user.password + user.security_token
             if user.username == username.lower() and user.password and user.is_active:
-                same = hmac.compare_digest(password.encode(), wanted.encode())
-                return self._org.usernames[user.username] if same else None
+                is_same = hmac.compare_digest(password.encode(), expected.encode())
+                return self._org.usernames[user.username] if is_same else None
         return None
 
-    def client(self, form: dict[str, str], call: Call) -> App:
-        """The app that shows its key and secret, in the form or as HTTP Basic."""
-        key, secret = _basic(call) or (form.get("client_id", ""), form.get("client_secret", ""))
+    def client(self, form: dict[str, str], request: ApiRequest) -> App:
+        """Return the app whose key and secret the request has, in the form or as HTTP Basic."""
+        key, secret = _basic(request) or (form.get("client_id", ""), form.get("client_secret", ""))
         app = self._app(key)
         self._check_secret(app, secret)
         return app
@@ -151,49 +151,54 @@ class Logins:
         for app in self._org.file.apps:
             if app.consumer_key == key:
                 return app
-        raise LoginRefused("invalid_client_id", "client identifier invalid")
+        raise LoginError("invalid_client_id", "client identifier invalid")
 
     def _check_secret(self, app: App, secret: str) -> None:
-        same = hmac.compare_digest(app.consumer_secret.encode(), secret.encode())
-        if not same or not app.consumer_secret:
-            raise LoginRefused("invalid_client", "invalid client credentials")
+        is_same = hmac.compare_digest(app.consumer_secret.encode(), secret.encode())
+        if not is_same or not app.consumer_secret:
+            raise LoginError("invalid_client", "invalid client credentials")
 
 
-def form_of(call: Call) -> dict[str, str]:
-    """The parameters of an OAuth request: its form, and what the URL adds to it."""
-    form = parse_qsl(call.body.decode("utf-8", "replace"), keep_blank_values=True)
-    return dict(call.query) | dict(form)
+def oauth_parameters(request: ApiRequest) -> dict[str, str]:
+    """Return the parameters of an OAuth request, from its form and its URL."""
+    form = parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)
+    return dict(request.query) | dict(form)
 
 
-def oauth_refusal(refused: LoginRefused) -> Answer:
-    """A refusal as OAuth writes it: one object, never to be cached."""
-    value = {"error": refused.error, "error_description": refused.description}
-    return Answer(400, value, headers=dict(NO_STORE))
+def oauth_error_response(error: LoginError) -> ApiResponse:
+    """Return a LoginError as OAuth writes it: one object that must not be cached."""
+    value = {"error": error.error, "error_description": error.description}
+    return ApiResponse(400, value, headers=dict(NO_STORE))
 
 
-def _basic(call: Call) -> tuple[str, str] | None:
-    scheme, _, encoded = call.headers.get("authorization", "").partition(" ")
+def _basic(request: ApiRequest) -> tuple[str, str] | None:
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
         key, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
-        raise LoginRefused("invalid_client", "invalid client credentials") from None
+        raise LoginError("invalid_client", "invalid client credentials") from None
     return key, secret
 
 
-def _unverified(assertion: str) -> dict[str, object]:
+def _unverified_claims(assertion: str) -> dict[str, object]:
+    # Imported late, here and below: it loads cryptography, and few emulators ever see a JWT.
+    import jwt
+
     try:
         claims: dict[str, object] = jwt.decode(assertion, options={"verify_signature": False})
     except jwt.PyJWTError:
-        raise LoginRefused("invalid_grant", "invalid assertion") from None
+        raise LoginError("invalid_grant", "invalid assertion") from None
     return claims
 
 
-def _verified(assertion: str, app: App) -> dict[str, object]:
+def _verified_claims(assertion: str, app: App) -> dict[str, object]:
+    import jwt
+
     required = ["exp", "sub", "aud", "iss"]
     try:
-        # The audience is judged afterwards: the org has its own words for a wrong one.
+        # The audience is checked later, because the org has its own message for a wrong one.
         claims: dict[str, object] = jwt.decode(
             assertion,
             app.public_key,
@@ -201,7 +206,7 @@ def _verified(assertion: str, app: App) -> dict[str, object]:
             options={"verify_aud": False, "require": required},
         )
     except jwt.ExpiredSignatureError:
-        raise LoginRefused("invalid_grant", "expired authorization code") from None
+        raise LoginError("invalid_grant", "expired authorization code") from None
     except (jwt.PyJWTError, ValueError):
-        raise LoginRefused("invalid_grant", "invalid assertion") from None
+        raise LoginError("invalid_grant", "invalid assertion") from None
     return claims

@@ -1,7 +1,7 @@
-"""The partner and enterprise SOAP ports, as far as clients need them for a session (§1.1).
+"""The partner and enterprise SOAP endpoints, as far as clients need them for a session.
 
-`login`, `logout`, `getUserInfo` and `getServerTimestamp` are served; every other operation is
-refused by name. Records are REST's and Bulk's business.
+`login`, `logout`, `getUserInfo` and `getServerTimestamp` are served; every other operation is a
+fault that names it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from pipelines.emulator.auth.login import Logins
-from pipelines.emulator.messages import XML_TYPE, Answer, Call
+from pipelines.emulator.messages import XML_TYPE, ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.sessions import Session
 from pipelines.emulator.org.values import now
@@ -23,7 +23,7 @@ PORTS = {"u": "partner", "c": "enterprise"}
 
 
 class SoapFault(Exception):
-    """A refusal; those of a login carry their code without a prefix."""
+    """A SOAP error. The fault code of a login has no prefix."""
 
     def __init__(self, code: str, message: str, *, at_login: bool = False) -> None:
         super().__init__(message)
@@ -33,10 +33,10 @@ class SoapFault(Exception):
 
 
 @dataclass(frozen=True)
-class Message:
-    """A SOAP request: where it came in, what it asks, and with whose session."""
+class SoapRequest:
+    """A SOAP request: its endpoint, version, operation and the texts of its elements."""
 
-    call: Call
+    request: ApiRequest
     port: str
     version: str
     operation: str
@@ -44,22 +44,22 @@ class Message:
 
 
 class Soap:
-    """The SOAP ports of one org."""
+    """The SOAP endpoints of one org."""
 
     def __init__(self, org: Org, logins: Logins) -> None:
         self._org = org
         self._logins = logins
-        self._operations: dict[str, Callable[[Message], str]] = {
+        self._operations: dict[str, Callable[[SoapRequest], str]] = {
             "login": self._login,
             "logout": self._logout,
             "getUserInfo": self._user_info,
             "getServerTimestamp": self._timestamp,
         }
 
-    def answer(self, call: Call, port: str, version: str) -> Answer:
-        """`POST /services/Soap/u/VERSION` and `/c/`."""
+    def handle(self, request: ApiRequest, port: str, version: str) -> ApiResponse:
+        """Handle `POST /services/Soap/u/VERSION` and `/c/VERSION`."""
         try:
-            message = _read(call, port, version)
+            message = _read_request(request, port, version)
             operation = self._operations.get(message.operation)
             if operation is None:
                 served = ", ".join(self._operations)
@@ -70,31 +70,31 @@ class Soap:
                 )
             name = f"{message.operation}Response"
             text = _envelope(port, f"<{name}>{operation(message)}</{name}>")
-            return Answer(200, text=text, content_type=XML_TYPE)
+            return ApiResponse(200, text=text, content_type=XML_TYPE)
         except SoapFault as fault:
-            return Answer(500, text=_fault_xml(fault, port), content_type=XML_TYPE)
+            return ApiResponse(500, text=_fault_xml(fault, port), content_type=XML_TYPE)
 
-    def _login(self, message: Message) -> str:
+    def _login(self, message: SoapRequest) -> str:
         if float(message.version) > LAST_LOGIN_VERSION:
-            sentence = (
+            text = (
                 "The SOAP Login operation is not available in the API version specified "
                 f"({message.version})"
             )
-            raise SoapFault("INVALID_OPERATION", sentence, at_login=True)
+            raise SoapFault("INVALID_OPERATION", text, at_login=True)
         if not self._org.behaviour.soap_login:
-            sentence = (
+            text = (
                 "SOAP API login() is disabled by default in this org. "
                 "Contact the org administrator to enable SOAP API login()."
             )
-            raise SoapFault("INVALID_OPERATION", sentence, at_login=True)
+            raise SoapFault("INVALID_OPERATION", text, at_login=True)
         user_id = self._logins.by_password(message.texts["username"], message.texts["password"])
         if user_id is None:
-            sentence = "Invalid username, password, security token; or user locked out."
-            raise SoapFault("INVALID_LOGIN", sentence, at_login=True)
+            text = "Invalid username, password, security token; or user locked out."
+            raise SoapFault("INVALID_LOGIN", text, at_login=True)
         return self._login_result(message, user_id)
 
-    def _login_result(self, message: Message, user_id: str) -> str:
-        base, org = f"{message.call.base}/services/Soap", self._org
+    def _login_result(self, message: SoapRequest, user_id: str) -> str:
+        base, org = f"{message.request.base}/services/Soap", self._org
         result = {
             "metadataServerUrl": f"{base}/m/{message.version}/{org.id[:15]}",
             "passwordExpired": "false",
@@ -103,10 +103,10 @@ class Soap:
             "sessionId": org.sessions.open(user_id),
             "userId": user_id,
         }
-        info = _elements(self._info(user_id))
+        info = _elements(self._user_info_fields(user_id))
         return f"<result>{_elements(result)}<userInfo>{info}</userInfo></result>"
 
-    def _info(self, user_id: str) -> dict[str, str]:
+    def _user_info_fields(self, user_id: str) -> dict[str, str]:
         user, org = self._org.user(user_id), self._org
         return {
             "currencySymbol": "€",
@@ -128,34 +128,34 @@ class Soap:
             "userUiSkin": "Theme3",
         }
 
-    def _logout(self, message: Message) -> str:
+    def _logout(self, message: SoapRequest) -> str:
         self._org.sessions.end(self._session(message).token)
         return ""
 
-    def _user_info(self, message: Message) -> str:
-        info = _elements(self._info(self._session(message).user_id))
+    def _user_info(self, message: SoapRequest) -> str:
+        info = _elements(self._user_info_fields(self._session(message).user_id))
         return f"<result>{info}</result>"
 
-    def _timestamp(self, message: Message) -> str:
+    def _timestamp(self, message: SoapRequest) -> str:
         self._session(message)
         return f"<result><timestamp>{now()}</timestamp></result>"
 
-    def _session(self, message: Message) -> Session:
+    def _session(self, message: SoapRequest) -> Session:
         found = self._org.sessions.use(message.texts.get("sessionId", "").strip())
         if found is None:
-            sentence = "Invalid Session ID found in SessionHeader: Illegal Session"
-            raise SoapFault("INVALID_SESSION_ID", sentence)
+            text = "Invalid Session ID found in SessionHeader: Illegal Session"
+            raise SoapFault("INVALID_SESSION_ID", text)
         return found
 
 
-def _read(call: Call, port: str, version: str) -> Message:
+def _read_request(request: ApiRequest, port: str, version: str) -> SoapRequest:
     malformed = SoapFault("INVALID_TYPE", "the body is not a SOAP request", at_login=True)
     try:
-        text = call.body.decode()
+        text = request.body.decode()
         # No request needs a document type, and one could expand without end.
         if "<!DOCTYPE" in text:
             raise malformed
-        root = ElementTree.fromstring(text)  # noqa: S314 - document types are refused above
+        root = ElementTree.fromstring(text)  # noqa: S314 - document types are rejected above
     except (UnicodeDecodeError, ElementTree.ParseError):
         raise malformed from None
     bodies = [part for part in root if _name(part) == "Body"]
@@ -164,9 +164,11 @@ def _read(call: Call, port: str, version: str) -> Message:
     operation = _name(bodies[0][0])
     texts = {_name(element): element.text or "" for element in root.iter()}
     is_login = operation == "login"
-    if is_login and (len(call.body) > LOGIN_LIMIT or not {"username", "password"} <= texts.keys()):
+    if is_login and (
+        len(request.body) > LOGIN_LIMIT or not {"username", "password"} <= texts.keys()
+    ):
         raise malformed
-    return Message(call, port, version, operation, texts)
+    return SoapRequest(request, port, version, operation, texts)
 
 
 def _name(element: ElementTree.Element) -> str:
@@ -190,7 +192,7 @@ def _envelope(port: str, body: str) -> str:
 
 def _fault_xml(fault: SoapFault, port: str) -> str:
     code, message = escape(fault.code), escape(fault.message)
-    # Clients tell a session that is over by the prefixed faultcode; a login's has no prefix.
+    # Clients recognise an expired session by the prefixed fault code; a login fault has no prefix.
     kind, prefix = ("LoginFault", "") if fault.at_login else ("UnexpectedErrorFault", "sf:")
     return _envelope(
         port,

@@ -1,7 +1,7 @@
-"""Cutting an uploaded file into records, a block of bytes at a time.
+"""Split an uploaded file into records, one block of bytes at a time.
 
-A record ends at a line feed outside quotes. A whole block is judged at once: where its records end
-and how many cells each has. Records that are not plainly well-formed are marked, and left to the
+A record ends at a line feed outside quotes. For a whole block numpy finds where its records end and
+how many cells each has. Records that are not clearly well-formed are marked UNSURE and left to the
 exact reader in `csv_rows.py`.
 """
 
@@ -17,15 +17,15 @@ from pipelines.emulator.org.arrow_arrays import Bytes, Flags, Ints
 
 QUOTE, LF, CR = b'"\n\r'
 MAX_RECORD = 400_000
-MAX_PLAIN_RECORD = 131_072  # from here on a cell may be longer than Python's csv module takes
+MAX_PLAIN_RECORD = 131_072  # a longer cell may exceed the limit of Python's csv module
 UNSURE = 0
 
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive records: where each starts and ends, its line ending included, and its cells.
+    """Consecutive records: where each starts and ends (with its line ending), and its cell count.
 
-    The number of cells is UNSURE where only the exact reader can tell.
+    The cell count is UNSURE where only the exact reader can tell.
     """
 
     data: bytes
@@ -37,18 +37,18 @@ class Block:
         return len(self.ends)
 
     def record(self, row: int) -> bytes:
-        """One record with its line ending."""
+        """Return one record with its line ending."""
         return self.data[self.starts[row] : self.ends[row]]
 
     def part(self, first: int, last: int) -> Block:
-        """The records from `first` up to, not including, `last`."""
+        """Return the records from `first` up to, not including, `last`."""
         starts, ends = self.starts[first:last], self.ends[first:last]
         begin, end = (int(starts[0]), int(ends[-1])) if len(ends) else (0, 0)
         return Block(self.data[begin:end], starts - begin, ends - begin, self.cells[first:last])
 
 
-def joined(blocks: list[Block]) -> Block:
-    """Several blocks as one."""
+def join_blocks(blocks: list[Block]) -> Block:
+    """Return several blocks as one."""
     offsets = np.cumsum([0, *(len(block.data) for block in blocks)])[:-1]
     return Block(
         b"".join(block.data for block in blocks),
@@ -63,18 +63,18 @@ def _concatenated(arrays: list[Ints]) -> Ints:
 
 
 def record_blocks(pieces: Iterable[bytes], layout: Layout) -> Iterator[Block]:
-    """The file's records in blocks about as long as the pieces; blank lines are none."""
-    rest, fresh = b"", list[bytes]()
+    """Yield the file's records in blocks about as long as the pieces, without blank lines."""
+    remainder, new_pieces = b"", list[bytes]()
     for piece in checked_utf8(pieces):
-        fresh.append(piece)
-        # A record without an end is looked at again only when it has doubled.
-        if sum(map(len, fresh)) >= len(rest):
-            block, rest = _cut(b"".join((rest, *fresh)), layout)
-            fresh = []
+        new_pieces.append(piece)
+        # An incomplete record is scanned again only when it has doubled, so the work stays linear.
+        if sum(map(len, new_pieces)) >= len(remainder):
+            block, remainder = _whole_records(b"".join((remainder, *new_pieces)), layout)
+            new_pieces = []
             yield block
-    block, rest = _cut(b"".join((rest, *fresh, b"\n")), layout)
-    # Only in a file that ends inside quotes is anything left.
-    yield joined([block, _unsure(rest)] if rest.strip(b"\n") else [block])
+    block, remainder = _whole_records(b"".join((remainder, *new_pieces, b"\n")), layout)
+    # Only a file that ends inside quotes leaves a remainder here.
+    yield join_blocks([block, _unsure(remainder)] if remainder.strip(b"\n") else [block])
 
 
 def _unsure(record: bytes) -> Block:
@@ -82,23 +82,25 @@ def _unsure(record: bytes) -> Block:
     return Block(record, zero, end, np.array([UNSURE], np.int64))
 
 
-def _cut(data: bytes, layout: Layout) -> tuple[Block, bytes]:
-    """The whole records of these bytes, and the rest, which has not ended yet."""
+def _whole_records(data: bytes, layout: Layout) -> tuple[Block, bytes]:
+    """Return the complete records of these bytes, and the incomplete remainder."""
     parts: list[Block] = []
     while True:
-        block = _scanned(data, layout)
+        block = _scan(data, layout)
         row, length = _first_overlong(block)
         if length is None:
             parts.append(block.part(0, len(block)))
             end = int(block.ends[-1]) if len(block) else 0
-            return _without_blanks(joined(parts), layout), data[end:]
+            return _without_blanks(join_blocks(parts), layout), data[end:]
         begin = int(block.ends[row - 1]) if row else 0
         parts += [block.part(0, row), _unsure(data[begin : begin + length])]
         data = data[begin + length :]
 
 
 def _first_overlong(block: Block) -> tuple[int, int | None]:
-    """The first record (the unended rest counts as one) that is too long, and where to cut it."""
+    """Return the first record that is too long (the remainder counts as one), and where to end
+    it.
+    """
     last = int(block.ends[-1]) if len(block) else 0
     sizes = np.append(block.ends - block.starts, len(block.data) - last)
     for row in np.flatnonzero(sizes > MAX_RECORD):
@@ -110,7 +112,7 @@ def _first_overlong(block: Block) -> tuple[int, int | None]:
 
 
 def _overlong_end(record: bytes) -> int | None:
-    """A quote that nobody closes must not swallow the file: the line past the limit is the last."""
+    """Return where to end a record with an unclosed quote, so that it does not swallow the file."""
     characters = position = 0
     for number, line in enumerate(record.split(b"\n")[:-1]):
         characters += len(line.decode("utf-8", "replace"))
@@ -120,8 +122,8 @@ def _overlong_end(record: bytes) -> int | None:
     return None
 
 
-def _scanned(data: bytes, layout: Layout) -> Block:
-    """All records that end in these bytes, blank ones too; the first byte starts a record."""
+def _scan(data: bytes, layout: Layout) -> Block:
+    """Return all records that end in these bytes, blank ones included."""
     text = np.frombuffer(data, np.uint8)
     quote, newline = text == QUOTE, text == LF
     inside: Flags = np.bitwise_xor.accumulate(quote)
@@ -137,7 +139,7 @@ def _scanned(data: bytes, layout: Layout) -> Block:
 
 
 def _odd_bytes(text: Bytes, quote: Flags, inside: Flags, delimiter: Flags, layout: Layout) -> Ints:
-    """Quotes that neither open, close nor double as they should, and stray carriage returns."""
+    """Return the positions of misplaced quotes and carriage returns."""
     cell_edge = delimiter | (text == LF) | quote
     line_end = np.zeros_like(quote)
     carriage = text == CR

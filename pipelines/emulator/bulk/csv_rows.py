@@ -1,5 +1,6 @@
-"""The rows of an uploaded file: cut into cells by column where they are well-formed, one by one
-where they may not be. Nothing is trimmed.
+"""Read the rows of an uploaded file, by column where they are well-formed, else one by one.
+
+Nothing is trimmed.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from pipelines.emulator.bulk.csv_blocks import Block, joined, record_blocks
+from pipelines.emulator.bulk.csv_blocks import Block, join_blocks, record_blocks
 from pipelines.emulator.bulk.uploads import BrokenRow, Layout, RowCells, read_row
 from pipelines.emulator.org.arrow_arrays import Ints, strings
 from pipelines.emulator.org.chunks import CHUNK_ROWS
 
-# Salesforce's own internal batch. Larger windows gain nothing and hold the store for longer.
+# Salesforce's own internal batch size. Larger windows gain nothing and hold the lock longer.
 WINDOW_ROWS = 10_000
 WINDOW_BYTES = 4_000_000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -24,16 +25,16 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Rows:
-    """Consecutive rows of a file: the whole ones by column, and what is wrong with the others."""
+    """Consecutive rows of a file: the well-formed ones by column, and the errors of the others."""
 
     first: int
     count: int
-    whole: Ints  # the numbers, counted from `first`, of the rows that `texts` holds
+    whole: Ints  # row numbers, counted from `first`, of the rows that `texts` holds
     texts: list[pa.StringArray]
     broken: dict[int, str]
 
     def part(self, start: int, end: int) -> Rows:
-        """Some of the rows, counted from `first`."""
+        """Return some of the rows, counted from `first`."""
         low, high = (int(at) for at in np.searchsorted(self.whole, [start, end]))
         return Rows(
             self.first + start,
@@ -45,12 +46,12 @@ class Rows:
 
 
 def open_upload(pieces: Iterable[bytes], layout: Layout) -> tuple[str | None, Iterator[Block]]:
-    """The header record, None where there is none, and the records after it."""
+    """Return the header record (None where there is none) and the blocks after it."""
     blocks = record_blocks(pieces, layout)
     for block in blocks:
         if len(block):
-            rest = block.part(1, len(block))
-            return record_text(block, 0, layout), _chained(rest, blocks)
+            remaining = block.part(1, len(block))
+            return record_text(block, 0, layout), _chained(remaining, blocks)
     return None, iter(())
 
 
@@ -60,20 +61,20 @@ def _chained(first: Block, others: Iterator[Block]) -> Iterator[Block]:
 
 
 def record_text(block: Block, row: int, layout: Layout) -> str:
-    """One record as text, without its line ending."""
+    """Return one record as text, without its line ending."""
     text = block.record(row).decode("utf-8").removesuffix("\n")
     return text.removesuffix("\r") if layout.line_ending == "CRLF" else text
 
 
 def single_rows(blocks: Iterable[Block], layout: Layout, skip: int) -> Iterator[RowCells]:
-    """The rows one by one, from row number `skip` on."""
+    """Yield the rows one by one, from row number `skip` on."""
     for block in _from_row(blocks, skip):
         for row in range(len(block)):
             yield read_row(record_text(block, row, layout), layout.delimiter)
 
 
 def read_windows(blocks: Iterable[Block], layout: Layout, width: int, skip: int) -> Iterator[Rows]:
-    """The rows in windows of whole chunks, from row number `skip` on."""
+    """Yield the rows in windows of whole chunks, from row number `skip` on."""
     first = skip
     for block in _windows(_from_row(blocks, skip)):
         yield _rows(block, layout, width, first)
@@ -88,23 +89,26 @@ def _from_row(blocks: Iterable[Block], skip: int) -> Iterator[Block]:
 
 
 def _windows(blocks: Iterable[Block]) -> Iterator[Block]:
-    held: list[Block] = []
+    pending: list[Block] = []
     for block in blocks:
-        held.append(block)
-        if sum(map(len, held)) < WINDOW_ROWS and sum(len(b.data) for b in held) < WINDOW_BYTES:
+        pending.append(block)
+        if (
+            sum(map(len, pending)) < WINDOW_ROWS
+            and sum(len(b.data) for b in pending) < WINDOW_BYTES
+        ):
             continue
-        whole, start = joined(held), 0
+        whole, start = join_blocks(pending), 0
         while size := _window_size(whole, start):
             yield whole.part(start, start + size)
             start += size
-        held = [whole.part(start, len(whole))]
-    last = joined(held)
+        pending = [whole.part(start, len(whole))]
+    last = join_blocks(pending)
     if len(last):
         yield last
 
 
 def _window_size(block: Block, start: int) -> int:
-    """How many rows from `start` on make a full window, always whole chunks; 0 for too few."""
+    """Return how many rows make a full window of whole chunks, or 0 where there are too few."""
     rows = min(len(block) - start, WINDOW_ROWS)
     if rows == WINDOW_ROWS:
         return WINDOW_ROWS
@@ -139,7 +143,7 @@ def _rows(block: Block, layout: Layout, width: int, first: int) -> Rows:
 
 def _parsed(data: bytes, delimiter: str, width: int) -> list[pa.StringArray]:
     if data.startswith(BYTE_ORDER_MARK):
-        data = b"\n" + data  # Arrow would drop the mark, which here is the text of a cell
+        data = b"\n" + data  # Arrow would drop the mark, which is the text of a cell here
     if not data.strip(b"\r\n"):
         return [strings([])] * width
     names = [str(number) for number in range(width)]
@@ -159,6 +163,6 @@ def _parsed(data: bytes, delimiter: str, width: int) -> list[pa.StringArray]:
 
 
 def csv_line(cells: Iterable[str], delimiter: str, end: str = "\n") -> bytes:
-    """One line, every cell quoted."""
+    """Return one line with every cell quoted."""
     quoted = f'"{delimiter}"'.join(cell.replace('"', '""') for cell in cells)
     return f'"{quoted}"{end}'.encode()

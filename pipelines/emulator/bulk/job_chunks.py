@@ -1,4 +1,4 @@
-"""The rows of a stretch of a job: saved together, and written into the result files (§6.3)."""
+"""Save a group of chunks of an ingest job, and write its lines of the result files."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.emulator.bulk.chunk_grouping import Stretches
+from pipelines.emulator.bulk.chunk_grouping import ChunkGrouper
 from pipelines.emulator.bulk.csv_rows import Rows
 from pipelines.emulator.bulk.job_info import Job, error_cell
 from pipelines.emulator.bulk.result_lines import quoted_lines, shuffled_by_chunk
 from pipelines.emulator.bulk.uploads import HeaderColumn
-from pipelines.emulator.org.arrow_arrays import Flags, Ints, as_mask, strings, taken
-from pipelines.emulator.org.assignment_rules import Rule
+from pipelines.emulator.org.arrow_arrays import Flags, Ints, as_mask, strings, take_rows
+from pipelines.emulator.org.assignment_rules import ResolvedRule
 from pipelines.emulator.org.chunks import Chunk
 from pipelines.emulator.org.columns import clean_column, echoed_column
-from pipelines.emulator.org.operations import Operations, misplaced_id, refuse_unwritable
+from pipelines.emulator.org.operations import Operations, misplaced_id, reject_unwritable
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.records import Results, SaveOptions, Saver
 from pipelines.emulator.org.values import Cell, Failure
@@ -28,41 +28,42 @@ Bodies = dict[str, dict[int, bytes]]
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Consecutive rows and what their cells stand for; None for a column still to be looked up."""
+class ChunkGroup:
+    """Consecutive rows and their values; None for a column that needs a lookup first."""
 
     rows: Rows
     cleaned: list[Cleaned | None]
 
-    def part(self, start: int, end: int) -> Stretch:
-        """Some of the rows."""
+    def part(self, start: int, end: int) -> ChunkGroup:
+        """Return some of the rows."""
         low, high = (int(at) for at in np.searchsorted(self.rows.whole, [start, end]))
         cleaned = [
-            one and (one[0][low:high], {r - low: f for r, f in one[1].items() if low <= r < high})
-            for one in self.cleaned
+            item
+            and (item[0][low:high], {r - low: f for r, f in item[1].items() if low <= r < high})
+            for item in self.cleaned
         ]
-        return Stretch(self.rows.part(start, end), cleaned)
+        return ChunkGroup(self.rows.part(start, end), cleaned)
 
 
 @dataclass(frozen=True)
 class Upload:
-    """The readable upload of a job, from the first row that is not yet processed on."""
+    """The upload of a job, from the first row that is not yet processed."""
 
     columns: list[HeaderColumn]
     windows: Iterator[Rows]
 
-    def stretches(self, cutter: Stretches) -> Iterator[Stretch]:
-        """The rows, cleaned, in stretches that can be saved in one go."""
+    def groups(self, grouper: ChunkGrouper) -> Iterator[ChunkGroup]:
+        """Yield the rows with their values, in groups that can be saved together."""
         for rows in self.windows:
-            window = Stretch(
+            window = ChunkGroup(
                 rows, [_cleaned(*c) for c in zip(self.columns, rows.texts, strict=True)]
             )
-            said = {
+            known_values = {
                 column.field.name: cleaned[0]
                 for column, cleaned in zip(self.columns, window.cleaned, strict=True)
                 if cleaned is not None
             }
-            for start, end in cutter.cut(rows.count, rows.whole, said):
+            for start, end in grouper.split(rows.count, rows.whole, known_values):
                 yield window.part(start, end)
 
 
@@ -70,8 +71,8 @@ def _cleaned(column: HeaderColumn, texts: pa.StringArray) -> Cleaned | None:
     return clean_column(column.field, texts) if column.through is None else None
 
 
-class StretchSaver:
-    """Saves stretches of one job and writes their result lines."""
+class ChunkGroupSaver:
+    """Saves groups of chunks of one job and writes their result lines."""
 
     def __init__(self, org: Org, saver: Saver, job: Job, columns: Sequence[HeaderColumn]) -> None:
         self._org = org
@@ -79,12 +80,14 @@ class StretchSaver:
         self._job = job
         self._columns = columns
         self._sobject = org.schema[job.object]
-        self._marks = job.result_marks(org.behaviour.result_dialect)
+        self._format = job.result_format(org.behaviour.result_dialect)
 
-    def save(self, stretch: Stretch) -> tuple[Bodies, int]:
-        """The result lines of these rows by kind and chunk, and how many rows failed."""
-        rows = stretch.rows
-        chunk = self._chunk(stretch)
+    def save(self, group: ChunkGroup) -> tuple[Bodies, int]:
+        """Save a group; return its result lines by file and chunk, and the number of failed
+        rows.
+        """
+        rows = group.rows
+        chunk = self._chunk(group)
         self._lock_some(chunk)
         results, targets = self._run(chunk)
         echo = self._echo(rows.texts, chunk)
@@ -98,10 +101,12 @@ class StretchSaver:
         self, rows: Rows, results: Results, echo: Sequence[pa.StringArray]
     ) -> dict[int, bytes]:
         saved = results.values()
-        created = ["true" if one.created else "false" for one in saved]
-        marks = [[one.id for one in saved], created]
+        created = ["true" if item.created else "false" for item in saved]
+        leading_cells = [[item.id for item in saved], created]
         picked = np.fromiter(results, np.int64, len(results))
-        return self._written(rows.whole[picked] + rows.first, marks, _taken(echo, picked))
+        return self._written(
+            rows.whole[picked] + rows.first, leading_cells, _take_rows(echo, picked)
+        )
 
     def _failed(
         self,
@@ -111,32 +116,34 @@ class StretchSaver:
         echo: Sequence[pa.StringArray],
     ) -> dict[int, bytes]:
         style = self._org.behaviour.row_errors
-        shapes = [
+        broken_cells = [
             error_cell([Failure("INVALID_FIELD", why)], style) for why in rows.broken.values()
         ]
-        marks = [[error_cell(found, style) for found in failures.values()] + shapes]
+        leading_cells = [[error_cell(found, style) for found in failures.values()] + broken_cells]
         if self._job.names_failed_records:
-            named = [targets[row] if targets else "" for row in failures]
-            marks.insert(0, named + [""] * len(shapes))
+            record_ids = [targets[row] if targets else "" for row in failures]
+            leading_cells.insert(0, record_ids + [""] * len(broken_cells))
         picked = np.fromiter(failures, np.int64, len(failures))
-        numbers = np.append(rows.whole[picked], np.fromiter(rows.broken, np.int64, len(shapes)))
-        blanks = strings([""] * len(shapes))
-        cells = [pa.concat_arrays([column, blanks]) for column in _taken(echo, picked)]
-        return self._written(numbers + rows.first, marks, cells)
+        numbers = np.append(
+            rows.whole[picked], np.fromiter(rows.broken, np.int64, len(broken_cells))
+        )
+        no_cells = strings([""] * len(broken_cells))
+        cells = [pa.concat_arrays([column, no_cells]) for column in _take_rows(echo, picked)]
+        return self._written(numbers + rows.first, leading_cells, cells)
 
     def _written(
-        self, numbers: Ints, marks: Sequence[list[str]], cells: Sequence[pa.StringArray]
+        self, numbers: Ints, leading_cells: Sequence[list[str]], cells: Sequence[pa.StringArray]
     ) -> dict[int, bytes]:
         if not len(numbers):
             return {}
-        columns = [*map(strings, marks), *cells]
+        columns = [*map(strings, leading_cells), *cells]
         seed = f"{self._org.behaviour.seed}{self._job.id}"
-        return shuffled_by_chunk(quoted_lines(columns, *self._marks), numbers, seed)
+        return shuffled_by_chunk(quoted_lines(columns, *self._format), numbers, seed)
 
-    def _chunk(self, stretch: Stretch) -> Chunk:
-        chunk = Chunk(self._sobject, len(stretch.rows.whole))
+    def _chunk(self, group: ChunkGroup) -> Chunk:
+        chunk = Chunk(self._sobject, len(group.rows.whole))
         for column, cleaned, texts in zip(
-            self._columns, stretch.cleaned, stretch.rows.texts, strict=True
+            self._columns, group.cleaned, group.rows.texts, strict=True
         ):
             through = column.through or (self._sobject, column.field)
             values, failures = cleaned or self._operations.look_up(*through, texts.to_pylist())
@@ -144,15 +151,15 @@ class StretchSaver:
             for row, failure in failures.items():
                 chunk.fail(row, failure)
         if self._job.operation == "insert" and "Id" in chunk.columns:
-            for row in chunk.alive:
+            for row in chunk.accepted_rows:
                 chunk.fail(row, misplaced_id("insert"))
-        refuse_unwritable(chunk, self._job.operation, self._job.external_id_field)
+        reject_unwritable(chunk, self._job.operation, self._job.external_id_field)
         return chunk
 
     def _lock_some(self, chunk: Chunk) -> None:
         wanted = int(self._job.fault("lock_rows") or 0) - self._job.rows_done
-        for row in chunk.alive[: max(0, wanted)]:
-            # A new row has no id of its own: the lock is on something it hangs from.
+        for row in chunk.accepted_rows[: max(0, wanted)]:
+            # A new row has no id yet, so the message names the org, which it depends on.
             locked = chunk.cell("Id", row) if "Id" in chunk.columns else self._org.id
             message = f"unable to obtain exclusive access to this record or 1 records: {locked}"
             chunk.fail(row, Failure("UNABLE_TO_LOCK_ROW", message))
@@ -162,15 +169,15 @@ class StretchSaver:
         options = SaveOptions(job.created_by_id, self._rule())
         return self._operations.run(chunk, job.operation, job.external_id_field, options)
 
-    def _rule(self) -> Rule | None:
+    def _rule(self) -> ResolvedRule | None:
         owners = self._org.owners
         if self._job.assignment_rule_id is not None:
             return owners.rules[self._job.assignment_rule_id]
-        # Nobody documents a default for Bulk; the best evidence says that no rule runs (§5.3).
+        # No documentation names a default for Bulk; the best evidence says that no rule runs.
         return owners.active_rule if self._org.behaviour.bulk_default_assignment else None
 
     def _echo(self, texts: Sequence[pa.StringArray], chunk: Chunk) -> list[pa.StringArray]:
-        """The uploaded cells as the result files give them back: re-typed, and e-mails as saved."""
+        """Return the cells as the result files repeat them: re-formatted, and e-mails as saved."""
         saved = np.ones(chunk.size, np.bool_)
         saved[list(chunk.failures)] = False
         return [
@@ -186,7 +193,7 @@ class StretchSaver:
         return echoed_column(column.field, texts)
 
 
-def _taken(columns: Sequence[pa.StringArray], rows: Ints) -> Sequence[pa.StringArray]:
+def _take_rows(columns: Sequence[pa.StringArray], rows: Ints) -> Sequence[pa.StringArray]:
     if columns and len(rows) == len(columns[0]) and np.array_equal(rows, np.arange(len(rows))):
         return columns
-    return [taken(column, rows) for column in columns]
+    return [take_rows(column, rows) for column in columns]

@@ -1,4 +1,4 @@
-"""One bulk job as it stands, and how the several answers show it (§6.1)."""
+"""The state of one bulk job, and how each response shows it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 
 @dataclass(frozen=True)
 class Job:
-    """One job as it stands."""
+    """One row of the jobs table."""
 
     id: str
     kind: str
@@ -42,27 +42,29 @@ class Job:
     forgotten: int
 
     def layout(self, newline_in_cell: bool) -> Layout:
-        """How the job says its file is written."""
+        """Return how the job's file is written, as the job declares it."""
         return Layout(DELIMITERS[self.column_delimiter], self.line_ending, newline_in_cell)
 
-    def result_marks(self, dialect: str) -> tuple[str, str]:
-        """Delimiter and line ending of the result files: how far they follow the job's own
-        dialect nobody knows (§6.3)."""
+    def result_format(self, dialect: str) -> tuple[str, str]:
+        """Return delimiter and line ending of the result files.
+
+        How far they follow the job's own format is unknown, so `dialect` decides.
+        """
         if dialect == "plain":
             return ",", "\n"
-        ends = dialect == "job" and self.line_ending == "CRLF"
-        return DELIMITERS[self.column_delimiter], "\r\n" if ends else "\n"
+        with_crlf = dialect == "job" and self.line_ending == "CRLF"
+        return DELIMITERS[self.column_delimiter], "\r\n" if with_crlf else "\n"
 
     @property
     def names_failed_records(self) -> bool:
-        """Whether failed rows come with an sf__Id: since v53 (§6.3)."""
+        """Return whether failed rows have an sf__Id; they do since v53."""
         return float(self.api_version) >= 53
 
     def fault(self, name: str) -> float | None:
-        """The number of an injected fault, or None where the job has none of that name."""
+        """Return the number of an injected fault, or None where the job has no such fault."""
         for fault in json.loads(self.faults):
-            word, _, number = fault.partition(":")
-            if word == name:
+            fault_name, _, number = fault.partition(":")
+            if fault_name == name:
                 return float(number or 1)
         return None
 
@@ -71,24 +73,24 @@ COLUMNS = tuple(column.name for column in fields(Job))
 
 
 def job_of_row(row: Row) -> Job:
-    """A job out of the store."""
+    """Return the job of one row of the store."""
     return Job(*row)  # type: ignore[arg-type]  # the columns in the order of the fields
 
 
 def error_cell(failures: Sequence[Failure], style: str) -> str:
-    """What is wrong with a row, in one cell; how several errors are joined nobody knows (§12)."""
-    errors = [f"{f.code}:{f.message}:{_named(f)}--" for f in failures]
+    """Return a row's errors as one cell. How a real org joins several errors is unknown."""
+    errors = [f"{f.code}:{f.message}:{_field_list(f)}--" for f in failures]
     if style == "first":
         return errors[0]
     return ("; " if style == "semicolons" else "").join(errors)
 
 
-def _named(failure: Failure) -> str:
+def _field_list(failure: Failure) -> str:
     return f"{','.join(failure.fields)} " if failure.fields else ""
 
 
 def listed(job: Job) -> dict[str, object]:
-    """A job as the list shows it."""
+    """Return a job as the job list shows it."""
     shown: dict[str, object] = {
         "id": job.id,
         "operation": job.operation,
@@ -105,24 +107,24 @@ def listed(job: Job) -> dict[str, object]:
         "columnDelimiter": job.column_delimiter,
     }
     if job.kind == "V2Ingest" and job.state == "Open":
-        # Relative, without a leading slash, and only while the job is open (§6.1).
+        # Relative, without a leading slash, and only while the job is open.
         shown["contentUrl"] = f"services/data/v{job.api_version}/jobs/ingest/{job.id}/batches"
     return shown
 
 
 def created(job: Job) -> dict[str, object]:
-    """A job as its creation answers: every default filled in, no jobType yet."""
+    """Return a job as its creation shows it: with every default, but without jobType."""
     return {k: v for k, v in listed(job).items() if k != "jobType"} | _options(job)
 
 
 def changed(job: Job) -> dict[str, object]:
-    """A job as closing and aborting answer."""
+    """Return a job as closing and aborting show it."""
     left_out = {"jobType", "contentUrl", "lineEnding", "columnDelimiter"}
     return {k: v for k, v in listed(job).items() if k not in left_out} | _options(job)
 
 
 def described(job: Job) -> dict[str, object]:
-    """A job as polling shows it; the processed count includes the failed rows (§6.1)."""
+    """Return a job as polling shows it; the processed count includes failed rows."""
     shown = listed(job) | _options(job)
     shown |= {"retries": 0, "totalProcessingTime": job.milliseconds}
     if job.kind == "V2Ingest":

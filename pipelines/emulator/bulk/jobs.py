@@ -1,6 +1,6 @@
-"""Bulk API 2.0 jobs: opening, one upload, closing, aborting, deleting, listing, and their results.
+"""Bulk API 2.0 jobs: create, upload once, close, abort, delete and list.
 
-Nothing of a job happens until it is closed; from then on `processing.py` carries it.
+Nothing is processed before a job is closed; then `processing.py` runs it.
 """
 
 from __future__ import annotations
@@ -8,21 +8,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import IO, Any
 
 from pipelines.emulator.bulk import query_jobs
-from pipelines.emulator.bulk.csv_rows import csv_line, open_upload, single_rows
-from pipelines.emulator.bulk.cursors import forget_cursor
 from pipelines.emulator.bulk.job_info import COLUMNS, ENDED, Job, job_of_row, listed
-from pipelines.emulator.bulk.uploads import DELIMITERS, BrokenRow, JobRefused, header_names
+from pipelines.emulator.bulk.uploads import DELIMITERS
 from pipelines.emulator.messages import ApiError
 from pipelines.emulator.org import ids
-from pipelines.emulator.org.assignment_rules import Rule
+from pipelines.emulator.org.assignment_rules import ResolvedRule
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.values import Failure, now
+from pipelines.emulator.soql.cursors import forget_cursor
 
 INGEST_PROPERTIES = frozenset(
     [
@@ -49,7 +47,7 @@ JOB_FAULTS = frozenset({"fail_after_chunk", "abort_after_chunk", "lock_rows", "f
 
 
 class Jobs:
-    """The jobs of one org; `start` is told the id of each job that may begin."""
+    """The jobs of one org. `start` is called with the id of each job that may begin."""
 
     def __init__(self, org: Org, start: Callable[[str], None]) -> None:
         self._org = org
@@ -57,18 +55,18 @@ class Jobs:
         self._start = start
 
     def create_ingest(
-        self, asked: Mapping[str, Any], user_id: str, version: str, faults: Iterable[str]
+        self, properties: Mapping[str, Any], user_id: str, version: str, faults: Iterable[str]
     ) -> Job:
-        """Open an ingest job."""
-        self._check_properties(asked, INGEST_PROPERTIES)
-        operation = asked.get("operation")
+        """Create an ingest job in state Open; raise ApiError where a property is wrong."""
+        self._check_properties(properties, INGEST_PROPERTIES)
+        operation = properties.get("operation")
         if operation not in INGEST_OPERATIONS:
             raise ApiError(400, "INVALIDJOB", f"Invalid operation: {operation}")
-        sobject = self._org.schema.find(str(asked.get("object")))
+        sobject = self._org.schema.find(str(properties.get("object")))
         if sobject is None or not sobject.writable:
-            message = f"Entity '{asked.get('object')}' is not supported by the Bulk API."
+            message = f"Entity '{properties.get('object')}' is not supported by the Bulk API."
             raise ApiError(400, "INVALIDENTITY", message)
-        external = asked.get("externalIdFieldName")
+        external = properties.get("externalIdFieldName")
         if operation == "upsert" and not external:
             raise ApiError(400, "INVALIDJOB", "externalIdFieldName is required for upsert")
         if external and sobject.key_field(str(external)) is None:
@@ -77,7 +75,7 @@ class Jobs:
                 f"Salesforce Id, or indexed field for {sobject.name}"
             )
             raise ApiError(400, "INVALIDJOB", message)
-        rule = self._rule(asked.get("assignmentRuleId"), sobject.name)
+        rule = self._rule(properties.get("assignmentRuleId"), sobject.name)
         self._count_job()
         return self._add(
             kind="V2Ingest",
@@ -86,7 +84,7 @@ class Jobs:
             external_id_field=sobject.key_field(str(external)).name if external else None,  # type: ignore[union-attr]  # checked above
             assignment_rule_id=rule.id if rule else None,
             faults=list(faults),
-            asked=asked,
+            properties=properties,
             user_id=user_id,
             version=version,
             state="Open",
@@ -98,13 +96,13 @@ class Jobs:
                 message = "LimitExceeded : the number of ingest jobs of the last 24 hours"
                 raise ApiError(400, "EXCEEDEDQUOTA", message)
 
-    def create_query(self, asked: Mapping[str, Any], user_id: str, version: str) -> Job:
-        """Open a query job; it is queued at once."""
-        self._check_properties(asked, QUERY_PROPERTIES)
-        operation = asked.get("operation")
+    def create_query(self, properties: Mapping[str, Any], user_id: str, version: str) -> Job:
+        """Create a query job, which starts immediately; raise ApiError or SoqlError."""
+        self._check_properties(properties, QUERY_PROPERTIES)
+        operation = properties.get("operation")
         if operation not in ("query", "queryAll"):
             raise ApiError(400, "INVALIDJOB", f"Invalid operation: {operation}")
-        text = asked.get("query")
+        text = properties.get("query")
         if not isinstance(text, str):
             raise ApiError(400, "INVALIDJOB", "query is required")
         plan = query_jobs.bulk_plan(self._org, text, operation == "queryAll", user_id)
@@ -113,7 +111,7 @@ class Jobs:
             object=plan.sobject.name,
             operation=str(operation),
             query=text,
-            asked=asked,
+            properties=properties,
             user_id=user_id,
             version=version,
             state="UploadComplete",
@@ -122,7 +120,7 @@ class Jobs:
         return job
 
     def upload(self, job_id: str, data: IO[bytes]) -> None:
-        """Take the one upload of an open job, whole or not at all."""
+        """Store the one upload of an open job, completely or not at all."""
         with self._store.transaction():
             job = self.find(job_id, "V2Ingest")
             if job.state != "Open":
@@ -135,11 +133,11 @@ class Jobs:
                     behaviour = self._org.behaviour
                     status, code = behaviour.second_put_status, behaviour.second_put_code
                     raise ApiError(status, code, MULTIPLE.format(job.id))
-                # Others say that the second PUT passes and the close is refused (delivery B1).
+                # Other users report that the second PUT passes and then closing the job fails.
                 self.change(job.id, spoiled=1)
                 return
             data.seek(0)
-            # An empty upload is one too: its one piece is empty.
+            # An empty upload counts as one, with one empty piece.
             pieces = chain([data.read(PIECE)], iter(lambda: data.read(PIECE), b""))
             self._store.run_many(
                 "insert into emulator_job_data values (?, ?, ?)",
@@ -147,12 +145,12 @@ class Jobs:
             )
 
     def close(self, job_id: str, user_id: str) -> Job:
-        """Let an open job begin."""
+        """Close an open job, so that it starts."""
         with self._store.transaction():
             job = self.find(job_id, "V2Ingest")
             if job.state != "Open":
-                done = "Completed" if job.state in ENDED else "Closed"
-                message = f"Closing already {done} Job not allowed"
+                state_name = "Completed" if job.state in ENDED else "Closed"
+                message = f"Closing already {state_name} Job not allowed"
                 raise ApiError(400, "INVALIDJOBSTATE", message)
             if job.created_by_id != user_id:
                 message = "only the user who created a job can close it"
@@ -164,17 +162,17 @@ class Jobs:
         return job
 
     def abort(self, job_id: str, kind: str) -> Job:
-        """Stop a job; what is in stays in."""
+        """Abort a job; rows already saved stay saved."""
         with self._store.transaction():
             job = self.find(job_id, kind)
             if job.state in ENDED:
-                done = "Completed" if job.state == "JobComplete" else job.state
-                message = f"Aborting already {done} Job not allowed"
+                state_name = "Completed" if job.state == "JobComplete" else job.state
+                message = f"Aborting already {state_name} Job not allowed"
                 raise ApiError(400, "INVALIDJOBSTATE", message)
             return self.change(job.id, state="Aborted")
 
     def delete(self, job_id: str, kind: str) -> None:
-        """Forget a job that is not at work."""
+        """Delete a job that is not running, with its data and results."""
         with self._store.transaction():
             job = self.find(job_id, kind)
             if job.state not in ENDED | {"UploadComplete"}:
@@ -186,14 +184,14 @@ class Jobs:
             forget_cursor(self._org, str(job.locator))
 
     def find(self, job_id: str, kind: str | None = None) -> Job:
-        """The job of this id, or the org's 404."""
+        """Return the job with this id; raise ApiError (404) where there is none."""
         job = self.peek(job_id)
         if job is None or job.forgotten or (kind is not None and job.kind != kind):
             raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
         return job
 
     def peek(self, job_id: str) -> Job | None:
-        """The job of this id, if it is still there."""
+        """Return the job with this id, or None."""
         found = self._store.row(
             f"select {', '.join(COLUMNS)} from emulator_jobs where id = ?",  # noqa: S608
             (ids.normalised(job_id) or "",),
@@ -201,18 +199,18 @@ class Jobs:
         return None if found is None else job_of_row(found)
 
     def all(self, kind: str) -> list[Job]:
-        """Every job of one kind, in the order they were opened."""
+        """Return every job of one kind, in the order of creation."""
         select = f"select {', '.join(COLUMNS)} from emulator_jobs"  # noqa: S608
         where = " where kind = ? and not forgotten order by rowid"
         return [job_of_row(row) for row in self._store.rows(select + where, (kind,))]
 
     def open_work(self) -> list[str]:
-        """The jobs that were closed but not ended, after a restart."""
+        """Return the ids of jobs that are closed but not ended, to resume after a restart."""
         sql = "select id from emulator_jobs where state in ('UploadComplete', 'InProgress')"
         return [str(id_) for (id_,) in self._store.rows(f"{sql} order by rowid")]
 
     def change(self, job_id: str, **values: str | int) -> Job:
-        """Write some of a job's columns."""
+        """Update some columns of a job and return it."""
         assignments = ", ".join(f"{name} = ?" for name in ("system_modstamp", *values))
         self._store.run(
             f"update emulator_jobs set {assignments} where id = ?",  # noqa: S608
@@ -223,19 +221,8 @@ class Jobs:
             raise ApiError(404, "NOT_FOUND", "The requested resource does not exist")
         return job
 
-    def add_results(self, job_id: str, bodies: Mapping[str, Mapping[int, bytes]]) -> None:
-        """Keep result lines, by kind and chunk."""
-        self._store.run_many(
-            "insert or replace into emulator_job_results values (?, ?, ?, ?)",
-            (
-                (job_id, kind, chunk, body)
-                for kind, chunks in bodies.items()
-                for chunk, body in chunks.items()
-            ),
-        )
-
     def pieces(self, job_id: str) -> Iterator[bytes]:
-        """The upload as it came, piece by piece."""
+        """Yield the upload in the pieces in which it was stored."""
         piece = 0
         while True:
             sql = "select data from emulator_job_data where job_id = ? and piece = ?"
@@ -245,71 +232,8 @@ class Jobs:
             yield bytes(found[0])  # type: ignore[arg-type]  # a blob column
             piece += 1
 
-    def results(self, job: Job, kind: str) -> Iterator[bytes]:
-        """A result file: the header, then the chunks in an order of no meaning (§6.3)."""
-        header = self._result_header(job)
-        named = '"sf__Id",' if job.names_failed_records else ""
-        marks = {"successful": '"sf__Id","sf__Created"', "failed": f'{named}"sf__Error"'}
-        cut, end = job.result_marks(self._org.behaviour.result_dialect)
-        whole = f"{marks[kind].replace(',', cut)}{cut}{header}" if header else marks[kind]
-        yield f"{whole}{end}".encode()
-        sql = "select chunk from emulator_job_results where job_id = ? and kind = ?"
-        chunks = [int(c or 0) for (c,) in self._store.rows(sql, (job.id, kind))]
-        random.Random(f"{self._org.behaviour.seed}{job.id}{kind}").shuffle(chunks)  # noqa: S311
-        held = bytearray()
-        for chunk in chunks:
-            body = self._store.row(
-                "select body from emulator_job_results where job_id = ? and kind = ? and chunk = ?",
-                (job.id, kind, chunk),
-            )
-            held += body[0] if body else b""  # type: ignore[arg-type]  # a blob column
-            # Each piece costs the server a thread's turn, so a few chunks share one.
-            if len(held) >= PIECE:
-                yield bytes(held)
-                held.clear()
-        yield bytes(held)
-
-    def has_results(self, job: Job) -> bool:
-        """Documented as there after the end; what is there earlier nobody knows (§6.2)."""
-        return job.state in ENDED or self._org.behaviour.early_results == "partial"
-
-    def unprocessed(self, job: Job) -> Iterator[bytes]:
-        """The rows nobody looked at, without sf__ columns."""
-        cut, end = job.result_marks(self._org.behaviour.result_dialect)
-        header = self._result_header(job)
-        yield f"{header}{end}".encode() if header else b""
-        if job.state not in {"Failed", "Aborted"}:
-            return
-        layout = job.layout(newline_in_cell=True)
-        try:
-            uploaded, blocks = open_upload(self.pieces(job.id), layout)
-            width = len(header_names(uploaded or "", layout.delimiter))
-            for cells in single_rows(blocks, layout, job.rows_done):
-                yield csv_line([""] * width if isinstance(cells, BrokenRow) else cells, cut, end)
-        except JobRefused:
-            return
-
-    def header(self, job: Job) -> str:
-        """The header line as uploaded; empty where there was no upload that can be read."""
-        try:
-            header, _ = open_upload(self.pieces(job.id), job.layout(newline_in_cell=True))
-        except JobRefused:
-            return ""
-        return (header or "").removesuffix("\r")
-
-    def _result_header(self, job: Job) -> str:
-        """The header line as the result files echo it."""
-        header, own = self.header(job), DELIMITERS[job.column_delimiter]
-        cut, _ = job.result_marks(self._org.behaviour.result_dialect)
-        if cut == own:
-            return header
-        try:
-            return cut.join(header_names(header, own))
-        except JobRefused:
-            return header
-
     def page(self, kind: str, locator: str, data: str) -> dict[str, object]:
-        """One page of the job list: no counts, no order (§6.1)."""
+        """Return one page of the job list, which has no counts and no order."""
         seed = self._org.behaviour.seed
         jobs = sorted(
             self.all(kind), key=lambda j: hashlib.sha256(f"{seed}{j.id}".encode()).digest()
@@ -324,11 +248,11 @@ class Jobs:
     def query_results(
         self, job: Job, locator: str, max_records: int | None
     ) -> tuple[Iterator[bytes], int, str]:
-        """One page of a query's rows, how many they are, and the next locator or `null`."""
+        """Return one page of a query's lines, its row count, and the next locator or `null`."""
         return query_jobs.page(self._org, job, locator, max_records)
 
-    def _check_properties(self, asked: Mapping[str, Any], known: frozenset[str]) -> None:
-        for name in asked:
+    def _check_properties(self, properties: Mapping[str, Any], known: frozenset[str]) -> None:
+        for name in properties:
             if name not in known:
                 message = f'Unrecognized field "{name}" in the job'
                 raise ApiError(400, "INVALIDJOB", message)
@@ -338,10 +262,10 @@ class Jobs:
             "columnDelimiter": tuple(DELIMITERS),
         }
         for name, allowed in choices.items():
-            if asked.get(name, allowed[0]) not in allowed:
-                raise ApiError(400, "INVALIDJOB", f"Invalid {name}: {asked[name]}")
+            if properties.get(name, allowed[0]) not in allowed:
+                raise ApiError(400, "INVALIDJOB", f"Invalid {name}: {properties[name]}")
 
-    def _rule(self, rule_id: object, object_name: str) -> Rule | None:
+    def _rule(self, rule_id: object, object_name: str) -> ResolvedRule | None:
         if not rule_id:
             return None
         if object_name != "Lead":
@@ -355,7 +279,7 @@ class Jobs:
     def _add(
         self,
         *,
-        asked: Mapping[str, Any],
+        properties: Mapping[str, Any],
         user_id: str,
         version: str,
         state: str,
@@ -379,8 +303,8 @@ class Jobs:
                 "created_date": moment,
                 "system_modstamp": moment,
                 "api_version": version,
-                "line_ending": str(asked.get("lineEnding", "LF")),
-                "column_delimiter": str(asked.get("columnDelimiter", "COMMA")),
+                "line_ending": str(properties.get("lineEnding", "LF")),
+                "column_delimiter": str(properties.get("columnDelimiter", "COMMA")),
                 "external_id_field": external_id_field,
                 "assignment_rule_id": assignment_rule_id,
                 "query": query,

@@ -1,7 +1,7 @@
-"""Carrying closed jobs to their end, a stretch of rows at a time, in a thread of its own.
+"""Run closed jobs to their end, one group of chunks at a time, in a background thread.
 
-Each stretch of whole chunks, its results and the job's counters are one transaction, so a killed
-emulator goes on with the next chunk. Between stretches the lock is free and jobs take turns.
+Each group, its results and the job's counters are one transaction, so a killed emulator continues
+with the next chunk. Between groups the lock is free and other jobs take turns.
 """
 
 from __future__ import annotations
@@ -9,29 +9,31 @@ from __future__ import annotations
 import time
 
 from pipelines.emulator.bulk import query_jobs
-from pipelines.emulator.bulk.chunk_grouping import Stretches
+from pipelines.emulator.bulk.chunk_grouping import ChunkGrouper
 from pipelines.emulator.bulk.csv_rows import open_upload, read_windows
-from pipelines.emulator.bulk.job_chunks import Stretch, StretchSaver, Upload
+from pipelines.emulator.bulk.job_chunks import ChunkGroup, ChunkGroupSaver, Upload
 from pipelines.emulator.bulk.job_info import Job
+from pipelines.emulator.bulk.job_results import JobResults
 from pipelines.emulator.bulk.job_runner import Work
 from pipelines.emulator.bulk.jobs import Jobs
-from pipelines.emulator.bulk.uploads import JobRefused, check_lines, header_columns, header_names
+from pipelines.emulator.bulk.uploads import JobDataError, check_lines, header_columns, header_names
 from pipelines.emulator.org.chunks import CHUNK_ROWS
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.records import Saver
 
 
 class Processor:
-    """Carries single jobs; each yield is a moment when others may act."""
+    """Runs jobs. A job is an iterator; at each yield other work may run."""
 
     def __init__(self, org: Org, saver: Saver) -> None:
         self._org = org
         self._store = org.store
         self._saver = saver
         self._jobs = Jobs(org, lambda _job_id: None)
+        self._results = JobResults(org, self._jobs)
 
-    def carry(self, job_id: str) -> Work:
-        """Carry a job from wherever it stands to its end."""
+    def run_job(self, job_id: str) -> Work:
+        """Run a job from its current state to its end."""
         generation = self._org.generation
         job = self._jobs.peek(job_id)
         if job is None:
@@ -39,18 +41,18 @@ class Processor:
         if job.state == "UploadComplete":
             yield self._org.behaviour.queue_seconds + (job.fault("stall") or 0.0)
         with self._store.transaction():
-            job = self._alive(job_id, generation)
+            job = self._active_job(job_id, generation)
             if job is None:
                 return
             job = self._jobs.change(job.id, state="InProgress")
         yield 0.0
-        steps = (
+        rest_of_job = (
             self._query(job, generation) if job.kind == "V2Query" else self._ingest(job, generation)
         )
-        yield from steps
+        yield from rest_of_job
 
-    def _alive(self, job_id: str, generation: int) -> Job | None:
-        """The job, unless a reset, a delete or an abort has taken it away."""
+    def _active_job(self, job_id: str, generation: int) -> Job | None:
+        """Return the job, or None after a reset, a delete or an abort."""
         job = self._jobs.peek(job_id) if generation == self._org.generation else None
         return job if job is not None and job.state in {"UploadComplete", "InProgress"} else None
 
@@ -58,13 +60,15 @@ class Processor:
         state = "InProgress"
         while state == "InProgress":
             with self._store.transaction():
-                current = self._alive(job.id, generation)
+                current = self._active_job(job.id, generation)
                 if current is None:
                     return
                 if current.locator is None:
-                    self._jobs.change(job.id, locator=query_jobs.settle(self._org, current))
+                    self._jobs.change(
+                        job.id, locator=query_jobs.open_job_cursor(self._org, current)
+                    )
                 else:
-                    written, done = query_jobs.write_slice(self._org, current)
+                    written, done = query_jobs.write_part(self._org, current)
                     state = "JobComplete" if done else state
                     self._jobs.change(job.id, rows_done=written, state=state)
             yield 0.0
@@ -72,37 +76,37 @@ class Processor:
     def _ingest(self, job: Job, generation: int) -> Work:
         try:
             upload = self._open(job)
-        except JobRefused as refused:
+        except JobDataError as error:
             with self._store.transaction():
-                if self._alive(job.id, generation) is not None:
-                    self._end(job, "Failed", str(refused))
+                if self._active_job(job.id, generation) is not None:
+                    self._end(job, "Failed", str(error))
             return
         if job.fault("fail_after_chunk") == 0 or job.fault("abort_after_chunk") == 0:
             self._stop_by_fault(job)
-        for stretch in upload.stretches(Stretches(self._org, job, upload.columns)):
+        for group in upload.groups(ChunkGrouper(self._org, job, upload.columns)):
             started = time.monotonic()
             with self._store.transaction():
-                current = self._alive(job.id, generation)
+                current = self._active_job(job.id, generation)
                 if current is not None:
-                    self._save(current, upload, stretch, started)
+                    self._save(current, upload, group, started)
                     self._stop_by_fault(current)
             if current is None:
-                yield from self._late_chunk(job, upload, stretch, generation)
+                yield from self._late_chunk(job, upload, group, generation)
                 return
-            yield self._pause(stretch.rows.count, started)
+            yield self._pause(group.rows.count, started)
         with self._store.transaction():
-            if self._alive(job.id, generation) is not None:
+            if self._active_job(job.id, generation) is not None:
                 self._end(job, "JobComplete")
 
-    def _late_chunk(self, job: Job, upload: Upload, stretch: Stretch, generation: int) -> Work:
-        """A chunk under way when the job was aborted may still land (delivery W13)."""
+    def _late_chunk(self, job: Job, upload: Upload, group: ChunkGroup, generation: int) -> Work:
+        """Save the current chunk after an abort: in a real org it may still be saved."""
         if not self._org.behaviour.late_chunk_after_abort:
             return
         yield 0.3
         with self._store.transaction():
             current = self._jobs.peek(job.id) if generation == self._org.generation else None
             if current is not None and current.state == "Aborted":
-                self._save(current, upload, stretch, time.monotonic())
+                self._save(current, upload, group, time.monotonic())
 
     def _open(self, job: Job) -> Upload:
         layout = job.layout(self._org.behaviour.newline_in_cell)
@@ -131,10 +135,10 @@ class Processor:
         forgotten = int(job.fault("forget") is not None)
         self._jobs.change(job.id, state=state, error_message=message, forgotten=forgotten)
 
-    def _save(self, job: Job, upload: Upload, stretch: Stretch, started: float) -> None:
-        bodies, failed = StretchSaver(self._org, self._saver, job, upload.columns).save(stretch)
-        self._jobs.add_results(job.id, bodies)
-        count = stretch.rows.count
+    def _save(self, job: Job, upload: Upload, group: ChunkGroup, started: float) -> None:
+        bodies, failed = ChunkGroupSaver(self._org, self._saver, job, upload.columns).save(group)
+        self._results.add(job.id, bodies)
+        count = group.rows.count
         self._jobs.change(
             job.id,
             rows_done=job.rows_done + count,

@@ -1,4 +1,4 @@
-"""The lines of a result file, written by column and put into an order of no meaning (§6.3)."""
+"""Write the lines of a result file by column, and shuffle them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.emulator.org.arrow_arrays import Ints, constant, taken, text_bytes
+from pipelines.emulator.org.arrow_arrays import Ints, constant, take_rows, text_bytes
 from pipelines.emulator.org.chunks import CHUNK_ROWS
 
 
 def quoted_lines(
     columns: Sequence[pa.StringArray], delimiter: str, line_end: str
 ) -> pa.StringArray:
-    """A CSV line for each row, every cell quoted."""
+    """Return a CSV line for each row, with every cell quoted."""
     nothing, begin, end = constant(""), constant('"'), constant(f'"{line_end}')
     first, *others = [_doubled(column) for column in columns]
     begun = pc.binary_join_element_wise(begin, first, nothing)
@@ -31,16 +31,16 @@ def _doubled(column: pa.StringArray) -> pa.StringArray:
 
 
 def shuffled_by_chunk(lines: pa.StringArray, rows: Ints, seed: str) -> dict[int, bytes]:
-    """Number of the chunk → its lines, shuffled; `rows` are the lines' row numbers in the file.
+    """Return the shuffled lines of each chunk; `rows` are the lines' row numbers in the file.
 
-    A row draws its place from the seed and its number, so how many chunks are written in one go
-    changes nothing.
+    The place of a row depends only on the seed and its number, not on how many chunks are written
+    together.
     """
     if not len(rows):
         return {}
     chunks = rows // CHUNK_ROWS
-    order = np.lexsort((_drawn(rows, seed), chunks))
-    shuffled = taken(lines, order)
+    order = np.lexsort((_random_numbers(rows, seed), chunks))
+    shuffled = take_rows(lines, order)
     ends, _ = text_bytes(shuffled)
     text = shuffled.buffers()[2]
     numbers = np.unique(chunks)
@@ -51,8 +51,8 @@ def shuffled_by_chunk(lines: pa.StringArray, rows: Ints, seed: str) -> dict[int,
     }
 
 
-def _drawn(rows: Ints, seed: str) -> npt.NDArray[np.uint64]:
-    """A number for each row that looks like chance (the mixing steps of splitmix64)."""
+def _random_numbers(rows: Ints, seed: str) -> npt.NDArray[np.uint64]:
+    """Return a pseudo-random number for each row (the mixing steps of splitmix64)."""
     start = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
     mixed = np.uint64(start) + rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,7 +1,6 @@
-"""Reading an uploaded CSV as the org reads it: strict about line endings, quotes and the header.
+"""Validate an uploaded CSV as the org does: strict about line endings, quotes and the header.
 
-What is wrong with the file as a whole fails the job before any row is saved; what is wrong with
-one row fails that row (§6.3, §6.4).
+An error of the file fails the job before any row is saved; an error of a row fails that row.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ MAX_HEADER = 32_000
 UNESCAPED = "InvalidBatch : Failed to parse CSV. Found unescaped quote"
 
 
-class JobRefused(Exception):
-    """The whole job fails with this message."""
+class JobDataError(Exception):
+    """The upload fails the whole job, with this message."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a job says its file is written."""
+    """How a job declares its file: delimiter, line ending, line breaks in cells."""
 
     delimiter: str
     line_ending: str
@@ -44,7 +43,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class BrokenRow:
-    """A row that cannot be cut into cells."""
+    """A row that cannot be split into cells."""
 
     message: str
 
@@ -54,14 +53,14 @@ RowCells = list[str] | BrokenRow
 
 @dataclass(frozen=True)
 class HeaderColumn:
-    """What a column of the file fills; with `through`, a look-up by another object's key."""
+    """The field that a column fills; with `through`, found by a key of another object."""
 
     field: Field
     through: tuple[SObject, Field] | None = None
 
 
 def checked_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces as they are; JobRefused where they are not UTF-8."""
+    """Yield the pieces unchanged; raise JobDataError where they are not UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
     try:
         for piece in pieces:
@@ -70,11 +69,11 @@ def checked_utf8(pieces: Iterable[bytes]) -> Iterator[bytes]:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         message = "InvalidBatch : Failed to parse CSV. The data is not UTF-8"
-        raise JobRefused(message) from error
+        raise JobDataError(message) from error
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The file line by line without its LF; a last line needs no LF."""
+    """Yield the lines without LF; the last line needs no LF."""
     begun: list[bytes] = []
     for piece in pieces:
         first, *others = piece.split(b"\n")
@@ -88,22 +87,22 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def check_lines(pieces: Callable[[], Iterable[bytes]], layout: Layout) -> None:
-    """Raises JobRefused where a line ends otherwise than the job says, inside quotes too."""
+    """Raise JobDataError where a line ending is not the declared one, inside quotes too."""
     inside = False
     before = b""
     plain = True
     for piece in checked_utf8(pieces()):
-        plain = plain and _ends_plainly(before, piece, inside, layout)
+        plain = plain and _line_endings_match(before, piece, inside, layout)
         inside ^= bool(piece.count(b'"') & 1)
         before = piece[-1:] or before
     if not plain:
         _check_each_line(pieces(), layout)
     elif inside:
-        raise JobRefused(UNESCAPED)
+        raise JobDataError(UNESCAPED)
 
 
-def _ends_plainly(before: bytes, piece: bytes, inside: bool, layout: Layout) -> bool:
-    """True where the lines of a piece can be passed at a glance; `inside` quotes it may begin."""
+def _line_endings_match(before: bytes, piece: bytes, inside: bool, layout: Layout) -> bool:
+    """Return whether the line endings of a piece are right without reading line by line."""
     if not layout.newline_in_cell:
         text = np.frombuffer(piece, np.uint8)
         quoted = np.bitwise_xor.accumulate(text == ord('"')) ^ inside
@@ -117,32 +116,32 @@ def _ends_plainly(before: bytes, piece: bytes, inside: bool, layout: Layout) -> 
 
 
 def _check_each_line(pieces: Iterable[bytes], layout: Layout) -> None:
-    wanted = layout.line_ending
+    line_ending = layout.line_ending
     wrong = (
         "ClientInputError : LineEnding is invalid on user data. "
-        f"Current LineEnding setting is {wanted}"
+        f"Current LineEnding setting is {line_ending}"
     )
     inside = False
     ended = True
     for line in _lines(pieces):
-        # A last line without its line ending is no fault, so each line is judged by the next.
+        # The last line needs no line ending, so each line is checked when the next one comes.
         if not ended:
-            raise JobRefused(wrong)
+            raise JobDataError(wrong)
         inside ^= bool(line.count(b'"') & 1)
         if inside:
             if not layout.newline_in_cell:
-                raise JobRefused(wrong)
+                raise JobDataError(wrong)
             continue
-        bare = line.removesuffix(b"\r") if wanted == "CRLF" else line
-        ended = wanted == "LF" or line.endswith(b"\r")
-        if b"\r" in bare and not (layout.newline_in_cell and b'"' in bare):
-            raise JobRefused(wrong)
+        line_text = line.removesuffix(b"\r") if line_ending == "CRLF" else line
+        ended = line_ending == "LF" or line.endswith(b"\r")
+        if b"\r" in line_text and not (layout.newline_in_cell and b'"' in line_text):
+            raise JobDataError(wrong)
     if inside:
-        raise JobRefused(UNESCAPED)
+        raise JobDataError(UNESCAPED)
 
 
 def read_row(record: str, delimiter: str) -> RowCells:
-    """A record cut into cells; nothing is trimmed."""
+    """Return the cells of a record; nothing is trimmed."""
     if '"' not in record:
         return record.split(delimiter)
     if _strict_record(delimiter).fullmatch(record) is None:
@@ -155,30 +154,30 @@ def read_row(record: str, delimiter: str) -> RowCells:
 
 @functools.cache
 def _strict_record(delimiter: str) -> re.Pattern[str]:
-    cut = re.escape(delimiter)
-    cell = rf'(?:"[^"]*+(?:""[^"]*+)*+"|[^"{cut}]*+)'
-    return re.compile(rf"{cell}(?:{cut}{cell})*+", re.DOTALL)
+    separator = re.escape(delimiter)
+    cell = rf'(?:"[^"]*+(?:""[^"]*+)*+"|[^"{separator}]*+)'
+    return re.compile(rf"{cell}(?:{separator}{cell})*+", re.DOTALL)
 
 
 def header_names(header: str, delimiter: str) -> list[str]:
-    """The column names; a byte-order mark before a quote is an unescaped quote (§6.4)."""
+    """Return the column names; a byte-order mark before a quote is an unescaped quote."""
     if len(header) > MAX_HEADER:
-        raise JobRefused("InvalidBatch : Failed to parse CSV. The header is too long")
+        raise JobDataError("InvalidBatch : Failed to parse CSV. The header is too long")
     cells = read_row(header, delimiter)
     if isinstance(cells, BrokenRow):
-        raise JobRefused(UNESCAPED)
+        raise JobDataError(UNESCAPED)
     return cells
 
 
 def header_columns(schema: Schema, sobject: SObject, names: Iterable[str]) -> list[HeaderColumn]:
-    """What each column fills; the first one unknown, or hidden, fails the job (§6.4)."""
+    """Return what each column fills; raise JobDataError at the first unknown or hidden field."""
     columns: list[HeaderColumn] = []
     for name in names:
         column = _header_column(schema, sobject, name)
         if column is None:
-            raise JobRefused(f"InvalidBatch : Field name not found : {name}")
+            raise JobDataError(f"InvalidBatch : Field name not found : {name}")
         if any(column.field.name == known.field.name for known in columns):
-            raise JobRefused(f"InvalidBatch : Failed to parse CSV. Duplicate field : {name}")
+            raise JobDataError(f"InvalidBatch : Failed to parse CSV. Duplicate field : {name}")
         columns.append(column)
     return columns
 
@@ -192,14 +191,14 @@ def _header_column(schema: Schema, sobject: SObject, name: str) -> HeaderColumn 
     relation = sobject.relationships.get(relation_name.lower())
     if relation is None:
         return None
-    # Lead.OwnerId is polymorphic, so its header must carry the type; Contact's must not (§5.3).
+    # Lead.OwnerId is polymorphic, so its header must name the type; Contact's must not.
     polymorphic = len(relation.reference_to) > 1
     if polymorphic and not colon:
         message = f"InvalidBatch : type is needed for polymorphic foreign key ref : {name}"
-        raise JobRefused(message)
+        raise JobDataError(message)
     if colon and not polymorphic:
         message = f"InvalidBatch : type is not needed for non polymorphic foreign key ref : {name}"
-        raise JobRefused(message)
+        raise JobDataError(message)
     target = schema.find(type_name if colon else relation.reference_to[0])
     key = target.find(key_name) if target is not None else None
     if target is None or key is None or not (key.is_key or key.name == "Name"):

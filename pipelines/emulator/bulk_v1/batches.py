@@ -1,4 +1,4 @@
-"""Carrying out one batch of Bulk API 1.0: its records saved in order, or its query answered."""
+"""Process one batch of Bulk API 1.0: save its records in order, or run its query."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.emulator.bulk import query_jobs
-from pipelines.emulator.bulk.uploads import HeaderColumn, JobRefused, header_columns
-from pipelines.emulator.bulk_v1.formats import AsyncError, query_text, read_batch
+from pipelines.emulator.bulk.uploads import HeaderColumn, JobDataError, header_columns
+from pipelines.emulator.bulk_v1.formats import BulkV1Error, query_text, read_batch
 from pipelines.emulator.org.arrow_arrays import strings
 from pipelines.emulator.org.chunks import CHUNK_ROWS, Chunk
 from pipelines.emulator.org.columns import clean_column
-from pipelines.emulator.org.operations import Operations, refuse_unwritable
+from pipelines.emulator.org.operations import Operations, reject_unwritable
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.records import Results, Saved, SaveOptions, Saver
 from pipelines.emulator.org.schema import SObject
@@ -26,20 +26,20 @@ Job = Mapping[str, Any]
 
 
 class Batches:
-    """Saves and answers batches; refusals of a whole batch are AsyncErrors."""
+    """Processes batches; an error of a whole batch is a BulkV1Error."""
 
     def __init__(self, org: Org, saver: Saver) -> None:
         self._org = org
         self._operations = Operations(saver)
 
     def query(self, job: Job, text: str) -> tuple[str, int]:
-        """The file of a query's answer, and how many records are in it."""
+        """Run a query; return its result file and the number of records in it."""
         try:
             deleted = job["operation"] == "queryAll"
             plan = query_jobs.bulk_plan(self._org, text, deleted, job["createdById"])
         except SoqlError as error:
-            sentence = f"Failed to process query: {error.code}: {error}"
-            raise AsyncError("InvalidBatch", sentence) from None
+            message = f"Failed to process query: {error.code}: {error}"
+            raise BulkV1Error("InvalidBatch", message) from None
         rows = self._org.store.rows(*plan.select_rows())
         names = [".".join(column.keys) for column in plan.columns]
         records = [plan.record(row, job["apiVersion"]) for row in rows]
@@ -47,23 +47,23 @@ class Batches:
         return query_text(names, records, cells, job["contentType"]), len(rows)
 
     def save(self, job: Job, body: bytes) -> list[dict[str, Any]]:
-        """What became of each record, in the order they came."""
+        """Save the records of a batch; return one result for each, in their order."""
         records = read_batch(body, job["contentType"])
         if len(records) > MAX_RECORDS:
-            sentence = f"Records ({len(records)}) exceed the limit of {MAX_RECORDS} in a batch"
-            raise AsyncError("InvalidBatch", sentence)
+            message = f"Records ({len(records)}) exceed the limit of {MAX_RECORDS} in a batch"
+            raise BulkV1Error("InvalidBatch", message)
         names = list(dict.fromkeys(itertools.chain.from_iterable(records)))
         sobject = self._org.schema[job["object"]]
         try:
             columns = header_columns(self._org.schema, sobject, names)
-        except JobRefused as refused:
-            raise AsyncError("InvalidBatch", str(refused).removeprefix("InvalidBatch : ")) from None
-        answers: list[dict[str, Any]] = []
+        except JobDataError as error:
+            raise BulkV1Error("InvalidBatch", str(error).removeprefix("InvalidBatch : ")) from None
+        record_results: list[dict[str, Any]] = []
         for start in range(0, len(records), CHUNK_ROWS):
             rows = records[start : start + CHUNK_ROWS]
             texts = [[row.get(name, "") for row in rows] for name in names]
-            answers += self._chunk(job, sobject, columns, texts, len(rows))
-        return answers
+            record_results += self._chunk(job, sobject, columns, texts, len(rows))
+        return record_results
 
     def _chunk(
         self,
@@ -81,7 +81,9 @@ class Batches:
                 for row, failure in failures.items():
                     chunk.fail(row, failure)
             results = self._run(job, chunk)
-        return [_answer(results.get(row), chunk.failures.get(row, [])) for row in range(size)]
+        return [
+            _record_result(results.get(row), chunk.failures.get(row, [])) for row in range(size)
+        ]
 
     def _values(
         self, column: HeaderColumn, texts: Sequence[str]
@@ -94,12 +96,12 @@ class Batches:
         rule = self._org.owners.rules.get(job.get("assignmentRuleId") or "")
         options = SaveOptions(job["createdById"], rule)
         key = job.get("externalIdFieldName")
-        refuse_unwritable(chunk, job["operation"], key)
+        reject_unwritable(chunk, job["operation"], key)
         results, _ = self._operations.run(chunk, job["operation"], key, options)
         return results
 
 
-def _answer(saved: Saved | None, failures: Sequence[Failure]) -> dict[str, Any]:
+def _record_result(saved: Saved | None, failures: Sequence[Failure]) -> dict[str, Any]:
     errors = [
         {
             "statusCode": failure.code,

@@ -1,4 +1,4 @@
-"""Bulk API 1.0 on the wire: its infos, errors and results as XML or JSON, its batches read."""
+"""Read and write the XML, JSON and CSV of Bulk API 1.0."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-from pipelines.emulator.messages import ApiError, parsed_json
+from pipelines.emulator.messages import ApiError, parse_json
 
 NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
@@ -19,12 +19,12 @@ NULL = "#N/A"
 # Without a charset: salesforce-bulk compares the whole header.
 TYPES = {"CSV": "text/csv", "XML": "application/xml", "JSON": "application/json"}
 
-# A record of a batch: each cell as CSV would write it, whatever the batch came in.
+# A record of a batch: each cell as CSV would write it, whatever the format of the batch.
 Record = dict[str, str]
 
 
-class AsyncError(Exception):
-    """A refusal in Bulk API 1.0's words: `InvalidJob`, `InvalidBatch`, `InvalidSessionId` …"""
+class BulkV1Error(Exception):
+    """An error with a code of Bulk API 1.0: `InvalidJob`, `InvalidBatch`, `InvalidSessionId` …"""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -32,14 +32,14 @@ class AsyncError(Exception):
 
 
 def info_text(name: str, info: Mapping[str, object], *, as_json: bool) -> str:
-    """One `jobInfo`, `batchInfo` or `error`."""
+    """Return one `jobInfo`, `batchInfo` or `error` as text."""
     if as_json:
         return json.dumps(info)
     return f'{XML_START}<{name} xmlns="{NAMESPACE}">{_elements(info)}</{name}>'
 
 
 def list_text(infos: Sequence[Mapping[str, object]], *, as_json: bool) -> str:
-    """The `batchInfoList` of a job."""
+    """Return the `batchInfoList` of a job as text."""
     if as_json:
         return json.dumps({"batchInfo": infos})
     inner = "".join(f"<batchInfo>{_elements(info)}</batchInfo>" for info in infos)
@@ -47,7 +47,7 @@ def list_text(infos: Sequence[Mapping[str, object]], *, as_json: bool) -> str:
 
 
 def result_list_text(result_ids: Sequence[str], *, as_json: bool) -> str:
-    """The ids of a query batch's results."""
+    """Return the list of a query batch's result ids as text."""
     if as_json:
         return json.dumps(result_ids)
     inner = "".join(f"<result>{result_id}</result>" for result_id in result_ids)
@@ -55,14 +55,14 @@ def result_list_text(result_ids: Sequence[str], *, as_json: bool) -> str:
 
 
 def results_text(results: Sequence[Mapping[str, Any]], content_type: str) -> str:
-    """What became of each record of a batch, in the order they were sent."""
+    """Return the results of a batch as text, one for each record in the order sent."""
     if content_type == "JSON":
         return json.dumps(results)
     if content_type == "XML":
         inner = "".join(f"<result>{_result_elements(result)}</result>" for result in results)
         return f'{XML_START}<results xmlns="{NAMESPACE}">{inner}</results>'
     rows = [
-        [r["id"] or "", _word(r["success"]), _word(r["created"]), _error_cell(r["errors"])]
+        [r["id"] or "", _text(r["success"]), _text(r["created"]), _error_cell(r["errors"])]
         for r in results
     ]
     return csv_text(["Id", "Success", "Created", "Error"], rows)
@@ -70,8 +70,8 @@ def results_text(results: Sequence[Mapping[str, Any]], content_type: str) -> str
 
 def _result_elements(result: Mapping[str, Any]) -> str:
     errors = "".join(f"<errors>{_error_elements(error)}</errors>" for error in result["errors"])
-    kept = {name: result[name] for name in ("id", "success", "created")}
-    return errors + _elements(kept)
+    shown = {name: result[name] for name in ("id", "success", "created")}
+    return errors + _elements(shown)
 
 
 def _error_elements(error: Mapping[str, Any]) -> str:
@@ -89,14 +89,14 @@ def _error_cell(errors: Iterable[Mapping[str, Any]]) -> str:
 def query_text(
     names: Sequence[str], records: Sequence[dict[str, Any]], rows: list[list[str]], kind: str
 ) -> str:
-    """The records a query found."""
+    """Return the records of a query as text."""
     if kind == "JSON":
         return json.dumps(records, ensure_ascii=False)
     if kind == "XML":
         inner = "".join(_record_element("records", record) for record in records)
         space = f'xmlns="{NAMESPACE}" xmlns:xsi="{INSTANCE}"'
         return f"{XML_START}<queryResult {space}>{inner}</queryResult>"
-    # A file without records is this sentence, not a header: clients look for it.
+    # A result without records is this sentence, not a header: clients look for it.
     return csv_text(names, rows) if rows else "Records not found for this query"
 
 
@@ -113,7 +113,7 @@ def _record_element(name: str, record: Mapping[str, Any]) -> str:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Every cell quoted."""
+    """Return a CSV text with every cell quoted."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(header)
@@ -123,48 +123,48 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _elements(values: Mapping[str, object]) -> str:
     return "".join(
-        f"<{name}>{escape(_word(value))}</{name}>"
+        f"<{name}>{escape(_text(value))}</{name}>"
         for name, value in values.items()
         if value is not None
     )
 
 
-def _word(value: object) -> str:
+def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def read_info(body: bytes, *, as_json: bool) -> dict[str, str]:
-    """What a `jobInfo` asks for."""
+    """Return the properties of a `jobInfo`; raise BulkV1Error where it cannot be read."""
     if as_json:
         try:
-            asked = parsed_json(body)
+            properties = parse_json(body)
         except ApiError as error:
-            raise AsyncError("InvalidJob", str(error)) from None
-        if not isinstance(asked, dict):
-            raise AsyncError("InvalidJob", "the jobInfo must be a JSON object")
-        return {name: str(value) for name, value in asked.items() if value is not None}
+            raise BulkV1Error("InvalidJob", str(error)) from None
+        if not isinstance(properties, dict):
+            raise BulkV1Error("InvalidJob", "the jobInfo must be a JSON object")
+        return {name: str(value) for name, value in properties.items() if value is not None}
     return {name: text for name, text in _flat(_parsed_xml(body, "InvalidJob")).items() if text}
 
 
 def read_batch(body: bytes, content_type: str) -> list[Record]:
-    """The records of a batch; raises AsyncError where it cannot be read as a whole."""
+    """Return the records of a batch; raise BulkV1Error where it cannot be read as a whole."""
     try:
         return _records(body, content_type)
     except RecursionError:
-        raise AsyncError("InvalidBatch", "the batch is nested too deeply") from None
+        raise BulkV1Error("InvalidBatch", "the batch is nested too deeply") from None
 
 
 def _records(body: bytes, content_type: str) -> list[Record]:
     if content_type == "CSV":
         return _csv_records(body)
     if content_type == "XML":
-        return [_flat(one) for one in _parsed_xml(body, "InvalidBatch")]
+        return [_flat(element_) for element_ in _parsed_xml(body, "InvalidBatch")]
     try:
-        records = parsed_json(body)
+        records = parse_json(body)
     except ApiError as error:
-        raise AsyncError("InvalidBatch", f"Failed to parse JSON. {error}") from None
+        raise BulkV1Error("InvalidBatch", f"Failed to parse JSON. {error}") from None
     if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
-        raise AsyncError("InvalidBatch", "Failed to parse JSON. A batch is a list of records")
+        raise BulkV1Error("InvalidBatch", "Failed to parse JSON. A batch is a list of records")
     return [_flat_json(record) for record in records]
 
 
@@ -173,12 +173,12 @@ def _csv_records(body: bytes) -> list[Record]:
         reader = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)
         rows = [row for row in reader if row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise AsyncError("InvalidBatch", f"Failed to parse CSV. {error}") from None
+        raise BulkV1Error("InvalidBatch", f"Failed to parse CSV. {error}") from None
     header, *rest = rows or [[]]
     for row in rest:
         if len(row) != len(header):
-            sentence = f"Failed to parse CSV. header = {len(header)} row = {len(row)}"
-            raise AsyncError("InvalidBatch", sentence)
+            message = f"Failed to parse CSV. header = {len(header)} row = {len(row)}"
+            raise BulkV1Error("InvalidBatch", message)
     return [dict(zip(header, row, strict=True)) for row in rest]
 
 
@@ -191,7 +191,7 @@ def _flat_json(record: Mapping[str, Any]) -> Record:
             inner = {f"{name}.{key}": text for key, text in _flat_json(value).items()}
             flat |= {f"{kind}:{key}" if kind else key: text for key, text in inner.items()}
         elif name != "attributes":
-            flat[name] = NULL if value is None else _word(value)
+            flat[name] = NULL if value is None else _text(value)
     return flat
 
 
@@ -200,10 +200,10 @@ def _parsed_xml(body: bytes, code: str) -> ElementTree.Element:
         text = body.decode()
         # No request needs a document type, and one could expand without end.
         if "<!DOCTYPE" in text:
-            raise AsyncError(code, "a document type is not allowed")
-        return ElementTree.fromstring(text)  # noqa: S314 - document types are refused above
+            raise BulkV1Error(code, "a document type is not allowed")
+        return ElementTree.fromstring(text)  # noqa: S314 - document types are rejected above
     except (UnicodeDecodeError, ElementTree.ParseError) as error:
-        raise AsyncError(code, f"Failed to parse XML. {error}") from None
+        raise BulkV1Error(code, f"Failed to parse XML. {error}") from None
 
 
 def _flat(element: ElementTree.Element) -> Record:

@@ -1,4 +1,4 @@
-"""A chunk: up to 200 records of one object saved together, a column for each field named."""
+"""A chunk: up to 200 records of one object that are saved together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHUNK_ROWS = 200
 
 @dataclass
 class Chunk:
-    """Records of one object saved together, a column for each field that any of them names."""
+    """Records of one object, with a column for each field that any of them names."""
 
     sobject: SObject
     size: int
@@ -21,28 +21,28 @@ class Chunk:
     failures: dict[int, list[Failure]] = field(default_factory=dict)
 
     def fail(self, row: int, failure: Failure) -> None:
-        """Refuse a row; it takes no further step."""
+        """Add a failure to a row; later steps skip it."""
         self.failures.setdefault(row, []).append(failure)
 
     @property
-    def alive(self) -> list[int]:
-        """The rows that nothing has refused yet."""
+    def accepted_rows(self) -> list[int]:
+        """Return the numbers of the rows without a failure."""
         rows = range(self.size)
         return [row for row in rows if row not in self.failures] if self.failures else list(rows)
 
     def cell(self, name: str, row: int) -> Cell:
-        """What a row says of a field."""
+        """Return a row's value of a field, or ABSENT."""
         column = self.columns.get(name)
         return ABSENT if column is None else column[row]
 
     def record(self, row: int) -> dict[str, Cell]:
-        """What a row says, without the fields it does not speak of."""
+        """Return the values of a row, without absent ones."""
         return {
             name: column[row] for name, column in self.columns.items() if column[row] is not ABSENT
         }
 
     def part(self, rows: Sequence[int], without: str) -> Chunk:
-        """Some of the rows as a chunk of their own, without one column."""
+        """Return some of the rows as a chunk of its own, without one column."""
         columns = {
             name: [column[row] for row in rows]
             for name, column in self.columns.items()
@@ -54,13 +54,13 @@ class Chunk:
 def chunk_of_json(
     sobject: SObject, records: Sequence[Mapping[str, object]], *, creating: bool
 ) -> Chunk:
-    """A chunk from JSON objects; `attributes` is the client's own and says nothing here."""
+    """Return a chunk of JSON objects. Their `attributes` are ignored."""
     chunk = Chunk(sobject, len(records))
     for row, record in enumerate(records):
         members = {k: v for k, v in record.items() if k != "attributes"}
-        refused = refused_fields(sobject, members, creating=creating)
-        if refused is not None:
-            chunk.fail(row, refused)
+        failure = fields_failure(sobject, members, creating=creating)
+        if failure is not None:
+            chunk.fail(row, failure)
             continue
         for name, value in members.items():
             _put_json(chunk, sobject[name], row, value)
@@ -75,8 +75,8 @@ def _put_json(chunk: Chunk, field_: Field, row: int, value: object) -> None:
         chunk.fail(row, failure)
 
 
-def refused_fields(sobject: SObject, names: Iterable[str], *, creating: bool) -> Failure | None:
-    """Unknown (or hidden) fields first, then those that may not be written (§7.1)."""
+def fields_failure(sobject: SObject, names: Iterable[str], *, creating: bool) -> Failure | None:
+    """Return the failure for an unknown or hidden field, else for fields that are not writable."""
     unwritable = []
     for name in names:
         found = sobject.find(name)

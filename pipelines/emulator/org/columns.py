@@ -1,7 +1,7 @@
-"""Uploaded cells by column: what they stand for, and how the result files give them back.
+"""Parse uploaded cells column by column, and re-format them for the result files.
 
-A cell that plainly is what it says is taken as it came. Every other one is judged by the rules of
-`values.py`, each distinct text once.
+A cell that clearly is valid is taken unchanged. Every other one is parsed by `values.py`, each
+distinct text once.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from pipelines.emulator.org.arrow_arrays import (
     Ints,
     as_flags,
     strings,
-    taken,
+    take_rows,
     text_bytes,
 )
+from pipelines.emulator.org.formatting import echoed
 from pipelines.emulator.org.schema import TEXT_TYPES, Field
-from pipelines.emulator.org.values import ABSENT, Cell, Failure, cell_value, echoed, email_pattern
+from pipelines.emulator.org.values import ABSENT, Cell, Failure, cell_value, email_pattern
 
-Judged = TypeVar("Judged")
+Parsed = TypeVar("Parsed")
 
 
 def clean_column(field: Field, texts: pa.StringArray) -> tuple[list[Cell], dict[int, Failure]]:
-    """What each cell of a column stands for, ABSENT where it was refused; and which were."""
+    """Return the value of each cell, ABSENT where parsing failed, and the failures by row."""
     email = field.type == "email"
     cells: list[Cell] = (pc.ascii_lower(texts) if email else texts).to_pylist()
     odd = np.flatnonzero(~_plain(field, texts))
     failures: dict[int, Failure] = {}
-    for row, (cell, failure) in _each_distinct(texts, odd, lambda text: _judged(field, text)):
+    for row, (cell, failure) in _each_distinct(texts, odd, lambda text: _parse(field, text)):
         cells[row] = cell
         if failure is not None:
             failures[row] = failure
@@ -42,7 +43,7 @@ def clean_column(field: Field, texts: pa.StringArray) -> tuple[list[Cell], dict[
 
 
 def echoed_column(field: Field, texts: pa.StringArray) -> pa.StringArray:
-    """A column re-rendered by its type, as the result files show it."""
+    """Return a column re-formatted by its type, as the result files show it."""
     if field.type in TEXT_TYPES:
         return texts
     every = np.arange(len(texts))
@@ -50,7 +51,7 @@ def echoed_column(field: Field, texts: pa.StringArray) -> pa.StringArray:
     return strings(shown)
 
 
-def _judged(field: Field, text: str) -> tuple[Cell, Failure | None]:
+def _parse(field: Field, text: str) -> tuple[Cell, Failure | None]:
     try:
         return cell_value(field, text), None
     except Failure as failure:
@@ -58,22 +59,23 @@ def _judged(field: Field, text: str) -> tuple[Cell, Failure | None]:
 
 
 def _each_distinct(
-    texts: pa.StringArray, rows: Ints, judge: Callable[[str], Judged]
-) -> list[tuple[int, Judged]]:
-    """The judgement on each of these rows; equal texts are judged once."""
-    known: dict[str, Judged] = {}
-    judged: list[tuple[int, Judged]] = []
-    for row, text in zip(rows.tolist(), taken(texts, rows).to_pylist(), strict=True):
+    texts: pa.StringArray, rows: Ints, parse: Callable[[str], Parsed]
+) -> list[tuple[int, Parsed]]:
+    """Return the parsed value of each of these rows; equal texts are parsed once."""
+    known: dict[str, Parsed] = {}
+    parsed: list[tuple[int, Parsed]] = []
+    for row, text in zip(rows.tolist(), take_rows(texts, rows).to_pylist(), strict=True):
         if text not in known:
-            known[text] = judge(text)
-        judged.append((row, known[text]))
-    return judged
+            known[text] = parse(text)
+        parsed.append((row, known[text]))
+    return parsed
 
 
 def _plain(field: Field, texts: pa.StringArray) -> Flags:
-    """Cells that mean their own text (an e-mail in lower case): nothing to trim, convert, refuse.
+    """Return which cells equal their value (e-mails after lower-casing): nothing to trim or
+    convert.
 
-    Bytes are counted, for whatever else the org counts is never more.
+    The length in bytes is compared, because it is never below the length that the org counts.
     """
     if field.type not in TEXT_TYPES or field.restricted:
         return np.zeros(len(texts), np.bool_)
@@ -86,7 +88,7 @@ def _plain(field: Field, texts: pa.StringArray) -> Flags:
 
 
 def _edges(texts: pa.StringArray) -> tuple[Ints, Bytes, Bytes]:
-    """The length of each text in bytes, and its first and last byte (of an empty one, any)."""
+    """Return the length of each text in bytes, and its first and last byte (any, if empty)."""
     ends, text = text_bytes(texts)
     if not len(text):
         none = np.zeros(len(texts), np.uint8)

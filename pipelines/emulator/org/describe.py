@@ -1,4 +1,4 @@
-"""Describes in the shape of the recorded Lead describe, the same keys for every field (§3.1)."""
+"""Describes in the shape of a recorded Lead describe, with the same keys for every field."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCOPES = {
 }
 
 
-# What else hangs from an object in the recorded describe, and where.
+# Further URLs of an object in the recorded describe, and their paths.
 OTHER_URLS = {
     "approvalLayouts": "describe/approvalLayouts",
     "compactLayouts": "describe/compactLayouts",
@@ -38,7 +38,7 @@ OTHER_URLS = {
 
 
 def describe_global(schema: Schema, data: str) -> dict[str, object]:
-    """Every object of the org, briefly."""
+    """Return every object of the org, briefly."""
     return {
         "encoding": "UTF-8",
         "maxBatchSize": 200,
@@ -47,7 +47,7 @@ def describe_global(schema: Schema, data: str) -> dict[str, object]:
 
 
 def brief(sobject: SObject, data: str) -> dict[str, object]:
-    """What both describes say of an object."""
+    """Return the part of an object's describe that both describes contain."""
     resource = f"{data}/sobjects/{sobject.name}"
     return {
         "activateable": False,
@@ -86,7 +86,7 @@ def brief(sobject: SObject, data: str) -> dict[str, object]:
 
 
 def describe(schema: Schema, sobject: SObject, data: str, base: str) -> dict[str, object]:
-    """One object in full; `base` is where people look at it."""
+    """Return an object's whole describe; `base` is the address of its web pages."""
     resource = f"{data}/sobjects/{sobject.name}"
     more: dict[str, object] = {
         "actionOverrides": [],
@@ -158,7 +158,7 @@ def _master_record_type(resource: str) -> dict[str, object]:
 
 
 def describe_field(field: Field) -> dict[str, object]:
-    """One field, with all the keys a recorded describe has."""
+    """Return one field, with all the keys of a recorded describe."""
     is_text = field.type in TEXT_TYPES
     return {
         "aggregatable": field.aggregatable,

@@ -1,4 +1,4 @@
-"""What two records must share before the duplicate rules look closer; the store indexes it."""
+"""The keys by which duplicate rules find candidates; the store indexes them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import string
 NOT_DIGITS = bytes(set(range(256)) - set(string.digits.encode()))
 
 
-def folded(value: object) -> str:
-    """A text as names and e-mails are compared; empty for anything else."""
+def fold(value: object) -> str:
+    """Return a text as names and e-mails are compared; "" for anything else."""
     return value.casefold() if isinstance(value, str) else ""
 
 
 def digits_of(phone: str) -> str:
-    """The digits of a phone number, however it is written."""
+    """Return the digits of a phone number."""
     if phone.isascii():
         return phone.encode().translate(None, NOT_DIGITS).decode()
     return "".join(filter(str.isdigit, phone))
 
 
-def email_key(email: object, last_name: object) -> str | None:
-    """The same e-mail and last name; None where one is missing."""
+def email_match_key(email: object, last_name: object) -> str | None:
+    """Return a key of e-mail and last name, or None where one is missing."""
     if email and last_name and isinstance(email, str) and isinstance(last_name, str):
         return email.casefold() + "\n" + last_name.casefold()
     return None
 
 
-def phone_key(phone: object, first_name: object, last_name: object) -> str | None:
-    """The same phone and last name; None where one, or the first name, is missing."""
+def phone_match_key(phone: object, first_name: object, last_name: object) -> str | None:
+    """Return a key of phone and last name; None where one, or the first name, is missing."""
     if not (phone and last_name and isinstance(phone, str) and isinstance(last_name, str)):
         return None
     if not first_name or not isinstance(first_name, str):

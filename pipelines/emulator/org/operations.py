@@ -1,10 +1,10 @@
-"""What a bulk job does with a chunk, by the operation it asks for; the same in both bulk APIs."""
+"""What a bulk job does with a chunk, by its operation; the same in both bulk APIs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.emulator.org.chunks import Chunk, refused_fields
+from pipelines.emulator.org.chunks import Chunk, fields_failure
 from pipelines.emulator.org.records import Results, Saved, SaveOptions, Saver
 from pipelines.emulator.org.schema import Field, SObject
 from pipelines.emulator.org.values import ABSENT, Absent, Cell, Failure
@@ -13,7 +13,7 @@ DELETES = frozenset({"delete", "hardDelete"})
 
 
 class Operations:
-    """Looks up, refuses and saves chunks of bulk jobs."""
+    """Runs the operations of bulk jobs on chunks."""
 
     def __init__(self, saver: Saver) -> None:
         self._saver = saver
@@ -21,9 +21,13 @@ class Operations:
     def look_up(
         self, target: SObject, key: Field, texts: Sequence[str]
     ) -> tuple[list[Cell], dict[int, Failure]]:
-        """A column such as `User:Owner.Username`: a text names a record by another key (§5.3)."""
+        """Resolve a column such as `User:Owner.Username`, where a text names a record by another
+        key.
+
+        Return the ids (ABSENT where none or several are found) and the failures by row.
+        """
         found: dict[str, list[str]] = {
-            text: self._saver.find_by_key(target, key, text) for text in set(texts) if text
+            text: self._saver.lookup.find_by_key(target, key, text) for text in set(texts) if text
         }
         values: list[Cell] = []
         failures: dict[int, Failure] = {}
@@ -41,8 +45,10 @@ class Operations:
     def run(
         self, chunk: Chunk, operation: str, key: str | None, options: SaveOptions
     ) -> tuple[Results, list[str]]:
-        """Carry the operation out; what was saved, and the record each row names (updates and
-        deletes only). `key` is the external id of an upsert."""
+        """Run the operation on a chunk; `key` is the external id field of an upsert.
+
+        Return what was saved by row, and for updates and deletes the id that each row names.
+        """
         if operation == "insert":
             return self._saver.insert(chunk, options), []
         if operation == "upsert":
@@ -50,49 +56,49 @@ class Operations:
         targets = _targets(chunk, operation)
         if operation == "update":
             return self._saver.update(chunk, targets, options), targets
-        return self._delete(chunk, targets, for_good=operation == "hardDelete"), targets
+        return self._delete(chunk, targets, permanently=operation == "hardDelete"), targets
 
-    def _delete(self, chunk: Chunk, targets: Sequence[str], *, for_good: bool) -> Results:
-        rows = chunk.alive
+    def _delete(self, chunk: Chunk, targets: Sequence[str], *, permanently: bool) -> Results:
+        rows = chunk.accepted_rows
         named = [targets[row] for row in rows]
-        refused = self._saver.delete(chunk.sobject, named, for_good=for_good)
-        for position, failure in refused.items():
+        failures = self._saver.delete(chunk.sobject, named, permanently=permanently)
+        for position, failure in failures.items():
             chunk.fail(rows[position], failure)
-        return {row: Saved(targets[row], False) for row in chunk.alive}
+        return {row: Saved(targets[row], False) for row in chunk.accepted_rows}
 
 
-def refuse_unwritable(chunk: Chunk, operation: str, key: str | None) -> None:
-    """Refuse every row where the columns are not to be written, and those with a second target."""
+def reject_unwritable(chunk: Chunk, operation: str, key: str | None) -> None:
+    """Fail every row if a column is not writable, and each row that has two targets."""
     if operation in DELETES:
         return
     # An Id column names the record to change.
     names = [name for name in chunk.columns if name not in {key, "Id"}]
     creating = operation in {"insert", "upsert"}
-    refused = refused_fields(chunk.sobject, names, creating=creating)
-    for row in chunk.alive if refused is not None else ():
-        chunk.fail(row, refused)  # type: ignore[arg-type]  # not None, or there is no row
+    unwritable = fields_failure(chunk.sobject, names, creating=creating)
+    for row in chunk.accepted_rows if unwritable is not None else ():
+        chunk.fail(row, unwritable)  # type: ignore[arg-type]  # not None, or there is no row
     if creating and key != "Id":
-        _refuse_ids(chunk, operation)
+        _reject_ids(chunk, operation)
 
 
-def _refuse_ids(chunk: Chunk, operation: str) -> None:
-    """An Id beside another key would be a second target; jsforce sends the column, but empty."""
+def _reject_ids(chunk: Chunk, operation: str) -> None:
+    """Fail rows with an Id next to another key. jsforce sends the column, but empty."""
     cells = chunk.columns.pop("Id", [])
-    for row in chunk.alive if cells else ():
+    for row in chunk.accepted_rows if cells else ():
         if not isinstance(cells[row], Absent) and cells[row] is not None:
             chunk.fail(row, misplaced_id(operation))
 
 
 def misplaced_id(operation: str) -> Failure:
-    """The refusal of an Id where a record is made."""
+    """Return the failure for an Id where a record is created."""
     message = f"cannot specify Id in an {operation} call"
     return Failure("INVALID_FIELD_FOR_INSERT_UPDATE", message, ("Id",))
 
 
 def _targets(chunk: Chunk, operation: str) -> list[str]:
-    ids_ = chunk.columns.pop("Id", None) or [ABSENT] * chunk.size
-    for row in chunk.alive:
-        if isinstance(ids_[row], Absent) or ids_[row] is None:
+    target_ids = chunk.columns.pop("Id", None) or [ABSENT] * chunk.size
+    for row in chunk.accepted_rows:
+        if isinstance(target_ids[row], Absent) or target_ids[row] is None:
             message = f"Id not specified in an {operation} call"
             chunk.fail(row, Failure("MISSING_ARGUMENT", message, ("Id",)))
-    return ["" if isinstance(i, Absent) or i is None else str(i) for i in ids_]
+    return ["" if isinstance(i, Absent) or i is None else str(i) for i in target_ids]

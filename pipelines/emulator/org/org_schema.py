@@ -1,51 +1,59 @@
-"""The objects and fields of one org: the standard ones, and what its file adds, hides or limits."""
+"""The objects and fields of one org: the standard ones, plus what its file adds, hides or
+limits.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
 
-from pipelines.emulator.org import standard_objects
-from pipelines.emulator.org.org_file import CustomField, OrgFile
+from pipelines.emulator.org import setup_objects, standard_objects
+from pipelines.emulator.org.org_config import CustomField, OrgFile
 from pipelines.emulator.org.org_sections import OrgFileError
-from pipelines.emulator.org.schema import AS_USUAL, Field, Reading, Schema, SObject
+from pipelines.emulator.org.schema import DEFAULT_VALUE_RULES, Field, Schema, SObject, ValueRules
 
 
 def schema_of(file: OrgFile) -> Schema:
-    """The schema that an org file describes."""
+    """Return the schema that an org file describes; raise OrgFileError where it is wrong."""
     custom: dict[str, list[Field]] = defaultdict(list)
     for declared in file.fields:
         if declared.name.endswith("__c"):
             custom[declared.object].append(_custom(declared))
     objects = [
         *standard_objects.business_objects(custom),
-        *standard_objects.setup_objects(),
-        *standard_objects.policy_objects(),
+        *setup_objects.setup_objects(),
+        *setup_objects.policy_objects(),
     ]
     return Schema(
-        _as_read(_without_hidden(_restrict_picklists(sobject, file), file), file.behaviour.reading)
+        _with_value_rules(
+            _without_hidden(_restrict_picklists(sobject, file), file), file.behaviour.value_rules
+        )
         for sobject in objects
     )
 
 
-def _as_read(sobject: SObject, reading: Reading) -> SObject:
-    if reading == AS_USUAL:
+def _with_value_rules(sobject: SObject, value_rules: ValueRules) -> SObject:
+    if value_rules == DEFAULT_VALUE_RULES:
         return sobject
-    return replace(sobject, fields=tuple(replace(one, reading=reading) for one in sobject.fields))
+    return replace(
+        sobject, fields=tuple(replace(field_, value_rules=value_rules) for field_ in sobject.fields)
+    )
 
 
 def _restrict_picklists(sobject: SObject, file: OrgFile) -> SObject:
-    """Standard picklists take any value (§3.2); an admin may restrict one to values of his own."""
-    declared = [one for one in file.fields if one.object == sobject.name]
-    own = {one.name: one.picklist for one in declared if not one.name.endswith("__c")}
-    wrong = own.keys() - {one.name for one in sobject.fields if one.type == "picklist"}
-    if wrong:
-        raise OrgFileError(f"field names {wrong.pop()!r}, no standard picklist of {sobject.name}")
+    """Restrict standard picklists, which accept any value by default, to the admin's values."""
+    declared = [field_ for field_ in file.fields if field_.object == sobject.name]
+    own = {field_.name: field_.picklist for field_ in declared if not field_.name.endswith("__c")}
+    unknown = own.keys() - {field_.name for field_ in sobject.fields if field_.type == "picklist"}
+    if unknown:
+        raise OrgFileError(f"field names {unknown.pop()!r}, no standard picklist of {sobject.name}")
     return replace(
         sobject,
         fields=tuple(
-            replace(one, picklist=own[one.name], restricted=True) if one.name in own else one
-            for one in sobject.fields
+            replace(field_, picklist=own[field_.name], restricted=True)
+            if field_.name in own
+            else field_
+            for field_ in sobject.fields
         ),
     )
 
@@ -76,7 +84,7 @@ def _custom(declared: CustomField) -> Field:
 
 
 def _without_hidden(sobject: SObject, file: OrgFile) -> SObject:
-    """Field-level security leaves no trace of a hidden field (§3.1)."""
+    """Remove hidden fields: field-level security leaves no trace of them."""
     hidden = {name.lower() for owner, name in file.hidden_fields if owner == sobject.name}
     unknown = hidden - {f.name.lower() for f in sobject.fields}
     if unknown:

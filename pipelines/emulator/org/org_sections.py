@@ -1,4 +1,4 @@
-"""One table of an org file, read key by key; every mistake is named with its place."""
+"""One table of an org file, read key by key; every error names the place of the mistake."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ When = dict[str, tuple[str, ...]]
 
 
 class OrgFileError(Exception):
-    """The org file is wrong; the message says where and what would mend it."""
+    """The org file is wrong; the message says where, and how to correct it."""
 
 
 @dataclass
 class Section:
-    """One table of the file, read key by key; what nobody asked for is an unknown key."""
+    """One table of the file. A key that was never read is an unknown key."""
 
     place: str
     values: dict[str, Any]
-    asked: set[str] = field(default_factory=set)
+    read_keys: set[str] = field(default_factory=set)
 
-    def _take(self, key: str, default: Any, kinds: tuple[type, ...], what: str) -> Any:
-        self.asked.add(key)
+    def _read(self, key: str, default: Any, kinds: tuple[type, ...], what: str) -> Any:
+        self.read_keys.add(key)
         value = self.values.get(key, default)
         if value is None:
             raise OrgFileError(f"{self.place}.{key} is missing; write {key} = <{what}>")
@@ -30,11 +30,11 @@ class Section:
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
-        """A text; without a default it must be there."""
-        return str(self._take(key, default, (str,), "a text"))
+        """Return a text; without a default it is required."""
+        return str(self._read(key, default, (str,), "a text"))
 
     def one_of(self, key: str, known: tuple[str, ...] | list[str], default: str | None) -> str:
-        """One of a few words."""
+        """Return a text that must be one of `known`."""
         value = self.text(key, default)
         if value not in known:
             raise OrgFileError(
@@ -45,72 +45,74 @@ class Section:
     def some_of(
         self, key: str, known: tuple[str, ...], default: tuple[str, ...]
     ) -> tuple[str, ...]:
-        """A list of a few words."""
+        """Return a list of texts that must all be in `known`."""
         given = self.texts(key) if key in self.values else default
-        self.asked.add(key)
-        wrong = [word for word in given if word not in known]
-        if wrong:
-            raise OrgFileError(f"{self.place}.{key} may hold {', '.join(known)}, not {wrong[0]!r}")
+        self.read_keys.add(key)
+        unknown = [value for value in given if value not in known]
+        if unknown:
+            raise OrgFileError(
+                f"{self.place}.{key} may hold {', '.join(known)}, not {unknown[0]!r}"
+            )
         return given
 
     def flag(self, key: str, default: bool) -> bool:
-        """True or false."""
-        return bool(self._take(key, default, (bool,), "true or false"))
+        """Return true or false."""
+        return bool(self._read(key, default, (bool,), "true or false"))
 
     def whole(self, key: str, default: int) -> int:
-        """A whole number, not negative."""
-        value = int(self._take(key, default, (int,), "a whole number"))
+        """Return a whole number, not negative."""
+        value = int(self._read(key, default, (int,), "a whole number"))
         if value < 0:
             raise OrgFileError(f"{self.place}.{key} must not be negative, not {value}")
         return value
 
     def status(self, key: str, default: int) -> int:
-        """The HTTP status of a refusal."""
+        """Return an HTTP status from 400 to 499."""
         value = self.whole(key, default)
         if not 400 <= value < 500:
             raise OrgFileError(f"{self.place}.{key} must be from 400 to 499, not {value}")
         return value
 
     def number(self, key: str, default: float) -> float:
-        """A number, not negative."""
-        value = float(self._take(key, default, (int, float), "a number"))
+        """Return a number, not negative."""
+        value = float(self._read(key, default, (int, float), "a number"))
         if value < 0:
             raise OrgFileError(f"{self.place}.{key} must not be negative, not {value}")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts, empty where the key is missing."""
-        values = self._take(key, [], (list,), "a list of texts")
+        """Return a list of texts, empty where the key is missing."""
+        values = self._read(key, [], (list,), "a list of texts")
         if not all(isinstance(value, str) for value in values):
             raise OrgFileError(f"{self.place}.{key} must be a list of texts, not {values!r}")
         return tuple(values)
 
     def when(self, key: str = "when") -> When:
-        """Conditions: field = value, or field = [values]."""
-        conditions = self._take(key, {}, (dict,), "a table of conditions")
+        """Return conditions: field = value, or field = [values]."""
+        conditions = self._read(key, {}, (dict,), "a table of conditions")
         return {
             name: tuple(str(v) for v in (value if isinstance(value, list) else [value]))
             for name, value in conditions.items()
         }
 
     def section(self, key: str) -> Section:
-        """A table inside, empty where it is missing."""
-        return Section(_under(self.place, key), self._take(key, {}, (dict,), "a table"))
+        """Return an inner table, empty where it is missing."""
+        return Section(_under(self.place, key), self._read(key, {}, (dict,), "a table"))
 
     def sections(self, key: str) -> list[Section]:
-        """A list of tables inside."""
+        """Return a list of inner tables."""
         place = _under(self.place, key)
-        values = self._take(key, [], (list,), f"a list of tables; write [[{key}]]")
+        values = self._read(key, [], (list,), f"a list of tables; write [[{key}]]")
         for position, value in enumerate(values):
             if not isinstance(value, dict):
                 raise OrgFileError(f"{place}[{position}] must be a table; write [[{key}]]")
         return [Section(f"{place}[{position}]", value) for position, value in enumerate(values)]
 
-    def done(self) -> None:
-        """Raises where the file holds a key that nobody asked for."""
+    def reject_unknown_keys(self) -> None:
+        """Raise OrgFileError where the table has a key that was never read."""
         for key in self.values:
-            if key not in self.asked:
-                known = ", ".join(sorted(self.asked))
+            if key not in self.read_keys:
+                known = ", ".join(sorted(self.read_keys))
                 raise OrgFileError(
                     f"{_under(self.place, key)} is not a key of an org file; known here: {known}"
                 )

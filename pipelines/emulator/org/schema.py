@@ -1,4 +1,4 @@
-"""What an sObject and its fields are: the shapes that describe, SOQL, REST and Bulk agree on."""
+"""Objects and their fields, as describe, SOQL, REST and Bulk use them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ FRACTION_TYPES = frozenset({"double", "currency", "percent"})
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """How values are read where nobody knows how a real org does it; the file says (§12)."""
+class ValueRules:
+    """How values are read where a real org's way is unknown; the org file decides."""
 
     lenient_email_domains: bool = False
     trims_text: bool = True
@@ -22,12 +22,12 @@ class Reading:
     text_length: str = "utf16"
 
 
-AS_USUAL = Reading()
+DEFAULT_VALUE_RULES = ValueRules()
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of an sObject, as the running user sees it."""
+    """One field of an object, as the running user sees it."""
 
     name: str
     label: str
@@ -52,42 +52,42 @@ class Field:
     filterable: bool = True
     custom: bool = False
     compound: str | None = None
-    reading: Reading = AS_USUAL
+    value_rules: ValueRules = DEFAULT_VALUE_RULES
 
     @property
     def stored(self) -> bool:
-        """False for a compound field, which is only a view of its parts."""
+        """Return False for a compound field, which only combines other fields."""
         return self.type != "address"
 
     @property
     def sortable(self) -> bool:
-        """True where ORDER BY takes the field."""
+        """Return whether ORDER BY accepts the field."""
         return self.filterable and self.stored
 
     @property
     def aggregatable(self) -> bool:
-        """True where COUNT and its kin take the field."""
+        """Return whether COUNT and the other aggregates accept the field."""
         return self.sortable and self.type != "boolean"
 
     @property
     def groupable(self) -> bool:
-        """True where GROUP BY takes the field."""
+        """Return whether GROUP BY accepts the field."""
         return self.sortable and self.type not in {"datetime", *FRACTION_TYPES}
 
     @property
     def required(self) -> bool:
-        """True where a record cannot be created without the field."""
+        """Return whether a record cannot be created without the field."""
         return self.createable and not self.nillable and not self.defaulted
 
     @property
     def is_key(self) -> bool:
-        """True where upsert may match on the field and a look-up must be quick."""
+        """Return whether upsert may match on the field, so that it needs an index."""
         return self.external_id or self.unique or self.id_lookup
 
 
 @dataclass(frozen=True)
 class SObject:
-    """One sObject: its key prefix, what may be done with it, and its fields in order."""
+    """One object: its key prefix, whether it is writable, and its fields in order."""
 
     name: str
     label: str
@@ -101,7 +101,7 @@ class SObject:
         self._lower.update((f.name.lower(), f) for f in self.fields)
 
     def find(self, name: str) -> Field | None:
-        """The field of this name in any case, or None."""
+        """Return the field of this name in any case, or None."""
         return self._lower.get(name.lower())
 
     def __getitem__(self, name: str) -> Field:
@@ -109,40 +109,40 @@ class SObject:
 
     @cached_property
     def relationships(self) -> dict[str, Field]:
-        """Relationship name in lower case → the reference field behind it."""
+        """Return the reference field of each relationship name, in lower case."""
         return {f.relationship.lower(): f for f in self.fields if f.relationship}
 
     @cached_property
     def stored_fields(self) -> tuple[Field, ...]:
-        """The fields that have a column of their own."""
+        """Return the fields that have a column of their own."""
         return tuple(f for f in self.fields if f.stored)
 
     @cached_property
     def unique_fields(self) -> tuple[Field, ...]:
-        """The fields of which no two living records may share a value."""
+        """Return the fields of which no two active records may share a value."""
         return tuple(f for f in self.fields if f.unique and f.type != "id")
 
     @cached_property
     def required_fields(self) -> tuple[Field, ...]:
-        """The fields that a new record must carry."""
+        """Return the fields that a new record must have."""
         return tuple(f for f in self.fields if f.required)
 
     def key_field(self, name: str) -> Field | None:
-        """The field upsert may match on: Id, an external id, a unique or an idLookup field."""
+        """Return the field if upsert may match on it: Id, external id, unique or idLookup."""
         found = self.find(name)
         return found if found is not None and (found.is_key or found.type == "id") else None
 
 
 @dataclass(frozen=True)
 class Child:
-    """A reference seen from the object it points to; most have no name to go by."""
+    """A reference seen from the object it points to; most have no name."""
 
     sobject: SObject
     field: Field
     name: str | None
 
 
-# The child relationships that requests and clients go by.
+# The child relationships that requests and clients use.
 CHILD_NAMES = {
     ("Contact", "AccountId"): "Contacts",
     ("QueueSobject", "QueueId"): "QueueSobjects",
@@ -151,7 +151,7 @@ CHILD_NAMES = {
 
 
 class Schema:
-    """The sObjects of an org, found by name in any case or by key prefix."""
+    """The objects of an org, found by name in any case or by key prefix."""
 
     def __init__(self, objects: Iterable[SObject]) -> None:
         self.objects = tuple(objects)
@@ -159,18 +159,18 @@ class Schema:
         self._by_prefix = {o.prefix: o for o in self.objects}
 
     def find(self, name: str) -> SObject | None:
-        """The sObject of this name in any case, or None."""
+        """Return the object of this name in any case, or None."""
         return self._by_name.get(name.lower())
 
     def __getitem__(self, name: str) -> SObject:
         return self._by_name[name.lower()]
 
     def of_id(self, record_id: str) -> SObject | None:
-        """The sObject that an id belongs to, by its key prefix."""
+        """Return the object that an id belongs to, by its key prefix, or None."""
         return self._by_prefix.get(record_id[:3])
 
     def children(self, sobject: SObject) -> list[Child]:
-        """Every reference to an object, from whatever object."""
+        """Return every reference to an object, from any object."""
         return [
             Child(other, reference, CHILD_NAMES.get((other.name, reference.name)))
             for other in self.objects
@@ -179,6 +179,6 @@ class Schema:
         ]
 
     def child(self, sobject: SObject, name: str) -> Child | None:
-        """The child relationship of this name in any case, or None."""
+        """Return the child relationship of this name in any case, or None."""
         named = (child for child in self.children(sobject) if child.name)
         return next((c for c in named if str(c.name).lower() == name.lower()), None)

@@ -1,4 +1,4 @@
-"""Sessions: who has logged in, through which app, and when each was last heard of (§1.1, §1.4)."""
+"""Sessions: who is logged in, through which app, and when each was last used."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from pipelines.emulator.org.store import Store
 
-# How much of its time a session may be used before the store is told: not every call is a write.
-UNTOLD_SHARE = 0.05
+# A session's use is stored only after this share of its time, to save writes.
+SAVE_AFTER_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Session:
-    """An open session. `used_at` may lag a little behind; instants are seconds since 1970."""
+    """An open session. Instants are seconds since 1970; `used_at` may lag a little behind."""
 
     token: str
     user_id: str
@@ -24,7 +24,7 @@ class Session:
 
 
 class Sessions:
-    """The sessions of one org; one that nobody has used for `minutes` is over."""
+    """The sessions of one org; a session ends after `minutes` without use."""
 
     def __init__(self, store: Store, org_id: str, minutes: float) -> None:
         self._store = store
@@ -32,7 +32,7 @@ class Sessions:
         self.seconds = minutes * 60
 
     def open(self, user_id: str, consumer_key: str = "") -> str:
-        """A bearer token for this user."""
+        """Open a session for this user and return its bearer token."""
         token, now = f"{self._org_id[:15]}!AQ{secrets.token_hex(24)}", time.time()
         self._store.run(
             "insert into emulator_logins values (?, ?, ?, ?, ?)",
@@ -41,7 +41,9 @@ class Sessions:
         return token
 
     def find(self, token: str) -> Session | None:
-        """The session a token opens; None where it is unknown or over. Asking is no use of it."""
+        """Return the session of a token, or None where it is unknown or over; it is not
+        prolonged.
+        """
         found = self._store.row(
             "select token, user_id, consumer_key, opened_at, used_at"
             " from emulator_logins where token = ?",
@@ -55,13 +57,13 @@ class Sessions:
         return session if time.time() - session.used_at <= self.seconds else None
 
     def use(self, token: str) -> Session | None:
-        """As `find`, and any call puts the end off."""
+        """Return the session of a token as `find` does, and prolong it."""
         session = self.find(token)
         now = time.time()
-        if session is not None and now - session.used_at > self.seconds * UNTOLD_SHARE:
+        if session is not None and now - session.used_at > self.seconds * SAVE_AFTER_SHARE:
             self._store.run("update emulator_logins set used_at = ? where token = ?", (now, token))
         return session
 
     def end(self, token: str) -> bool:
-        """End one session; False where there was none."""
+        """End one session; return False where there was none."""
         return self._store.run("delete from emulator_logins where token = ?", (token,)) > 0

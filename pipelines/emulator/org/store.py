@@ -1,4 +1,4 @@
-"""Where an org lives: one SQLite database, in memory or in a file that survives kill -9."""
+"""The storage of an org: one SQLite database, in memory or in a file that survives kill -9."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.emulator.org import ids
-from pipelines.emulator.org.match_keys import email_key, phone_key
+from pipelines.emulator.org.formatting import java_double
+from pipelines.emulator.org.like import is_like
+from pipelines.emulator.org.match_keys import email_match_key, phone_match_key
 from pipelines.emulator.org.schema import NUMBER_TYPES, Schema, SObject
-from pipelines.emulator.org.values import java_double
-from pipelines.emulator.soql.literals import is_like
 
-# SQLite's own 2 MB make every new row wait for pages of the indexes once a file has grown.
+# With SQLite's own 2 MB, every new row of a large file waits for pages of its indexes.
 CACHE_KIB = 65_536
 Row = tuple[str | int | float | bytes | None, ...]
 Parameter = str | int | float | bytes | None
@@ -62,7 +62,7 @@ class StoreError(Exception):
 
 
 class Store:
-    """One connection behind one lock: whoever holds the lock sees and leaves a whole org."""
+    """One connection behind one lock, so that a thread always sees a consistent org."""
 
     def __init__(self, path: Path | None) -> None:
         self.lock = threading.RLock()
@@ -71,14 +71,18 @@ class Store:
             self._connection = sqlite3.connect(
                 path or ":memory:", timeout=1.0, isolation_level=None, check_same_thread=False
             )
-            # Two emulators on one file would hand out the same ids: the second one is refused.
+            # Two emulators on one file would give the same ids, so the second one is rejected.
             self._connection.execute("pragma locking_mode = exclusive")
-            # A process killed at any instant loses nothing committed; only a power cut could.
+            # A process that is killed loses nothing committed; only a power failure could.
             self._connection.execute("pragma journal_mode = wal")
             self._connection.execute("pragma synchronous = normal")
             self._connection.execute(f"pragma cache_size = -{CACHE_KIB}")
-            self._connection.create_function("email_key", 2, email_key, deterministic=True)
-            self._connection.create_function("phone_key", 3, phone_key, deterministic=True)
+            self._connection.create_function(
+                "email_match_key", 2, email_match_key, deterministic=True
+            )
+            self._connection.create_function(
+                "phone_match_key", 3, phone_match_key, deterministic=True
+            )
             self._connection.create_function("fold", 1, _fold, deterministic=True)
             self._connection.create_function("sf_like", 2, _like, deterministic=True)
             self._connection.create_function("java_double", 1, _java_double, deterministic=True)
@@ -91,7 +95,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; transactions inside one are part of it."""
+        """Commit everything in the block or nothing; an inner transaction joins the outer one."""
         with self.lock:
             if self._depth:
                 yield
@@ -100,7 +104,7 @@ class Store:
             self._depth += 1
             try:
                 yield
-            except BaseException:  # an interrupt must leave no half of it either
+            except BaseException:  # an interrupt must not leave half a transaction either
                 self._connection.execute("rollback")
                 raise
             else:
@@ -110,7 +114,7 @@ class Store:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Inside a transaction: what fails here is undone, what came before stays."""
+        """Undo the block's changes on an error, but keep those before it in the transaction."""
         with self.transaction():
             self._connection.execute("savepoint inner_step")
             try:
@@ -122,23 +126,23 @@ class Store:
                 self._connection.execute("release inner_step")
 
     def rows(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        """Every row of a query."""
+        """Return every row of a query."""
         with self.lock:
             return self._connection.execute(sql, parameters).fetchall()
 
     def row(self, sql: str, parameters: Sequence[Parameter] = ()) -> Row | None:
-        """The first row of a query, or None."""
+        """Return the first row of a query, or None."""
         with self.lock:
             found: Row | None = self._connection.execute(sql, parameters).fetchone()
             return found
 
     def run(self, sql: str, parameters: Sequence[Parameter] = ()) -> int:
-        """One statement; how many rows it changed."""
+        """Run one statement; return how many rows it changed."""
         with self.lock:
             return self._connection.execute(sql, parameters).rowcount
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Parameter]]) -> None:
-        """One statement for many rows."""
+        """Run one statement for many rows."""
         with self.lock:
             self._connection.executemany(sql, rows)
 
@@ -146,33 +150,33 @@ class Store:
         self,
         table: str,
         columns: Mapping[str, Sequence[Parameter]],
-        same: Mapping[str, Parameter],
+        constant_values: Mapping[str, Parameter],
     ) -> None:
-        """New rows, column by column; `same` is what all have alike where no column says more."""
-        alike = {name: value for name, value in same.items() if name not in columns}
-        names = ", ".join(f'"{name}"' for name in (*columns, *alike))
-        # Written into the statement, what is alike costs nothing for each row.
-        values = ", ".join([*("?" * len(columns)), *map(_literal, alike.values())])
+        """Insert rows given by column; `constant_values` are equal in every row."""
+        constants = {name: value for name, value in constant_values.items() if name not in columns}
+        names = ", ".join(f'"{name}"' for name in (*columns, *constants))
+        # As part of the statement, constant values cost nothing for each row.
+        values = ", ".join([*("?" * len(columns)), *map(_literal, constants.values())])
         self.run_many(
             f'insert into "{table}" ({names}) values ({values})',  # noqa: S608
             zip(*columns.values(), strict=True),
         )
 
     def take_ids(self, prefix: str, count: int) -> list[str]:
-        """The next ids of one object, never given twice."""
+        """Return the next ids of one object; an id is never given twice."""
         with self.transaction():
             found = self.row("select next from emulator_sequences where prefix = ?", (prefix,))
             first = int(found[0] or 0) if found else ids.FIRST_NUMBER
-            while (last := self._last_given(prefix, first, first + count)) is not None:
+            while (last := self._last_reserved(prefix, first, first + count)) is not None:
                 first = last + 1
             self.run(
                 "insert into emulator_sequences values (?, ?)"
                 " on conflict (prefix) do update set next = excluded.next",
                 (prefix, first + count),
             )
-        return list(ids.run_of_ids(prefix, first, count))
+        return list(ids.consecutive_ids(prefix, first, count))
 
-    def _last_given(self, prefix: str, first: int, end: int) -> int | None:
+    def _last_reserved(self, prefix: str, first: int, end: int) -> int | None:
         found = self.row(
             "select max(number) from emulator_given_ids"
             " where prefix = ? and number >= ? and number < ?",
@@ -180,8 +184,8 @@ class Store:
         )
         return None if found is None or found[0] is None else int(found[0])
 
-    def keep_id(self, record_id: str) -> None:
-        """An id that the org file gives is never given again."""
+    def reserve_id(self, record_id: str) -> None:
+        """Reserve an id from the org file, so that it is never given again."""
         number = ids.number_of(record_id)
         if number is not None:
             self.run(
@@ -189,20 +193,20 @@ class Store:
             )
 
     def take_id(self, prefix: str) -> str:
-        """The next id of one object."""
+        """Return the next id of one object."""
         return self.take_ids(prefix, 1)[0]
 
     def get(self, key: str) -> str | None:
-        """A remembered text."""
+        """Return a stored text, or None."""
         found = self.row("select value from emulator_meta where key = ?", (key,))
         return None if found is None else str(found[0])
 
     def put(self, key: str, value: str) -> None:
-        """Remember a text."""
+        """Store a text under a key."""
         self.run("insert or replace into emulator_meta values (?, ?)", (key, value))
 
     def count_up(self, key: str) -> int:
-        """One more of something counted."""
+        """Increase a counter and return it."""
         found = self.row(
             "insert into emulator_meta values (?, '1') on conflict (key)"
             " do update set value = cast(value as integer) + 1 returning value",
@@ -211,7 +215,7 @@ class Store:
         return int(found[0] or 0) if found else 0
 
     def empty(self, schema: Schema) -> None:
-        """Forget everything and make the tables of this schema."""
+        """Drop every table and create those of this schema."""
         self.run('drop view if exists "Name"')
         tables = "select name from sqlite_master where type = 'table'"
         for (name,) in self.rows(tables):
@@ -233,12 +237,12 @@ class Store:
                 self.run(f'create index "{index}" on "{sobject.name}" ("{field.name}")')
 
     def close(self) -> None:
-        """Leave the file whole."""
+        """Close the database."""
         with self.lock:
             self._connection.close()
 
 
-# The owner of a Lead is a User or a Group: one name space to join against (Owner.Name, Owner.Type).
+# A Lead is owned by a User or a Group; one view lets a query join both (Owner.Name, Owner.Type).
 OWNER_VIEW = """
 create view "Name" as
 select Id, Name, 'User' as Type, Username, Email, Alias, FirstName, LastName, IsActive,

@@ -1,13 +1,11 @@
-"""What a field accepts and how its value reads: from JSON, from a CSV cell, and back.
+"""Read the value of a field from JSON or from a CSV cell, and check it.
 
-A value is kept as SQLite keeps it: text, int, float or None; booleans as 0 and 1, dates and
-instants as ISO text in UTC, so that comparing the text compares the moments.
+A value is stored as SQLite stores it: text, int, float or None; booleans as 0 and 1. Dates and
+instants are ISO text in UTC, so that comparing the text compares the times.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,14 +17,14 @@ from pipelines.emulator.org.schema import FRACTION_TYPES, Field
 
 Value = str | int | float | None
 
-# §8: no leading dot; dots together or at the end pass; the domain is letters, digits, hyphens.
-# Whether a label may start or end with a hyphen nobody knows (§12), so it may not.
+# No leading dot; consecutive or trailing dots pass; a domain has letters, digits and hyphens.
+# Whether a label may start or end with a hyphen is unknown, so it may not.
 EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*"
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])",
     re.ASCII,
 )
-# The other reading: hyphens anywhere, one-letter top domains, and no dot at all.
+# The other reading: hyphens anywhere, one-letter top-level domains, and no dot needed.
 LENIENT_EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*"
     r"@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*",
@@ -44,18 +42,18 @@ BLANKS: Final = "".join(map(chr, range(33)))
 CSV_BOOLEANS = {"true": 1, "1": 1, "false": 0, "0": 0}
 
 
-# Nobody says what a length counts. Java, which the org is written in, counts UTF-16 units.
+# What a length counts is documented nowhere. Java, the language of the org, counts UTF-16 units.
 LENGTHS: Final[Mapping[str, Callable[[str], int]]] = {
     "utf16": lambda text: len(text.encode("utf-16-le")) // 2,
     "characters": len,
     "bytes": lambda text: len(text.encode()),
 }
-# The JSON kinds that an empty text is not: what `""` means there is a switch.
+# The JSON types for which the meaning of an empty text is a switch.
 JSON_TYPED: Final = frozenset({"boolean", "int", "date", "datetime", *FRACTION_TYPES})
 
 
 class Absent:
-    """What a row says of a field that it does not speak of."""
+    """The value of a field that a row does not mention."""
 
     def __repr__(self) -> str:
         return "ABSENT"
@@ -67,7 +65,7 @@ Cell = Value | Absent
 
 @dataclass(eq=False)
 class Failure(Exception):
-    """Why one record was refused, in the org's own words; `details` is what REST adds to them."""
+    """Why one record was rejected, with the org's message; `details` is added by REST only."""
 
     code: str
     message: str
@@ -75,27 +73,27 @@ class Failure(Exception):
     details: Mapping[str, object] | None = None
 
 
-class WrongJsonType(Exception):
-    """A JSON value of a kind the field cannot hold: the org refuses the whole request (§7.1)."""
+class JsonTypeError(Exception):
+    """A JSON value of a type that the field cannot hold: the org rejects the whole request."""
 
 
 def now() -> str:
-    """This moment as the org writes it."""
+    """Return the current instant as the org writes it."""
     return moment_text(datetime.now(UTC))
 
 
 def moment_text(moment: datetime) -> str:
-    """An instant as the org writes it."""
+    """Return an instant as the org writes it."""
     moment = moment.astimezone(UTC)
-    # Not strftime: its years before 1000 have fewer than four digits.
+    # Not strftime: it writes years before 1000 with fewer than four digits.
     return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}+0000"
 
 
 def from_csv(field: Field, text: str) -> Value:
-    """The value of one CSV cell that is neither empty nor `#N/A`."""
+    """Return the value of one CSV cell that is neither empty nor `#N/A`; raise Failure."""
     if field.type == "boolean":
         known = CSV_BOOLEANS.get(text.lower())
-        if known is None or (text.isdigit() and not field.reading.numeric_booleans):
+        if known is None or (text.isdigit() and not field.value_rules.numeric_booleans):
             raise _wrong_type(field, text)
         return known
     if field.type == "int":
@@ -111,11 +109,11 @@ def from_csv(field: Field, text: str) -> Value:
 
 
 def from_json(field: Field, value: object) -> Value:
-    """The value of one JSON member; explicit null clears, an empty text is null too."""
+    """Return the value of one JSON member; null and the empty text clear the field."""
     if value is None:
         return 0 if field.type == "boolean" else None
-    if value == "" and field.type in JSON_TYPED and not field.reading.empty_json_is_null:
-        raise WrongJsonType(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
+    if value == "" and field.type in JSON_TYPED and not field.value_rules.empty_json_is_null:
+        raise JsonTypeError(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
     if field.type == "boolean":
         return _json_boolean(value)
     if field.type == "int" or field.type in FRACTION_TYPES:
@@ -123,7 +121,7 @@ def from_json(field: Field, value: object) -> Value:
     if isinstance(value, bool):
         value = "true" if value else "false"
     if not isinstance(value, str | int | float):
-        raise WrongJsonType(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
+        raise JsonTypeError(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
     return from_text(field, str(value))
 
 
@@ -132,17 +130,17 @@ def _json_boolean(value: object) -> Value:
         return int(value)
     if isinstance(value, str) and value.lower() in {"true", "false"}:
         return CSV_BOOLEANS[value.lower()]
-    raise WrongJsonType(f"Cannot deserialize instance of boolean from {_kind(value)}")
+    raise JsonTypeError(f"Cannot deserialize instance of boolean from {_kind(value)}")
 
 
 def _json_number(field: Field, value: object) -> Value:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise WrongJsonType(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
+        raise JsonTypeError(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
     if value == "":
         return None
     pattern = INTEGER if field.type == "int" else NUMBER
     if not pattern.fullmatch(str(value)):
-        raise WrongJsonType(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
+        raise JsonTypeError(f"Cannot deserialize instance of {field.type} from {_kind(value)}")
     number = _in_range(field, float(str(value)), str(value))
     return int(number) if field.type == "int" else number
 
@@ -160,14 +158,14 @@ def _kind(value: object) -> str:
 
 
 def from_text(field: Field, text: str) -> Value:
-    """The value a text stands for, in any field but a number or a checkbox."""
+    """Return the value of a text, for any field but a number or a checkbox."""
     if field.type == "reference" or field.type == "id":
         return reference_id(field, text)
     if field.type == "date":
         return _date(field, text)
     if field.type == "datetime":
         return _moment(field, text)
-    if field.reading.trims_text:
+    if field.value_rules.trims_text:
         text = text.strip(BLANKS)
     if not text:
         return None
@@ -184,7 +182,7 @@ def from_text(field: Field, text: str) -> Value:
 
 
 def _check_length(field: Field, text: str) -> None:
-    length = len(text) if text.isascii() else LENGTHS[field.reading.text_length](text)
+    length = len(text) if text.isascii() else LENGTHS[field.value_rules.text_length](text)
     if field.length and length > field.length:
         raise Failure(
             "STRING_TOO_LONG",
@@ -194,8 +192,8 @@ def _check_length(field: Field, text: str) -> None:
 
 
 def email_pattern(field: Field) -> re.Pattern[str]:
-    """What this org takes for an e-mail address."""
-    return LENIENT_EMAIL if field.reading.lenient_email_domains else EMAIL
+    """Return the pattern of the e-mail addresses that this org accepts."""
+    return LENIENT_EMAIL if field.value_rules.lenient_email_domains else EMAIL
 
 
 def _email(field: Field, text: str) -> str:
@@ -206,7 +204,7 @@ def _email(field: Field, text: str) -> str:
 
 
 def reference_id(field: Field, text: str) -> Value:
-    """A well-formed id of any object, or MALFORMED_ID; whether it exists is the org's to say."""
+    """Return a well-formed id of any object; raise Failure. The caller checks that it exists."""
     if text == "":
         return None
     found = ids.normalised(text)
@@ -216,7 +214,7 @@ def reference_id(field: Field, text: str) -> Value:
 
 
 def malformed_id(field: Field, text: object) -> Failure:
-    """The refusal of an id that is none, or of the wrong object."""
+    """Return the failure for an id that is malformed or of the wrong object."""
     message = f"{field.label}: id value of incorrect type: {text}"
     return Failure("MALFORMED_ID", message, (field.name,))
 
@@ -225,13 +223,13 @@ def _date(field: Field, text: str) -> Value:
     if not text:
         return None
     try:
-        return date.fromisoformat(text[:10]).isoformat() if _says_day(text) else _fail(field, text)
+        return date.fromisoformat(text[:10]).isoformat() if _is_day(text) else _fail(field, text)
     except ValueError:
         raise _wrong_type(field, text) from None
 
 
-def _says_day(text: str) -> bool:
-    """A day, alone or with the time and zone that the org drops."""
+def _is_day(text: str) -> bool:
+    """Return whether the text is a day, alone or with a time and zone, which the org ignores."""
     return bool(DAY_AND_ZONE.fullmatch(text) or MOMENT.fullmatch(text))
 
 
@@ -247,7 +245,7 @@ def _moment(field: Field, text: str) -> Value:
 
 
 def parsed_moment(text: str) -> datetime:
-    """An instant in any of the forms the org reads; ValueError where it is none."""
+    """Return an instant in any form that the org reads; raise ValueError."""
     if not MOMENT.fullmatch(text):
         raise ValueError(text)
     return datetime.fromisoformat(text)
@@ -270,66 +268,9 @@ def _in_range(field: Field, number: float, text: str) -> float:
 
 
 def cell_value(field: Field, text: str) -> Cell:
-    """One CSV cell, empty and `#N/A` included."""
+    """Return the value of one CSV cell: ABSENT where empty, null where `#N/A`."""
     if not text:
         return ABSENT
     if text == "#N/A":
         return 0 if field.type == "boolean" else None
     return from_csv(field, text)
-
-
-def to_json(field: Field, value: Value) -> object:
-    """A stored value as REST and query answers write it."""
-    if value is not None and field.type == "boolean":
-        return bool(value)
-    if field.type == "address":
-        return json.loads(str(value))
-    return value
-
-
-def to_csv(field: Field, value: Value) -> str:
-    """A stored value as a bulk query writes it."""
-    if value is None:
-        return ""
-    if field.type == "boolean":
-        return "true" if value else "false"
-    if field.type in FRACTION_TYPES:
-        return java_double(float(value))
-    if field.type == "datetime":
-        return str(value).replace("+0000", "Z")
-    return str(value)
-
-
-def java_double(number: float) -> str:
-    """A number as Java prints it: 912260031 comes back as 9.12260031E8 (ten facts, 7)."""
-    if math.isinf(number):
-        return "Infinity" if number > 0 else "-Infinity"
-    if number == 0 or 1e-3 <= abs(number) < 1e7:
-        return repr(number)
-    mantissa, _, exponent = f"{number:.17e}".partition("e")
-    for digits in range(1, 18):
-        mantissa = f"{number:.{digits}e}".partition("e")[0]
-        if float(f"{mantissa}e{exponent}") == number:
-            break
-    return f"{mantissa}E{int(exponent)}"
-
-
-def echoed(field: Field | None, text: str) -> str:
-    """An uploaded cell as the result files give it back: re-rendered by its type."""
-    if field is None or not text:
-        return text
-    if field.type in FRACTION_TYPES and NUMBER.fullmatch(text):
-        return java_double(float(text))
-    if field.type == "boolean":
-        known = CSV_BOOLEANS.get(text.lower())
-        return text if known is None else ("true" if known else "false")
-    if field.type == "datetime" and MOMENT.fullmatch(text):
-        return _echoed_moment(text)
-    return text
-
-
-def _echoed_moment(text: str) -> str:
-    try:
-        return moment_text(parsed_moment(text)).replace("+0000", "Z")
-    except (ValueError, OverflowError):
-        return text

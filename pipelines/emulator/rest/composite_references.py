@@ -1,4 +1,4 @@
-"""What `@{reference.field}` stands for in a composite: a part of an earlier answer."""
+"""Replace `@{reference.field}` in a composite by a part of an earlier response."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ REFERENCE = re.compile(r"@\{([^{}.\[\]]+)((?:\.[^{}.\[\]]+|\[\d{1,9}\])*)\}")
 STEP = re.compile(r"\.([^{}.\[\]]+)|\[(\d+)\]")
 
 
-class NoSuchReference(Exception):
-    """A reference to an answer that is not there, failed, or has no such part."""
+class UnknownReferenceError(Exception):
+    """A reference to a response that does not exist, failed, or has no such part."""
 
 
-def filled(text: str, known: dict[str, Any]) -> str:
-    """The text with each reference replaced by what it stands for."""
+def fill_references(text: str, known: dict[str, Any]) -> str:
+    """Return the text with each reference replaced by its value."""
     return REFERENCE.sub(lambda match: _text(match, known), text)
 
 
-def filled_deep(value: Any, known: dict[str, Any]) -> Any:
-    """A whole body with its references replaced."""
+def fill_references_deep(value: Any, known: dict[str, Any]) -> Any:
+    """Return a JSON value with the references in all its texts replaced."""
     if isinstance(value, str):
-        return filled(value, known)
+        return fill_references(value, known)
     if isinstance(value, list):
-        return [filled_deep(item, known) for item in value]
+        return [fill_references_deep(item, known) for item in value]
     if isinstance(value, dict):
-        return {key: filled_deep(item, known) for key, item in value.items()}
+        return {key: fill_references_deep(item, known) for key, item in value.items()}
     return value
 
 
@@ -50,9 +50,9 @@ def _part(match: re.Match[str], known: dict[str, Any]) -> Any:
     return value
 
 
-def _missing(match: re.Match[str]) -> NoSuchReference:
+def _missing(match: re.Match[str]) -> UnknownReferenceError:
     path = match[0][2:-1]
-    return NoSuchReference(
+    return UnknownReferenceError(
         f"Invalid reference specified. No value for {path} found in {match[1]}. "
         f"Provided reference: {match[0]}"
     )

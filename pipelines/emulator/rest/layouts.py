@@ -1,25 +1,25 @@
-"""Page layouts: this org has one for each object, every field of it in a section of one column."""
+"""Page layouts: one for each object, with every field in a section of one column."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pipelines.emulator.messages import Answer, ApiError, Call
+from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
 from pipelines.emulator.org import ids
 from pipelines.emulator.org.describe import MASTER_RECORD_TYPE
 from pipelines.emulator.org.schema import Field, SObject
-from pipelines.emulator.rest.records_api import NOT_FOUND, Rest
+from pipelines.emulator.rest.records_api import NOT_FOUND, RecordsApi
 
 
 class Layouts:
-    """`describe/layouts`, with and without the id of a record type."""
+    """The layout resources of one org."""
 
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
+    def __init__(self, records_api: RecordsApi) -> None:
+        self._records_api = records_api
 
-    def all(self, _call: Call, object_name: str) -> Answer:
-        """`GET /sobjects/X/describe/layouts`."""
-        sobject = self._rest.sobject(object_name)
+    def all(self, _request: ApiRequest, object_name: str) -> ApiResponse:
+        """Handle `GET /sobjects/X/describe/layouts`."""
+        sobject = self._records_api.sobject(object_name)
         mapping = {
             "active": True,
             "available": True,
@@ -35,14 +35,16 @@ class Layouts:
             "recordTypeMappings": [mapping],
             "recordTypeSelectorRequired": [False],
         }
-        return Answer(200, value)
+        return ApiResponse(200, value)
 
-    def of_record_type(self, _call: Call, object_name: str, record_type: str) -> Answer:
-        """`GET /sobjects/X/describe/layouts/ID`: there is the master record type, and no other."""
-        sobject = self._rest.sobject(object_name)
+    def of_record_type(
+        self, _request: ApiRequest, object_name: str, record_type: str
+    ) -> ApiResponse:
+        """Handle `GET /sobjects/X/describe/layouts/ID`; only the master record type exists."""
+        sobject = self._records_api.sobject(object_name)
         if ids.normalised(record_type) != MASTER_RECORD_TYPE:
             raise ApiError(404, "NOT_FOUND", NOT_FOUND)
-        return Answer(200, _layout(sobject))
+        return ApiResponse(200, _layout(sobject))
 
 
 def _layout(sobject: SObject) -> dict[str, Any]:

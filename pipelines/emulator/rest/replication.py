@@ -1,60 +1,60 @@
-"""What has changed in a span of time: `updated` and `deleted`, for clients that keep a copy."""
+"""The records updated or deleted in a span of time, for clients that keep a copy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pipelines.emulator.messages import Answer, ApiError, Call
+from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.values import moment_text, parsed_moment
-from pipelines.emulator.rest.records_api import Rest
+from pipelines.emulator.rest.records_api import RecordsApi
 
 MAX_DAYS = 30
 
 
 @dataclass(frozen=True)
 class Span:
-    """From one minute to another: the org reads no seconds here."""
+    """A span of time in whole minutes; the org ignores seconds here."""
 
     start: datetime
     end: datetime
 
     @property
     def bounds(self) -> tuple[str, str]:
-        """As records are stamped; the end itself is outside."""
+        """Return the span as record timestamps; the end is exclusive."""
         return moment_text(self.start), moment_text(self.end)
 
 
 class Replication:
-    """The records of one object by when they changed."""
+    """The updated and deleted resources of one org."""
 
-    def __init__(self, org: Org, rest: Rest) -> None:
+    def __init__(self, org: Org, records_api: RecordsApi) -> None:
         self._org = org
-        self._rest = rest
+        self._records_api = records_api
 
-    def updated(self, call: Call, object_name: str) -> Answer:
-        """`GET /sobjects/X/updated`: the living records created or changed in the span."""
-        found, span = self._stamped(call, object_name, is_deleted=0)
+    def updated(self, request: ApiRequest, object_name: str) -> ApiResponse:
+        """Handle `GET /sobjects/X/updated`: records created or changed in the span."""
+        found, span = self._changed_records(request, object_name, is_deleted=0)
         value = {"ids": [id_ for id_, _ in found], "latestDateCovered": moment_text(span.end)}
-        return Answer(200, value)
+        return ApiResponse(200, value)
 
-    def deleted(self, call: Call, object_name: str) -> Answer:
-        """`GET /sobjects/X/deleted`: what went into the bin in the span, and when."""
-        found, span = self._stamped(call, object_name, is_deleted=1)
+    def deleted(self, request: ApiRequest, object_name: str) -> ApiResponse:
+        """Handle `GET /sobjects/X/deleted`: records deleted in the span, with the time."""
+        found, span = self._changed_records(request, object_name, is_deleted=1)
         earliest = datetime.now(UTC) - timedelta(days=MAX_DAYS)
         value = {
             "deletedRecords": [{"id": id_, "deletedDate": moment} for id_, moment in found],
             "earliestDateAvailable": moment_text(earliest),
             "latestDateCovered": moment_text(span.end),
         }
-        return Answer(200, value)
+        return ApiResponse(200, value)
 
-    def _stamped(
-        self, call: Call, object_name: str, *, is_deleted: int
+    def _changed_records(
+        self, request: ApiRequest, object_name: str, *, is_deleted: int
     ) -> tuple[list[tuple[str, str]], Span]:
-        sobject = self._rest.sobject(object_name)
-        span = _span(call)
+        sobject = self._records_api.sobject(object_name)
+        span = _span(request)
         rows = self._org.store.rows(
             f'select Id, SystemModstamp from "{sobject.name}"'  # noqa: S608 - a known object
             " where IsDeleted = ? and SystemModstamp >= ? and SystemModstamp < ?"
@@ -64,23 +64,25 @@ class Replication:
         return [(str(id_), str(moment)) for id_, moment in rows], span
 
 
-def _span(call: Call) -> Span:
-    span = Span(_minute(call, "start"), _minute(call, "end"))
+def _span(request: ApiRequest) -> Span:
+    span = Span(_minute(request, "start"), _minute(request, "end"))
     if span.end <= span.start:
-        raise _wrong("endDate must be at least one minute greater than startDate")
+        raise _date_error("endDate must be at least one minute greater than startDate")
     if span.start < datetime.now(UTC) - timedelta(days=MAX_DAYS):
-        raise _wrong(f"startDate cannot be more than {MAX_DAYS} days ago")
+        raise _date_error(f"startDate cannot be more than {MAX_DAYS} days ago")
     return span
 
 
-def _minute(call: Call, name: str) -> datetime:
-    text = call.query.get(name, "")
+def _minute(request: ApiRequest, name: str) -> datetime:
+    text = request.query.get(name, "")
     try:
         moment = parsed_moment(text)
     except ValueError:
-        raise _wrong(f"{name} is not an instant such as 2026-01-31T12:00:00Z: {text}") from None
+        raise _date_error(
+            f"{name} is not an instant such as 2026-01-31T12:00:00Z: {text}"
+        ) from None
     return moment.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def _wrong(sentence: str) -> ApiError:
-    return ApiError(400, "INVALID_REPLICATION_DATE", sentence)
+def _date_error(message: str) -> ApiError:
+    return ApiError(400, "INVALID_REPLICATION_DATE", message)

@@ -1,8 +1,8 @@
-"""What the org says of itself: its versions, the resources of one, and its limits (§2, §6.6)."""
+"""The org's versions, the resources of a version, and the limits."""
 
 from __future__ import annotations
 
-from pipelines.emulator.messages import Answer, ApiError, Call
+from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
 
 NEWEST, OLDEST, OLDEST_SUPPORTED = 68, 31, 41
@@ -28,26 +28,28 @@ LIMITS = {
 
 
 def versions() -> list[dict[str, str]]:
-    """Every version on offer, oldest first; v68.0 is Winter '27 (§2)."""
-    listed = []
+    """Return every version, oldest first; v68.0 is Winter '27."""
+    entries = []
     for number in range(OLDEST, NEWEST + 1):
-        # Three releases a year; Winter carries the number of the year to come.
+        # Three releases a year; Winter carries the number of the following year.
         since = number - NEWEST
         season, year = SEASONS[since % 3], 27 + (since // 3)
         version = f"{number}.0"
         label = f"{season} '{year % 100:02d}"
-        listed.append({"label": label, "url": f"/services/data/v{version}", "version": version})
-    return listed
+        entries.append({"label": label, "url": f"/services/data/v{version}", "version": version})
+    return entries
 
 
-class About:
-    """One org's limits and resources; its API requests are counted here, one by one."""
+class OrgResources:
+    """The resources and limits of one org, and its count of API requests."""
 
     def __init__(self, org: Org) -> None:
         self._org = org
 
     def count_request(self) -> str:
-        """One more, refused beyond the day's limit; the header that tells how many."""
+        """Count one request and return the Sforce-Limit-Info header; raise ApiError beyond the
+        limit.
+        """
         with self._org.store.transaction():
             if self._used() >= self.allowed:
                 raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
@@ -56,26 +58,26 @@ class About:
 
     @property
     def allowed(self) -> int:
-        """How many a day."""
+        """Return the number of API requests allowed a day."""
         return self._org.file.daily_api_requests
 
     def _used(self) -> int:
         return int(self._org.store.get("api_requests") or 0)
 
-    def limits(self, _call: Call) -> Answer:
-        """`GET /limits`."""
-        shown = {name: {"Max": most, "Remaining": most} for name, most in LIMITS.items()}
+    def limits(self, _request: ApiRequest) -> ApiResponse:
+        """Handle `GET /limits`."""
+        limits = {name: {"Max": most, "Remaining": most} for name, most in LIMITS.items()}
         remaining = max(0, self.allowed - self._used())
-        return Answer(
-            200, {"DailyApiRequests": {"Max": self.allowed, "Remaining": remaining}} | shown
+        return ApiResponse(
+            200, {"DailyApiRequests": {"Max": self.allowed, "Remaining": remaining}} | limits
         )
 
-    def recent(self, _call: Call) -> Answer:
-        """`GET /recent`: what a user looked at in the browser, which this org does not have."""
-        return Answer(200, [])
+    def recent(self, _request: ApiRequest) -> ApiResponse:
+        """Handle `GET /recent`: always empty, because nothing is viewed in a browser here."""
+        return ApiResponse(200, [])
 
-    def resources(self, call: Call) -> Answer:
-        """`GET /services/data/vXX.X`."""
-        resources = {name: f"{call.data}/{name}" for name in RESOURCES}
-        identity = f"{call.base}/id/{self._org.id}/{call.user_id}"
-        return Answer(200, resources | {"identity": identity})
+    def resources(self, request: ApiRequest) -> ApiResponse:
+        """Handle `GET /services/data/vXX.X`."""
+        resources = {name: f"{request.data}/{name}" for name in RESOURCES}
+        identity = f"{request.base}/id/{self._org.id}/{request.user_id}"
+        return ApiResponse(200, resources | {"identity": identity})

@@ -1,13 +1,13 @@
-"""`/search` and `/parameterizedSearch`: records by the words in them."""
+"""`/search` and `/parameterizedSearch`: find records by the words in their fields."""
 
 from __future__ import annotations
 
 import re
 
-from pipelines.emulator.messages import Answer, Call
+from pipelines.emulator.messages import ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.schema import SObject
-from pipelines.emulator.rest.records_api import Rest
+from pipelines.emulator.rest.records_api import RecordsApi
 from pipelines.emulator.rest.sosl import (
     SCOPES,
     Returned,
@@ -16,52 +16,54 @@ from pipelines.emulator.rest.sosl import (
     parameterized,
     read_search,
 )
-from pipelines.emulator.soql.query import Asker, plan
+from pipelines.emulator.soql.query import Requester, plan_query
 from pipelines.emulator.soql.syntax import SoqlError
 
 DEFAULT_OBJECTS = ("Lead", "Contact", "Account")
 NAMES = frozenset({"Name", "FirstName", "LastName", "Company"})
 
 
-class Searching:
-    """Searches one org."""
+class SearchApi:
+    """The search resources of one org."""
 
-    def __init__(self, org: Org, rest: Rest) -> None:
+    def __init__(self, org: Org, clauses: RecordsApi) -> None:
         self._org = org
-        self._rest = rest
+        self._records_api = clauses
 
-    def search(self, call: Call) -> Answer:
-        """`GET /search?q=FIND …`."""
-        return self._answer(call, read_search(call.query.get("q", "")))
+    def search(self, request: ApiRequest) -> ApiResponse:
+        """Handle `GET /search?q=FIND …`."""
+        return self._search_response(request, read_search(request.query.get("q", "")))
 
-    def parameterized(self, call: Call) -> Answer:
-        """`/parameterizedSearch`, asked by its URL or by a JSON object."""
-        asked = call.json_object() if call.method == "POST" else dict(call.query)
-        return self._answer(call, parameterized(asked))
+    def parameterized(self, request: ApiRequest) -> ApiResponse:
+        """Handle `/parameterizedSearch`, with the parameters in the URL or in a JSON object."""
+        requested = request.json_object() if request.method == "POST" else dict(request.query)
+        return self._search_response(request, parameterized(requested))
 
-    def _answer(self, call: Call, search: Search) -> Answer:
+    def _search_response(self, request: ApiRequest, search: Search) -> ApiResponse:
         wanted = search.returned or tuple(Returned(name, "Id", "") for name in DEFAULT_OBJECTS)
         found: list[dict[str, object]] = []
         for returned in wanted:
-            found += self._of_object(call, search, returned)
-        return Answer(200, {"searchRecords": found[: search.limit]})
+            found += self._of_object(request, search, returned)
+        return ApiResponse(200, {"searchRecords": found[: search.limit]})
 
-    def _of_object(self, call: Call, search: Search, returned: Returned) -> list[dict[str, object]]:
+    def _of_object(
+        self, request: ApiRequest, search: Search, returned: Returned
+    ) -> list[dict[str, object]]:
         sobject = self._org.schema.find(returned.object)
         if sobject is None:
             raise SoqlError("INVALID_TYPE", f"sObject type '{returned.object}' is not supported.")
         matching = self._matching(sobject, search)
-        asked = {name.strip().lower() for name in returned.fields.split(",")}
-        fields = returned.fields if "id" in asked else f"Id, {returned.fields}"
-        # The limit is one of records found: it is kept from the query, which knows no words.
-        rest, limit = _without_limit(returned.rest)
-        text = f"SELECT {fields} FROM {sobject.name} {rest}"  # noqa: S608 - SOQL, parsed
-        made = plan(self._org, text, Asker(call.user_id))
-        if made.is_aggregate or made.query.count_all:
+        requested = {name.strip().lower() for name in returned.fields.split(",")}
+        fields = returned.fields if "id" in requested else f"Id, {returned.fields}"
+        # The limit counts records that match the words, and the query does not know the words.
+        clauses, limit = _without_limit(returned.clauses)
+        text = f"SELECT {fields} FROM {sobject.name} {clauses}"  # noqa: S608 - SOQL, parsed
+        plan = plan_query(self._org, text, Requester(request.user_id))
+        if plan.is_aggregate or plan.query.count_all:
             raise malformed("a search returns records, not sums of them")
-        rows = self._org.store.rows(*made.select_rows())
-        records = [made.record(row, call.version) for row in rows if str(row[0]) in matching]
-        if "id" not in asked:
+        rows = self._org.store.rows(*plan.select_rows())
+        records = [plan.record(row, request.version) for row in rows if str(row[0]) in matching]
+        if "id" not in requested:
             records = [{k: v for k, v in record.items() if k != "Id"} for record in records]
         return records[:limit]
 
@@ -79,10 +81,10 @@ class Searching:
         return {
             str(id_)
             for id_, *texts in rows
-            if search.found([text for text in texts if isinstance(text, str)])
+            if search.match([text for text in texts if isinstance(text, str)])
         }
 
 
-def _without_limit(rest: str) -> tuple[str, int | None]:
-    found = re.fullmatch(r"(.*?)\bLIMIT\s+(\d{1,6})\s*", rest, re.IGNORECASE | re.DOTALL)
-    return (rest, None) if found is None else (found[1], int(found[2]))
+def _without_limit(clauses: str) -> tuple[str, int | None]:
+    found = re.fullmatch(r"(.*?)\bLIMIT\s+(\d{1,6})\s*", clauses, re.IGNORECASE | re.DOTALL)
+    return (clauses, None) if found is None else (found[1], int(found[2]))

@@ -1,4 +1,4 @@
-"""sObject collections: up to 200 records in one request, answered row by row (§7.2)."""
+"""sObject collections: up to 200 records in one request, with one result for each record."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from pipelines.emulator.messages import Answer, ApiError, Call, error_items
+from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse, error_items
 from pipelines.emulator.org import ids
 from pipelines.emulator.org.chunks import Chunk, chunk_of_json
 from pipelines.emulator.org.org import Org
-from pipelines.emulator.org.records import Results, Saved, Saver, target_id
+from pipelines.emulator.org.record_lookup import target_id
+from pipelines.emulator.org.records import Results, Saved, Saver
 from pipelines.emulator.org.schema import Field, SObject
 from pipelines.emulator.org.values import Failure, Value, from_json
-from pipelines.emulator.rest.records_api import Rest
+from pipelines.emulator.rest.records_api import RecordsApi
 
 MAX_COLLECTION = 200
 MAX_READ_BACK = 2_000
@@ -26,62 +27,66 @@ ROLLED_BACK = Failure(
 )
 
 
-class RolledBack(Exception):
-    """Some record of an all-or-none request was refused."""
+class RolledBackError(Exception):
+    """A record of an all-or-none request was rejected; used to roll back."""
 
 
-class Collections:
-    """Everything under composite/sobjects."""
+class SObjectCollections:
+    """The resources under composite/sobjects."""
 
-    def __init__(self, org: Org, saver: Saver, rest: Rest) -> None:
+    def __init__(self, org: Org, saver: Saver, records_api: RecordsApi) -> None:
         self._org = org
         self._store = org.store
         self._saver = saver
-        self._rest = rest
+        self._records_api = records_api
 
-    def create_many(self, call: Call) -> Answer:
-        """`POST /composite/sobjects`."""
+    def create_many(self, request: ApiRequest) -> ApiResponse:
+        """Handle `POST /composite/sobjects`."""
 
         def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
             chunk = chunk_of_json(sobject, records, creating=True)
-            return chunk, self._saver.insert(chunk, self._rest.options(call, sobject))
+            return chunk, self._saver.insert(chunk, self._records_api.options(request, sobject))
 
-        return self._save_many(call, save, with_created=False)
+        return self._save_many(request, save, with_created=False)
 
-    def update_many(self, call: Call) -> Answer:
-        """`PATCH /composite/sobjects`."""
+    def update_many(self, request: ApiRequest) -> ApiResponse:
+        """Handle `PATCH /composite/sobjects`."""
 
         def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
             targets, bodies = [], []
             for record in records:
-                targets.append(str(_taken(record, "id") or ""))
+                targets.append(str(_member(record, "id") or ""))
                 bodies.append({k: v for k, v in record.items() if k.lower() != "id"})
             chunk = chunk_of_json(sobject, bodies, creating=False)
             found = self._targets(chunk, targets)
-            return chunk, self._saver.update(chunk, found, self._rest.options(call, sobject))
+            return chunk, self._saver.update(
+                chunk, found, self._records_api.options(request, sobject)
+            )
 
-        return self._save_many(call, save, with_created=False)
+        return self._save_many(request, save, with_created=False)
 
-    def upsert_many(self, call: Call, object_name: str, field: str) -> Answer:
-        """`PATCH /composite/sobjects/X/FIELD`."""
-        target = self._rest.writable(object_name, "upsert")
-        key = self._rest.key(target, field)
+    def upsert_many(self, request: ApiRequest, object_name: str, field: str) -> ApiResponse:
+        """Handle `PATCH /composite/sobjects/X/FIELD`."""
+        target = self._records_api.writable(object_name, "upsert")
+        key = self._records_api.key(target, field)
 
         def save(sobject: SObject, records: list[dict[str, Any]]) -> tuple[Chunk, Results]:
             if sobject.name != target.name:
                 message = f"records of type {sobject.name} cannot be upserted as {target.name}"
                 raise ApiError(400, "INVALID_TYPE", message)
-            keyless = [
+            without_key = [
                 {k: v for k, v in r.items() if k.lower() != key.name.lower()} for r in records
             ]
-            chunk = chunk_of_json(sobject, keyless, creating=True)
+            chunk = chunk_of_json(sobject, without_key, creating=True)
             chunk.columns[key.name] = [
-                self._row_key(chunk, key, row, _taken(record, key.name))
+                self._row_key(chunk, key, row, _member(record, key.name))
                 for row, record in enumerate(records)
             ]
-            return chunk, self._saver.upsert(chunk, key, self._rest.options(call, sobject))
+            return chunk, self._saver.upsert(
+                chunk, key, self._records_api.options(request, sobject)
+            )
 
-        return self._save_many(call, save, with_created=True)
+        return self._save_many(request, save, with_created=True)
 
     def _row_key(self, chunk: Chunk, key: Field, row: int, given: object) -> Value:
         try:
@@ -90,24 +95,25 @@ class Collections:
             chunk.fail(row, failure)
             return None
 
-    def delete_many(self, call: Call) -> Answer:
-        """`DELETE /composite/sobjects?ids=…`."""
-        asked = _asked_ids(call)
-        _check_size(asked, MAX_COLLECTION)
-        all_or_none = call.query.get("allOrNone", "false").lower() == "true"
-        answers: list[dict[str, object]] = []
+    def delete_many(self, request: ApiRequest) -> ApiResponse:
+        """Handle `DELETE /composite/sobjects?ids=…`."""
+        ids_ = _asked_ids(request)
+        _check_size(ids_, MAX_COLLECTION)
+        all_or_none = request.query.get("allOrNone", "false").lower() == "true"
+        responses: list[dict[str, object]] = []
         try:
             with self._store.savepoint():
-                for text in asked:
+                for text in ids_:
                     failure = self._delete_one(text)
-                    answers.append(self._row_answer(call, text, failure))
-                if all_or_none and not all(answer["success"] for answer in answers):
-                    raise RolledBack
-        except RolledBack:
-            answers = [
-                a if not a["success"] else self._row_answer(call, "", ROLLED_BACK) for a in answers
+                    responses.append(self._row_response(request, text, failure))
+                if all_or_none and not all(response["success"] for response in responses):
+                    raise RolledBackError
+        except RolledBackError:
+            responses = [
+                a if not a["success"] else self._row_response(request, "", ROLLED_BACK)
+                for a in responses
             ]
-        return Answer(200, answers)
+        return ApiResponse(200, responses)
 
     def _delete_one(self, text: str) -> Failure | None:
         target = ids.normalised(text)
@@ -118,10 +124,12 @@ class Collections:
             return Failure("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
         return self._saver.delete(sobject, [target]).get(0)
 
-    def _row_answer(self, call: Call, text: str, failure: Failure | None) -> dict[str, object]:
+    def _row_response(
+        self, request: ApiRequest, text: str, failure: Failure | None
+    ) -> dict[str, object]:
         if failure is None:
             return {"id": ids.normalised(text), "success": True, "errors": []}
-        return {"success": False, "errors": self._row_errors(call, [failure])}
+        return {"success": False, "errors": self._row_errors(request, [failure])}
 
     def _targets(self, chunk: Chunk, texts: Sequence[str]) -> list[str]:
         found = []
@@ -135,34 +143,36 @@ class Collections:
 
     def _save_many(
         self,
-        call: Call,
+        request: ApiRequest,
         save: Callable[[SObject, list[dict[str, Any]]], tuple[Chunk, Results]],
         *,
         with_created: bool,
-    ) -> Answer:
-        body = call.json_object()
+    ) -> ApiResponse:
+        body = request.json_object()
         records = body.get("records")
         if not isinstance(records, list) or not all(isinstance(r, dict) for r in records):
             raise ApiError(400, "JSON_PARSER_ERROR", "records must be a list of objects")
         _check_size(records, MAX_COLLECTION)
         groups = self._by_object(records)
         _check_runs(records)
-        answers: list[dict[str, object]] = [{}] * len(records)
+        responses: list[dict[str, object]] = [{}] * len(records)
         try:
             with self._store.savepoint():
                 for sobject, rows in groups.items():
                     chunk, results = save(sobject, [records[row] for row in rows])
                     for position, row in enumerate(rows):
                         saved, failures = results.get(position), chunk.failures.get(position, [])
-                        answers[row] = self._saved_answer(call, saved, failures, with_created)
-                if body.get("allOrNone") is True and not all(a["success"] for a in answers):
-                    raise RolledBack
-        except RolledBack:
-            answers = [
-                a if not a["success"] else self._saved_answer(call, None, [ROLLED_BACK], False)
-                for a in answers
+                        responses[row] = self._saved_response(
+                            request, saved, failures, with_created
+                        )
+                if body.get("allOrNone") is True and not all(a["success"] for a in responses):
+                    raise RolledBackError
+        except RolledBackError:
+            responses = [
+                a if not a["success"] else self._saved_response(request, None, [ROLLED_BACK], False)
+                for a in responses
             ]
-        return Answer(200, answers)
+        return ApiResponse(200, responses)
 
     def _by_object(self, records: Sequence[Mapping[str, Any]]) -> dict[SObject, list[int]]:
         groups: dict[str, list[int]] = defaultdict(list)
@@ -176,51 +186,57 @@ class Collections:
             groups[sobject.name].append(row)
         return {self._org.schema[name]: rows for name, rows in groups.items()}
 
-    def _saved_answer(
-        self, call: Call, saved: Saved | None, failures: Sequence[Failure], with_created: bool
+    def _saved_response(
+        self,
+        request: ApiRequest,
+        saved: Saved | None,
+        failures: Sequence[Failure],
+        with_created: bool,
     ) -> dict[str, object]:
         if saved is None:
-            return {"success": False, "errors": self._row_errors(call, failures)}
+            return {"success": False, "errors": self._row_errors(request, failures)}
         created = {"created": saved.created} if with_created else {}
         return {"id": saved.id, "success": True, "errors": [], **created}
 
-    def _row_errors(self, call: Call, failures: Sequence[Failure]) -> Any:
-        return error_items(failures, "statusCode", call.version, 0)
+    def _row_errors(self, request: ApiRequest, failures: Sequence[Failure]) -> Any:
+        return error_items(failures, "statusCode", request.version, 0)
 
-    def read_many(self, call: Call, object_name: str) -> Answer:
-        """`GET /composite/sobjects/X?ids=…&fields=…`."""
-        names = [name for name in call.query.get("fields", "").split(",") if name]
-        return self._read_back(call, object_name, _asked_ids(call), names)
+    def read_many(self, request: ApiRequest, object_name: str) -> ApiResponse:
+        """Handle `GET /composite/sobjects/X?ids=…&fields=…`."""
+        names = [name for name in request.query.get("fields", "").split(",") if name]
+        return self._read_back(request, object_name, _asked_ids(request), names)
 
-    def read_back(self, call: Call, object_name: str) -> Answer:
-        """`POST /composite/sobjects/X` with ids and fields: null for an unknown id."""
-        body = call.json_object()
-        asked, names = body.get("ids"), body.get("fields")
-        if not isinstance(asked, list) or not isinstance(names, list):
+    def read_back(self, request: ApiRequest, object_name: str) -> ApiResponse:
+        """Handle `POST /composite/sobjects/X` with ids and fields; null for an unknown id."""
+        body = request.json_object()
+        ids_, names = body.get("ids"), body.get("fields")
+        if not isinstance(ids_, list) or not isinstance(names, list):
             raise ApiError(400, "JSON_PARSER_ERROR", "ids and fields must be lists")
-        return self._read_back(call, object_name, list(map(str, asked)), list(map(str, names)))
+        return self._read_back(request, object_name, list(map(str, ids_)), list(map(str, names)))
 
     def _read_back(
-        self, call: Call, object_name: str, asked: Sequence[str], names: Sequence[str]
-    ) -> Answer:
-        sobject = self._rest.sobject(object_name)
-        _check_size(asked, MAX_READ_BACK)
+        self, request: ApiRequest, object_name: str, ids_: Sequence[str], names: Sequence[str]
+    ) -> ApiResponse:
+        sobject = self._records_api.sobject(object_name)
+        _check_size(ids_, MAX_READ_BACK)
         if not names:
             raise ApiError(400, "MISSING_ARGUMENT", "The fields parameter is required")
-        found = [ids.normalised(text) for text in asked]
-        records = self._rest.records(call, sobject, [i for i in found if i is not None], names)
-        return Answer(200, [records.get(i) if i is not None else None for i in found])
+        found = [ids.normalised(text) for text in ids_]
+        records = self._records_api.records(
+            request, sobject, [i for i in found if i is not None], names
+        )
+        return ApiResponse(200, [records.get(i) if i is not None else None for i in found])
 
 
-def _asked_ids(call: Call) -> list[str]:
-    asked = [part.strip() for part in call.query.get("ids", "").split(",") if part.strip()]
-    if not asked:
+def _asked_ids(request: ApiRequest) -> list[str]:
+    ids_ = [part.strip() for part in request.query.get("ids", "").split(",") if part.strip()]
+    if not ids_:
         raise ApiError(400, "MISSING_ARGUMENT", "The ids parameter is required")
-    return asked
+    return ids_
 
 
 def _check_runs(records: Sequence[Mapping[str, Any]]) -> None:
-    """Objects may be mixed, but each change from one to another begins a new chunk."""
+    """Raise ApiError where the object type changes too often: each change begins a new chunk."""
     names = [str(record["attributes"]["type"]).lower() for record in records]
     if sum(1 for _ in groupby(names)) > MAX_RUNS:
         message = (
@@ -242,5 +258,5 @@ def _target(sobject: SObject, text: str) -> str:
     return target_id(sobject["Id"], text)
 
 
-def _taken(record: Mapping[str, Any], name: str) -> Any:
+def _member(record: Mapping[str, Any], name: str) -> Any:
     return next((v for k, v in record.items() if k.lower() == name.lower()), None)

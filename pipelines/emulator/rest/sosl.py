@@ -1,8 +1,8 @@
-"""Searching: SOSL as far as `FIND {…} IN … FIELDS RETURNING … LIMIT …` goes.
+"""Parse SOSL searches of the form `FIND {…} IN … FIELDS RETURNING … LIMIT …`.
 
-A text is cut into words; a term is a word, a "phrase" of words in a row, or either with `*` and
-`?`; terms are joined by AND, OR and AND NOT, and words side by side must all be found, be it in
-different fields of a record. Nothing is stemmed, and no nickname or synonym is known.
+A term is a word or a "phrase" of consecutive words, with the wildcards `*` and `?`. Terms are
+joined by AND, OR and AND NOT. Adjacent words must all be found, possibly in different fields of a
+record. There is no stemming, and there are no synonyms.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCOPES = {
 }
 MAX_ROWS = 2_000
 MIN_TERM = 2
-# Outside a quoted phrase these mean something; SOSL wants them escaped with a backslash.
+# These characters are operators outside a quoted phrase; SOSL escapes them with a backslash.
 SEARCH_GRAMMAR = r"""
 start: either
 either: both (_OR both)*
@@ -49,11 +49,11 @@ WORD: /(?:[^\s"(){}\\]|\\.)+/
 
 @functools.cache
 def _search_parser() -> Lark:
-    """Made when first needed: the emulator starts often, and is seldom searched."""
+    """Return the parser of search terms, built on first use: most emulators never search."""
     return Lark(SEARCH_GRAMMAR, parser="lalr")
 
 
-Found = Callable[[Sequence[str]], bool]
+Matcher = Callable[[Sequence[str]], bool]
 CLAUSES = re.compile(
     r"\s*FIND\s*\{(?P<terms>(?:[^{}\\]|\\.)*)\}"
     r"(?:\s*IN\s+(?P<scope>\w+)\s+FIELDS)?"
@@ -65,25 +65,25 @@ CLAUSES = re.compile(
 
 @dataclass(frozen=True)
 class Returned:
-    """One object of RETURNING: its fields, and what SOQL would have after FROM."""
+    """One object of RETURNING: its fields, and the SOQL clauses that follow them."""
 
     object: str
     fields: str
-    rest: str
+    clauses: str
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search read."""
+    """A parsed search; `match` tests the texts of a record."""
 
-    found: Found
+    match: Matcher
     scope: str
     returned: tuple[Returned, ...]
     limit: int
 
 
 def read_search(text: str) -> Search:
-    """SOSL, or the org's MALFORMED_SEARCH."""
+    """Parse SOSL; raise SoqlError with MALFORMED_SEARCH where it is wrong."""
     clauses = CLAUSES.fullmatch(text)
     if clauses is None:
         raise malformed(f"unexpected token in {text!r}; a search is FIND {{terms}} …")
@@ -95,127 +95,129 @@ def read_search(text: str) -> Search:
     return Search(read_terms(clauses["terms"]), scope, returned, min(limit, MAX_ROWS))
 
 
-def read_terms(text: str) -> Found:
-    """The terms alone, as FIND has them between braces."""
+def read_terms(text: str) -> Matcher:
+    """Parse the terms that FIND has between its braces."""
     if len(re.sub(r"\W", "", text)) < MIN_TERM:
         raise malformed(f"search term must be longer than one character: {text}")
     try:
-        made: Found = Terms().transform(_search_parser().parse(text))
+        matcher: Matcher = Terms().transform(_search_parser().parse(text))
     except VisitError as error:
         raise malformed(str(error.orig_exc)) from error
     except LarkError as error:
         raise malformed(f"the search terms cannot be read: {text!r}") from error
-    return made
+    return matcher
 
 
-def malformed(sentence: str) -> SoqlError:
-    """The refusal of a search."""
-    return SoqlError("MALFORMED_SEARCH", sentence)
+def malformed(message: str) -> SoqlError:
+    """Return the error for a search that cannot be parsed."""
+    return SoqlError("MALFORMED_SEARCH", message)
 
 
 def _returned(text: str) -> Iterator[Returned]:
-    for part in _split(text):
-        found = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", part, re.DOTALL)
-        if found is None:
+    for part in _split_objects(text):
+        match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", part, re.DOTALL)
+        if match is None:
             raise malformed(f"RETURNING {part.strip()!r} is not an object with its fields")
-        inside = (found[2] or "Id").strip()
-        fields, rest = _fields_and_rest(inside)
-        yield Returned(found[1], fields, rest)
+        inside = (match[2] or "Id").strip()
+        fields, clauses = _fields_and_rest(inside)
+        yield Returned(match[1], fields, clauses)
 
 
-def _split(text: str) -> Iterator[str]:
-    """At the commas between objects: not those in brackets or quotes."""
+def _split_objects(text: str) -> Iterator[str]:
+    """Split at the commas between objects, but not in brackets or quotes."""
     depth, quoted, start = 0, False, 0
-    for place, character in enumerate(text):
-        if character == "'" and text[place - 1 : place] != "\\":
+    for position, character in enumerate(text):
+        if character == "'" and text[position - 1 : position] != "\\":
             quoted = not quoted
         depth += 0 if quoted else {"(": 1, ")": -1}.get(character, 0)
         if character == "," and not quoted and not depth:
-            yield text[start:place]
-            start = place + 1
+            yield text[start:position]
+            start = position + 1
     if text[start:].strip():
         yield text[start:]
 
 
 def _fields_and_rest(inside: str) -> tuple[str, str]:
-    word = re.search(r"\b(WHERE|ORDER\s+BY|LIMIT|OFFSET)\b", inside, re.IGNORECASE)
-    if word is None:
+    keyword = re.search(r"\b(WHERE|ORDER\s+BY|LIMIT|OFFSET)\b", inside, re.IGNORECASE)
+    if keyword is None:
         return inside, ""
-    return inside[: word.start()].strip() or "Id", inside[word.start() :]
+    return inside[: keyword.start()].strip() or "Id", inside[keyword.start() :]
 
 
-class Terms(Transformer[Token, Found]):
-    """Terms become a question asked of a record's texts."""
+class Terms(Transformer[Token, Matcher]):
+    """Turns parsed terms into functions that test a record's texts."""
 
-    def start(self, parts: Sequence[Found]) -> Found:
-        """The whole."""
+    def start(self, parts: Sequence[Matcher]) -> Matcher:
+        """Return the test of the whole search."""
         return parts[0]
 
     group = start
 
-    def either(self, parts: Sequence[Found]) -> Found:
-        """One at least."""
+    def either(self, parts: Sequence[Matcher]) -> Matcher:
+        """Match where one part matches at least."""
         return lambda texts: any(part(texts) for part in parts)
 
-    def both(self, parts: Sequence[Found]) -> Found:
-        """Every one."""
+    def both(self, parts: Sequence[Matcher]) -> Matcher:
+        """Match where every part matches."""
         return lambda texts: all(part(texts) for part in parts)
 
-    def without(self, parts: Sequence[Found]) -> Found:
-        """Not this one."""
+    def without(self, parts: Sequence[Matcher]) -> Matcher:
+        """Match where the part does not match."""
         return lambda texts: not parts[0](texts)
 
-    def word(self, parts: Sequence[Token]) -> Found:
-        """A word, which may hold signs and so be several in a row."""
-        return _in_a_row(str(parts[0]))
+    def word(self, parts: Sequence[Token]) -> Matcher:
+        """Match a word. With punctuation inside, it is several consecutive words."""
+        return _phrase_matcher(str(parts[0]))
 
-    def phrase(self, parts: Sequence[Token]) -> Found:
-        """Words in a row."""
-        return _in_a_row(str(parts[0])[1:-1])
+    def phrase(self, parts: Sequence[Token]) -> Matcher:
+        """Match consecutive words."""
+        return _phrase_matcher(str(parts[0])[1:-1])
 
 
-def _in_a_row(text: str) -> Found:
+def _phrase_matcher(text: str) -> Matcher:
     plain = re.sub(r"\\(.)", r"\1", text)
     pieces = re.findall(r"[\w*?]+", plain)
     if not pieces:
         raise malformed(f"there is no word in {text!r}")
     pattern = r"\W+".join(_piece(piece) for piece in pieces)
     wanted = re.compile(rf"(?<!\w){pattern}(?!\w)", re.IGNORECASE)
-    return lambda texts: any(wanted.search(one) for one in texts)
+    return lambda texts: any(wanted.search(item) for item in texts)
 
 
 def _piece(piece: str) -> str:
     return "".join({"*": r"\w*", "?": r"\w"}.get(c, re.escape(c)) for c in piece)
 
 
-def parameterized(asked: Mapping[str, object]) -> Search:
-    """What `/parameterizedSearch` asks: terms, a scope, and objects with their fields."""
-    terms = asked.get("q")
+def parameterized(parameters: Mapping[str, object]) -> Search:
+    """Return the search that `/parameterizedSearch` asks for."""
+    terms = parameters.get("q")
     if not isinstance(terms, str):
         raise malformed("q, the terms to search for, is missing")
-    scope = str(asked.get("in", "ALL")).upper()
+    scope = str(parameters.get("in", "ALL")).upper()
     if scope not in SCOPES:
         raise malformed(f"in={scope}: there are {', '.join(SCOPES)}")
-    common = _listed(asked.get("fields")) or "Id"
-    objects = asked.get("sobjects", asked.get("sobject", []))
+    common = _field_list(parameters.get("fields")) or "Id"
+    objects = parameters.get("sobjects", parameters.get("sobject", []))
     if isinstance(objects, str):
         objects = [{"name": name} for name in objects.split(",")]
-    if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
+    if not isinstance(objects, list) or not all(isinstance(item, dict) for item in objects):
         raise malformed("sobjects is a list of objects with a name")
-    returned = tuple(_asked_object(one, common, asked.get("defaultLimit")) for one in objects)
-    limit = str(asked.get("overallLimit", MAX_ROWS))
+    returned = tuple(
+        _returned_object(item, common, parameters.get("defaultLimit")) for item in objects
+    )
+    limit = str(parameters.get("overallLimit", MAX_ROWS))
     if not limit.isdecimal() or len(limit) > 6:
         raise malformed(f"overallLimit={limit} is not a number of records")
     return Search(read_terms(terms), scope, returned, min(int(limit), MAX_ROWS))
 
 
-def _asked_object(one: Mapping[str, object], common: str, limit: object) -> Returned:
-    where, limit = one.get("where"), one.get("limit", limit)
-    rest = f" WHERE {where}" if where else ""
-    rest += f" ORDER BY {one['orderBy']}" if one.get("orderBy") else ""
-    rest += f" LIMIT {limit}" if limit is not None else ""
-    return Returned(str(one.get("name", "")), _listed(one.get("fields")) or common, rest)
+def _returned_object(item: Mapping[str, object], common: str, limit: object) -> Returned:
+    where, limit = item.get("where"), item.get("limit", limit)
+    clauses = f" WHERE {where}" if where else ""
+    clauses += f" ORDER BY {item['orderBy']}" if item.get("orderBy") else ""
+    clauses += f" LIMIT {limit}" if limit is not None else ""
+    return Returned(str(item.get("name", "")), _field_list(item.get("fields")) or common, clauses)
 
 
-def _listed(fields: object) -> str:
+def _field_list(fields: object) -> str:
     return ", ".join(map(str, fields)) if isinstance(fields, list) else str(fields or "")

@@ -1,7 +1,7 @@
-"""WHERE and HAVING as SQL.
+"""Translate WHERE and HAVING to SQL.
 
-Every condition is plainly true or false, as in SOQL: null never makes a third answer, so `!=` and
-NOT IN find the nulls too. A null checkbox is an unchecked one.
+As in SOQL, every condition is true or false. Null never gives a third result, so `!=` and NOT IN
+find nulls too. A null checkbox counts as unchecked.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pipelines.emulator.org import ids
 from pipelines.emulator.org.schema import TEXT_TYPES, Field
 from pipelines.emulator.org.store import Parameter
 from pipelines.emulator.org.values import Value, moment_text, parsed_moment
-from pipelines.emulator.soql.dates import NoSuchDays, named_days
+from pipelines.emulator.soql.dates import DateLiteralError, named_days
 from pipelines.emulator.soql.names import Found, Names
 from pipelines.emulator.soql.syntax import Combined, Comparison, Condition, Literal, Operand, Path
 
@@ -32,7 +32,7 @@ KINDS = {
 
 
 class Conditions:
-    """Turns the conditions of one query into SQL; `lookup` says what an operand is there."""
+    """Translates the conditions of one query to SQL; `lookup` resolves an operand."""
 
     def __init__(
         self, names: Names, lookup: Lookup, semi_join: Callable[[Comparison], Sql]
@@ -42,7 +42,7 @@ class Conditions:
         self._semi_join = semi_join
 
     def sql(self, condition: Condition, depth: int = 0) -> Sql:
-        """The condition as SQL with its parameters."""
+        """Return the condition as SQL with its parameters."""
         if isinstance(condition, Comparison):
             return self._comparison(condition)
         if depth > MAX_DEPTH:
@@ -72,7 +72,9 @@ class Conditions:
         return self._ordered(comparison, found)
 
     def _ordered(self, comparison: Comparison, found: Found) -> Sql:
-        """`<` and its kin; a range of days is compared by its nearer or its further end."""
+        """Translate `<`, `<=`, `>` and `>=`; a range of days is compared by its start or its
+        end.
+        """
         operator, field = comparison.operator, found.field
         if field.type == "boolean":
             raise self._wrong_operator(comparison, field)
@@ -101,7 +103,7 @@ class Conditions:
         return self._names.error("INVALID_QUERY_FILTER_OPERATOR", path, what)
 
     def _among(self, comparison: Comparison, found: Found) -> Sql:
-        """Equal to one of the literals."""
+        """Translate equality with one of the literals."""
         path, field = comparison.left.path, found.field
         tests: list[str] = []
         parameters: list[Parameter] = []
@@ -152,7 +154,7 @@ class Conditions:
     def _days(self, path: Path, field: Field, literal: Literal) -> tuple[str, str]:
         try:
             start, end = named_days(literal.value, datetime.now(UTC).date())
-        except NoSuchDays as error:
+        except DateLiteralError as error:
             place = Path((), literal.value.start_pos)
             raise self._names.error("MALFORMED_QUERY", place, str(error)) from error
         if field.type not in {"date", "datetime"}:
@@ -176,7 +178,7 @@ def _first_path(condition: Condition) -> Path:
 
 
 def _balanced(parts: Sequence[str], operator: str) -> str:
-    # SQLite takes an expression of 1,000 levels, and a flat chain is as deep as it is long.
+    # SQLite allows an expression depth of 1,000, and a flat chain is as deep as it is long.
     if len(parts) == 1:
         return f"({parts[0]})"
     half = len(parts) // 2
@@ -185,12 +187,12 @@ def _balanced(parts: Sequence[str], operator: str) -> str:
 
 
 def collated(field: Field, sql: str) -> str:
-    """A text is compared in any case, unless its field tells `a` from `A`."""
+    """Return the SQL of a text that compares without case, unless its field is case-sensitive."""
     return f"{sql} collate nocase" if field.type in TEXT_TYPES and not field.case_sensitive else sql
 
 
 def _needs_folding(field: Field, value: Value) -> bool:
-    # SQLite folds ASCII only; É and é are one letter to the org all the same.
+    # SQLite folds ASCII only, but É and é are equal in the org.
     return isinstance(value, str) and not value.isascii() and not field.case_sensitive
 
 

@@ -1,4 +1,4 @@
-"""The date literals of SOQL as ranges of days; weeks start on Sunday, days in UTC."""
+"""The date literals of SOQL as ranges of days. Weeks start on Sunday; days are in UTC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 
-# From the first day to the day after the last.
+# From the first day (inclusive) to the day after the last.
 Days = tuple[date, date]
 
 FIXED = re.compile(r"(last|this|next)_(week|month|quarter|year)")
@@ -17,22 +17,22 @@ ONE = timedelta(days=1)
 STEPS = {"last": -1, "this": 0, "next": 1}
 
 
-class NoSuchDays(Exception):
-    """No date literal of this name, or one outside the calendar."""
+class DateLiteralError(Exception):
+    """There is no date literal of this name, or it leaves the calendar."""
 
 
 def named_days(literal: str, today: date) -> Days:
-    """The days a literal such as `LAST_N_WEEKS:2` stands for, in any case; NoSuchDays otherwise."""
+    """Return the days of a literal such as `LAST_N_WEEKS:2`; raise DateLiteralError otherwise."""
     name = literal.lower()
     try:
         found = _named(name, today)
     except (ValueError, OverflowError) as error:
-        raise NoSuchDays(f"'{literal}' leaves the calendar") from error
+        raise DateLiteralError(f"'{literal}' leaves the calendar") from error
     if found is not None:
         return found
     if FISCAL.fullmatch(name):
-        raise NoSuchDays(f"unexpected token: '{literal}' (this org has no fiscal calendar)")
-    raise NoSuchDays(f"unexpected token: '{literal}'")
+        raise DateLiteralError(f"unexpected token: '{literal}' (this org has no fiscal calendar)")
+    raise DateLiteralError(f"unexpected token: '{literal}'")
 
 
 def _named(name: str, today: date) -> Days | None:
@@ -52,16 +52,16 @@ def _named(name: str, today: date) -> Days | None:
 
 def _counted(direction: str, unit: str, count: int, today: date) -> Days:
     if unit == "day":
-        # The past days take today in, the coming ones begin tomorrow.
+        # The last days include today; the next days begin tomorrow.
         if direction == "last":
             return today - count * ONE, today + ONE
         return today + ONE, today + (count + 1) * ONE
-    # Of longer units, the one under way belongs to neither.
+    # For longer units, the current one belongs to neither range.
     return _span(unit, today, -count if direction == "last" else 1, count)
 
 
 def _span(unit: str, today: date, step: int, count: int) -> Days:
-    """`count` whole units, the first being `step` units from the one under way."""
+    """Return `count` whole units; the first is `step` units from the current one."""
     return STARTS[unit](today, step), STARTS[unit](today, step + count)
 
 

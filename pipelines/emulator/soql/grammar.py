@@ -1,14 +1,14 @@
-"""The grammar of SOQL, and the functions this org serves."""
+"""The grammar of SOQL, and the functions that this org supports."""
 
 from __future__ import annotations
 
-# AND beside OR needs parentheses, and so does NOT beside either: the org refuses both
+# AND next to OR needs parentheses, and so does NOT next to either. The org rejects both
 # (`a AND NOT (b)` is "unexpected token: 'NOT'", seen on a live org: soql-parser-js issue 201).
 RESERVED = (
     "select|from|where|and|or|not|in|like|having|null|using|with|typeof|asc|desc|nulls|includes"
     "|excludes"
 )
-# Known wherever they may stand, but no names of fields: an object may well be called Group.
+# Keywords in their own places only, not names of fields: an object may well be called Group.
 KEYWORDS = (
     "SELECT FROM USING SCOPE WHERE GROUP BY HAVING AND OR LIKE IN ORDER NULLS LIMIT OFFSET FOR "
     "VIEW REFERENCE UPDATE ALL ROWS"
@@ -17,10 +17,12 @@ KEPT_KEYWORDS = "NOT ASC DESC FIRST LAST"
 
 
 def _keyword_terminals() -> str:
-    """Each keyword as a whole word (INCLUDES begins with no IN); lark drops those with a `_`."""
-    named = [(f"_{word}", word) for word in KEYWORDS.split()]
-    named += [(word, word) for word in KEPT_KEYWORDS.split()]
-    return "\n".join(f"{name}.1: /{word}\\b/i" for name, word in named)
+    """Return each keyword as a whole word: INCLUDES does not begin with IN. lark drops names with
+    `_`.
+    """
+    named = [(f"_{keyword}", keyword) for keyword in KEYWORDS.split()]
+    named += [(keyword, keyword) for keyword in KEPT_KEYWORDS.split()]
+    return "\n".join(f"{name}.1: /{keyword}\\b/i" for name, keyword in named)
 
 
 GRAMMAR = r"""
@@ -45,7 +47,7 @@ having: _HAVING condition
           | simple (_AND further)+ -> all_of
           | simple (_OR further)+ -> any_of
 ?further: simple
-        | NOT simple -> stray
+        | NOT simple -> misplaced
 ?simple: "(" condition ")"
        | operand OPERATOR value -> compared
        | operand _LIKE value -> like
@@ -66,7 +68,7 @@ value: STRING -> string
      | DAY -> day
      | INTEGER -> number
      | DECIMAL -> number
-     | WORD -> word
+     | WORD -> constant
 
 LPAR: "("
 OPERATOR: "!=" | "<>" | "<=" | ">=" | "=" | "<" | ">"
@@ -99,7 +101,7 @@ DATE_FUNCTIONS = frozenset(
 )
 FUNCTIONS = AGGREGATES | DATE_FUNCTIONS | {"tolabel"}
 FIELD_SETS = frozenset({"all", "standard", "custom"})
-# What a real org serves and this one does not is told apart from what nobody serves.
+# The error message distinguishes what a real org supports from what no org supports.
 NOT_SERVED = frozenset(
     {
         "typeof",

@@ -1,4 +1,4 @@
-"""Semi-joins and scopes: which records a query may see because of others, or of who asks."""
+"""Semi-joins and scopes: limit a query by other records, or by the user who asks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.emulator.soql.syntax import (
 )
 
 MAX_SEMI_JOINS = 2
-# `team` is mine and my subordinates'; nobody here has any. Scoping rules there are none.
+# `team` is the user's own and subordinates' records; no user here has subordinates.
 SCOPES = {
     "everything": "",
     "mine": "t.OwnerId = ?",
@@ -28,7 +28,7 @@ SCOPES = {
 
 
 class SemiJoins:
-    """The sub-selects under IN of one query, as strict about their place as the org."""
+    """The sub-selects under IN of one query, with the org's rules about where they may stand."""
 
     def __init__(self, schema: Schema, names: Names, where: Condition) -> None:
         self._schema = schema
@@ -37,7 +37,9 @@ class SemiJoins:
         self._count = 0
 
     def sql(self, comparison: Comparison) -> Sql:
-        """One sub-select and its place in the query, as SQL."""
+        """Return one sub-select with its comparison as SQL; raise SoqlError where it is not
+        allowed.
+        """
         inner = comparison.inner
         outer = self._names.find(comparison.left)
         self._count += 1
@@ -114,7 +116,7 @@ def _joined_by_and(condition: Condition) -> list[Condition]:
 
 
 def _targets(sobject: SObject, field: Field) -> set[str]:
-    """The objects whose ids the field holds."""
+    """Return the objects whose ids the field holds."""
     if field.type == "id":
         return {sobject.name}
     return set(field.reference_to)

@@ -1,8 +1,7 @@
-"""Texts in SOQL: their escapes, and what LIKE makes of them (§7.3)."""
+"""String literals of SOQL and their escapes."""
 
 from __future__ import annotations
 
-import functools
 import re
 
 from pipelines.emulator.soql.syntax import Literal
@@ -18,24 +17,23 @@ ESCAPES = {
     "\\": "\\",
 }
 PART = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)|.", re.DOTALL)
-LIKE_PART = re.compile(r"\\.|.", re.DOTALL)
 
 
-class BadText(Exception):
-    """A text literal with an escape that there is not."""
+class StringLiteralError(Exception):
+    """A string literal with an unknown escape."""
 
 
 def text_literal(body: str) -> Literal:
-    """What stands between quotes, as `=` reads it and as LIKE reads it."""
+    """Return the text between the quotes, as `=` reads it and as LIKE reads it."""
     text, pattern, only_like = [], [], False
     for part in PART.finditer(body):
-        shown = part[0]
-        if shown in {"\\_", "\\%"}:
+        source = part[0]
+        if source in {"\\_", "\\%"}:
             only_like = True
-            text.append(shown[1])
-            pattern.append(shown)
+            text.append(source[1])
+            pattern.append(source)
             continue
-        plain = shown if part[1] is None else _unescaped(part[1])
+        plain = source if part[1] is None else _unescaped(part[1])
         text.append(plain)
         pattern.append("\\" + plain if plain == "\\" else plain)
     return Literal("string", _whole("".join(text)), _whole("".join(pattern)), only_like)
@@ -46,49 +44,14 @@ def _unescaped(sequence: str) -> str:
         return ESCAPES[sequence]
     if len(sequence) == 5:
         return chr(int(sequence[1:], 16))
-    raise BadText(f"Illegal escape sequence '\\{sequence}' in string literal")
+    raise StringLiteralError(f"Illegal escape sequence '\\{sequence}' in string literal")
 
 
 def _whole(text: str) -> str:
-    """Two escaped halves of a character are one; a half alone is none."""
+    """Join escaped surrogate pairs into characters; raise StringLiteralError for a lone
+    surrogate.
+    """
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:
-        raise BadText("a lone surrogate is not a character") from error
-
-
-@functools.lru_cache(maxsize=512)
-def _pieces(pattern: str) -> list[re.Pattern[str]]:
-    """What stands between the `%` of a pattern, in order; `_` is any one character."""
-    pieces = [""]
-    for part in LIKE_PART.findall(pattern):
-        if part == "%":
-            pieces.append("")
-        else:
-            pieces[-1] += "." if part == "_" else re.escape(part[-1])
-    return [re.compile(piece, re.IGNORECASE | re.DOTALL) for piece in pieces]
-
-
-def is_like(text: str, pattern: str) -> bool:
-    """LIKE, in any case.
-
-    Piece by piece, each at the first place it fits: one regular expression of many `%` would try
-    for hours to find that a text does not match.
-    """
-    first, *middle = _pieces(pattern)
-    if not middle:
-        return first.fullmatch(text) is not None
-    *middle, last = middle
-    start = first.match(text)
-    place = None if start is None else start.end()
-    for piece in middle:
-        found = None if place is None else piece.search(text, place)
-        place = None if found is None else found.end()
-    return place is not None and _ends_with(text, place, last)
-
-
-def _ends_with(text: str, place: int, last: re.Pattern[str]) -> bool:
-    # Each part of a piece is one character of the text, so its length is known.
-    length = len(re.findall(r"\\.|.", last.pattern, re.DOTALL))
-    begin = len(text) - length
-    return begin >= place and last.fullmatch(text, begin) is not None
+        raise StringLiteralError("a lone surrogate is not a character") from error

@@ -1,4 +1,4 @@
-"""The names of a query looked up: fields through relationships, and functions of fields."""
+"""Look up the names of a query: fields, relationships, and functions of fields."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.emulator.soql.syntax import Operand, Path, SoqlError, at
 
 MAX_LEVELS = 5
 
-# What can be asked of a polymorphic owner, user or queue alike.
+# The fields of a polymorphic owner, whether user or queue.
 NAME_OBJECT = SObject(
     "Name",
     "Name",
@@ -49,7 +49,7 @@ NAME_OBJECT = SObject(
 
 @dataclass(frozen=True)
 class Join:
-    """A relationship the query goes through."""
+    """A relationship that the query follows."""
 
     alias: str
     target: SObject
@@ -58,7 +58,7 @@ class Join:
 
 @dataclass(frozen=True)
 class Found:
-    """What an operand is: where its value goes in a record, its field, and its SQL."""
+    """A resolved operand: the keys of its value in a record, its field, and its SQL."""
 
     keys: tuple[str, ...]
     field: Field
@@ -66,7 +66,7 @@ class Found:
 
 
 class Names:
-    """The fields that one query speaks of; every relationship gone through becomes a join."""
+    """The fields of one query; every relationship that is followed becomes a join."""
 
     def __init__(self, schema: Schema, text: str, sobject: SObject, alias: str) -> None:
         self._schema = schema
@@ -76,16 +76,18 @@ class Names:
         self.joins: dict[tuple[str, ...], Join] = {}
 
     def find(self, operand: Operand) -> Found:
-        """A field or a function of one; SoqlError where there is none of that name."""
+        """Resolve a field or a function of one; raise SoqlError where there is none of that
+        name.
+        """
         found = self._field(operand.path)
         if operand.function in AGGREGATES:
             return self._aggregate(operand, found)
         if operand.function in DATE_FUNCTIONS:
-            return self._of_date(operand, found)
+            return self._date_part(operand, found)
         return found
 
     def error(self, code: str, path: Path, what: str) -> SoqlError:
-        """A refusal that shows where the path stands."""
+        """Return an error that shows the position of the path."""
         return SoqlError(code, at(self.text, path.position, what))
 
     def _field(self, path: Path) -> Found:
@@ -145,7 +147,7 @@ class Names:
             field = replace(field, type="double")
         return Found(found.keys, field, sql)
 
-    def _of_date(self, operand: Operand, found: Found) -> Found:
+    def _date_part(self, operand: Operand, found: Found) -> Found:
         only_moments = operand.function in {"day_only", "hour_in_day"}
         kinds = {"datetime"} if only_moments else {"date", "datetime"}
         if found.field.type not in kinds:
@@ -157,7 +159,7 @@ class Names:
 
 
 def date_sql(function: str, sql: str) -> str:
-    """A part of a date or an instant kept as ISO text."""
+    """Return the SQL for a part of a date or an instant that is stored as ISO text."""
     day = f"substr({sql}, 1, 10)"
     month = f"cast(substr({sql}, 6, 2) as integer)"
     day_in_month = f"cast(substr({sql}, 9, 2) as integer)"
@@ -177,7 +179,7 @@ def date_sql(function: str, sql: str) -> str:
 
 
 def no_such_column(name: str, object_name: str) -> str:
-    """The org's words for a field it does not have, or does not show."""
+    """Return the org's message for a field that does not exist or is hidden."""
     return (
         f"No such column '{name}' on entity '{object_name}'. If you are attempting to use a custom "
         "field, be sure to append the '__c' after the custom field name. Please reference your "
@@ -194,5 +196,5 @@ def _aggregates(function: str, field: Field) -> bool:
 
 
 def is_number(field: Field) -> bool:
-    """True for a field whose values are numbers."""
+    """Return whether the field's values are numbers."""
     return field.type == "int" or field.type in FRACTION_TYPES

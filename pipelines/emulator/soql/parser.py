@@ -1,7 +1,8 @@
-"""SOQL: from text to a tree. Anything outside the grammar is a clear error with its position."""
+"""Parse SOQL into a tree. Anything outside the grammar is a SoqlError with its position."""
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken, VisitError
 
 from pipelines.emulator.soql.grammar import FIELD_SETS, FUNCTIONS, GRAMMAR, NOT_SERVED
-from pipelines.emulator.soql.literals import BadText, text_literal
+from pipelines.emulator.soql.literals import StringLiteralError, text_literal
 from pipelines.emulator.soql.syntax import (
     Combined,
     Comparison,
@@ -26,23 +27,29 @@ from pipelines.emulator.soql.syntax import (
 
 MAX_QUERY = 100_000
 MAX_LITERAL = 4_000
-WORD_OR_SIGN = re.compile(r"\w+|.", re.DOTALL)
+WORD_OR_SYMBOL = re.compile(r"\w+|.", re.DOTALL)
 
 CONSTANTS = {"true": ("boolean", 1), "false": ("boolean", 0), "null": ("null", None)}
 
 
+@functools.cache
+def _parser() -> Lark:
+    """Return the parser, built on first use: building it was 40 % of the emulator's start."""
+    return Lark(GRAMMAR, parser="lalr", maybe_placeholders=True)
+
+
 def parse(text: str) -> Query:
-    """The tree of a query, or SoqlError with the position of what is wrong."""
+    """Return the tree of a query; raise SoqlError with the position of an error."""
     if len(text) > MAX_QUERY:
         message = "SOQL statements cannot be longer than 100000 characters."
         raise SoqlError("MALFORMED_QUERY", message)
     try:
-        query: Query = _Builder(text).transform(PARSER.parse(text))
+        query: Query = _Builder(text).transform(_parser().parse(text))
     except UnexpectedToken as error:
         raise _unexpected(text, error.pos_in_stream, str(error.token)) from error
     except UnexpectedCharacters as error:
         position = error.pos_in_stream or 0
-        found = WORD_OR_SIGN.match(text, position)
+        found = WORD_OR_SYMBOL.match(text, position)
         raise _unexpected(text, position, found[0] if found else "") from error
     except VisitError as error:
         if isinstance(error.orig_exc, SoqlError):
@@ -61,7 +68,7 @@ def _unexpected(text: str, position: int | None, found: str) -> SoqlError:
 
 
 class _Builder(Transformer[Token, Query]):
-    """Turns lark's tree into ours, leaf by leaf."""
+    """Converts lark's tree into ours, from the leaves up."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -96,7 +103,7 @@ class _Builder(Transformer[Token, Query]):
         return children
 
     def count_all(self, children: list[Any]) -> None:
-        """`COUNT()` is told by None, being no field."""
+        """Represent `COUNT()` by None, because it is not a field."""
         if children[0].lower() != "count":
             raise _unexpected(self._text, children[0].start_pos, str(children[0]))
 
@@ -147,8 +154,8 @@ class _Builder(Transformer[Token, Query]):
     def negated(self, children: list[Any]) -> Combined:
         return Combined("not", tuple(children[1:]))
 
-    def stray(self, children: list[Any]) -> None:
-        """A word where no org, or not this one, takes it."""
+    def misplaced(self, children: list[Any]) -> None:
+        """Raise SoqlError for a keyword in a place where no org, or not this one, allows it."""
         raise _unexpected(self._text, children[0].start_pos, str(children[0]))
 
     def compared(self, children: list[Any]) -> Comparison:
@@ -200,7 +207,7 @@ class _Builder(Transformer[Token, Query]):
             raise malformed(self._text, position, what)
         try:
             return text_literal(body)
-        except BadText as error:
+        except StringLiteralError as error:
             raise malformed(self._text, position, str(error)) from error
 
     def moment(self, children: list[Any]) -> Literal:
@@ -212,12 +219,9 @@ class _Builder(Transformer[Token, Query]):
     def number(self, children: list[Any]) -> Literal:
         return Literal("number", float(children[0]))
 
-    def word(self, children: list[Any]) -> Literal:
-        """true, false, null, or a date literal; whether it is one is for whoever compares it."""
+    def constant(self, children: list[Any]) -> Literal:
+        """Return true, false, null, or a date literal, which is checked where it is compared."""
         known = CONSTANTS.get(children[0].lower())
         if known is not None:
             return Literal(*known)
         return Literal("days", children[0])
-
-
-PARSER = Lark(GRAMMAR, parser="lalr", maybe_placeholders=True)

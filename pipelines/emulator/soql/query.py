@@ -1,13 +1,16 @@
-"""A query planned: its names looked up, its conditions made SQL, its rows made JSON or CSV."""
+"""Plan a query: look up its names, translate its clauses to SQL, convert its rows to JSON or
+CSV.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.emulator.org.formatting import to_csv, to_json
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.schema import SObject
 from pipelines.emulator.org.store import Parameter, Row
-from pipelines.emulator.org.values import Value, to_csv, to_json
+from pipelines.emulator.org.values import Value
 from pipelines.emulator.soql import syntax
 from pipelines.emulator.soql.conditions import Conditions, Sql, collated
 from pipelines.emulator.soql.grammar import AGGREGATES, DATE_FUNCTIONS
@@ -21,17 +24,17 @@ MAX_OFFSET = 2_000
 
 
 @dataclass(frozen=True)
-class Asker:
-    """Who asks, and whether deleted records are shown too."""
+class Requester:
+    """Who runs the query, and whether deleted records are included."""
 
     user_id: str = ""
     include_deleted: bool = False
 
 
 class Plan:
-    """A query whose names are found: ready to run, to page, or to be written as CSV."""
+    """A query with resolved names: ready to run, to read in pages, or to write as CSV."""
 
-    def __init__(self, org: Org, query: Query, asker: Asker) -> None:
+    def __init__(self, org: Org, query: Query, requester: Requester) -> None:
         self.query = query
         self.sobject = _object(org, query)
         self._names = Names(org.schema, query.text, self.sobject, query.alias)
@@ -39,29 +42,29 @@ class Plan:
             item.operand.function in AGGREGATES for item in query.selected
         )
         self._grouped = {self._group_key(operand) for operand in query.group}
-        chosen = Selection(query, self._names, self._grouped, self.is_aggregate)
-        self.columns = tuple(chosen.columns())
+        selection = Selection(query, self._names, self._grouped, self.is_aggregate)
+        self.columns = tuple(selection.columns())
         self._check_clauses()
-        self._conditions, self._parameters = self._where(org, asker)
+        self._conditions, self._parameters = self._where(org, requester)
         self._order = ", ".join(self._ordering(o) for o in query.order)
         self._grouping = self._group_by()
 
-    # -- the SQL ------------------------------------------------------------------------------
-
     def select_places(self) -> Sql:
-        """SQL for where the records of the answer are kept, in its order."""
+        """Return SQL for the rowids of the result's records, in order."""
         return f"select t.rowid as place {self._tail()}", self._parameters
 
     def select_rows(self, limit: int | None = None) -> Sql:
-        """SQL for the rows of the answer, at most `limit` of them."""
+        """Return SQL for the rows of the result, at most `limit` of them."""
         return f"select {self._selected()} {self._tail(limit)}", self._parameters
 
     def select_page(self) -> str:
-        """SQL for rows of a remembered answer; its parameters are those of `page_tail`."""
+        """Return SQL for rows of a stored result, with the parameters of `page_tail`."""
         return f"select {self._selected()} {self.page_tail()}"
 
     def page_tail(self) -> str:
-        """What follows the selected columns there: `:locator`, from `:start` on, `:before`."""
+        """Return the FROM clause for a stored result; parameters `:locator`, `:start`,
+        `:before`.
+        """
         return (
             f'from emulator_cursor_rows c join "{self.sobject.name}" t on t.rowid = c.record_row'
             f" {self._joined()} where c.locator = :locator and c.position >= :start"
@@ -69,9 +72,9 @@ class Plan:
         )
 
     def select_count(self) -> Sql:
-        """SQL for the number of rows of the answer."""
-        inner, parameters = self.select_places()
-        return f"select count(*) from ({inner})", parameters  # noqa: S608
+        """Return SQL for the number of rows of the result."""
+        related, parameters = self.select_places()
+        return f"select count(*) from ({related})", parameters  # noqa: S608
 
     def _selected(self) -> str:
         if self.is_aggregate:
@@ -84,54 +87,50 @@ class Plan:
 
     def _tail(self, limit: int | None = None) -> str:
         query = self.query
-        wanted = [n for n in (limit, query.limit) if n is not None]
+        limits = [n for n in (limit, query.limit) if n is not None]
         where = f" where {' and '.join(self._conditions)}" if self._conditions else ""
         order = f" order by {self._order}" if self._order else ""
-        # The offset makes a page of what is left after it, so it goes with any limit.
-        cut = f" limit {min(wanted)}" if wanted else " limit -1" if query.offset else ""
+        # SQLite accepts OFFSET only after LIMIT; -1 means no limit.
+        cut = f" limit {min(limits)}" if limits else " limit -1" if query.offset else ""
         offset = f" offset {query.offset}" if query.offset else ""
         tail = f"{where}{self._grouping}{order}{cut}{offset}"
         return f'from "{self.sobject.name}" t {self._joined()}{tail}'
 
-    # -- the rows -----------------------------------------------------------------------------
-
     def record(self, row: Row, version: str) -> dict[str, object]:
-        """One row as query answers write it, relationships as records inside."""
+        """Return one row as REST writes it, with related records inside."""
         if self.is_aggregate:
             written = {
                 c.keys[0]: to_json(c.field, _value(v))
                 for c, v in zip(self.columns, row, strict=True)
             }
             return {"attributes": {"type": "AggregateResult"}} | written
-        made = _attributes(self.sobject.name, str(row[0]), version)
-        inner = self._inner_records(row, made, version)
+        built = _attributes(self.sobject.name, str(row[0]), version)
+        related = self._related_records(row, built, version)
         values = row[1 + len(self._names.joins) :]
         for column, value in zip(self.columns, values, strict=True):
-            holder = inner[column.keys[:-1]]
+            holder = related[column.keys[:-1]]
             if holder is not None:
                 holder[column.keys[-1]] = to_json(column.field, _value(value))
-        return made
+        return built
 
     def csv_cells(self, row: Row) -> list[str]:
-        """One row as the cells of a file."""
+        """Return one row as the cells of a CSV file."""
         values = row[1 + len(self._names.joins) :]
         return [to_csv(c.field, _value(v)) for c, v in zip(self.columns, values, strict=True)]
 
-    def _inner_records(
-        self, row: Row, made: dict[str, object], version: str
+    def _related_records(
+        self, row: Row, built: dict[str, object], version: str
     ) -> dict[tuple[str, ...], dict[str, object] | None]:
-        holders: dict[tuple[str, ...], dict[str, object] | None] = {(): made}
+        holders: dict[tuple[str, ...], dict[str, object] | None] = {(): built}
         for (keys, join), record_id in zip(self._names.joins.items(), row[1:], strict=False):
             outer = holders[keys[:-1]]
-            inner = None
+            related = None
             if record_id is not None:
-                inner = _attributes(join.target.name, str(record_id), version)
-            holders[keys] = inner
+                related = _attributes(join.target.name, str(record_id), version)
+            holders[keys] = related
             if outer is not None and any(c.keys[: len(keys)] == keys for c in self.columns):
-                outer[keys[-1]] = inner
+                outer[keys[-1]] = related
         return holders
-
-    # -- the other clauses --------------------------------------------------------------------
 
     def _check_clauses(self) -> None:
         query = self.query
@@ -146,19 +145,19 @@ class Plan:
             what = "Non-grouped query that uses overall aggregate functions cannot also use LIMIT"
             raise self._malformed(query.selected[0].operand, what)
 
-    def _where(self, org: Org, asker: Asker) -> tuple[list[str], list[Parameter]]:
+    def _where(self, org: Org, requester: Requester) -> tuple[list[str], list[Parameter]]:
         conditions: list[str] = []
         parameters: list[Parameter] = []
         if self.query.where is not None:
             joins = SemiJoins(org.schema, self._names, self.query.where)
-            maker = Conditions(self._names, self._of_row, joins.sql)
-            sql, parameters = maker.sql(self.query.where)
+            compiler = Conditions(self._names, self._find_in_row, joins.sql)
+            sql, parameters = compiler.sql(self.query.where)
             conditions.append(f"({sql})")
-        if not (asker.include_deleted or self.query.all_rows):
+        if not (requester.include_deleted or self.query.all_rows):
             conditions.append("t.IsDeleted = 0")
         if self.query.scope:
             conditions.append(self._scope())
-            parameters = [*parameters, *[asker.user_id] * conditions[-1].count("?")]
+            parameters = [*parameters, *[requester.user_id] * conditions[-1].count("?")]
         return conditions, parameters
 
     def _scope(self) -> str:
@@ -169,22 +168,22 @@ class Plan:
             raise self._names.error("INVALID_QUERY_SCOPE", path, what)
         return found or "1"
 
-    def _of_row(self, operand: Operand) -> Found:
-        """An operand of WHERE, which knows nothing of groups."""
+    def _find_in_row(self, operand: Operand) -> Found:
+        """Resolve an operand of WHERE, where aggregates are not allowed."""
         if operand.function in AGGREGATES:
             what = f"aggregate functions are for HAVING, not for WHERE: {operand}"
             raise self._malformed(operand, what)
         return self._names.find(operand)
 
-    def _of_group(self, operand: Operand) -> Found:
-        """An operand of HAVING, or of ORDER BY in a query of groups."""
+    def _find_in_group(self, operand: Operand) -> Found:
+        """Resolve an operand of HAVING, or of ORDER BY in a grouped query."""
         found = self._names.find(operand)
         if operand.function not in AGGREGATES and found.sql not in self._grouped:
             raise self._malformed(operand, f"Field must be grouped or aggregated: {operand}")
         return found
 
     def _ordering(self, ordering: syntax.Ordering) -> str:
-        lookup = self._of_group if self.is_aggregate else self._of_row
+        lookup = self._find_in_group if self.is_aggregate else self._find_in_row
         found = lookup(ordering.operand)
         if not found.field.sortable:
             what = f"field '{ordering.operand}' can not be sorted in a query call"
@@ -206,7 +205,9 @@ class Plan:
         grouping = ", ".join(self._names.find(operand).sql for operand in query.group)
         if query.having is None:
             return f" group by {grouping}" if grouping else ""
-        sql, parameters = Conditions(self._names, self._of_group, _no_semi_join).sql(query.having)
+        sql, parameters = Conditions(self._names, self._find_in_group, _no_semi_join).sql(
+            query.having
+        )
         self._parameters = [*self._parameters, *parameters]
         return f" group by {grouping} having {sql}"
 
@@ -214,10 +215,10 @@ class Plan:
         return syntax.malformed(self.query.text, operand.path.position, what)
 
 
-def plan(org: Org, text: str, asker: Asker) -> Plan:
-    """The plan of a query, or SoqlError."""
+def plan_query(org: Org, text: str, requester: Requester) -> Plan:
+    """Return the plan of a query; raise SoqlError where it is wrong."""
     try:
-        return Plan(org, parse(text), asker)
+        return Plan(org, parse(text), requester)
     except RecursionError as error:
         raise SoqlError("MALFORMED_QUERY", "the query is nested too deeply") from error
 

@@ -1,4 +1,4 @@
-"""What a query selects: fields, functions, groups, and FIELDS(), as the columns of its answer."""
+"""The SELECT list of a query as the columns of its result: fields, functions, groups, FIELDS()."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_FIELDS_LIMIT = 200
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the answer: where it goes in the record, and how its value is written."""
+    """One column of the result: its keys in a record, its field, and its SQL."""
 
     keys: tuple[str, ...]
     field: Field
@@ -24,7 +24,7 @@ class Column:
 
 
 class Selection:
-    """The SELECT list of one query; `grouped` is the SQL of what it groups by."""
+    """The SELECT list of one query; `grouped` is the SQL of its GROUP BY terms."""
 
     def __init__(
         self, query: Query, names: Names, grouped: Collection[str], is_aggregate: bool
@@ -35,7 +35,7 @@ class Selection:
         self._is_aggregate = is_aggregate
 
     def columns(self) -> Iterator[Column]:
-        """The columns in order; none twice."""
+        """Yield the columns in order; raise SoqlError for one that occurs twice."""
         seen: set[tuple[str, ...]] = set()
         unnamed = 0
         for item in self._query.selected:
@@ -62,7 +62,7 @@ class Selection:
         found = self._names.find(item.operand)
         if item.operand.function not in {"", "tolabel"}:
             raise self._malformed(item.operand, f"Field must be grouped: {item.operand}")
-        # The label of a picklist value is the value itself: this org is not translated.
+        # The label of a picklist value is the value itself: this org has no translations.
         keys = (item.alias,) if item.alias else found.keys
         return Column(keys, found.field, _read_sql(found.field, found.sql))
 

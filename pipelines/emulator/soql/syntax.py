@@ -1,4 +1,4 @@
-"""A SOQL query as a tree, names not yet looked up, and how the org words what is wrong with one."""
+"""The syntax tree of a SOQL query, before names are looked up, and the org's error messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class SoqlError(Exception):
-    """A query the org refuses."""
+    """A query that the org rejects, with the org's error code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -16,7 +16,7 @@ class SoqlError(Exception):
 
 @dataclass(frozen=True)
 class Path:
-    """A field, possibly through relationships; `position` is where it stands in the text."""
+    """A field, possibly through relationships; `position` is its offset in the text."""
 
     parts: tuple[str, ...]
     position: int
@@ -27,7 +27,7 @@ class Path:
 
 @dataclass(frozen=True)
 class Operand:
-    """A field, or a function of one, its name in lower case."""
+    """A field, or a function of one; the function's name is in lower case."""
 
     path: Path
     function: str = ""
@@ -38,9 +38,9 @@ class Operand:
 
 @dataclass(frozen=True)
 class Literal:
-    """A value written in a query; its kind decides what it may be compared with.
+    r"""A value in a query; its kind decides what it may be compared with.
 
-    `pattern` is a text as LIKE reads it; a text with `\\_` or `\\%` is nothing but a pattern.
+    `pattern` is a text as LIKE reads it. A text with `\_` or `\%` can be used only with LIKE.
     """
 
     kind: str
@@ -64,7 +64,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Combined:
-    """Conditions joined by `and` or `or`, or one under `not`."""
+    """Conditions joined by `and` or `or`, or one condition under `not`."""
 
     operator: str
     parts: tuple[Condition, ...]
@@ -75,7 +75,7 @@ Condition = Comparison | Combined
 
 @dataclass(frozen=True)
 class Selected:
-    """One thing asked for; `fields` in place of an operand is the word of FIELDS(word)."""
+    """One item of the SELECT list; `fields` is the argument of FIELDS()."""
 
     operand: Operand
     alias: str = ""
@@ -84,7 +84,7 @@ class Selected:
 
 @dataclass(frozen=True)
 class Ordering:
-    """One term of ORDER BY; nulls come first unless said."""
+    """One term of ORDER BY; nulls come first by default."""
 
     operand: Operand
     descending: bool
@@ -93,7 +93,7 @@ class Ordering:
 
 @dataclass(frozen=True)
 class Query:
-    """A query as it was written."""
+    """A parsed query."""
 
     text: str
     object: Path
@@ -111,7 +111,7 @@ class Query:
 
 
 def at(text: str, position: int, what: str) -> str:
-    """A message as the org writes it: the text, a caret under the place, row and column."""
+    """Return a message as the org writes it: text, a caret under the position, row and column."""
     start = text.rfind("\n", 0, position) + 1
     line = text[start:].partition("\n")[0]
     row, column = text.count("\n", 0, position) + 1, position - start + 1
@@ -122,5 +122,5 @@ def at(text: str, position: int, what: str) -> str:
 
 
 def malformed(text: str, position: int, what: str) -> SoqlError:
-    """MALFORMED_QUERY with its place."""
+    """Return a MALFORMED_QUERY error with its position."""
     return SoqlError("MALFORMED_QUERY", at(text, min(position, len(text)), what))

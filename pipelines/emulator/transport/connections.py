@@ -1,4 +1,4 @@
-"""The open connections, so that a fault can drop one as a network would."""
+"""The open TCP connections, so that a fault can drop one as a network would."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Connections:
-    """The open TCP connections by the client's address, so that one can be dropped."""
+    """The open TCP connections by the client's address and port."""
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
@@ -22,7 +22,7 @@ class Connections:
         self._transports.pop(client, None)
 
     def cut(self, client: tuple[str, int], flush: bool) -> None:
-        """Drop a connection; with `flush`, what was written may still arrive."""
+        """Drop a connection; with `flush`, data already written may still arrive."""
         transport = self._transports.get(client)
         if transport is None:
             return
@@ -33,10 +33,10 @@ class Connections:
 
 
 def protocol_of(connections: Connections) -> type[H11Protocol]:
-    """HTTP/1.1 as uvicorn speaks it, telling `connections` of what opens and closes."""
+    """Return uvicorn's HTTP/1.1 protocol, extended to report its connections."""
 
     class Protocol(H11Protocol):
-        """uvicorn's own, telling of its connections."""
+        """uvicorn's protocol, which reports opened and closed connections."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)

@@ -1,4 +1,4 @@
-"""`/emulator/…`: what tests and people may do to the org that no org would allow."""
+"""The paths under `/emulator/`: reset the org, inject faults, read the request log."""
 
 from __future__ import annotations
 
@@ -6,62 +6,64 @@ from collections.abc import Callable
 
 from pipelines.emulator.bulk.job_info import described
 from pipelines.emulator.bulk.jobs import Jobs
-from pipelines.emulator.messages import Answer, ApiError, Call
+from pipelines.emulator.messages import ApiError, ApiRequest, ApiResponse
 from pipelines.emulator.org.org import Org
 from pipelines.emulator.org.org_sections import OrgFileError
-from pipelines.emulator.rest.records_api import Rest
-from pipelines.emulator.transport.faults import FaultRefused, Faults
+from pipelines.emulator.rest.records_api import RecordsApi
+from pipelines.emulator.transport.faults import Faults, InvalidFaultError
 
 
-class Door:
-    """Outside the org's own paths, and never counted as requests."""
+class ControlApi:
+    """The control API of one org. Its requests need no session and are never counted."""
 
-    def __init__(self, org: Org, faults: Faults, rest: Rest, jobs: Jobs) -> None:
+    def __init__(self, org: Org, faults: Faults, records_api: RecordsApi, jobs: Jobs) -> None:
         self._org = org
         self._faults = faults
-        self._rest = rest
+        self._records_api = records_api
         self._jobs = jobs
 
-    def answer(self, call: Call) -> Answer:
-        """The answer to any request under `/emulator/`."""
-        doors: dict[tuple[str, str], Callable[[Call], Answer]] = {
+    def handle(self, request: ApiRequest) -> ApiResponse:
+        """Return the response to a request under `/emulator/`."""
+        handlers: dict[tuple[str, str], Callable[[ApiRequest], ApiResponse]] = {
             ("POST", "/emulator/reset"): self._reset,
-            ("GET", "/emulator/requests"): lambda _call: Answer(200, self._faults.requests()),
+            ("GET", "/emulator/requests"): lambda _request: ApiResponse(
+                200, self._faults.requests()
+            ),
             ("PUT", "/emulator/faults"): self._put_faults,
-            ("GET", "/emulator/org"): lambda _call: Answer(200, self._dump()),
+            ("GET", "/emulator/org"): lambda _request: ApiResponse(200, self._dump()),
         }
-        found = doors.get((call.method, call.path))
+        found = handlers.get((request.method, request.path))
         if found is None:
-            known = ", ".join(f"{method} {path}" for method, path in doors)
-            return _refusal(404, f"no such door; there are {known}")
-        return found(call)
+            known = ", ".join(f"{method} {path}" for method, path in handlers)
+            return _error_response(404, f"no such path; there are {known}")
+        return found(request)
 
-    def _reset(self, call: Call) -> Answer:
+    def _reset(self, request: ApiRequest) -> ApiResponse:
         try:
-            text = call.body.decode()
+            text = request.body.decode()
             self._org.reset(text if text.strip() else None)
         except UnicodeDecodeError:
-            return _refusal(400, "the org file is not UTF-8")
+            return _error_response(400, "the org file is not UTF-8")
         except OrgFileError as error:
-            return _refusal(400, f"the org file: {error}")
+            return _error_response(400, f"the org file: {error}")
         self._faults.forget()
-        return Answer(200, {"org_id": self._org.id})
+        return ApiResponse(200, {"org_id": self._org.id})
 
-    def _put_faults(self, call: Call) -> Answer:
+    def _put_faults(self, request: ApiRequest) -> ApiResponse:
         try:
-            self._faults.put(call.json())
-        except (ApiError, FaultRefused) as error:
-            return _refusal(400, str(error))
-        return Answer(200, {"faults": len(self._faults)})
+            self._faults.put(request.json())
+        except (ApiError, InvalidFaultError) as error:
+            return _error_response(400, str(error))
+        return ApiResponse(200, {"faults": len(self._faults)})
 
     def _dump(self) -> dict[str, object]:
         with self._org.store.lock:
             return {
-                "leads": self._rest.dump("Lead"),
-                "contacts": self._rest.dump("Contact"),
+                "leads": self._records_api.dump("Lead"),
+                "contacts": self._records_api.dump("Contact"),
                 "jobs": [described(job) for job in self._jobs.all("V2Ingest")],
             }
 
 
-def _refusal(status: int, sentence: str) -> Answer:
-    return Answer(status, {"error": sentence})
+def _error_response(status: int, message: str) -> ApiResponse:
+    return ApiResponse(status, {"error": message})

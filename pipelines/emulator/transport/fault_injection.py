@@ -1,7 +1,6 @@
-"""The wire: what a network and a bad day do to requests that were right.
+"""Inject faults into requests: dropped connections, error statuses, truncated and slow responses.
 
-This stands around the whole application, so a fault can fall before or after the effect of a
-request.
+This wraps the whole application, so a fault can occur before or after the effect of a request.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipelines.emulator.transport.faults import Faults
 
 MAX_URI = 16_384
-WORDS = {503: "SERVER_UNAVAILABLE", 500: "UNKNOWN_EXCEPTION", 403: "REQUEST_LIMIT_EXCEEDED"}
-# What stands before the org answers these (§6.6), as a page and never as JSON.
-OF_THE_EDGE = frozenset({420, 502, 504})
+ERROR_CODES = {503: "SERVER_UNAVAILABLE", 500: "UNKNOWN_EXCEPTION", 403: "REQUEST_LIMIT_EXCEEDED"}
+# Proxies in front of a real org send these, as an HTML page and never as JSON.
+PROXY_STATUSES = frozenset({420, 502, 504})
 
 
-class Wire:
-    """The application as the network shows it.
+class FaultInjector:
+    """The application as a client sees it over an unreliable network.
 
-    `cut` drops the TCP connection of a client, given by address and port; the flag says whether
-    what was already written may still arrive. `noticed` is told of every request.
+    `cut` drops the TCP connection of a client, given by address and port; its flag says whether
+    data already written may still arrive. `on_request` is called for every request.
     """
 
     def __init__(
@@ -34,21 +33,21 @@ class Wire:
         *,
         expire: Callable[[str], None],
         cut: Callable[[tuple[str, int], bool], None],
-        noticed: Callable[[], None],
+        on_request: Callable[[], None],
     ) -> None:
         self._app = app
         self._faults = faults
         self._expire = expire
         self._cut = cut
-        self._noticed = noticed
+        self._on_request = on_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one ASGI request: log it, check its length, and apply a fault if one is due."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._noticed()
-        # Routed as it was sent: a slash inside an external id arrives as %2F and stays one.
+        self._on_request()
+        # Routed as it was sent: a slash inside an external id arrives as %2F and must stay encoded.
         path = _path(scope)
         scope = {**scope, "path": path}
         if path.startswith("/emulator/"):
@@ -57,63 +56,65 @@ class Wire:
         query = scope["query_string"].decode("ascii")
         entry = self._faults.log(scope["method"], f"{path}?{query}" if query else path)
 
-        async def logged(message: Message) -> None:
+        async def send_and_log(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry["status"] = message["status"]
             await send(message)
 
-        too_long = _too_long(scope)
-        if too_long is not None:
-            await _error(too_long, "URI_TOO_LONG", "the request line and headers are too long")(
-                scope, receive, logged
-            )
+        status_too_long = _too_long_status(scope)
+        if status_too_long is not None:
+            await _error(
+                status_too_long, "URI_TOO_LONG", "the request line and headers are too long"
+            )(scope, receive, send_and_log)
             return
         fault = self._faults.of_request(scope["method"], path)
         if fault is None:
-            await self._app(scope, receive, logged)
+            await self._app(scope, receive, send_and_log)
         else:
-            await self._strike(fault, scope, receive, logged)
+            await self._inject(fault, scope, receive, send_and_log)
 
-    async def _strike(self, fault: str, scope: Scope, receive: Receive, send: Send) -> None:
-        word, _, number = fault.partition(":")
+    async def _inject(self, fault: str, scope: Scope, receive: Receive, send: Send) -> None:
+        kind, _, number = fault.partition(":")
         status, _, after = number.partition("_")
-        if word == "expire_session":
+        if kind == "expire_session":
             self._expire(_token(scope))
-        elif word == "drop_before":
+        elif kind == "drop_before":
             await _read_all(receive)
             await self._drop(scope, receive, flush=False)
             return
-        elif word == "status" and not after:
+        elif kind == "status" and not after:
             await _read_all(receive)
-            await _bad_day(int(status), f"fault injected: {status}")(scope, receive, send)
+            await _fault_response(int(status), f"fault injected: {status}")(scope, receive, send)
             return
-        messages = await self._effect(scope, receive)
-        if word == "drop_after":
+        messages = await self._responses_of(scope, receive)
+        if kind == "drop_after":
             await self._drop(scope, receive, flush=False)
-        elif word == "truncate":
+        elif kind == "truncate":
             await self._truncate(messages, scope, receive, send)
-        elif word == "status":
-            answer = _bad_day(int(status), "An unexpected error occurred")
-            await answer(scope, receive, send)
+        elif kind == "status":
+            response = _fault_response(int(status), "An unexpected error occurred")
+            await response(scope, receive, send)
         else:
-            await asyncio.sleep(float(number) if word == "slow" else 0.0)
+            await asyncio.sleep(float(number) if kind == "slow" else 0.0)
             for message in messages:
                 await send(message)
 
-    async def _effect(self, scope: Scope, receive: Receive) -> list[Message]:
-        """Let the org act, and keep what it would have said."""
+    async def _responses_of(self, scope: Scope, receive: Receive) -> list[Message]:
+        """Run the request, and return the response messages without sending them."""
         messages: list[Message] = []
 
-        async def keep(message: Message) -> None:
+        async def collect(message: Message) -> None:
             messages.append(message)
 
-        await self._app(scope, receive, keep)
+        await self._app(scope, receive, collect)
         return messages
 
     async def _truncate(
         self, messages: list[Message], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Promise the whole body, send half of it, hang up; of nothing, not even the status."""
+        """Announce the whole body, send half of it, and disconnect. Without a body, send
+        nothing.
+        """
         start, *rest = messages
         body = b"".join(message.get("body", b"") for message in rest)
         if not body:
@@ -134,16 +135,18 @@ class Wire:
 
 
 def _path(scope: Scope) -> str:
-    """The path, where the target may be a whole URL (as proxies get it) or begin `//services`."""
+    """Return the path, also where the target is a whole URL (as proxies get it) or begins with
+    `//`.
+    """
     target: str = scope["raw_path"].decode("ascii")
     scheme, found, rest = target.partition("://")
     if found and scheme.lower() in {"http", "https"}:
         target = "/" + rest.partition("/")[2]
-    # An instance URL written with its slash makes two of them; clients are used to that passing.
+    # An instance URL with a trailing slash gives two slashes; a real org accepts them.
     return "/" + target.lstrip("/")
 
 
-def _too_long(scope: Scope) -> int | None:
+def _too_long_status(scope: Scope) -> int | None:
     uri = len(scope["raw_path"]) + len(scope["query_string"]) + 1
     if uri > MAX_URI:
         return 414
@@ -153,9 +156,9 @@ def _too_long(scope: Scope) -> int | None:
 
 def _token(scope: Scope) -> str:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-    # Bulk API 1.0 has a header of its own for it.
-    bare = headers.get(b"x-sfdc-session", "")
-    return str(bare or headers.get(b"authorization", "").partition(" ")[2]).strip()
+    # Bulk API 1.0 sends its session in a header of its own.
+    session_header = headers.get(b"x-sfdc-session", "")
+    return str(session_header or headers.get(b"authorization", "").partition(" ")[2]).strip()
 
 
 async def _read_all(receive: Receive) -> None:
@@ -163,10 +166,10 @@ async def _read_all(receive: Receive) -> None:
         pass
 
 
-def _bad_day(status: int, message: str) -> Response:
-    if status in OF_THE_EDGE:
+def _fault_response(status: int, message: str) -> Response:
+    if status in PROXY_STATUSES:
         return HTMLResponse(f"<html><body><h1>{status}</h1>{message}</body></html>", status)
-    return _error(status, WORDS.get(status, "UNKNOWN_EXCEPTION"), message)
+    return _error(status, ERROR_CODES.get(status, "UNKNOWN_EXCEPTION"), message)
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

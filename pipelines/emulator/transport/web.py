@@ -1,4 +1,4 @@
-"""HTTP on one side, calls and answers on the other: bodies unpacked, answers written."""
+"""Translate HTTP requests to `ApiRequest`, and `ApiResponse` to HTTP responses."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from pipelines.emulator.bulk.jobs import MAX_UPLOAD
-from pipelines.emulator.messages import Answer, Call
-from pipelines.emulator.transport.upload_spool import Spooled
+from pipelines.emulator.messages import ApiRequest, ApiResponse
+from pipelines.emulator.transport.upload_spool import UploadSpool
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 UPLOAD = re.compile(r"/services/data/v\d{1,3}\.\d/jobs/ingest/[^/]+/batches")
 MAX_BODY = 600_000_000
-# zlib's own numbers for the two compressions that REST takes (§13, 60).
+# zlib's wbits for the two compressions that the REST API accepts.
 WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
-Act = Callable[[Call], Answer]
+Handle = Callable[[ApiRequest], ApiResponse]
 
 
-class BodyRefused(Exception):
-    """A body that cannot be read."""
+class BodyError(Exception):
+    """A request body that cannot be read."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -38,43 +38,43 @@ class BodyRefused(Exception):
         self.code = code
 
 
-def web_app(answer: Act, door: Act) -> Starlette:
-    """The ASGI application: one endpoint, the routing being the org's own."""
+def web_app(handle: Handle, control: Handle) -> Starlette:
+    """Return the ASGI application: one endpoint for all paths, because the org routes by itself."""
 
     async def endpoint(request: Request) -> Response:
         try:
-            call = await read_call(request)
+            api_request = await read_request(request)
         except ClientDisconnect:
-            # Half an upload is none: the request never happened.
+            # Half an upload has no effect: the request never happened.
             return Response(status_code=400)
-        except BodyRefused as refused:
-            problem = {"errorCode": refused.code, "message": str(refused)}
-            return _response(Answer(refused.status, [problem]))
-        act = door if call.path.startswith("/emulator/") else answer
+        except BodyError as error:
+            problem = {"errorCode": error.code, "message": str(error)}
+            return _response(ApiResponse(error.status, [problem]))
+        handler = control if api_request.path.startswith("/emulator/") else handle
         try:
-            return _response(await to_thread.run_sync(act, call))
+            return _response(await to_thread.run_sync(handler, api_request))
         finally:
-            if call.upload is not None:
-                call.upload.close()
+            if api_request.upload is not None:
+                api_request.upload.close()
 
     app = Starlette(routes=[Route("/{path:path}", endpoint, methods=METHODS)])
-    # The lowest level: what a large answer costs should be the org's work, not zlib's.
+    # The lowest level: the time of a large response should be the org's work, not zlib's.
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=1)
     return app
 
 
-async def read_call(request: Request) -> Call:
-    """The whole request, its body unpacked where it came compressed."""
+async def read_request(request: Request) -> ApiRequest:
+    """Return the whole request, with its body decompressed."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     path = request.scope["path"].rstrip("/") or "/"
     encoding = headers.get("content-encoding", "identity").strip().lower()
     body, upload = b"", None
     if request.method == "PUT" and UPLOAD.fullmatch(path):
-        upload = await _spooled(request, encoding)
+        upload = await _spool_upload(request, encoding)
     else:
-        body = _unpacked(b"".join([piece async for piece in request.stream()]), encoding)
+        body = _decompress_body(b"".join([piece async for piece in request.stream()]), encoding)
     query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
-    call = Call(
+    api_request = ApiRequest(
         method=request.method,
         path=path,
         query=query,
@@ -83,85 +83,85 @@ async def read_call(request: Request) -> Call:
         base=f"{_scheme(request)}://{headers.get('host', '127.0.0.1')}",
         upload=upload,
     )
-    return _overridden(call)
+    return _apply_method_override(api_request)
 
 
 def _scheme(request: Request) -> str:
-    """A proxy that ends TLS in front of the emulator says what its client speaks."""
-    told = request.headers.get("x-forwarded-proto", "").lower()
-    return told if told in {"http", "https"} else str(request.scope["scheme"])
+    """Return the client's scheme, also behind a proxy that ends TLS."""
+    forwarded = request.headers.get("x-forwarded-proto", "").lower()
+    return forwarded if forwarded in {"http", "https"} else str(request.scope["scheme"])
 
 
-def _overridden(call: Call) -> Call:
-    """`POST …?_HttpMethod=PATCH` is a PATCH, for clients that cannot send one."""
-    asked = call.query.get("_HttpMethod", "").upper()
-    if call.method != "POST" or asked not in METHODS:
-        return call
-    return replace(call, method=asked)
+def _apply_method_override(api_request: ApiRequest) -> ApiRequest:
+    """Treat `POST …?_HttpMethod=PATCH` as PATCH, for clients that cannot send PATCH."""
+    method = api_request.query.get("_HttpMethod", "").upper()
+    if api_request.method != "POST" or method not in METHODS:
+        return api_request
+    return replace(api_request, method=method)
 
 
-async def _spooled(request: Request, encoding: str) -> IO[bytes]:
-    """The data of a bulk job, put aside piece by piece."""
-    spooled = Spooled(MAX_UPLOAD, _window(encoding))
+async def _spool_upload(request: Request, encoding: str) -> IO[bytes]:
+    """Collect the data of a bulk job piece by piece."""
+    spool = UploadSpool(MAX_UPLOAD, _window(encoding))
     try:
         async for piece in request.stream():
-            spooled.add(piece)
-        spooled.close()
+            spool.add(piece)
+        spool.close()
     except ClientDisconnect:
-        spooled.file.close()
+        spool.file.close()
         raise
     except zlib.error as error:
-        spooled.file.close()
-        raise _not_packed(encoding, error) from error
-    return spooled.file
+        spool.file.close()
+        raise _body_error_of(encoding, error) from error
+    return spool.file
 
 
 def _window(encoding: str) -> int | None:
-    """The window of a compression that is taken; None for no compression."""
+    """Return zlib's wbits for a content encoding, or None for none; raise BodyError otherwise."""
     if encoding in {"identity", ""}:
         return None
     if encoding not in WINDOWS:
         message = f"the content encoding {encoding} is not supported; send gzip or deflate"
-        raise BodyRefused(415, "UNSUPPORTED_MEDIA_TYPE", message)
+        raise BodyError(415, "UNSUPPORTED_MEDIA_TYPE", message)
     return WINDOWS[encoding]
 
 
-def _not_packed(encoding: str, error: zlib.error) -> BodyRefused:
-    return BodyRefused(400, "INVALID_BODY", f"the body is not {encoding}: {error}")
+def _body_error_of(encoding: str, error: zlib.error) -> BodyError:
+    return BodyError(400, "INVALID_BODY", f"the body is not {encoding}: {error}")
 
 
-def _unpacked(body: bytes, encoding: str) -> bytes:
+def _decompress_body(body: bytes, encoding: str) -> bytes:
     window = _window(encoding)
     if window is None:
         return body
     try:
-        return _inflated(body, window)
+        return _decompress(body, window)
     except zlib.error as error:
-        raise _not_packed(encoding, error) from error
+        raise _body_error_of(encoding, error) from error
 
 
-def _inflated(body: bytes, window: int) -> bytes:
-    """Every member: gzip files may be joined end to end, and some clients send them so."""
+def _decompress(body: bytes, window: int) -> bytes:
+    """Decompress every gzip member: members may be joined, and some clients send them so."""
     pieces: list[bytes] = []
-    room = MAX_BODY
+    remaining = MAX_BODY
     while body:
         member = zlib.decompressobj(wbits=window)
-        pieces.append(member.decompress(body, room))
-        room -= len(pieces[-1])
-        if member.unconsumed_tail or room <= 0:
-            raise BodyRefused(413, "INVALID_BODY", "the body is too large")
+        pieces.append(member.decompress(body, remaining))
+        remaining -= len(pieces[-1])
+        if member.unconsumed_tail or remaining <= 0:
+            raise BodyError(413, "INVALID_BODY", "the body is too large")
         if not member.eof:
             raise zlib.error("it ends too early")
         body = member.unused_data
     return b"".join(pieces)
 
 
-def _response(answer: Answer) -> Response:
-    headers = answer.headers | {"Content-Type": answer.content_type}
-    if answer.pieces is not None:
-        return StreamingResponse(iter(answer.pieces), answer.status, headers)
-    if answer.status in {204, 304}:
-        return Response(status_code=answer.status, headers=answer.headers)
-    if answer.value is None and answer.text is None:
-        return Response(status_code=answer.status, headers=answer.headers)
-    return Response(answer.body(), answer.status, headers)
+def _response(handle: ApiResponse) -> Response:
+    headers = handle.headers | {"Content-Type": handle.content_type}
+    if handle.pieces is not None:
+        return StreamingResponse(iter(handle.pieces), handle.status, headers)
+    if handle.status in {204, 304}:
+        return Response(status_code=handle.status, headers=handle.headers)
+    if handle.value is None and handle.text is None:
+        return Response(status_code=handle.status, headers=handle.headers)
+    return Response(handle.body(), handle.status, headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.steps import reconcile
+from pipelines.steps import job_results
 from tests.crash.model.bugs import Bug, bugs
 from tests.crash.model.search import Search, search
 from tests.crash.model.settings import QUICK, Drawn, setting_of
@@ -53,5 +53,5 @@ def test_a_search_that_is_stopped_says_that_it_is_not_complete() -> None:
 
 def test_the_model_is_as_patient_as_the_code() -> None:
     model = as_it_is(has_field=True)
-    code = (reconcile.READS, reconcile.MAX_ATTEMPTS)
+    code = (job_results.MAX_READS, job_results.MAX_ATTEMPTS)
     assert (model.read_times, model.most_attempts) == code

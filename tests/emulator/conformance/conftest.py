@@ -32,7 +32,7 @@ def real_orgs() -> Iterator[list[RealClient]]:
 
 @pytest.fixture
 def org(request: pytest.FixtureRequest) -> Client:
-    """An org: the emulator's with what the mark says it has, or the one of the environment."""
+    """Return an org: the emulator's with what the mark adds, or the one of the environment."""
     if getattr(request, "param", "emulator") == "your_org":
         return your_org(named(), request.getfixturevalue("real_orgs"))
     mark = request.node.get_closest_marker(MARK)
@@ -40,9 +40,9 @@ def org(request: pytest.FixtureRequest) -> Client:
     return Client(request.getfixturevalue("running").url).reset(BASIC_ORG + text)
 
 
-def your_org(said: Mapping[str, str], opened: list[RealClient]) -> RealClient:
-    """A client of the org that the environment names, where it says that it may be written to."""
-    if said.get("consent") != "yes":
+def your_org(settings: Mapping[str, str], opened: list[RealClient]) -> RealClient:
+    """Return a client of the org that the environment names; skip without consent to write."""
+    if settings.get("consent") != "yes":
         pytest.skip(f"these tests write records: set {PREFIX}CONSENT=yes to allow it")
-    opened.append(RealClient(said).log_in())
+    opened.append(RealClient(settings).log_in())
     return opened[-1]

@@ -1,8 +1,8 @@
-"""A real org in the emulator's place: named by the environment, asked quietly, and left clean.
+"""A real org in the emulator's place: named by the environment, used with care, and left clean.
 
-`PERSON_SYNC_REAL_ORG_URL` names it (its My Domain URL), `PERSON_SYNC_REAL_ORG_TOKEN` or
-`PERSON_SYNC_REAL_ORG_CONSUMER_KEY` and `…_CONSUMER_SECRET` open it, and, since the tests write
-records, `PERSON_SYNC_REAL_ORG_CONSENT=yes` says that they may.
+`PERSON_SYNC_REAL_ORG_URL` names it (its My Domain URL). `PERSON_SYNC_REAL_ORG_TOKEN`, or
+`PERSON_SYNC_REAL_ORG_CONSUMER_KEY` and `…_CONSUMER_SECRET`, log in. The tests write records, so
+`PERSON_SYNC_REAL_ORG_CONSENT=yes` is required too.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from tests.emulator.plain_http import RUN, Client
 PREFIX = "PERSON_SYNC_REAL_ORG_"
 # A queue may wait for minutes in a real org, and a poll there is a request of its allowance.
 SECONDS = 900
-# No rule mails anybody, and no duplicate rule of the org's own stands in a test's way.
+# No rule sends mail, and no duplicate rule of the org disturbs a test.
 QUIET = {"Sforce-Auto-Assign": "false", "Sforce-Duplicate-Rule-Header": "allowSave=true"}
 
 
 def named(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What the environment says of a real org, empty where it names none."""
-    said = {
+    """Return what the environment sets about a real org, empty where it names none."""
+    settings = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environment.items()
         if name.startswith(PREFIX) and value
     }
-    return said if "url" in said else {}
+    return settings if "url" in settings else {}
 
 
 class RealClient(Client):
     """A client of an org that is not ours: it skips what it lacks, and remembers what it made."""
 
-    patience = 120.0
-    deadline = float(SECONDS - 60)
-    pause = 2.0
+    timeout_seconds = 120.0
+    wait_seconds = float(SECONDS - 60)
+    poll_seconds = 2.0
 
-    def __init__(self, said: Mapping[str, str]) -> None:
-        super().__init__(said["url"].rstrip("/"))
-        self.said = said
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        super().__init__(settings["url"].rstrip("/"))
+        self.settings = settings
         self.http.headers.update(QUIET)
-        self.http.trust_env = True  # the way there may lead through a proxy
+        self.http.trust_env = True  # a proxy may be needed to reach it
         self.jobs: list[str] = []
-        listed = requests.get(f"{self.url}/services/data/", timeout=self.patience).json()
+        listed = requests.get(f"{self.url}/services/data/", timeout=self.timeout_seconds).json()
         self.version = max((entry["version"] for entry in listed), key=float)
         # Polls of another emulator, as when this is tried without a real org, need not be slow.
         if self.url.startswith("http://"):
-            self.pause = Client.pause
+            self.poll_seconds = Client.poll_seconds
 
     def needs(self, found: object, reason: str) -> None:
         """Skip a test for which this org lacks something."""
@@ -59,31 +59,33 @@ class RealClient(Client):
 
     def log_in(self) -> RealClient:
         """Open a session by what the environment gave."""
-        if "token" in self.said:
-            token = self.said["token"]
+        if "token" in self.settings:
+            token = self.settings["token"]
         else:
-            answer = self.token(**self.credentials())
-            assert answer.status_code == 200, f"the real org refused the login: {answer.text}"
-            token = answer.json()["access_token"]
+            response = self.token(**self.credentials())
+            assert response.status_code == 200, f"the real org refused the login: {response.text}"
+            token = response.json()["access_token"]
         self.http.headers["Authorization"] = f"Bearer {token}"
         return self
 
     def credentials(self) -> dict[str, str]:
         """The form of a client-credentials login."""
         both = {"consumer_key", "consumer_secret"}
-        self.needs(both <= set(self.said), f"{PREFIX}CONSUMER_KEY and _CONSUMER_SECRET are not set")
+        self.needs(
+            both <= set(self.settings), f"{PREFIX}CONSUMER_KEY and _CONSUMER_SECRET are not set"
+        )
         return {
             "grant_type": "client_credentials",
-            "client_id": self.said["consumer_key"],
-            "client_secret": self.said["consumer_secret"],
+            "client_id": self.settings["consumer_key"],
+            "client_secret": self.settings["consumer_secret"],
         }
 
     def call(self, method: str, path: str, version: str = "", **more: Any) -> requests.Response:
         """As any client's, remembering the jobs that it opens."""
-        answer = super().call(method, path, version, **more)
-        if method == "POST" and path in {"/jobs/ingest", "/jobs/query"} and answer.ok:
-            self.jobs.append(f"{path}/{answer.json()['id']}")
-        return answer
+        response = super().call(method, path, version, **more)
+        if method == "POST" and path in {"/jobs/ingest", "/jobs/query"} and response.ok:
+            self.jobs.append(f"{path}/{response.json()['id']}")
+        return response
 
     def clean_up(self) -> None:
         """Delete the jobs of this client, and every lead and contact of this run."""

@@ -1,8 +1,12 @@
-"""Number 53: many records in one request, answered row by row."""
+"""Number 53: many records in one request, with a result for each row."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+
+from tests.emulator.plain_http import Client
 
 ROLLED_BACK = (
     "Record rolled back because not all records were valid and the request was using AllOrNone "
@@ -10,18 +14,18 @@ ROLLED_BACK = (
 )
 
 
-def lead_of(org, **fields):
+def lead_of(org: Client, **fields: int | str | None) -> dict[str, Any]:
     return {"attributes": {"type": "Lead"}, "LastName": "L", "Company": org.mark} | fields
 
 
 @pytest.mark.also_real_org
-def test_53_collections_answer_row_by_row_in_order(org):
+def test_53_collections_return_a_result_for_each_row_in_order(org: Client) -> None:
     records = [lead_of(org), lead_of(org, LastName=None), lead_of(org, Email="x")]
-    answer = org.call("POST", "/composite/sobjects", json={"records": records})
-    assert answer.status_code == 200
+    response = org.call("POST", "/composite/sobjects", json={"records": records})
+    assert response.status_code == 200
     (made,) = org.leads()
-    assert answer.json()[0] == {"id": made["Id"], "success": True, "errors": []}
-    assert answer.json()[1] == {
+    assert response.json()[0] == {"id": made["Id"], "success": True, "errors": []}
+    assert response.json()[1] == {
         "success": False,
         "errors": [
             {
@@ -31,10 +35,10 @@ def test_53_collections_answer_row_by_row_in_order(org):
             }
         ],
     }
-    assert answer.json()[2]["errors"][0]["statusCode"] == "INVALID_EMAIL_ADDRESS"
+    assert response.json()[2]["errors"][0]["statusCode"] == "INVALID_EMAIL_ADDRESS"
 
 
-def test_53_an_unknown_field_spoils_its_row_only(org):
+def test_53_an_unknown_field_spoils_its_row_only(org: Client) -> None:
     body = {"records": [lead_of(org, Hat__c=1), lead_of(org)]}
     rows = org.call("POST", "/composite/sobjects", json=body).json()
     assert rows[0]["errors"][0]["statusCode"] == "INVALID_FIELD"
@@ -42,7 +46,7 @@ def test_53_an_unknown_field_spoils_its_row_only(org):
 
 
 @pytest.mark.also_real_org
-def test_53_all_or_none_undoes_what_was_right(org):
+def test_53_all_or_none_undoes_what_was_right(org: Client) -> None:
     body = {"allOrNone": True, "records": [lead_of(org), lead_of(org, LastName=None)]}
     rows = org.call("POST", "/composite/sobjects", json=body).json()
     codes = [row["errors"][0]["statusCode"] for row in rows]
@@ -53,27 +57,27 @@ def test_53_all_or_none_undoes_what_was_right(org):
 
 
 @pytest.mark.also_real_org
-def test_53_the_201st_record_is_refused_with_all_others(org):
+def test_53_the_201st_record_is_rejected_with_all_others(org: Client) -> None:
     body = {"records": [lead_of(org)] * 201}
     assert org.call("POST", "/composite/sobjects", json=body).status_code == 400
     assert org.leads() == []
 
 
-def test_53_200_records_are_taken(org):
+def test_53_200_records_are_taken(org: Client) -> None:
     body = {"records": [lead_of(org)] * 200}
     rows = org.call("POST", "/composite/sobjects", json=body).json()
     assert [row["success"] for row in rows] == [True] * 200
 
 
 @pytest.mark.parametrize("records", ["x", [1], [{"attributes": {"type": "Hat"}}], [{}]])
-def test_53_a_malformed_body_is_refused_as_a_whole(org, records):
-    answer = org.call("POST", "/composite/sobjects", json={"records": records})
-    assert answer.status_code == 400
-    assert isinstance(answer.json()[0]["errorCode"], str)
+def test_53_a_malformed_body_is_rejected_as_a_whole(org: Client, records: list[int] | str) -> None:
+    response = org.call("POST", "/composite/sobjects", json={"records": records})
+    assert response.status_code == 400
+    assert isinstance(response.json()[0]["errorCode"], str)
 
 
 @pytest.mark.also_real_org
-def test_53_collections_read_back_with_null_for_the_unknown(org):
+def test_53_collections_read_back_with_null_for_the_unknown(org: Client) -> None:
     ids = [org.lead(City="Rome"), org.lead()]
     asked = {"ids": [ids[1], "00Q000000000001", ids[0]], "fields": ["Id", "City"]}
     back = org.call("POST", "/composite/sobjects/Lead", json=asked).json()

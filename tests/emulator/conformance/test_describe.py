@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from tests.emulator.conftest import OrgOf
 from tests.emulator.orgs import error_of
+from tests.emulator.plain_http import Client
 
-# Section 3.1 of the fact sheet: a describe recorded from a real org.
+# A describe recorded from a real org.
 OBJECT_KEYS = """
 actionOverrides activateable associateEntityType associateParentEntity childRelationships
 compactLayoutable createable custom customSetting deepCloneable defaultImplementation
@@ -83,19 +87,19 @@ LETTERS = {
 }
 
 
-def described(org, name="Lead"):
-    answer = org.call("GET", f"/sobjects/{name}/describe/")
-    assert answer.status_code == 200
-    return answer.json()
+def described(org: Client, name: str = "Lead") -> Any:
+    response = org.call("GET", f"/sobjects/{name}/describe/")
+    assert response.status_code == 200
+    return response.json()
 
 
-def line_of(field):
+def line_of(field: dict[str, Any]) -> list[str]:
     flags = "".join(letter if field[key] else "-" for letter, key in LETTERS.items())
     return [field["name"], field["type"], str(field["length"]), flags]
 
 
 @pytest.mark.also_real_org
-def test_12_describe_has_every_key_of_a_recorded_one(org):
+def test_12_describe_has_every_key_of_a_recorded_one(org: Client) -> None:
     lead = described(org)
     assert set(lead) >= set(OBJECT_KEYS.split())
     assert all(set(field) >= set(FIELD_KEYS.split()) for field in lead["fields"])
@@ -106,7 +110,7 @@ def test_12_describe_has_every_key_of_a_recorded_one(org):
     )
 
 
-def test_12_and_no_key_more(org):
+def test_12_and_no_key_more(org: Client) -> None:
     lead = described(org)
     assert set(lead) == set(OBJECT_KEYS.split())
     assert all(set(field) == set(FIELD_KEYS.split()) for field in lead["fields"])
@@ -117,14 +121,14 @@ def test_12_and_no_key_more(org):
     assert (master["recordTypeId"], master["master"]) == ("012000000000000AAA", True)
 
 
-def test_12_the_fields_of_lead_are_measured_as_recorded(org):
+def test_12_the_fields_of_lead_are_measured_as_recorded(org: Client) -> None:
     shown = {field["name"]: line_of(field) for field in described(org)["fields"]}
     expected = [line.split() for line in FIELDS.strip().splitlines()]
     assert [shown[line[0]] for line in expected] == expected
 
 
 @pytest.mark.also_real_org
-def test_12_what_a_loader_depends_on(org):
+def test_12_what_a_loader_depends_on(org: Client) -> None:
     fields = {field["name"]: field for field in described(org)["fields"]}
     company, email, owner = (fields[name] for name in ("Company", "Email", "OwnerId"))
     assert (company["length"], company["byteLength"], company["nillable"]) == (255, 765, False)
@@ -136,7 +140,7 @@ def test_12_what_a_loader_depends_on(org):
     assert {value["active"] for value in fields["LeadSource"]["picklistValues"]} <= {True, False}
 
 
-def test_12_a_custom_key_is_shown_as_one(org):
+def test_12_a_custom_key_is_shown_as_one(org: Client) -> None:
     fields = {field["name"]: field for field in described(org)["fields"]}
     key = fields["Person_Id__c"]
     assert (key["custom"], key["unique"], key["externalId"], key["idLookup"]) == (True,) * 4
@@ -145,7 +149,7 @@ def test_12_a_custom_key_is_shown_as_one(org):
 
 
 @pytest.mark.also_real_org
-def test_12_the_other_describes(org):
+def test_12_the_other_describes(org: Client) -> None:
     names = {one["name"] for one in org.call("GET", "/sobjects/").json()["sobjects"]}
     assert {"Lead", "Contact", "Account", "User", "Group", "QueueSobject"} <= names
     assert org.call("GET", "/sobjects/lead").json()["objectDescribe"]["name"] == "Lead"
@@ -165,19 +169,19 @@ HasOptedOutOfEmail = true
 """
 
 
-def test_12_a_hidden_field_is_in_no_describe_and_no_query(org_of):
+def test_12_a_hidden_field_is_in_no_describe_and_no_query(org_of: OrgOf) -> None:
     org = org_of(HIDDEN)
     assert "HasOptedOutOfEmail" not in {field["name"] for field in described(org)["fields"]}
     for soql in (
         "SELECT HasOptedOutOfEmail FROM Lead",
         "SELECT Id FROM Lead WHERE HasOptedOutOfEmail = true",
     ):
-        refused = error_of(org.query(soql))
-        assert refused["errorCode"] == "INVALID_FIELD"
-        assert "No such column 'HasOptedOutOfEmail' on entity 'Lead'" in refused["message"]
+        rejected = error_of(org.query(soql))
+        assert rejected["errorCode"] == "INVALID_FIELD"
+        assert "No such column 'HasOptedOutOfEmail' on entity 'Lead'" in rejected["message"]
 
 
-def test_12_a_hidden_field_cannot_be_written(org_of):
+def test_12_a_hidden_field_cannot_be_written(org_of: OrgOf) -> None:
     org = org_of(HIDDEN)
     written = error_of(org.create(LastName="L", Company="C", HasOptedOutOfEmail=True))
     assert written["message"] == "No such column 'HasOptedOutOfEmail' on sobject of type Lead"
@@ -186,7 +190,7 @@ def test_12_a_hidden_field_cannot_be_written(org_of):
     assert loaded.info["errorMessage"].endswith("Field name not found : HasOptedOutOfEmail")
 
 
-def test_12_a_checkbox_is_never_null(org_of):
+def test_12_a_checkbox_is_never_null(org_of: OrgOf) -> None:
     org = org_of('[[queue]]\ndeveloper_name = "Q"\n')
     for name in [one["name"] for one in org.call("GET", "/sobjects").json()["sobjects"]]:
         flags = [f["name"] for f in described(org, name)["fields"] if f["type"] == "boolean"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.emulator.plain_http import Client
+
 HEADER = "LastName,Company\n"
 LOCKED = "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record or 1 records: "
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 2, 3])
-def test_45_a_job_may_fail_half_way_and_lose_no_row(org, chunks):
+def test_45_a_job_may_fail_half_way_and_lose_no_row(org: Client, chunks: int) -> None:
     org.faults({"job": "nth:1", "fault": f"fail_after_chunk:{chunks}"})
     sent = [f"n{n}" for n in range(700)]
     rows = "".join(f"{n},{'C' if i % 10 else ''}\n" for i, n in enumerate(sent))
@@ -26,13 +28,13 @@ def test_45_a_job_may_fail_half_way_and_lose_no_row(org, chunks):
     assert loaded.info["numberRecordsFailed"] == done // 10
 
 
-def test_45_only_the_job_that_was_named_fails(org):
+def test_45_only_the_job_that_was_named_fails(org: Client) -> None:
     org.faults({"job": "nth:2", "fault": "fail_after_chunk:0"})
     states = [org.load(HEADER + "L,C\n").state for _ in range(3)]
     assert states == ["JobComplete", "Failed", "JobComplete"]
 
 
-def test_47_some_rows_may_find_their_record_locked(org):
+def test_47_some_rows_may_find_their_record_locked(org: Client) -> None:
     org.faults({"job": "nth:1", "fault": "lock_rows:3"})
     loaded = org.load(HEADER + "L,C\n" * 5)
     assert loaded.state == "JobComplete"
@@ -41,7 +43,7 @@ def test_47_some_rows_may_find_their_record_locked(org):
     assert org.load(HEADER + "L,C\n" * 5).errors == []
 
 
-def test_47_a_locked_update_names_its_record(org):
+def test_47_a_locked_update_names_its_record(org: Client) -> None:
     made = org.lead()
     org.faults({"job": "nth:1", "fault": "lock_rows:1"})
     assert org.load(f"Id,City\n{made},Rome\n", "update").errors == [f"{LOCKED}{made}:--"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tests.emulator.conftest import OrgOf
+from tests.emulator.plain_http import Client, Loaded
+
 HEADER = "LastName,Company\n"
 UNESCAPED = "Failed to parse CSV. Found unescaped quote"
 
 
-def fails_as_a_whole(org, text, message, **more):
-    """The job is Failed, in these words, and has written nothing."""
+def fails_as_a_whole(org: Client, text: bytes | str, message: str, **more: str) -> Loaded:
+    """Check that the job is Failed with this message, and has written nothing."""
     loaded = org.load(text, **more)
     assert loaded.state == "Failed"
     assert loaded.info["errorMessage"] == message
@@ -19,13 +22,13 @@ def fails_as_a_whole(org, text, message, **more):
 
 
 @pytest.mark.also_real_org
-def test_20_an_unknown_column_fails_the_whole_job(org):
+def test_20_an_unknown_column_fails_the_whole_job(org: Client) -> None:
     text = f"LastName,Company,Shoe_Size__c,Hat__c\nL,{org.mark},44,\n"
     message = "InvalidBatch : Field name not found : Shoe_Size__c"
     fails_as_a_whole(org, text, message)
 
 
-def test_20_the_rows_of_such_a_job_are_unprocessed(org):
+def test_20_the_rows_of_such_a_job_are_unprocessed(org: Client) -> None:
     loaded = org.load("LastName,Company,Hat__c\nL,C,\nM,C,\n")
     assert [row["LastName"] for row in loaded.unprocessed] == ["L", "M"]
 
@@ -38,11 +41,11 @@ def test_20_the_rows_of_such_a_job_are_unprocessed(org):
     ],
 )
 @pytest.mark.also_real_org
-def test_21_a_wrong_line_ending_fails_the_whole_job(org, ending, text):
+def test_21_a_wrong_line_ending_fails_the_whole_job(org: Client, ending: str, text: str) -> None:
     fails_as_a_whole(org, text.format(org.mark), wrong_ending(ending), lineEnding=ending)
 
 
-def wrong_ending(setting):
+def wrong_ending(setting: str) -> str:
     words = "ClientInputError : LineEnding is invalid on user data."
     return f"{words} Current LineEnding setting is {setting}"
 
@@ -58,12 +61,14 @@ def wrong_ending(setting):
         ("CRLF", 'LastName,Company\r\nL,"C\r\nD"\r\n'),
     ],
 )
-def test_21_one_wrong_line_is_enough_even_inside_quotes(org, ending, text):
+def test_21_one_wrong_line_is_enough_even_inside_quotes(
+    org: Client, ending: str, text: str
+) -> None:
     fails_as_a_whole(org, text, wrong_ending(ending), lineEnding=ending)
     assert org.rows("SELECT Id FROM Lead") == []
 
 
-def test_21_newlines_in_cells_pass_where_the_org_is_told_so(org_of):
+def test_21_newlines_in_cells_pass_with_the_switch(org_of: OrgOf) -> None:
     org = org_of("[behaviour]\nnewline_in_cell = true\n")
     loaded = org.load('LastName,Company\nL,"C\nD"\nM,"C\r\nD"\n')
     assert loaded.state == "JobComplete"
@@ -74,14 +79,16 @@ def test_21_newlines_in_cells_pass_where_the_org_is_told_so(org_of):
 
 
 @pytest.mark.also_real_org
-def test_21_the_last_line_needs_no_ending(org):
+def test_21_the_last_line_needs_no_ending(org: Client) -> None:
     loaded = org.load(f"LastName,Company\nL,{org.mark}\nM,{org.mark}")
     assert (loaded.state, loaded.info["numberRecordsProcessed"]) == ("JobComplete", 2)
 
 
 @pytest.mark.parametrize(("row", "width"), [("L,{0}", 2), ("L,{0},R,X", 4), ("L", 1)])
 @pytest.mark.also_real_org
-def test_39_a_row_of_the_wrong_width_fails_alone_and_comes_back_blank(org, row, width):
+def test_39_a_row_of_the_wrong_width_fails_alone_and_comes_back_blank(
+    org: Client, row: str, width: int
+) -> None:
     text = f"LastName,Company,City\n{row}\nN,{{0}},R\n".format(org.mark)
     loaded = org.load(text)
     assert loaded.state == "JobComplete"
@@ -95,7 +102,7 @@ def test_39_a_row_of_the_wrong_width_fails_alone_and_comes_back_blank(org, row, 
 
 
 @pytest.mark.parametrize("row", ['"a" ,C', 'P,"a"b', ' "a",C'])
-def test_39_a_row_with_a_stray_quote_fails_alone_too(org, row):
+def test_39_a_row_with_a_misplaced_quote_fails_alone_too(org: Client, row: str) -> None:
     loaded = org.load(f"LastName,Company\n{row}\nN,C\n")
     assert [row["LastName"] for row in loaded.successful] == ["N"]
     assert loaded.errors == [f"INVALID_FIELD:{UNESCAPED}:--"]
@@ -103,7 +110,7 @@ def test_39_a_row_with_a_stray_quote_fails_alone_too(org, row):
 
 
 @pytest.mark.also_real_org
-def test_40_a_byte_order_mark_before_a_quoted_header_fails_the_job(org):
+def test_40_a_byte_order_mark_before_a_quoted_header_fails_the_job(org: Client) -> None:
     data = f'\ufeff"LastName","Company"\n"L","{org.mark}"\n'.encode()
     fails_as_a_whole(org, data, f"InvalidBatch : {UNESCAPED}")
 
@@ -119,23 +126,25 @@ def test_40_a_byte_order_mark_before_a_quoted_header_fails_the_job(org):
         (b"Address,LastName\nx,y\n", "Field name not found : Address"),
     ],
 )
-def test_40_a_file_that_cannot_be_read_fails_the_job(org, data, message):
+def test_40_a_file_that_cannot_be_read_fails_the_job(
+    org: Client, data: bytes, message: str
+) -> None:
     fails_as_a_whole(org, data, f"InvalidBatch : {message}")
 
 
-def test_40_a_quote_never_closed_fails_the_job(org_of):
+def test_40_a_quote_never_closed_fails_the_job(org_of: OrgOf) -> None:
     loaded = org_of("[behaviour]\nnewline_in_cell = true\n").load('LastName,Company\nL,"C\nM,D\n')
     assert loaded.info["errorMessage"] == f"InvalidBatch : {UNESCAPED}"
 
 
 @pytest.mark.also_real_org
-def test_40_a_file_without_rows_is_no_error(org):
+def test_40_a_file_without_rows_is_no_error(org: Client) -> None:
     loaded = org.load(HEADER)
     assert (loaded.state, loaded.info["numberRecordsProcessed"]) == ("JobComplete", 0)
 
 
 @pytest.mark.also_real_org
-def test_41_an_empty_cell_leaves_the_default_and_na_is_null(org):
+def test_41_an_empty_cell_leaves_the_default_and_na_is_null(org: Client) -> None:
     org.load(f"LastName,Company,Status,Rating,City\nL,{org.mark},,#N/A,#N/A\n")
     default = org.rows("SELECT ApiName FROM LeadStatus WHERE IsDefault = true")[0]["ApiName"]
     expected = {"Status": default, "Rating": None, "City": None}
@@ -143,18 +152,18 @@ def test_41_an_empty_cell_leaves_the_default_and_na_is_null(org):
 
 
 @pytest.mark.also_real_org
-def test_41_on_update_an_empty_cell_is_ignored_and_na_clears(org):
+def test_41_on_update_an_empty_cell_is_ignored_and_na_clears(org: Client) -> None:
     made = org.lead(City="Rome", Rating="Hot")
     org.load(f"Id,City,Rating\n{made},,#N/A\n", "update")
     assert org.leads("City", "Rating") == [{"City": "Rome", "Rating": None}]
 
 
-def test_41_a_checkbox_is_never_null(org):
+def test_41_a_checkbox_is_never_null(org: Client) -> None:
     org.load("LastName,Company,DoNotCall\nL,C,#N/A\n")
     assert org.rows("SELECT DoNotCall FROM Lead") == [{"DoNotCall": False}]
 
 
 @pytest.mark.also_real_org
-def test_41_nothing_is_trimmed_from_the_cells_of_a_result(org):
+def test_41_nothing_is_trimmed_from_the_cells_of_a_result(org: Client) -> None:
     loaded = org.load(f'LastName,Company,City\n" L ",{org.mark}, Rome \n')
     assert (loaded.successful[0]["LastName"], loaded.successful[0]["City"]) == (" L ", " Rome ")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+import requests
 
+from tests.emulator.conftest import OrgOf
 from tests.emulator.orgs import error_of
+from tests.emulator.plain_http import Client
 
 HEADER = "LastName,Company\n"
 NOT_FOUND = {"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}
@@ -14,11 +18,11 @@ LIVES = ["UploadComplete", "InProgress", "JobComplete"]
 
 
 @pytest.mark.also_real_org
-def test_13_a_new_job_has_every_default_filled_in(org):
+def test_13_a_new_job_has_every_default_filled_in(org: Client) -> None:
     asked = {"object": "Lead", "operation": "insert"}
-    answer = org.call("POST", "/jobs/ingest", json=asked)
-    job = answer.json()
-    assert answer.status_code == 200
+    response = org.call("POST", "/jobs/ingest", json=asked)
+    job = response.json()
+    assert response.status_code == 200
     assert job.pop("contentUrl") == f"services/data/v{org.version}/jobs/ingest/{job['id']}/batches"
     assert (job.pop("id")[:3], job.pop("createdById")[:3]) == ("750", "005")
     assert job.pop("createdDate") <= job.pop("systemModstamp")
@@ -34,7 +38,7 @@ def test_13_a_new_job_has_every_default_filled_in(org):
 
 
 @pytest.mark.also_real_org
-def test_13_an_object_that_bulk_does_not_know(org):
+def test_13_an_object_that_bulk_does_not_know(org: Client) -> None:
     asked = {"object": "Nothing__c", "operation": "insert"}
     assert error_of(org.call("POST", "/jobs/ingest", json=asked)) == {
         "errorCode": "INVALIDENTITY",
@@ -58,14 +62,16 @@ def test_13_an_object_that_bulk_does_not_know(org):
         ({"object": "Contact", "assignmentRuleId": "x"}, "INVALIDJOB"),
     ],
 )
-def test_13_a_wrong_job_is_refused_at_creation(org, asked, code):
+def test_13_a_wrong_job_is_rejected_at_creation(
+    org: Client, asked: dict[str, str], code: str
+) -> None:
     body = {"object": "Lead", "operation": "insert"} | asked
     assert error_of(org.call("POST", "/jobs/ingest", json=body))["errorCode"] == code
     assert org.call("GET", "/jobs/ingest").json()["records"] == []
 
 
 @pytest.mark.also_real_org
-def test_14_one_put_a_job_and_no_more(org):
+def test_14_one_put_a_job_and_no_more(org: Client) -> None:
     job = org.open_job()
     first = org.put(job, f"{HEADER}L,{org.mark}\n")
     assert (first.status_code, first.content) == (201, b"")
@@ -74,7 +80,7 @@ def test_14_one_put_a_job_and_no_more(org):
     assert second.json()[0]["message"].startswith("Found multiple contents for job")
 
 
-def test_14_a_refused_second_put_harms_nothing(org):
+def test_14_a_rejected_second_put_harms_nothing(org: Client) -> None:
     job = org.open_job()
     org.put(job, HEADER + "L,C\n")
     assert error_of(org.put(job, HEADER + "M,C\n"))["errorCode"] == "INVALIDJOB"
@@ -83,7 +89,7 @@ def test_14_a_refused_second_put_harms_nothing(org):
     assert org.rows("SELECT LastName FROM Lead") == [{"LastName": "L"}]
 
 
-def test_14_the_second_put_may_pass_and_the_close_be_refused_instead(org_of):
+def test_14_the_second_put_may_pass_and_the_close_fail_instead(org_of: OrgOf) -> None:
     org = org_of('[behaviour]\nsecond_put = "close"\n')
     job = org.open_job()
     for _ in range(2):
@@ -94,19 +100,19 @@ def test_14_the_second_put_may_pass_and_the_close_be_refused_instead(org_of):
 
 
 @pytest.mark.also_real_org
-def test_14_nothing_is_uploaded_to_a_job_that_is_closed(org):
+def test_14_nothing_is_uploaded_to_a_job_that_is_closed(org: Client) -> None:
     loaded = org.load(f"{HEADER}L,{org.mark}\n")
     assert error_of(org.put(loaded.id, "x"))["errorCode"] == "INVALIDJOBSTATE"
 
 
-def test_14_an_upload_that_is_not_csv_is_refused(org):
+def test_14_an_upload_that_is_not_csv_is_rejected(org: Client) -> None:
     job = org.open_job()
-    answer = org.call("PUT", f"/jobs/ingest/{job}/batches", json={"LastName": "L"})
-    assert answer.status_code == 415
+    response = org.call("PUT", f"/jobs/ingest/{job}/batches", json={"LastName": "L"})
+    assert response.status_code == 415
 
 
 @pytest.mark.also_real_org
-def test_15_closing_answers_the_job_and_it_goes_its_way(org):
+def test_15_closing_returns_the_job_which_then_runs(org: Client) -> None:
     job = org.open_job()
     org.put(job, f"{HEADER}L,{org.mark}\n")
     closed = org.patch(job, "UploadComplete")
@@ -120,7 +126,7 @@ def test_15_closing_answers_the_job_and_it_goes_its_way(org):
     assert error_of(org.patch(job, "UploadComplete"))["errorCode"] == "INVALIDJOBSTATE"
 
 
-def test_15_a_closed_job_passes_through_its_states_at_its_own_pace(org_of):
+def test_15_a_closed_job_passes_through_its_states_at_its_own_pace(org_of: OrgOf) -> None:
     org = org_of("[behaviour]\nqueue_seconds = 0.1\nrows_per_second = 4000\n")
     job = org.open_job()
     org.put(job, HEADER + "L,C\n" * 600)
@@ -133,7 +139,7 @@ def test_15_a_closed_job_passes_through_its_states_at_its_own_pace(org_of):
 
 
 @pytest.mark.also_real_org
-def test_16_a_job_with_failed_rows_is_complete_all_the_same(org):
+def test_16_a_job_with_failed_rows_is_complete_all_the_same(org: Client) -> None:
     loaded = org.load(f"{HEADER}L,{org.mark}\n,{org.mark}\n,\n")
     assert loaded.state == "JobComplete"
     assert loaded.info["numberRecordsProcessed"] == 3
@@ -141,13 +147,13 @@ def test_16_a_job_with_failed_rows_is_complete_all_the_same(org):
 
 
 @pytest.mark.also_real_org
-def test_16_a_job_whose_every_row_failed_is_complete_too(org):
+def test_16_a_job_whose_every_row_failed_is_complete_too(org: Client) -> None:
     loaded = org.load(f"{HEADER},{org.mark}\n")
     assert (loaded.state, loaded.info["numberRecordsFailed"]) == ("JobComplete", 1)
 
 
 @pytest.mark.also_real_org
-def test_43_a_job_that_is_complete_cannot_be_aborted(org):
+def test_43_a_job_that_is_complete_cannot_be_aborted(org: Client) -> None:
     loaded = org.load(f"{HEADER}L,{org.mark}\n")
     assert error_of(org.patch(loaded.id, "Aborted")) == {
         "errorCode": "INVALIDJOBSTATE",
@@ -158,7 +164,7 @@ def test_43_a_job_that_is_complete_cannot_be_aborted(org):
 
 
 @pytest.mark.also_real_org
-def test_43_an_open_job_is_aborted_before_it_is_deleted(org):
+def test_43_an_open_job_is_aborted_before_it_is_deleted(org: Client) -> None:
     job = org.open_job()
     assert error_of(org.call("DELETE", f"/jobs/ingest/{job}"))["errorCode"] == "INVALIDJOBSTATE"
     assert org.patch(job, "Aborted").json()["state"] == "Aborted"
@@ -166,7 +172,7 @@ def test_43_an_open_job_is_aborted_before_it_is_deleted(org):
 
 
 @pytest.mark.also_real_org
-def test_43_a_deleted_job_is_not_found(org):
+def test_43_a_deleted_job_is_not_found(org: Client) -> None:
     loaded = org.load(f"{HEADER}L,{org.mark}\n")
     assert org.call("DELETE", f"/jobs/ingest/{loaded.id}").status_code == 204
     for path in ("", "/successfulResults", "/failedResults", "/unprocessedrecords"):
@@ -175,32 +181,32 @@ def test_43_a_deleted_job_is_not_found(org):
     assert len(org.leads()) == 1
 
 
-def test_43_only_the_creator_closes_a_job_and_anyone_aborts_it(org_of):
+def test_43_only_the_creator_closes_a_job_and_anyone_aborts_it(org_of: OrgOf) -> None:
     app = '[[user]]\nusername = "o@t.example"\n[[app]]\nconsumer_key = "o"\n'
     org = org_of(app + 'consumer_secret = "o"\nusername = "o@t.example"\n')
     path = f"/jobs/ingest/{org.open_job()}"
     other = org.token(grant_type="client_credentials", client_id="o", client_secret="o").json()
     headers = {"Authorization": f"Bearer {other['access_token']}"}
     for state, status in (("UploadComplete", 403), ("Aborted", 200)):
-        answer = org.call("PATCH", path, json={"state": state}, headers=headers)
-        assert answer.status_code == status
+        response = org.call("PATCH", path, json={"state": state}, headers=headers)
+        assert response.status_code == status
 
 
-def listed_jobs(org):
+def listed_jobs(org: Client) -> list[dict[str, Any]]:
     """Every job of the org, page by page."""
-    answer = org.call("GET", "/jobs/ingest?jobType=V2Ingest&isPkChunkingEnabled=false").json()
+    response = org.call("GET", "/jobs/ingest?jobType=V2Ingest&isPkChunkingEnabled=false").json()
     records = []
     while True:
-        assert len(answer["records"]) <= 1_000
-        records += answer["records"]
-        assert answer["done"] is (not answer.get("nextRecordsUrl"))
-        if answer["done"]:
+        assert len(response["records"]) <= 1_000
+        records += response["records"]
+        assert response["done"] is (not response.get("nextRecordsUrl"))
+        if response["done"]:
             return records
-        answer = org.following(answer["nextRecordsUrl"]).json()
+        response = org.following(response["nextRecordsUrl"]).json()
 
 
 @pytest.mark.also_real_org
-def test_44_the_job_list_holds_open_orphans_and_no_counts(org):
+def test_44_the_job_list_holds_open_orphans_and_no_counts(org: Client) -> None:
     orphan, done = org.open_job(), org.load(f"{HEADER}L,{org.mark}\n").id
     listed = {record["id"]: record for record in listed_jobs(org)}
     assert (listed[orphan]["state"], listed[done]["state"]) == ("Open", "JobComplete")
@@ -209,7 +215,7 @@ def test_44_the_job_list_holds_open_orphans_and_no_counts(org):
     assert all(left_out.isdisjoint(record) for record in listed.values())
 
 
-def test_44_the_job_list_pages_without_order(org):
+def test_44_the_job_list_pages_without_order(org: Client) -> None:
     jobs = [org.open_job() for _ in range(1_005)]
     listed = [record["id"] for record in listed_jobs(org)]
     assert sorted(listed) == sorted(jobs)
@@ -217,7 +223,7 @@ def test_44_the_job_list_pages_without_order(org):
     assert org.call("GET", "/jobs/ingest?jobType=Classic").json()["records"] == []
 
 
-def multipart(org, job, content):
+def multipart(org: Client, job: str, content: str) -> requests.Response:
     body = (
         '--B\r\nContent-Disposition: form-data; name="job"\r\n'
         f"Content-Type: application/json\r\n\r\n{job}\r\n"
@@ -232,7 +238,7 @@ INSERT = json.dumps({"object": "Lead", "operation": "insert"})
 
 
 @pytest.mark.also_real_org
-def test_48_job_and_data_in_one_request_begin_at_once(org):
+def test_48_job_and_data_in_one_request_begin_immediately(org: Client) -> None:
     made = multipart(org, INSERT, f"{HEADER}L,{org.mark}")
     assert made.status_code == 200
     assert made.json()["state"] == "UploadComplete"
@@ -240,7 +246,7 @@ def test_48_job_and_data_in_one_request_begin_at_once(org):
     assert len(org.leads()) == 1
 
 
-def test_48_up_to_100_000_characters_and_no_more(org):
+def test_48_up_to_100_000_characters_and_no_more(org: Client) -> None:
     most = HEADER + "L,C\n"
     most += "\n" * (100_000 - len(most))
     assert multipart(org, INSERT, most).status_code == 200

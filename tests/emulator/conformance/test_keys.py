@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
+from tests.emulator.conftest import OrgOf
 from tests.emulator.orgs import error_of, person_key
+from tests.emulator.plain_http import Client
 
 
-def upsert(org, key, **body):
+def upsert(org: Client, key: str, **body: str) -> requests.Response:
     address = key.replace("/", "%2F")
     return org.call("PATCH", f"/sobjects/Lead/Person_Id__c/{address}", json=body)
 
 
 @pytest.mark.also_real_org
-def test_27_upsert_by_the_unique_key_never_makes_a_second_record(org):
+def test_27_upsert_by_the_unique_key_never_makes_a_second_record(org: Client) -> None:
     key = person_key(org)
     first = upsert(org, key, LastName="L", Company=org.mark)
     made = first.json()["id"]
@@ -28,15 +31,15 @@ def test_27_upsert_by_the_unique_key_never_makes_a_second_record(org):
 
 
 @pytest.mark.also_real_org
-def test_27_before_version_46_a_repeated_upsert_says_nothing(org):
+def test_27_before_version_46_a_repeated_upsert_has_no_body(org: Client) -> None:
     path = f"/sobjects/Lead/Person_Id__c/{person_key(org).replace('/', '%2F')}"
     body = {"LastName": "L", "Company": org.mark}
     asked = [org.call("PATCH", path, json=body, version="45.0") for _ in range(2)]
-    assert [answer.status_code for answer in asked] == [201, 204]
+    assert [response.status_code for response in asked] == [201, 204]
 
 
 @pytest.mark.also_real_org
-def test_27_update_only_never_creates(org):
+def test_27_update_only_never_creates(org: Client) -> None:
     path = f"/sobjects/Lead/Person_Id__c/{person_key(org).replace('/', '%2F')}?updateOnly=true"
     body = {"LastName": "L", "Company": org.mark}
     assert org.call("PATCH", path, json=body).status_code == 404
@@ -44,7 +47,7 @@ def test_27_update_only_never_creates(org):
 
 
 @pytest.mark.also_real_org
-def test_27_a_field_that_is_no_key_is_not_found(org):
+def test_27_a_field_that_is_no_key_is_not_found(org: Client) -> None:
     body = {"LastName": "L", "Company": org.mark}
     unknown = error_of(org.call("PATCH", "/sobjects/Lead/City/Rome", json=body), 404)
     assert unknown == {
@@ -53,65 +56,65 @@ def test_27_a_field_that_is_no_key_is_not_found(org):
     }
 
 
-def test_27_the_key_stands_in_the_address_and_not_in_the_body(org):
+def test_27_the_key_stands_in_the_address_and_not_in_the_body(org: Client) -> None:
     twice = upsert(org, "p1", LastName="L", Company="C", Person_Id__c="p1")
     assert error_of(twice)["errorCode"] == "INVALID_FIELD"
 
 
 @pytest.mark.also_real_org
-def test_28_a_repeated_unique_value_names_the_record_in_15_characters(org):
+def test_28_a_repeated_unique_value_names_the_record_in_15_characters(org: Client) -> None:
     key = person_key(org)
     made = org.lead(Person_Id__c=key)
-    refused = error_of(org.create(LastName="L", Company=org.mark, Person_Id__c=key))
-    assert refused == {
+    rejected = error_of(org.create(LastName="L", Company=org.mark, Person_Id__c=key))
+    assert rejected == {
         "errorCode": "DUPLICATE_VALUE",
         "message": "duplicate value found: Person_Id__c duplicates value on record with id: "
         f"{made[:15]}",
         "fields": [],
     }
     loaded = org.load(f"LastName,Company,Person_Id__c\nL,{org.mark},{key}\n")
-    assert loaded.errors == [f"DUPLICATE_VALUE:{refused['message']}:--"]
+    assert loaded.errors == [f"DUPLICATE_VALUE:{rejected['message']}:--"]
 
 
-def test_28_a_key_is_compared_in_any_case_and_within_a_chunk(org):
+def test_28_a_key_is_compared_in_any_case_and_within_a_chunk(org: Client) -> None:
     org.lead(Person_Id__c="p1")
-    refused = error_of(org.create(LastName="L", Company="C", Person_Id__c="P1"))
-    assert refused["errorCode"] == "DUPLICATE_VALUE"
+    rejected = error_of(org.create(LastName="L", Company="C", Person_Id__c="P1"))
+    assert rejected["errorCode"] == "DUPLICATE_VALUE"
     loaded = org.load("LastName,Company,Person_Id__c\nL,C,p1\nM,C,p2\nN,C,p2\n")
     assert len(loaded.successful) == 1
     assert [error.partition(":")[0] for error in loaded.errors] == ["DUPLICATE_VALUE"] * 2
 
 
 @pytest.mark.also_real_org
-def test_28_a_deleted_record_gives_its_key_back(org):
+def test_28_a_deleted_record_gives_its_key_back(org: Client) -> None:
     key = person_key(org)
     org.call("DELETE", f"/sobjects/Lead/{org.lead(Person_Id__c=key)}")
     assert org.create(LastName="L", Company=org.mark, Person_Id__c=key).status_code == 201
 
 
 @pytest.mark.also_real_org
-def test_29_an_ambiguous_key_is_300_with_the_addresses(org):
+def test_29_an_ambiguous_key_is_300_with_the_addresses(org: Client) -> None:
     email = f"{org.mark.lower()}@example.com"
     ids = {org.lead(Email=email, LastName=name) for name in ("One", "Other")}
-    answer = org.call("PATCH", f"/sobjects/Lead/Email/{email}", json={"City": "R"})
-    assert answer.status_code == 300
-    assert {url.rpartition("/")[2] for url in answer.json()} == ids
-    assert all(url.startswith("/services/data/v") for url in answer.json())
+    response = org.call("PATCH", f"/sobjects/Lead/Email/{email}", json={"City": "R"})
+    assert response.status_code == 300
+    assert {url.rpartition("/")[2] for url in response.json()} == ids
+    assert all(url.startswith("/services/data/v") for url in response.json())
     assert [row["City"] for row in org.leads("City")] == [None, None]
 
 
-def test_29_an_ambiguous_external_id_is_300_too(org_of):
+def test_29_an_ambiguous_external_id_is_300_too(org_of: OrgOf) -> None:
     field = '[[field]]\nobject = "Lead"\nname = "Old_Id__c"\nexternal_id = true\n'
     org = org_of(field)
     ids = {org.lead(Old_Id__c="o1") for _ in range(2)}
     for method, body in (("PATCH", {"City": "R"}), ("GET", None), ("DELETE", None)):
-        answer = org.call(method, "/sobjects/Lead/Old_Id__c/o1", json=body)
-        assert answer.status_code == 300
-        assert {url.rpartition("/")[2] for url in answer.json()} == ids
+        response = org.call(method, "/sobjects/Lead/Old_Id__c/o1", json=body)
+        assert response.status_code == 300
+        assert {url.rpartition("/")[2] for url in response.json()} == ids
 
 
 @pytest.mark.also_real_org
-def test_29_in_bulk_and_in_collections_it_is_a_failed_row(org):
+def test_29_in_bulk_and_in_collections_it_is_a_failed_row(org: Client) -> None:
     email = f"{org.mark.lower()}@example.com"
     lead = {"LastName": "L", "Company": org.mark, "Email": email}
     for name in ("One", "Other"):
@@ -126,21 +129,21 @@ def test_29_in_bulk_and_in_collections_it_is_a_failed_row(org):
 
 
 @pytest.mark.also_real_org
-def test_30_two_rows_of_one_collection_with_one_key_both_fail(org):
+def test_30_two_rows_of_one_collection_with_one_key_both_fail(org: Client) -> None:
     key = person_key(org)
     lead = {"attributes": {"type": "Lead"}, "LastName": "L", "Company": org.mark}
     records = [lead | {"Person_Id__c": k} for k in (key, key, f"{key}x")]
-    answer = org.call("PATCH", "/composite/sobjects/Lead/Person_Id__c", json={"records": records})
-    assert answer.status_code == 200
-    assert [row["success"] for row in answer.json()] == [False, False, True]
-    for row in answer.json()[:2]:
+    response = org.call("PATCH", "/composite/sobjects/Lead/Person_Id__c", json={"records": records})
+    assert response.status_code == 200
+    assert [row["success"] for row in response.json()] == [False, False, True]
+    for row in response.json()[:2]:
         assert row["errors"][0]["statusCode"] == "DUPLICATE_VALUE"
         assert row["errors"][0]["message"] == f"Duplicate external id specified: {key}"
-    assert answer.json()[2]["created"] is True
+    assert response.json()[2]["created"] is True
 
 
 @pytest.mark.also_real_org
-def test_30_two_rows_of_one_chunk_with_one_key_both_fail(org):
+def test_30_two_rows_of_one_chunk_with_one_key_both_fail(org: Client) -> None:
     key = person_key(org)
     rows = "".join(f"{n},{org.mark},{k}\n" for n, k in (("L", key), ("M", key), ("N", f"{key}x")))
     text = f"LastName,Company,Person_Id__c\n{rows}"
@@ -150,7 +153,7 @@ def test_30_two_rows_of_one_chunk_with_one_key_both_fail(org):
     assert [row["LastName"] for row in loaded.successful] == ["N"]
 
 
-def test_30_keys_are_the_same_in_any_case(org):
+def test_30_keys_are_the_same_in_any_case(org: Client) -> None:
     text = "LastName,Company,Person_Id__c\nL,C,p1\nM,C,P1\nN,C,p2\n"
     loaded = org.load(text, "upsert", externalIdFieldName="person_id__C")
     assert len(loaded.errors) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import jwt
 import pytest
@@ -10,11 +11,13 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.emulator.conftest import OrgOf
 from tests.emulator.orgs import OWNERS, user
+from tests.emulator.plain_http import Client
 
 
 @pytest.fixture(scope="module")
-def key_pair():
+def key_pair() -> tuple[Any, ...]:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -22,7 +25,7 @@ def key_pair():
     return key, public.decode()
 
 
-def assertion(key, algorithm="RS256", **claims):
+def assertion(key: Any, algorithm: str = "RS256", **claims: int | list[str] | str) -> str:
     basic = {
         "iss": "jwt-key",
         "sub": "ada@test.example",
@@ -32,18 +35,18 @@ def assertion(key, algorithm="RS256", **claims):
     return jwt.encode(basic | claims, key, algorithm=algorithm)
 
 
-def jwt_org(org_of, public, username="ada@test.example"):
+def jwt_org(org_of: OrgOf, public: str, username: str = "ada@test.example") -> Client:
     app = (
         f'[[app]]\nconsumer_key = "jwt-key"\nusername = "{username}"\npublic_key = """{public}"""\n'
     )
     return org_of(OWNERS + app)
 
 
-def bearer_grant(org, token):
+def bearer_grant(org: Client, token: str) -> requests.Response:
     return org.token(grant_type="urn:ietf:params:oauth:grant-type:jwt-bearer", assertion=token)
 
 
-def test_04_a_signed_assertion_gives_a_session(org_of, key_pair):
+def test_04_a_signed_assertion_gives_a_session(org_of: OrgOf, key_pair: tuple[Any, ...]) -> None:
     key, public = key_pair
     org = jwt_org(org_of, public)
     for audience in ("https://test.salesforce.com", "https://acme.my.salesforce.com", org.url):
@@ -66,15 +69,19 @@ def test_04_a_signed_assertion_gives_a_session(org_of, key_pair):
         ({"exp": "soon"}, "invalid assertion"),
     ],
 )
-def test_04_a_wrong_assertion_is_refused(org_of, key_pair, claims, description):
+def test_04_a_wrong_assertion_is_rejected(
+    org_of: OrgOf, key_pair: tuple[Any, ...], claims: dict[str, Any], description: str
+) -> None:
     key, public = key_pair
     org = jwt_org(org_of, public, username="")
-    refused = bearer_grant(org, assertion(key, **claims))
-    assert refused.status_code == 400
-    assert refused.json() == {"error": "invalid_grant", "error_description": description}
+    rejected = bearer_grant(org, assertion(key, **claims))
+    assert rejected.status_code == 400
+    assert rejected.json() == {"error": "invalid_grant", "error_description": description}
 
 
-def test_04_only_rs256_by_the_apps_own_key_is_trusted(org_of, key_pair):
+def test_04_only_rs256_by_the_apps_own_key_is_trusted(
+    org_of: OrgOf, key_pair: tuple[Any, ...]
+) -> None:
     org = jwt_org(org_of, key_pair[1])
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     secret = "a shared secret of thirty-two bytes or more"
@@ -97,15 +104,15 @@ security_token = "token"
 """
 
 
-def soap(org, username, password, version="59.0"):
+def soap(org: Client, username: str, password: str, version: str = "59.0") -> requests.Response:
     url = f"{org.url}/services/Soap/u/{version}"
     body = LOGIN.format(username, password).encode()
     headers = {"Content-Type": "text/xml", "SOAPAction": "login"}
-    return requests.post(url, data=body, headers=headers, timeout=org.patience)
+    return requests.post(url, data=body, headers=headers, timeout=org.timeout_seconds)
 
 
 @pytest.mark.parametrize("version", ["31.0", "59.0", "64.0"])
-def test_59_soap_login_while_it_lasts(org_of, version):
+def test_59_soap_login_while_it_lasts(org_of: OrgOf, version: str) -> None:
     org = org_of(SOAP_USER)
     given = soap(org, "ADA@test.example", "passtoken", version)
     assert given.status_code == 200
@@ -126,32 +133,32 @@ def test_59_soap_login_while_it_lasts(org_of, version):
     ],
 )
 def test_59_a_soap_fault_is_500_with_the_prefix_clients_read(
-    org_of, version, behaviour, code, message
-):
+    org_of: OrgOf, version: str, behaviour: str, code: str, message: str
+) -> None:
     org = org_of(f"{SOAP_USER}[behaviour]\n{behaviour}\n")
-    refused = soap(org, "ada@test.example", "pass", version)
-    assert refused.status_code == 500
-    assert f"<sf:exceptionCode>{code}</sf:exceptionCode>" in refused.text
-    assert message in refused.text
-    assert f"<faultstring>{code}: " in refused.text
+    rejected = soap(org, "ada@test.example", "pass", version)
+    assert rejected.status_code == 500
+    assert f"<sf:exceptionCode>{code}</sf:exceptionCode>" in rejected.text
+    assert message in rejected.text
+    assert f"<faultstring>{code}: " in rejected.text
 
 
 @pytest.mark.also_real_org
-def test_59_soap_login_ended_with_version_64(org):
-    refused = soap(org, f"{org.mark}@example.com", "nobody's", "65.0")
-    assert refused.status_code == 500
-    assert "INVALID_OPERATION</sf:exceptionCode>" in refused.text
+def test_59_soap_login_ended_with_version_64(org: Client) -> None:
+    rejected = soap(org, f"{org.mark}@example.com", "nobody's", "65.0")
+    assert rejected.status_code == 500
+    assert "INVALID_OPERATION</sf:exceptionCode>" in rejected.text
 
 
-def test_59_what_is_no_login_request_is_a_fault(org):
+def test_59_what_is_no_login_request_is_a_fault(org: Client) -> None:
     assert soap(org, "integration@test.example", "").status_code == 500
     url = f"{org.url}/services/Soap/u/59.0"
     for body in (b"nonsense", b"<!DOCTYPE x><x/>", b"<x/>", b"x" * 11_000):
-        answer = requests.post(url, data=body, timeout=10)
-        assert (answer.status_code, "Fault" in answer.text) == (500, True)
+        response = requests.post(url, data=body, timeout=10)
+        assert (response.status_code, "Fault" in response.text) == (500, True)
 
 
-def test_59_the_password_grant_while_it_lasts(org_of):
+def test_59_the_password_grant_while_it_lasts(org_of: OrgOf) -> None:
     form = {
         "grant_type": "password",
         "client_id": "key",
