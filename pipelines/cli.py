@@ -1,8 +1,13 @@
 """The command `person-sync`: results on stdout, progress on stderr, and exit codes that are true.
 
-0 done · 1 done, but more than the allowed share was rejected or a person is held · 2 the settings
-or arguments are wrong · 3 transient trouble: run again · 4 a human must look · 70 an unexpected
-error, ours · 130 interrupted by Ctrl-C · 143 terminated.
+    0     done
+    1     done, but more than the allowed share was rejected, or a person is held
+    2     the settings or arguments are wrong
+    3     transient trouble: run again
+    4     a human must look
+    70    an unexpected error, ours
+    130   interrupted by Ctrl-C
+    143   terminated
 
 Each command imports only what it needs: `status` takes half a second, without pandas and Prefect.
 """

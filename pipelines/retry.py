@@ -1,8 +1,8 @@
 """The one rule for retries: repeat a step until it succeeds or the retry timeout is over.
 
 The caller's loop sleeps and repeats; this class decides when to give up, and logs what a run is
-waiting for. It is not tenacity: the timeout counts from the first failure in a row, across
-different steps of one batch, and a log line must be written while waiting.
+waiting for. It is not tenacity, for two reasons. The timeout counts from the first failure in a
+row, across different steps of one batch. And a log line must be written while waiting.
 """
 
 from __future__ import annotations

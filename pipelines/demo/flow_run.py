@@ -62,10 +62,6 @@ class FlowRun:
     state: str
     message: str
 
-    @property
-    def is_completed(self) -> bool:
-        return self.state == "COMPLETED"
-
 
 @dataclass
 class PrefectServer:

@@ -1,7 +1,7 @@
 """The demo: a whole sync on one machine, with everything left there to look at.
 
-It starts the org emulator as a process of its own, fills a SQLite warehouse from `data/`, and runs
-the real steps: in this process, or by the worker of a Prefect server of the demo's own
+It starts the org emulator as a process of its own and fills a SQLite warehouse from `data/`. Then
+it runs the real steps: in this process, or by the worker of its own Prefect server
 (`prefect_server`). The emulator continues afterwards, so that the commands that the demo prints can
 be tried. It stops by itself after half an hour without a request.
 """

@@ -1,8 +1,8 @@
 """The demo's own Prefect server and worker: start them, watch whether they are used, stop them.
 
-Run by `python -m pipelines.demo.prefect_server HOME --config FILE`; HOME keeps Prefect's files.
-The process ends, and server and worker with it: after some time without use, when one of the two
-ends, at SIGTERM, or when the demo that started it is killed.
+Run by `python -m pipelines.demo.prefect_server HOME --config FILE`; HOME keeps Prefect's files. The
+process ends after some time without use, or at SIGTERM. It also ends when server or worker ends,
+and when the demo that started it is killed. Server and worker end with it.
 
 Users reach the server through a port that this process forwards; the worker and its runs do not.
 So a user's requests are known from the worker's polling. An open page sends requests all the time.

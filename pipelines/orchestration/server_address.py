@@ -1,6 +1,6 @@
 """Find out, without importing Prefect, whether this machine may name a Prefect server.
 
-Importing Prefect takes a second. A command imports it only if a server may be named: in the
+Importing Prefect takes a second. A command imports it only if a server may be named. That is in the
 environment, in a settings file of the current folder, or in a profile. Prefect then decides.
 """
 

@@ -72,10 +72,15 @@ def to_records(
 ) -> pd.DataFrame:
     """Return the Salesforce columns of these persons, all text; row by row, index kept.
 
-    Columns: Id first for updates (lead_id or contact_id), then the mapped fields in the mapping's
-    order, then OwnerId where persons have an owner (leads only: a contact keeps its own), then
-    `person_id_field` for inserted leads unless that is "". A contact gets the fields that it has,
-    addresses as Mailing…. A column that is null for all persons is left out.
+    Columns, in this order:
+
+        Id                  for updates: lead_id or contact_id
+        mapped fields       in the mapping's order
+        OwnerId             where persons have an owner; a contact keeps its own
+        person_id_field     for inserted leads, unless it is ""
+
+    A contact gets the fields that it has, addresses as Mailing…. A column that is null for all
+    persons is left out.
 
     Values: e-mail in lower case, plain numbers, true or false, instants with milliseconds and a
     zone. Expects validated persons. Raise RecordsMalformedError for an update without an id, and

@@ -62,10 +62,8 @@ def decide_actions(
 ) -> MatchDecisions:
     """Decide the action for each person by the table in this module's docstring.
 
-    `persons` are those of `assign_owners`. `known` are the records that Salesforce has: match_key
-    (email or person_id), match_value (lower-cased e-mail, or person id), record_id, sobject (Lead
-    or Contact), is_converted, is_deleted, converted_contact_id, created_at, owner_id. A record with
-    both keys has two rows and counts once.
+    `persons` are those of `assign_owners`. `known` are the records that Salesforce has, with the
+    columns of `lookups.find_known`. A record with both keys has two rows and counts once.
 
     The persons gain `action`, `lead_id` and `contact_id` (the matched record), and `reason_code`
     (null for a plain create). Order kept, index fresh. `duplicates` has one row a person and

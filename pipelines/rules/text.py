@@ -1,8 +1,8 @@
 """Text cells of persons: blanks, characters that cannot be sent, and how reports show a value.
 
-Patterns are RE2's and go to Arrow directly: pandas hands a pattern with `$` to Python's `re` as
-soon as one cell holds a newline, and there `$` lets a trailing newline pass, at five times the
-cost.
+Patterns are RE2's and go to Arrow directly. As soon as one cell holds a newline, pandas hands a
+pattern with `$` to Python's `re`. There `$` accepts a trailing newline, and the cost is five times
+as high.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Translate errors of the org and of the HTTP libraries into `pipelines/errors.py`.
 
 Of a response only the error code and the names of fields are passed on. Its messages repeat what
-was sent ("invalid email address: …"). simple-salesforce puts the whole URL, with the query and the
-e-mail addresses in it, into the text of its exceptions.
+was sent ("invalid email address: …"). The exceptions of simple-salesforce hold the whole URL, with
+the query and the e-mail addresses in it.
 """
 
 from __future__ import annotations

@@ -34,9 +34,10 @@ def read_owners(
 ) -> pd.DataFrame:
     """Return who owns these leads now: lead_id, owner_id, owner_name, owner_type (user, queue).
 
-    A lead that is gone has no row. `created_since` (naive UTC, by the org's clock): our own user
-    created all of them at or after then, so more than 2,000 are read by one bulk query. With None,
-    one call reads 2,000. Raise OrgLimitError when a bulk query takes longer than `wait_seconds`.
+    A lead that is gone has no row. With `created_since`, more than 2,000 leads are read by one bulk
+    query. It promises that our own user created them at or after then (naive UTC, the org's clock).
+    With None, one call reads 2,000. Raise OrgLimitError when a bulk query takes longer than
+    `wait_seconds`.
     """
     wanted = pd.Series(lead_ids, dtype=STR).drop_duplicates()
     if created_since is None or len(wanted) <= COLLECTION_READ:

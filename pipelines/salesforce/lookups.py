@@ -120,11 +120,16 @@ def find_known(
 ) -> pd.DataFrame:
     """Return leads and contacts with one of these e-mails, and leads with one of these person ids.
 
-    Deleted ones included. One row a record and key: match_key (email, person_id), match_value (the
-    e-mail in lower case, or the person id), record_id, sobject, is_converted, is_deleted,
-    converted_contact_id, created_at (naive UTC), owner_id. A record found by both keys has two
-    rows. Raise OrgRejectedError when leads or contacts are hidden from the login: if they were not
-    found, the run would create duplicates.
+    Deleted ones included. One row a record and key; a record found by both keys has two rows:
+
+        match_key                       email or person_id
+        match_value                     the e-mail in lower case, or the person id
+        record_id, sobject, owner_id
+        is_converted, is_deleted, converted_contact_id
+        created_at                      naive UTC
+
+    Raise OrgRejectedError when leads or contacts are hidden from the login: if they were not found,
+    the run would create duplicates.
     """
     lowered = pd.Series(emails, dtype=STR).dropna().str.strip().str.lower().tolist()
     frames = [
@@ -179,8 +184,11 @@ def find_leads_by_person_id(
 
 
 def find_leads(org: Org, lead_ids: Sequence[str], person_id_field: str) -> pd.DataFrame:
-    """Return the leads with these ids, deleted ones included: lead_id, is_deleted, is_converted,
-    person_id (null where the lead has none, or the org has no such field)."""
+    """Return the leads with these ids, deleted ones included.
+
+    Columns: lead_id, is_deleted, is_converted and person_id. The last is null where the lead has
+    none, or the org has no such field.
+    """
     of_person = [require_name(person_id_field)] if person_id_field else []
     fields = ["Id", "IsDeleted", "IsConverted", *of_person]
     return as_frame(

@@ -1,8 +1,8 @@
 """Where settings come from: the environment, then one TOML file; and where each value stands.
 
 pydantic-settings merges the two. Both sources are classes of ours, because its own ones would lose
-three promises: an unknown group in a variable is an error; a Salesforce field named by a variable
-keeps its capital letters; a byte-order mark in the file is allowed.
+three promises. An unknown group in a variable is an error. A Salesforce field named by a variable
+keeps its capital letters. A byte-order mark in the file is allowed.
 """
 
 from __future__ import annotations

@@ -94,8 +94,8 @@ class CommitOrder(Protocol):
 class BatchesInFlight:
     """The open batches that this run or worker carries, and what it knows beyond the ledger.
 
-    All of it only saves time. A payload that is not here is built again from the source rows;
-    results that are not here are asked for; stable counts that are not here are counted again.
+    All of it only saves time. A payload that is not here is built again from the source rows.
+    Results that are not here are requested, and stable counts are counted again.
     """
 
     log: BatchLog

@@ -39,9 +39,9 @@ def build_payload(
 def rebuild_payload(run: RunContext, batch: ledger.Batch) -> tuple[ledger.Batch, Payload]:
     """Return the batch and its payload, built again from the source rows.
 
-    Release the persons whose row has changed since the claim, or is gone: before the batch is
-    submitted nothing can have been created from them, and the next run decides about them again.
-    The batch returns completed when no person is left. May be repeated.
+    Release the persons whose row has changed since the claim, or is gone. Nothing can have been
+    created from them before the batch is submitted. The next run decides about them again. The
+    batch returns completed when no person is left. May be repeated.
     """
     claimed = person_rows.read_claimed(run.warehouse, batch.batch_id, columns_to_read(run))
     claims = claimed[["person_id", "owner_id", "lead_id", "contact_id", "row_hash"]]

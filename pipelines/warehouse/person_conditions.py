@@ -1,8 +1,8 @@
 """When a person is new, as conditions on the ledger's tables.
 
-New is a person without a claim and without an outcome. With an outcome: a rejected person whose
-row has changed, a duplicate of a person who ended without a lead, and a held person to be sent
-again.
+New is a person without a claim and without an outcome. Three kinds of persons with an outcome are
+new too. A rejected person whose row has changed; a duplicate of a person who ended without a lead;
+a held person to be sent again.
 """
 
 from __future__ import annotations

@@ -39,12 +39,15 @@ def read_slice(
 ) -> pd.DataFrame:
     """Return the persons at positions first to last who are still new, one row each, by position.
 
-    person_id (empty text for none) · row_count (int64: rows with that id) · attempt_count (int64:
-    of the present outcome, 0 without) · source_changed_at (datetime64[us], UTC; NaT where
-    `updated_at` is missing or not an instant) · source_version (`updated_at` as the database
-    formats it) · created_at · owner_strategy · then those of `columns` that exist. All text is
-    `str`, null where the source is: numbers in plain digits, true and false, dates and instants as
-    ISO 8601.
+        person_id           empty text for none
+        row_count           int64: rows with that id
+        attempt_count       int64: of the present outcome, 0 without
+        source_changed_at   datetime64[us], UTC; NaT where `updated_at` is not an instant
+        source_version      `updated_at` as the database formats it
+        created_at, owner_strategy, and those of `columns` that exist
+
+    All text is `str`, null where the source is. Numbers have plain digits, booleans are true and
+    false, dates and instants are ISO 8601.
     """
     wanted = (
         select(RUN_PERSONS.c.person_id, RUN_PERSONS.c.position)

@@ -187,11 +187,16 @@ def explain_rules(warehouse: Warehouse) -> Rows:
 def person_outcome(warehouse: Warehouse, person_ids: Sequence[str]) -> Rows:
     """Return what is known of these persons, one row each, in the order given.
 
-    person_id, outcome (of the five, `open` while in a batch, `new` if none), run_id, batch_id,
-    batch_state, lead_id, contact_id, owner_strategy, owner_id, owner_name, owner_type, reason_code,
-    defaulted_fields, decided_at (of an open one the time of the claim), rules (comma-separated),
-    messages (of those rules, a line each; may quote the person), matched (`lead 00Q…`,
-    comma-separated).
+    Columns:
+
+        person_id, run_id, batch_id, batch_state, lead_id, contact_id
+        outcome         one of the five; `open` while in a batch, `new` if there is none
+        owner_strategy, owner_id, owner_name, owner_type
+        reason_code, defaulted_fields
+        decided_at      of an open person the time of the claim
+        rules           broken, comma-separated
+        messages        of those rules, a line each; may quote the person
+        matched         `lead 00Q…`, comma-separated
     """
     ids = list(dict.fromkeys(person_ids))
     parts = [ids[n : n + _IDS_PER_QUERY] for n in range(0, len(ids), _IDS_PER_QUERY)]

@@ -1,6 +1,6 @@
 """The records of a snapshot: insert, replace, index, count and find them.
 
-Keys are looked up as numbers of 60 bits, which need less space than hashes; the key of the record
+Keys are looked up as numbers of 60 bits, which need less space than hashes. The key of the record
 itself decides whether two of them are equal.
 """
 

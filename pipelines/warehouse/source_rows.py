@@ -97,8 +97,8 @@ class SourceRows:
         self._cells = {f"cell_{number}": name for number, name in enumerate(cells)}
 
     def read(self, wanted: Subquery, joined: FromClause, complete: Complete) -> pd.DataFrame:
-        """Return the rows of the persons wanted, one row a person, with row_count and
-        source_version. row_count is 0 for a person whose row no longer exists.
+        """Return one row per person wanted, with `row_count` and `source_version`. `row_count` is 0
+        for a person whose row no longer exists.
 
         `joined` is `wanted` with its joins; `complete` adds columns and conditions to the query.
         """

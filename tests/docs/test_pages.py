@@ -137,7 +137,6 @@ def without_drawings(docstring: str) -> str:
     return re.sub(r"^ {4,}\S.*$", "", docstring, flags=re.MULTILINE)
 
 
-@pytest.mark.skip(reason="to be switched on when all docstrings are rewritten")
 def test_no_sentence_of_a_public_docstring_is_long() -> None:
     found = [
         f"{place}: {one}"

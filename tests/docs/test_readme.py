@@ -36,10 +36,10 @@ COVERED = {
     "person-sync run --plan": "tests/orchestration/test_run_with_prefect.py",
     "person-sync run": "tests/cli/test_run.py",
     'person-sync resolve P0001 --as created:00Q5e00000AbCd1EAF --note "found by phone number"': (
-        "test_a_word_of_the_readme_is_understood"
+        "test_a_resolve_command_is_understood"
     ),
-    "person-sync resolve P0002 --as resend": "test_a_word_of_the_readme_is_understood",
-    "person-sync resolve P0003 --as rejected": "test_a_word_of_the_readme_is_understood",
+    "person-sync resolve P0002 --as resend": "test_a_resolve_command_is_understood",
+    "person-sync resolve P0003 --as rejected": "test_a_resolve_command_is_understood",
     ". .venv/bin/activate": "tests/docs/test_schedule.py",
     "prefect server start": "tests/docs/test_schedule.py",
     "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api": "tests/docs/test_schedule.py",
@@ -73,11 +73,11 @@ def test_every_command_is_covered_by_a_test() -> None:
 @pytest.mark.parametrize("target", ["demo", "test"])
 def test_make_has_the_target(target: str) -> None:
     # Only looked at: what they would do is what other tests do.
-    told = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
+    shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
     assert {"demo": "person-sync demo --prefect\n", "test": "pytest --numprocesses "}[
         target
-    ] in told.stdout
+    ] in shown.stdout
 
 
 # --- The commands of the demo, in a demo's folder
@@ -133,7 +133,7 @@ def test_the_secret_comes_from_the_variable(demo_home: Path, prefect_server: Ser
 
 
 @pytest.mark.parametrize("command", [one for one in COVERED if " resolve " in one])
-def test_a_word_of_the_readme_is_understood(
+def test_a_resolve_command_is_understood(
     command: str, demo_home: Path, prefect_server: Server
 ) -> None:
     words = shlex.split(command)[1:]
@@ -141,7 +141,7 @@ def test_a_word_of_the_readme_is_understood(
     answer = run_command(
         *words, "--config", ".demo/person-sync.toml", folder=demo_home, environment=given
     )
-    # Of the demo's persons nobody is held: told by the ledger, after all else was found right.
+    # No person of the demo is held: the ledger is asked last, when all else is right.
     assert (answer.exit_code, "not held" in answer.stderr) == (2, True), answer.stderr
 
 
@@ -224,10 +224,10 @@ def test_the_settings_of_the_readme_load(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_in_the_readme_or_known_to_be_left_out() -> None:
-    told = tomllib.loads(blocks("toml")[0])
+    shown = tomllib.loads(blocks("toml")[0])
     for group, field in Settings.model_fields.items():
         names = set(getattr(field.annotation, "model_fields", {}))
-        assert names == set(told.get(group, {})) & names | IN_THE_CONTRACT.get(group, set()), group
+        assert names == set(shown.get(group, {})) & names | IN_THE_CONTRACT.get(group, set()), group
 
 
 def test_the_other_values_named_in_comments_are_accepted() -> None:
@@ -239,11 +239,11 @@ def test_the_other_values_named_in_comments_are_accepted() -> None:
         "deleted": ["report"],
         "lookup": ["soql", "snapshot"],
     }
-    told = tomllib.loads(blocks("toml")[0])
+    shown = tomllib.loads(blocks("toml")[0])
     for name, values in other.items():
         group = "salesforce" if name == "login" else "matching"
         for value in values:
-            changed = {**told, group: {**told[group], name: value}}
+            changed = {**shown, group: {**shown[group], name: value}}
             assert Settings.model_validate(changed)
 
 
@@ -264,7 +264,7 @@ def test_every_table_that_is_named_is_made_by_the_migrations() -> None:
     scripts = [file.read_text("utf-8") for file in (ROOT / "sql" / "migrations").glob("*.sql")]
     made = set(re.findall(r"^create table (\w+)", "\n".join(scripts), re.MULTILINE))
     assert named <= made
-    # The ones of nobody's business but the ledger's own.
+    # Those that only the ledger reads.
     assert made - named == {"person_emails", "run_persons", "schema_versions", "sync_orgs"}
 
 

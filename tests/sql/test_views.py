@@ -119,7 +119,7 @@ def test_the_promised_views_are_there(warehouse: Warehouse) -> None:
     with warehouse.reading() as connection:
         schema = "person_sync" if warehouse.dialect.has_schemas else None
         assert sorted(inspect(connection).get_view_names(schema=schema)) == VIEWS
-    assert [*PROMISED, *INTERNAL] == VIEWS
+    assert {*PROMISED, *INTERNAL} <= {*VIEWS}, "BI relies on these views"
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -1,7 +1,7 @@
 """Duplicate rules: find existing records that match a new or changed one.
 
-The matching is a simplification of the standard rules: the same e-mail and last name with a first
-name that agrees, or the same full name and phone digits. Only saved records are compared, so two
+The matching is simpler than the standard rules. Either e-mail and last name are equal and the first
+names agree, or full name and phone digits are equal. Only saved records are compared, so two
 duplicates in one chunk do not see each other.
 """
 

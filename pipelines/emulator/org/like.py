@@ -23,7 +23,7 @@ def _pieces(pattern: str) -> list[re.Pattern[str]]:
 def is_like(text: str, pattern: str) -> bool:
     """LIKE, in any case.
 
-    Piece by piece, each at the first place it fits: one regular expression of many `%` would try
+    Piece by piece, each at the first place it fits. One regular expression of many `%` would try
     for hours to find that a text does not match.
     """
     first, *middle = _pieces(pattern)

@@ -1,7 +1,7 @@
 """Save records in chunks of up to 200, column by column.
 
-The steps follow the org's order of execution: formats, lengths and lookups; required fields and the
-admin's own rules; duplicate rules; unique values; the save; the assignment rule. The assignment
+The steps follow the org's order of execution. First formats, lengths and lookups, then required
+fields and the admin's own rules. Then duplicate rules, unique values and the save. The assignment
 rule comes last, which is why it replaces the owner that was sent.
 """
 

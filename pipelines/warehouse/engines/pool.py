@@ -22,8 +22,8 @@ _kept: dict[EngineKey, Engine] = {}
 def engine_key(address: URL, results_schema: str) -> EngineKey:
     """Return what two openings must have in common to use one engine.
 
-    The absolute path is part of it: a SQLite file may be named relative to the working directory,
-    and an engine stays with the file it was made for.
+    The absolute path is part of it. A SQLite file may be named relative to the working directory,
+    and an engine belongs to one file.
     """
     return address, results_schema, os.path.abspath(address.database or "")
 

@@ -1,9 +1,17 @@
 """The ledger: which persons are being sent, in which batch, and what became of all others.
 
-`runs` which runs there are · `slices` how workers share a run · `claims` how decisions are
-recorded · `email_claims` one person an e-mail · `plans` what a plan run would do · `batches` the
-steps of a batch · `batch_results` how persons leave a batch · `jobs` Salesforce's jobs ·
-`resolutions` held persons · `rejects_and_duplicates` the reasons, for stewards.
+Its modules:
+
+    runs                     which runs there are
+    slices                   how workers share a run
+    claims                   how decisions are recorded
+    email_claims             one person per e-mail
+    plans                    what a plan run would do
+    batches                  the steps of a batch
+    batch_results            how persons leave a batch
+    jobs                     Salesforce's jobs
+    resolutions              held persons
+    rejects_and_duplicates   the reasons, for stewards
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Persons leave a batch: with the outcome that Salesforce's results mean, or released without one.
 
-Claims, outcomes, matches, the batch and the run's counts change in one transaction, so that each
-person has either a claim or an outcome at any time.
+Claims, outcomes, matches, the batch and the run's counts change in one transaction. So each person
+has either a claim or an outcome at any time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Record the decisions on a slice of persons in one transaction.
 
-A decided person gets an outcome, a person to be sent gets a claim and a batch, and no person gets
+A decided person gets an outcome; a person to be sent gets a claim and a batch. No person gets
 either twice, however many runs work at the same time. The claim is the mutual exclusion for decided
 persons, too: two runs must not both count a rejected person. All runs insert claims first and
 e-mails second, each sorted by key, so that no two runs can wait for each other.

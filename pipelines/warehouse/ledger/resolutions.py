@@ -1,8 +1,8 @@
 """Resolutions of held persons: by a human, or by a run that found the lead.
 
 A human's resolution is a run of its own, written in one transaction with everything it changes: an
-interrupted command has recorded nothing or everything. Resolutions are serialized by the migrator's
-lock on PostgreSQL and by the only writer on SQLite, so no two of them give one lead to two persons.
+interrupted command has recorded nothing or everything. The migrator's lock serializes them on
+PostgreSQL, the only writer does on SQLite. So no two of them give one lead to two persons.
 """
 
 from __future__ import annotations
@@ -116,10 +116,12 @@ def record_resolution(
 ) -> Resolution:
     """Record a human's resolution with all its effects, as a run of mode `resolve`, or nothing.
 
-    created: the outcome is created, with the lead. resend: the person is new for the next run.
-    rejected: the outcome is rejected, with a row in rejected_persons, and the e-mail is free. `run`
-    is what `begin_run` takes. Return what was recorded. Raises LeaseLostError when the person is no
-    longer in that state, and ConfigurationError when the lead belongs to another person meanwhile.
+        created     the outcome is created, with the lead
+        resend      the person is new for the next run
+        rejected    the outcome is rejected, with a row in rejected_persons; the e-mail is free
+
+    `run`: what `begin_run` takes. Return what was recorded. Raise LeaseLostError when the person is
+    no longer in that state. Raise ConfigurationError when the lead belongs to another person.
     """
     run_id = run["run_id"]
     with warehouse.transaction() as connection:
