@@ -9,7 +9,7 @@ import sys
 # urllib3 logs `GET /services/data/v67.0/query?q=…'ada@engines.example'…` at DEBUG.
 URL_AT_DEBUG = """
 import logging, sys
-from pipelines import logs
+from pipelines.process import logs
 logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
 logs.set_levels()
 for name in ("urllib3.connectionpool", "sqlalchemy.engine.Engine", "zeep.transports",

@@ -163,7 +163,8 @@ def test_the_worker_of_the_demo_has_run_the_nightly_deployment(shown: Shown) -> 
     # Task runs are reported by events, some time after they have ended.
     wanted = {
         *("resolve-held-persons", "take-over-stale-batches", "find-new-persons"),
-        *("decide-slice 1–212 of 212", "load-batches 1–212 of 212", "reconcile-batches"),
+        *(f"{step} 1–212 of 212" for step in ("extract", "validate", "match", "partition")),
+        *("load-batches 1–212 of 212", "reconcile-batches"),
     }
     wait_for(lambda: task_names() >= wanted, f"the page lacks tasks of {wanted}")
     assert shown.ask("logs/filter", logs=of_the_run)

@@ -16,6 +16,7 @@ from typing import Any
 
 from pipelines import flows
 from pipelines.errors import SyncError
+from pipelines.run import summaries
 from pipelines.settings import load_settings
 from pipelines.steps.context import new_run_request
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         _say({"error": type(error).__name__, "message": str(error)})
         return error.exit_code
     _say(summary)
-    return summary.exit_code(summary, settings.run.allowed_reject_share)
+    return summaries.exit_code(summary, settings.run.allowed_reject_share)
 
 
 def _say(document: dict[str, Any]) -> None:
