@@ -47,7 +47,7 @@ MUTANT_HEAD = ("mutant", "caught by", "as")
 
 
 class WorkerPool:
-    """Workers, each with a environment factory of its own; what is discovered is shared."""
+    """Workers, each with an environment factory of its own; what is discovered is shared."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -59,7 +59,7 @@ class WorkerPool:
     @property
     def factory(self) -> EnvironmentFactory:
         """The environment factory of this worker."""
-        if not hasattr(self._own, "shop"):
+        if not hasattr(self._own, "factory"):
             self._own.factory = EnvironmentFactory()
             self._opened.append(self._own.factory)
         factory: EnvironmentFactory = self._own.factory
