@@ -76,7 +76,7 @@ def _flow(task: Task, _settings: Settings, watch: Stopwatch) -> None:
     Path(task.config).write_text(config_of(task), encoding="utf-8")
     os.environ["PERSON_SYNC_CONFIG"] = task.config
     with watch.measure("flow"):
-        summary = prefect_flows.sync_persons()
+        summary = prefect_flows.run_by_server()
     watch.tell(api_call_count=summary["run"]["api_call_count"])
 
 

@@ -23,8 +23,8 @@ from tests.prefect_server import Server, running_server
 
 CREWS = [("threads", 1), ("threads", 2), ("threads", 4), ("dask", 2)]
 RUN = (
-    "from pipelines import prefect_flows; import json; "
-    "print(json.dumps(prefect_flows.sync_persons()['run']))"
+    "from pipelines.orchestration import prefect_flows; import json; "
+    "print(json.dumps(prefect_flows.run_by_server()['run']))"
 )
 LONGEST_SECONDS = 1800
 
