@@ -39,14 +39,16 @@ WINDOWS = {
     ],
     "W2 claimed, no job": [f"{HERE}::test_w2"],
     "W3 job opened, its id lost": [
-        f"{FAULTS}::test_an_impatient_run_stops_and_a_resume_heals",
+        f"{FAULTS}::test_an_impatient_run_stops_at_each_fault_and_a_resume_heals",
         "steps/test_unknown_jobs::test_a_job_left_open_for_two_hours_is_aborted_and_known",
     ],
     "W4 commit of the id unanswered: W3 or W5": [
-        f"{FAULTS}::test_an_impatient_run_stops_and_a_resume_heals",
+        f"{FAULTS}::test_an_impatient_run_stops_at_each_fault_and_a_resume_heals",
         "warehouse/test_batches::test_a_step_of_a_batch_that_has_moved_on_changes_nothing",
     ],
-    "W5 upload in doubt": [f"{FAULTS}::test_an_impatient_run_stops_and_a_resume_heals"],
+    "W5 upload in doubt": [
+        f"{FAULTS}::test_an_impatient_run_stops_at_each_fault_and_a_resume_heals"
+    ],
     "W6 intent to close recorded, close not sent": [f"{HERE}::test_w6_w7"],
     "W7 close sent, answer lost": [f"{HERE}::test_w6_w7"],
     "W8 job at work, process dead": [

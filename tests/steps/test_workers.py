@@ -64,7 +64,9 @@ def differences(*said: dict[str, list[dict[str, Any]]]) -> list[tuple[str, dict[
     ]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_four_threads_end_as_one_worker_person_by_person(
     seed: int, migrated_sqlite: Path, emulator_process: Emulator, tmp_path: Path
 ) -> None:
@@ -77,7 +79,7 @@ def test_four_threads_end_as_one_worker_person_by_person(
     assert differences(*said) == []
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_workers_make_each_person_one_lead_on_each_engine(
     any_scenario: Scenario, count: int
 ) -> None:
