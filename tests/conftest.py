@@ -24,6 +24,7 @@ from pipelines.warehouse.engines.base import run_script
 from pipelines.warehouse.migrations import migrate
 from tests.cli.command_server import CommandServer
 from tests.emulator_process import running_emulator
+from tests.one_engine import pytest_collection_modifyitems as pytest_collection_modifyitems
 from tests.prefect_server import Server, running_server
 from tests.salesforce.servers import Emulator
 from tests.steps.scenario import Scenario

@@ -13,6 +13,8 @@ from tests.cli.conftest import (
 )
 from tests.steps.scenario import Scenario
 
+pytestmark = pytest.mark.one_engine
+
 DECIDED = {
     "create": "created",
     "update": "updated",

@@ -27,6 +27,8 @@ from pipelines.steps.context import new_run_request
 from tests.proxy import tampering_proxy
 from tests.steps.scenario import Scenario, make_persons
 
+pytestmark = pytest.mark.one_engine
+
 HERE = "steps/test_crash_windows"
 FAULTS = "steps/test_delivery_faults"
 KILL = "steps/test_kill::test_a_killed_run_is_carried_on_with_nobody_lost_and_no_lead_twice"

@@ -11,6 +11,8 @@ from pipelines.steps import partition
 from pipelines.steps.context import new_run_request
 from tests.steps.scenario import Scenario
 
+pytestmark = pytest.mark.one_engine
+
 LEAD, OTHER_LEAD = "00Q000000000001EAA", "00Q000000000002EAA"
 CONTACT = "003000000000001AAA"
 ORG = f"""

@@ -15,6 +15,8 @@ from pipelines.run import summaries
 from pipelines.steps.job_results import MAX_ATTEMPTS
 from tests.steps.scenario import Scenario, make_persons
 
+pytestmark = pytest.mark.one_engine
+
 REQUESTS = {
     "create job": "POST /jobs/ingest",
     "upload": "PUT /jobs/ingest/*/batches",

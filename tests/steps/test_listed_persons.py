@@ -18,6 +18,8 @@ from pipelines.steps.context import new_run_request
 from tests.steps.scenario import Scenario
 from tests.steps.worker_runs import in_threads
 
+pytestmark = pytest.mark.one_engine
+
 SENTENCE = "not read: their rows changed or vanished"
 FOUR = """
     person_id | last_name | company | email           | updated_at

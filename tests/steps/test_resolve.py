@@ -13,6 +13,8 @@ from pipelines.run import connections, resolve
 from pipelines.salesforce import sobject_collections
 from tests.steps.scenario import Scenario, make_persons
 
+pytestmark = pytest.mark.one_engine
+
 WITHOUT = {"salesforce": {"person_id_field": ""}}
 # The job is gone, and nothing tells whether it had made its leads.
 MADE = ({"job": "nth:1", "fault": "forget"},)

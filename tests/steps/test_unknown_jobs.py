@@ -19,6 +19,8 @@ from pipelines.steps.context import new_run_request
 from pipelines.warehouse.database import open_warehouse
 from tests.steps.scenario import Scenario, make_persons
 
+pytestmark = pytest.mark.one_engine
+
 FORGET = (
     *("person_outcomes", "person_emails", "lead_batches", "salesforce_jobs"),
     *("resolutions", "duplicate_persons", "sync_runs"),

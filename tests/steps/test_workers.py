@@ -89,6 +89,7 @@ def test_workers_make_each_person_one_lead_on_each_engine(
     assert (any_scenario.unaccounted(), any_scenario.miscounted_runs()) == ([], [])
 
 
+@pytest.mark.one_engine
 def test_without_the_person_id_field_too(any_scenario: Scenario) -> None:
     any_scenario.set_org(KNOWN, person_id_field=False)
     any_scenario.put_frame(make_mixed_persons(9, 40))
@@ -117,6 +118,7 @@ def test_all_workers_are_counted_at_the_org(scenario: Scenario) -> None:
 SLOW = "\n[behaviour]\nqueue_seconds = 2.0\n"
 
 
+@pytest.mark.one_engine
 def test_when_one_worker_fails_the_others_stop_and_the_next_run_carries_on(
     any_scenario: Scenario,
 ) -> None:
@@ -134,6 +136,7 @@ def test_when_one_worker_fails_the_others_stop_and_the_next_run_carries_on(
     assert (any_scenario.unaccounted(), any_scenario.miscounted_runs()) == ([], [])
 
 
+@pytest.mark.one_engine
 def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(
     any_scenario: Scenario,
 ) -> None:
@@ -146,6 +149,7 @@ def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(
     assert (any_scenario.unaccounted(), any_scenario.miscounted_runs()) == ([], [])
 
 
+@pytest.mark.one_engine
 def test_the_run_itself_does_what_none_of_its_workers_has_done(any_scenario: Scenario) -> None:
     any_scenario.put_frame(make_persons(30))
     settings = any_scenario.settings(run=SMALL)

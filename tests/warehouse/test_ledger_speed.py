@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pipelines.rules.frames import BatchOutcomes, Duplicates, Rejected, empty
 from pipelines.warehouse import ledger, new_persons, person_rows
@@ -36,6 +37,7 @@ def many_persons() -> pd.DataFrame:
     return pd.DataFrame({"person_id": number, "created_at": created_at, **words})
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_persons_come_in_and_go_out(warehouse: Warehouse) -> None:
     with timed("put in", warehouse), warehouse.transaction() as connection:
         warehouse.insert_frame(connection, "persons", many_persons())
