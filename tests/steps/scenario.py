@@ -132,6 +132,11 @@ def make_persons(count: int) -> pd.DataFrame:
     ).reindex(columns=COLUMNS)
 
 
+def make_persons_of_one_strategy(count: int) -> pd.DataFrame:
+    """Return so many good persons that go in one batch, where the batch size allows."""
+    return make_persons(count).assign(owner_strategy=None)
+
+
 def put_persons(engine: sqlalchemy.Engine, persons: pd.DataFrame) -> None:
     """Put these persons into the persons table of a warehouse."""
     typed = persons.assign(

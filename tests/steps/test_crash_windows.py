@@ -25,7 +25,7 @@ from pipelines.salesforce import ingest_jobs
 from pipelines.steps import load, partition
 from pipelines.steps.context import new_run_request
 from tests.proxy import tampering_proxy
-from tests.steps.scenario import Scenario, make_persons
+from tests.steps.scenario import Scenario, make_persons_of_one_strategy
 
 pytestmark = pytest.mark.one_engine
 
@@ -139,7 +139,7 @@ def batch_states(scenario: Scenario) -> list[str]:
 
 def prepare(scenario: Scenario, count: int = 3, extra: str = "", **_groups: Any) -> None:
     scenario.set_org(extra)
-    scenario.put_frame(make_persons(count).assign(owner_strategy=None))
+    scenario.put_frame(make_persons_of_one_strategy(count))
 
 
 def assert_sound(scenario: Scenario, count: int = 3, **told: int) -> None:

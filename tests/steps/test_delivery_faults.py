@@ -7,13 +7,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from pipelines.errors import OrgRejectedError, TransientError
 from pipelines.run import summaries
 from pipelines.steps.job_results import MAX_ATTEMPTS
-from tests.steps.scenario import Scenario, make_persons
+from tests.steps.scenario import Scenario, make_persons, make_persons_of_one_strategy
 
 pytestmark = pytest.mark.one_engine
 
@@ -45,15 +44,10 @@ def prepare(scenario: Scenario, *, has_field: bool = True) -> None:
     lost answer to that call holds her, and she goes with the others.
     """
     scenario.set_org(KNOWN_CONTACT if has_field else "", person_id_field=has_field)
-    persons = one_strategy(COUNT)
+    persons = make_persons_of_one_strategy(COUNT)
     if has_field:
         persons.loc[persons["email"] == "p2@persons.example", "owner_strategy"] = "queue:Inbound"
     scenario.put_frame(persons)
-
-
-def one_strategy(count: int) -> pd.DataFrame:
-    """Return persons that go in one job."""
-    return make_persons(count).assign(owner_strategy=None)
 
 
 def known_leads(count: int) -> str:
@@ -190,7 +184,7 @@ def test_uploads_that_were_lost_use_up_no_attempt(
     scenario: Scenario, fault: str, has_field: bool
 ) -> None:
     scenario.set_org(person_id_field=has_field)
-    scenario.put_frame(one_strategy(COUNT))
+    scenario.put_frame(make_persons_of_one_strategy(COUNT))
     lost = {"match": REQUESTS["upload"], "fault": "drop_before", "count": MAX_ATTEMPTS}
     scenario.emulator.go_wrong(lost, {"job": f"nth:{MAX_ATTEMPTS + 1}", "fault": fault})
     scenario.sync(**({} if has_field else WITHOUT))
@@ -209,7 +203,7 @@ def test_a_job_that_leaves_some_over_is_followed_by_another_for_them(
     scenario: Scenario, fault: str, has_field: bool
 ) -> None:
     scenario.set_org(person_id_field=has_field)
-    scenario.put_frame(one_strategy(250))
+    scenario.put_frame(make_persons_of_one_strategy(250))
     scenario.emulator.go_wrong({"job": "nth:1", "fault": fault})
     scenario.sync(**({} if has_field else WITHOUT))
     assert_each_has_one_lead(scenario, 250)
@@ -218,7 +212,7 @@ def test_a_job_that_leaves_some_over_is_followed_by_another_for_them(
 
 def test_a_chunk_that_lands_after_the_abort_makes_no_second_lead(any_scenario: Scenario) -> None:
     any_scenario.set_org("\n[behaviour]\nlate_chunk_after_abort = true\n")
-    any_scenario.put_frame(one_strategy(450))
+    any_scenario.put_frame(make_persons_of_one_strategy(450))
     any_scenario.emulator.go_wrong({"job": "nth:1", "fault": "abort_after_chunk:1"})
     any_scenario.sync()
     assert_each_has_one_lead(any_scenario, 450)
@@ -227,7 +221,7 @@ def test_a_chunk_that_lands_after_the_abort_makes_no_second_lead(any_scenario: S
 def test_rows_locked_at_every_attempt_are_rejected_and_said_to_be_retryable(
     any_scenario: Scenario,
 ) -> None:
-    any_scenario.put_frame(one_strategy(6))
+    any_scenario.put_frame(make_persons_of_one_strategy(6))
     any_scenario.emulator.go_wrong({"job": "nth:1", "fault": "lock_rows:2", "count": 9})
     any_scenario.sync()
     assert any_scenario.outcome_counts() == {"created": 4, "rejected": 2}
@@ -239,7 +233,7 @@ def test_rows_locked_at_every_attempt_are_rejected_and_said_to_be_retryable(
 def test_a_job_that_the_org_has_forgotten_is_found_out_by_the_person_id_field(
     any_scenario: Scenario,
 ) -> None:
-    any_scenario.put_frame(one_strategy(250))
+    any_scenario.put_frame(make_persons_of_one_strategy(250))
     any_scenario.emulator.go_wrong({"job": "nth:1", "fault": "forget"})
     summary = any_scenario.sync()
     assert summaries.exit_code(summary, 0.2) == 0
@@ -249,7 +243,7 @@ def test_a_job_that_the_org_has_forgotten_is_found_out_by_the_person_id_field(
 def test_a_job_forgotten_half_way_is_found_out_and_the_rest_sent_again(
     any_scenario: Scenario,
 ) -> None:
-    any_scenario.put_frame(one_strategy(250))
+    any_scenario.put_frame(make_persons_of_one_strategy(250))
     any_scenario.emulator.go_wrong(
         {"job": "nth:1", "fault": "fail_after_chunk:1"}, {"job": "nth:1", "fault": "forget"}
     )
@@ -261,7 +255,7 @@ def test_without_the_field_the_persons_of_a_forgotten_job_are_held_for_a_human(
     any_scenario: Scenario,
 ) -> None:
     any_scenario.set_org(person_id_field=False)
-    any_scenario.put_frame(one_strategy(250))
+    any_scenario.put_frame(make_persons_of_one_strategy(250))
     any_scenario.emulator.go_wrong({"job": "nth:1", "fault": "forget"})
     summary = any_scenario.sync(**WITHOUT)
     assert any_scenario.outcome_counts("reason_code") == {"JOB_GONE": 250}

@@ -11,7 +11,7 @@ import pytest
 from pipelines.errors import ConfigurationError
 from pipelines.run import connections, resolve
 from pipelines.salesforce import sobject_collections
-from tests.steps.scenario import Scenario, make_persons
+from tests.steps.scenario import Scenario, make_persons, make_persons_of_one_strategy
 
 pytestmark = pytest.mark.one_engine
 
@@ -35,7 +35,7 @@ def hold(scenario: Scenario, *faults: dict[str, Any], extra: str = "") -> None:
 
 
 def hold_persons(scenario: Scenario, count: int = 1, *faults: dict[str, Any]) -> None:
-    scenario.put_frame(make_persons(count).assign(owner_strategy=None))
+    scenario.put_frame(make_persons_of_one_strategy(count))
     hold(scenario, *(faults or MADE))
 
 

@@ -28,7 +28,7 @@ from pipelines.steps import extract
 from pipelines.steps.context import RunContext, new_run_request, slice_size_for
 from pipelines.warehouse import ledger
 from tests.salesforce.servers import Emulator
-from tests.steps.scenario import Scenario, make_persons
+from tests.steps.scenario import Scenario, make_persons_of_one_strategy
 from tests.steps.worker_runs import (
     KNOWN,
     SMALL,
@@ -83,7 +83,7 @@ def test_four_threads_end_as_one_worker_person_by_person(
 def test_workers_make_each_person_one_lead_on_each_engine(
     any_scenario: Scenario, count: int
 ) -> None:
-    any_scenario.put_frame(make_persons(30))
+    any_scenario.put_frame(make_persons_of_one_strategy(30))
     told = sync_together(any_scenario, count, run=SMALL)
     assert (told["run"]["created_count"], told["run"]["run_state"]) == (30, "finished")
     assert (any_scenario.unaccounted(), any_scenario.miscounted_runs()) == ([], [])
@@ -98,7 +98,7 @@ def test_without_the_person_id_field_too(any_scenario: Scenario) -> None:
 
 
 def test_there_are_no_more_workers_than_slices(scenario: Scenario) -> None:
-    scenario.put_frame(make_persons(3))
+    scenario.put_frame(make_persons_of_one_strategy(3))
     sync_together(scenario, 4, run=SMALL)
     # Alone, nobody takes turns.
     assert scenario.rows("select claimed_position, committed_position from sync_runs") == [
@@ -107,7 +107,7 @@ def test_there_are_no_more_workers_than_slices(scenario: Scenario) -> None:
 
 
 def test_all_workers_are_counted_at_the_org(scenario: Scenario) -> None:
-    scenario.put_frame(make_persons(30))
+    scenario.put_frame(make_persons_of_one_strategy(30))
     told = sync_together(scenario, 3, run=SMALL)
     asked = scenario.emulator.served(r"/services/data|oauth2/token")
     assert told["run"]["api_call_count"] == len(asked)
@@ -123,7 +123,7 @@ def test_when_one_worker_fails_the_others_stop_and_the_next_run_carries_on(
     any_scenario: Scenario,
 ) -> None:
     any_scenario.set_org(SLOW)
-    any_scenario.put_frame(make_persons(40))
+    any_scenario.put_frame(make_persons_of_one_strategy(40))
     any_scenario.emulator.go_wrong({"match": "POST /jobs/ingest", "nth": 3, "fault": "status:400"})
     with pytest.raises(OrgRejectedError):
         sync_together(any_scenario, 3, run=SMALL)
@@ -140,7 +140,7 @@ def test_when_one_worker_fails_the_others_stop_and_the_next_run_carries_on(
 def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(
     any_scenario: Scenario,
 ) -> None:
-    any_scenario.put_frame(make_persons(30))
+    any_scenario.put_frame(make_persons_of_one_strategy(30))
     gone = take_slices_before(2)
     settings = any_scenario.settings(run={**SMALL, "retry_timeout_seconds": 0.3})
     request = new_run_request("live", workers=3)
@@ -151,7 +151,7 @@ def test_a_slice_whose_worker_is_gone_is_judged_by_whoever_waits_for_it(
 
 @pytest.mark.one_engine
 def test_the_run_itself_does_what_none_of_its_workers_has_done(any_scenario: Scenario) -> None:
-    any_scenario.put_frame(make_persons(30))
+    any_scenario.put_frame(make_persons_of_one_strategy(30))
     settings = any_scenario.settings(run=SMALL)
     request = new_run_request("live", workers=2)
     told = flows.sync(settings, request, take_slices_before(99), partial(in_threads, settings))
@@ -174,7 +174,7 @@ def take_slices_before(count: int) -> Callable[..., int]:
 
 
 def test_a_worker_with_other_settings_is_told_so(scenario: Scenario) -> None:
-    scenario.put_frame(make_persons(20))
+    scenario.put_frame(make_persons_of_one_strategy(20))
     settings = scenario.settings(run=SMALL)
     other = scenario.settings(run=SMALL, matching={"deleted": "report"})
     request = new_run_request("live", workers=2)
@@ -185,7 +185,7 @@ def test_a_worker_with_other_settings_is_told_so(scenario: Scenario) -> None:
 
 def test_a_worker_stops_at_the_deadline_of_its_run(scenario: Scenario) -> None:
     scenario.set_org("\n[behaviour]\nqueue_seconds = 600.0\n")
-    scenario.put_frame(make_persons(30))
+    scenario.put_frame(make_persons_of_one_strategy(30))
     with pytest.raises(DeadlineReachedError):
         sync_together(scenario, 3, run={**SMALL, "deadline_minutes": 0.05})
     assert scenario.rows("select run_state from sync_runs") == [{"run_state": "deadline"}]
@@ -199,7 +199,7 @@ def test_workers_whose_run_is_declared_dead_stop_and_are_fenced_off(
     any_scenario: Scenario, tmp_path: Path
 ) -> None:
     any_scenario.set_org(SLOW)
-    any_scenario.put_frame(make_persons(40))
+    any_scenario.put_frame(make_persons_of_one_strategy(40))
     config = any_scenario.write_settings(tmp_path / "settings.toml", run=SMALL)
     settings = any_scenario.settings(run=SMALL)
     with open_crewless(config) as (process, share), ThreadPoolExecutor(2) as pool:
