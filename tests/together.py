@@ -29,6 +29,7 @@ GROUPS = {
     "tests/orchestration/test_workers_with_prefect.py": "prefect",
     "tests/crash/model/test_code_and_model_agree.py": "code-and-model",
     "tests/crash/test_accounts.py": "crash",
+    "tests/crash/test_command.py": "crash",
     "tests/crash/test_full_disk.py": "crash",
     "tests/crash/test_pairs.py": "crash",
     "tests/crash/test_sample.py": "crash",
