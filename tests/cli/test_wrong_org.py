@@ -13,7 +13,8 @@ from tests.cli.conftest import (
     closed_port,
     nothing_done,
 )
-from tests.steps.scenario import ORG, PERSON_ID_FIELD, Scenario
+from tests.org import ORG, PERSON_ID_FIELD
+from tests.steps.scenario import Scenario
 
 
 def test_a_wrong_secret_is_reported(cli: CommandLine) -> None:

@@ -26,8 +26,9 @@ from tests.crash.mutants import Change, copy_with
 from tests.crash.small_disk import SmallDisk
 from tests.crash.variants import KNOWN, PEOPLE, VARIANTS, Variant
 from tests.emulator_process import running_emulator
+from tests.org import ORG, PERSON_ID_FIELD
 from tests.salesforce.servers import Emulator
-from tests.steps.scenario import ORG, PERSON_ID_FIELD, put_persons
+from tests.steps.scenario import put_persons
 
 # The library that brings PostgreSQL starts and stops one server at a time, or trips over itself.
 STARTING = threading.Lock()

@@ -11,7 +11,7 @@ import pytest
 from pipelines.salesforce.session import Org, log_in
 from tests.salesforce.servers import (
     CREDENTIALS,
-    ORG,
+    MARKETING_ORG,
     VERSION,
     Emulator,
     Script,
@@ -22,8 +22,8 @@ from tests.salesforce.servers import (
 
 @pytest.fixture
 def emulator(emulator_process: Emulator) -> Emulator:
-    """A fresh org with the records and users of ORG."""
-    emulator_process.reset(ORG)
+    """A fresh org with the records and users of MARKETING_ORG."""
+    emulator_process.reset(MARKETING_ORG)
     emulator_process.go_wrong()
     return emulator_process
 

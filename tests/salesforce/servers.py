@@ -13,70 +13,23 @@ import requests
 from pydantic import SecretStr
 
 from pipelines.salesforce.session import Credentials
+from tests.org import CONSUMER_SECRET, ORG, PERSON_ID_FIELD
 
 VERSION = "67.0"
+CANARY_SECRET = "canary-consumer-secret"  # must be seen nowhere
 CREDENTIALS = Credentials(
     login="client_credentials",
     domain="acme.my",
     consumer_key="test-key",
-    consumer_secret=SecretStr("canary-consumer-secret"),
+    consumer_secret=SecretStr(CANARY_SECRET),
 )
-ORG = """
-[org]
-name = "Acme"
-is_sandbox = true
-running_user = "loader@acme.example"
-default_lead_owner = "queue:Unassigned"
-[[app]]
-consumer_key = "test-key"
-consumer_secret = "canary-consumer-secret"
-[[user]]
-username = "loader@acme.example"
-name = "Integration Marketing"
-email = "loader@acme.example"
-is_active = true
-user_type = "Standard"
-[[user]]
-username = "ada@acme.example"
-name = "Ada Byron"
-email = "ada@acme.example"
-is_active = true
-user_type = "Standard"
-[[user]]
-username = "gone@acme.example"
-name = "Gone Fishing"
-email = "gone@acme.example"
-is_active = false
-user_type = "Standard"
-[[queue]]
-developer_name = "Unassigned"
-name = "Unassigned leads"
-objects = ["Lead"]
-[[queue]]
-developer_name = "Cases_Only"
-name = "Cases only"
-objects = ["Case"]
-[[assignment_rule]]
-name = "Standard routing"
-active = true
-[[assignment_rule.entry]]
-when = { Country = ["DE"] }
-assign_to = "user:ada@acme.example"
-[[assignment_rule]]
-name = "Old routing"
-active = false
+MARKETING_ORG = f"""{ORG.replace(CONSUMER_SECRET, CANARY_SECRET)}
 [[duplicate_rule]]
 name = "Leads with duplicate leads"
 object = "Lead"
 matches = "Lead"
 action = "alert"
-[[field]]
-object = "Lead"
-name = "Person_Id__c"
-type = "string"
-length = 64
-external_id = true
-unique = true
+{PERSON_ID_FIELD}
 [[hidden_field]]
 object = "Lead"
 name = "HasOptedOutOfEmail"

@@ -17,7 +17,7 @@ from pipelines.salesforce.session import Credentials, Org, log_in
 from tests.salesforce.servers import (
     ABOUT,
     CREDENTIALS,
-    ORG,
+    MARKETING_ORG,
     QUERY,
     TOKEN,
     VERSION,
@@ -85,7 +85,7 @@ def test_client_credentials_log_in_and_the_org_is_known(org: Org) -> None:
 def test_a_signed_assertion_logs_in(emulator: Emulator, key_files: tuple[Path, Path]) -> None:
     private, public = key_files
     app = '[[app]]\nconsumer_key = "jwt-key"\nusername = "loader@acme.example"\n'
-    emulator.reset(f'{ORG}\n{app}public_key_file = "{public}"\n')
+    emulator.reset(f'{MARKETING_ORG}\n{app}public_key_file = "{public}"\n')
     sandbox = Credentials(
         login="jwt",
         domain="acme--uat.sandbox.my",
@@ -142,7 +142,7 @@ def test_an_access_token_of_the_emulator_needs_no_instance(script: Script) -> No
 def test_a_password_and_token_log_in(emulator: Emulator) -> None:
     name, secret = 'username = "loader@acme.example"', 'password = "canary-<password>"'
     emulator.reset(
-        ORG.replace(name, f'{name}\n{secret}\nsecurity_token = "canary&token"', 1)
+        MARKETING_ORG.replace(name, f'{name}\n{secret}\nsecurity_token = "canary&token"', 1)
         + "[behaviour]\nsoap_login = true\n"
     )
     with log_in(PASSWORD, api_version=SOAP_VERSION, emulator_url=emulator.url) as org:

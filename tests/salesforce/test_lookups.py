@@ -15,7 +15,7 @@ from pipelines.salesforce import ingest_jobs, lead_owners, lookups
 from pipelines.salesforce.session import Org
 from pipelines.salesforce.sobject_collections import create_records
 from pipelines.salesforce.soql import MAX_URI_BYTES
-from tests.salesforce.servers import ORG, QUERY, VERSION, Emulator, Script
+from tests.salesforce.servers import MARKETING_ORG, QUERY, VERSION, Emulator, Script
 from tests.salesforce.test_ingest_jobs import load
 
 KNOWN = """
@@ -47,8 +47,8 @@ Email = "open@acme.example"
 
 @pytest.fixture
 def known_org(org: Org, emulator: Emulator) -> Org:
-    """The org of ORG holding the records of KNOWN."""
-    emulator.reset(ORG + KNOWN)
+    """The org of MARKETING_ORG holding the records of KNOWN."""
+    emulator.reset(MARKETING_ORG + KNOWN)
     return org
 
 
@@ -112,7 +112,7 @@ def test_users_are_found_by_username_and_by_id(org: Org) -> None:
     users = lookups.find_users(org, ["Ada@acme.example", "gone@acme.example", "nobody@x.example"])
     found = users.set_index("username")
     assert list(found.loc["ada@acme.example", ["name", "is_active", "user_type"]]) == [
-        "Ada Byron",
+        "Ada",
         True,
         "Standard",
     ]
@@ -130,13 +130,14 @@ def test_without_names_no_user_is_found_and_no_call_sent(script: Script, scripte
 
 def test_queues_say_whether_they_take_leads(org: Org) -> None:
     queues = lookups.find_queues(org).set_index("developer_name")
-    assert queues["serves_leads"].to_dict() == {"Unassigned": True, "Cases_Only": False}
-    assert queues.loc["Unassigned", "name"] == "Unassigned leads"
+    serves_leads = {"Unassigned": True, "Inbound": True, "Cases": False}
+    assert queues["serves_leads"].to_dict() == serves_leads
+    assert queues.loc["Unassigned", "name"] == "Unassigned"
 
 
 def test_assignment_rules_say_which_is_active(org: Org) -> None:
     rules = lookups.find_assignment_rules(org).set_index("name")
-    assert rules["is_active"].to_dict() == {"Standard routing": True, "Old routing": False}
+    assert rules["is_active"].to_dict() == {"Standard routing": True, "Fair": False}
     assert rules["rule_id"].str.startswith("01Q").all()
 
 
@@ -255,8 +256,8 @@ def test_owners_are_read_back_by_name_and_kind(org: Org) -> None:
     ids = make_leads(org, {"LastName": "A"}, {"LastName": "B", "OwnerId": queue})
     owners = lead_owners.read_owners(org, [*ids, "00Q5e00000AbCd1EAF"], created_since=None)
     assert owners.sort_values("lead_id").to_numpy().tolist() == [
-        [ids[0], org.user_id, "Integration Marketing", "user"],
-        [ids[1], queue, "Unassigned leads", "queue"],
+        [ids[0], org.user_id, "Loader", "user"],
+        [ids[1], queue, "Unassigned", "queue"],
     ]
 
 
@@ -353,8 +354,8 @@ def test_leads_are_counted_by_owner(org: Org) -> None:
     make_leads(org, {"LastName": "A"}, {"LastName": "B", "OwnerId": queue}, {"LastName": "C"})
     counts = lead_owners.count_leads_by_owner(org)
     assert counts.to_numpy().tolist() == [
-        ["Integration Marketing", "user", 2],
-        ["Unassigned leads", "queue", 1],
+        ["Loader", "user", 2],
+        ["Unassigned", "queue", 1],
     ]
 
 

@@ -17,78 +17,10 @@ import sqlalchemy
 from pipelines import flows
 from pipelines.settings import DEFAULT_FIELDS, Settings
 from pipelines.steps.context import new_run_request
+from tests.org import ORG, PERSON_ID_FIELD
 from tests.salesforce.servers import Emulator
 
 COLUMNS = ["person_id", *DEFAULT_FIELDS.values(), "owner_strategy", "created_at", "updated_at"]
-
-ORG = """
-[org]
-name = "Acme"
-is_sandbox = true
-running_user = "loader@acme.example"
-default_lead_owner = "queue:Unassigned"
-[[app]]
-consumer_key = "test-key"
-consumer_secret = "test-secret"
-[[user]]
-username = "loader@acme.example"
-name = "Loader"
-email = "loader@acme.example"
-is_active = true
-user_type = "Standard"
-[[user]]
-username = "ada@acme.example"
-name = "Ada"
-email = "ada@acme.example"
-is_active = true
-user_type = "Standard"
-[[user]]
-username = "bo@acme.example"
-name = "Bo"
-email = "bo@acme.example"
-is_active = true
-user_type = "Standard"
-[[user]]
-username = "gone@acme.example"
-name = "Gone"
-email = "gone@acme.example"
-is_active = false
-user_type = "Standard"
-[[queue]]
-developer_name = "Unassigned"
-name = "Unassigned"
-objects = ["Lead"]
-[[queue]]
-developer_name = "Inbound"
-name = "Inbound"
-objects = ["Lead"]
-[[queue]]
-developer_name = "Cases"
-name = "Cases"
-objects = ["Case"]
-[[assignment_rule]]
-name = "Standard routing"
-active = true
-[[assignment_rule.entry]]
-when = { Country = ["DE"] }
-assign_to = "user:bo@acme.example"
-[[assignment_rule]]
-name = "Fair"
-active = false
-[[assignment_rule.entry]]
-when = {}
-assign_to = "queue:Inbound"
-"""
-PERSON_ID_FIELD = """
-[[field]]
-object = "Lead"
-name = "Person_Id__c"
-type = "string"
-length = 64
-external_id = true
-unique = true
-case_sensitive = true
-"""
 
 WORDS = "select person_id from person_outcomes union all select person_id from person_claims"
 # Whom nobody can account for, after whatever happened: empty, or something is lost or doubled.
