@@ -93,11 +93,14 @@ def _decide_outcomes(reconciled: ReconciledBatch, results: pd.DataFrame) -> pd.D
     rows = left_join(reconciled.claims, results, "person_id")
     found = _find_created_leads(reconciled, rows)
     lead_id = left_join(rows[["person_id"]], found, "person_id")["lead_id"]
+    # A batch that allows duplicates gets this code only from a rule that blocks: then the row was
+    # rejected, and no record is reported as the person's.
     is_blocked = (rows["code"] == "DUPLICATES_DETECTED") & (not reconciled.batch.allow_duplicates)
     is_failed = rows["result"] == "failed"
     is_unprocessed = rows["result"] == "unprocessed"
     is_transient = is_failed & rows["code"].isin(TRANSIENT_CODES) | is_unprocessed
     is_unknown = rows["result"].isna()
+    # With the field, Salesforce itself refuses a second lead of the same person.
     may_repeat = bool(reconciled.run.person_id_field) or not reconciled.is_insert
     is_retried = (is_transient | is_unknown & may_repeat) & (not reconciled.is_last_attempt)
     rows["outcome"] = np.select(
@@ -150,6 +153,7 @@ def _with_owners(reconciled: ReconciledBatch, decided: pd.DataFrame) -> pd.DataF
 
 def _flag_default_owner(reconciled: ReconciledBatch, outcomes: pd.DataFrame) -> pd.DataFrame:
     """Give a reason code to leads that went to the org's default owner: no rule entry matched."""
+    # An assignment rule without a matching entry reports nothing: only the owner shows it.
     default = reconciled.run.default_lead_owner_id
     if reconciled.batch.assignment_rule_id and default:
         is_default = outcomes["reason_code"].isna() & (outcomes["owner_id"] == default)
