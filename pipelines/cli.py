@@ -27,6 +27,7 @@ import click
 
 from pipelines.process import ending, interruption
 from pipelines.process.command_group import ErrorReportingGroup, common_options
+from pipelines.rules.owner_strategies import FORMS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -77,7 +78,9 @@ def check(config: Path | None, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--owner", metavar="STRATEGY", help="The default owner strategy of this run.")
+@click.option(
+    "--owner", metavar="STRATEGY", help=f"The default owner strategy of this run: {FORMS}."
+)
 @click.option(
     "--person-id",
     "person_ids",

@@ -22,6 +22,7 @@ from psycopg import sql
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.engines.base import run_script
 from pipelines.warehouse.migrations import migrate
+from tests import assertions as assertions
 from tests.cli.command_server import CommandServer
 from tests.emulator_process import running_emulator
 from tests.one_engine import pytest_collection_modifyitems as pytest_collection_modifyitems

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.rules.blanks import OUTER_BLANKS
+from pipelines.rules.blanks import BLANKS
 from pipelines.rules.owner_strategies import (
     FORMS,
     Strategy,
@@ -145,7 +145,7 @@ def _cells(persons: pd.DataFrame, column: str) -> pd.Series:
 
 def _lower(text: str) -> str:
     # By the same kernel as the cells: Python's lower() makes two characters of some letters.
-    return str(as_text([text.strip(OUTER_BLANKS)]).str.lower().iloc[0])
+    return str(as_text([text.strip(BLANKS)]).str.lower().iloc[0])
 
 
 def _numbers(cells: pd.Series) -> pd.Series:

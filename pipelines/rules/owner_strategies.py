@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.rules.blanks import OUTER_BLANKS
+from pipelines.rules.blanks import BLANKS
 from pipelines.rules.rejection_rules import RejectionRule, owner_rule
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def parse_strategy(text: str) -> Strategy:
 
     Outer blanks and the case of the word do not matter; the case of the name is kept.
     """
-    word, colon, name = text.strip(OUTER_BLANKS).partition(":")
-    word, name = word.rstrip(OUTER_BLANKS).lower(), name.strip(OUTER_BLANKS)
+    word, colon, name = text.strip(BLANKS).partition(":")
+    word, name = word.rstrip(BLANKS).lower(), name.strip(BLANKS)
     kind = STRATEGY_KINDS.get(word)
     if kind is None or kind.has_name != bool(colon) or kind.has_name != bool(name):
         raise StrategyMalformedError(f"An owner strategy is written {FORMS}.")
@@ -147,7 +147,7 @@ def resolve(strategy_text: str, directory: OwnerDirectory) -> ResolvedStrategy |
     try:
         strategy = parse_strategy(strategy_text)
     except StrategyMalformedError as error:
-        text = strategy_text.strip(OUTER_BLANKS)
+        text = strategy_text.strip(BLANKS)
         return RejectedStrategy(text, OWNER_STRATEGY_MALFORMED.rule_name, str(error))
     return STRATEGY_KINDS[strategy.kind].resolve(strategy, directory)
 

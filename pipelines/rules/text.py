@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.rules.blanks import OUTER_BLANKS
+from pipelines.rules.blanks import BLANKS
 
-NOT_BLANK = f"[^{OUTER_BLANKS}]"
+BLANK, NOT_BLANK = f"[{BLANKS}]", f"[^{BLANKS}]"
 
 # Tab and line breaks are text. XML, PostgreSQL or Salesforce rejects every other control character
 # and the two non-characters. The reader writes U+FFFF for bytes that it could not decode.
@@ -39,7 +39,7 @@ _ESCAPES = str.maketrans(
 
 def trim(cells: pd.Series) -> pd.Series:
     """Return the text without outer blanks; a cell with nothing else becomes null."""
-    stripped = cells.str.strip(OUTER_BLANKS)
+    stripped = cells.str.strip(BLANKS)
     return stripped.where(stripped != "")
 
 

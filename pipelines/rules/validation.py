@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipelines.rules.blanks import OUTER_BLANKS
+from pipelines.rules.blanks import BLANKS
 from pipelines.rules.cleaning import MappingMalformedError, require_columns
 from pipelines.rules.lead_fields import (
     NAMED_AFTER_LEAD,
@@ -127,7 +127,7 @@ def _is_unchanged_by_salesforce(ids: pd.Series) -> pd.Series:
     # An id must come back as it was sent. Salesforce is said to trim text, and a line break fails
     # a whole job.
     is_plain = ~contains(ids, CONTROL) & (ids != "#N/A")
-    return is_plain & (ids.str.strip(OUTER_BLANKS) == ids)
+    return is_plain & (ids.str.strip(BLANKS) == ids)
 
 
 def _is_no_bytes_literal(ids: pd.Series) -> pd.Series:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.rules.owner_strategies import STRATEGY_KINDS
 from tests.docs import prose
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,15 @@ PRIVATE_WORDS = re.compile(
     r"nobody|patience|settl(?:e|es|ed|ing)|somebody|spelt|told|twins?|whoever)\b",
     re.IGNORECASE,
 )
+
+
+def test_every_form_of_an_owner_strategy_stands_wherever_they_are_listed() -> None:
+    # The page of the deployment in Prefect shows the docstring of its flow.
+    flow = ROOT / "pipelines" / "orchestration" / "prefect_flows.py"
+    for place in (ROOT / "README.md", ROOT / "pipelines" / "README.md", flow):
+        text = place.read_text(encoding="utf-8")
+        missing = [kind.form for kind in STRATEGY_KINDS.values() if kind.form not in text]
+        assert missing == [], f"{place.name} does not name {missing}"
 
 
 def test_the_pages_are_found() -> None:

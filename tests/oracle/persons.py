@@ -158,7 +158,7 @@ def _too_long(row: Row, number: int, chance: random.Random) -> None:
     lead_field = chance.choice([one for one in LENGTHS if one not in ("Email", "Industry")])
     length = LENGTHS[lead_field] + chance.choice([0, 1, 30])
     row[FIELDS[lead_field]] = chance.choice(["x", "ü", "x "]) * (length // 2) + "y" * length
-    row[FIELDS[lead_field]] = row[FIELDS[lead_field]][-length:]
+    row[FIELDS[lead_field]] = row[FIELDS[lead_field]][:length]
 
 
 def _long_email(row: Row, number: int, chance: random.Random) -> None:

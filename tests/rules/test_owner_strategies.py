@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.rules.owner_strategies import (
+    STRATEGY_KINDS,
     Owner,
     OwnerDirectory,
     RejectedStrategy,
@@ -168,3 +169,5 @@ def test_only_the_names_of_users_are_searched_and_a_malformed_text_needs_nothing
 
 def test_salesforce_looks_up_all_records_that_strategies_are_resolved_against():
     assert {*OWNER_LISTS, *OWNER_SEARCHES} == set(RECORDS)
+    searches = {kind.search for kind in STRATEGY_KINDS.values()} - {None}
+    assert searches == set(OWNER_SEARCHES)

@@ -6,50 +6,15 @@ import pytest
 
 from pipelines.rules.lead_fields import LeadField, field_checks
 from pipelines.rules.rejection_catalog import REJECTION_RULES, rejection_rules_for
-from pipelines.rules.rejection_rules import too_long_rule
+from pipelines.rules.rejection_rules import RejectionRule, too_long_rule
 from tests.rules.tables import LEAD_FIELDS
 
-OURS = [
-    "company_missing",
-    "last_name_missing",
-    "email_malformed",
-    "picklist_value_unknown",
-    "number_malformed",
-    "date_malformed",
-    "text_not_encodable",
-    "person_id_malformed",
-    "person_id_missing",
-    "person_id_repeated",
-    "person_id_too_long",
-    "owner_unknown",
-    "owner_inactive",
-    "queue_not_for_leads",
-    "owner_strategy_malformed",
-]
 
-SALESFORCE = [
-    "REQUIRED_FIELD_MISSING",
-    "STRING_TOO_LONG",
-    "INVALID_EMAIL_ADDRESS",
-    "DUPLICATE_VALUE",
-    "INACTIVE_OWNER_OR_USER",
-    "OP_WITH_INVALID_USER_TYPE_EXCEPTION",
-    "INVALID_CROSS_REFERENCE_KEY",
-    "FIELD_CUSTOM_VALIDATION_EXCEPTION",
-    "FIELD_INTEGRITY_EXCEPTION",
-    "UNABLE_TO_LOCK_ROW",
-    "INVALID_FIELD",
-    "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
-    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
-]
-
-
-@pytest.mark.parametrize("name", [*OURS, *SALESFORCE])
-def test_every_rule_has_a_description_and_a_remedy(name):
-    rule = {rule.rule_name: rule for rule in REJECTION_RULES}[name]
+@pytest.mark.parametrize("rule", REJECTION_RULES, ids=lambda rule: rule.rule_name)
+def test_every_rule_has_a_description_and_a_remedy(rule: RejectionRule) -> None:
     assert rule.description.endswith(".")
     assert rule.remedy.endswith(".")
-    assert rule.stage == ("salesforce" if name.isupper() else rule.stage)
+    assert rule.rule_name.isupper() == (rule.stage == "salesforce")
 
 
 def test_rule_names_are_unique():

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rules.blanks import OUTER_BLANKS
+from pipelines.rules.blanks import BLANKS
 from pipelines.rules.text import NOT_BLANK, contains, to_observed_values, trim
 from tests.rules.tables import text
 
 
-@pytest.mark.parametrize("blank", list(OUTER_BLANKS), ids=lambda c: f"U+{ord(c):04X}")
+@pytest.mark.parametrize("blank", list(BLANKS), ids=lambda c: f"U+{ord(c):04X}")
 def test_outer_blanks_of_every_kind_go(blank):
     assert trim(text(f"{blank}Ada{blank}{blank}", blank))[0] == "Ada"
     assert trim(text(blank)).isna().all()
@@ -21,7 +21,7 @@ def test_outer_blanks_of_every_kind_go(blank):
 
 def test_every_space_of_unicode_is_an_outer_blank():
     spaces = {chr(c) for c in range(0x110000) if unicodedata.category(chr(c)) in ("Zs", "Zl", "Zp")}
-    assert spaces <= set(OUTER_BLANKS)
+    assert spaces <= set(BLANKS)
 
 
 def test_blanks_between_words_stay():
@@ -33,7 +33,7 @@ def test_an_empty_cell_is_null():
 
 
 @settings(deadline=None)
-@given(st.text(st.sampled_from(OUTER_BLANKS)))
+@given(st.text(st.sampled_from(BLANKS)))
 def test_a_cell_of_blanks_alone_has_nothing_to_read(cell):
     assert not contains(text(cell), NOT_BLANK).any()
 
