@@ -1,4 +1,4 @@
-"""Rows drawn as small tables: a test shows what it is about and nothing else.
+"""Read rows that a test draws as a small table.
 
     person_id | created_at | is_open
     P1        | 2026-01-31 | yes
@@ -21,14 +21,15 @@ _NUMBER = re.compile(r".*_(count|bytes|pid)|attempt|fencing_token|position")
 
 
 def drawn(text: str) -> pd.DataFrame:
-    """A frame of `str` columns: the names, then a line a row."""
+    """Return a frame of `str` columns. The first line has their names, each other line is a row."""
     names, *rows = [line.split("|") for line in text.strip().splitlines() if line.strip()]
     cells = [[_cell(cell.strip()) for cell in row] for row in rows]
     return pd.DataFrame(cells, columns=[name.strip() for name in names], dtype="str")
 
 
 def drawn_rows(text: str) -> pd.DataFrame:
-    """As `drawn`, with instants, counts and yes or no typed by their column's name."""
+    """Return a frame as `drawn` does. Instants, numbers and booleans have the type that their
+    column's name says."""
     frame = drawn(text)
     for name in frame.columns:
         if _INSTANT.fullmatch(name):
@@ -40,14 +41,12 @@ def drawn_rows(text: str) -> pd.DataFrame:
     return frame
 
 
-def told(rows: pd.DataFrame | list[dict[str, Any]]) -> list[list[str | None]]:
-    """The cells of a frame, or of rows, as text, to compare with those of a drawn one."""
+def cell_texts(rows: pd.DataFrame | list[dict[str, Any]]) -> list[list[str | None]]:
+    """Return the cells of a frame, or of rows, as text. Compare them with those of a drawn one."""
     if isinstance(rows, list):
-        texts_of = ([None if one is None else str(one) for one in row.values()] for row in rows)
-        return list(texts_of)
-    frame = rows
-    texts = frame.astype("str").astype("object")
-    return texts.where(frame.notna(), None).to_numpy().tolist()
+        return [[None if one is None else str(one) for one in row.values()] for row in rows]
+    texts = rows.astype("str").astype("object")
+    return texts.where(rows.notna(), None).to_numpy().tolist()
 
 
 def _cell(cell: str) -> str | None:

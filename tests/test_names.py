@@ -17,6 +17,12 @@ from pipelines.cli import main
 ROOT = Path(__file__).parents[1]
 CODE = sorted((ROOT / "pipelines").rglob("*.py"))
 SQL = sorted((ROOT / "sql").rglob("*.sql"))
+# Benchmarks, reference and model: tests that are programs too.
+PROGRAMS = sorted(
+    path
+    for folder in ("benchmarks", "oracle", "crash/model")
+    for path in (ROOT / "tests" / folder).rglob("*.py")
+)
 PAGES = ("README.md", "CONTRIBUTING.md", "pipelines/README.md", "pipelines/on-call.md")
 
 # A name that has one of these as a part: `judge_slice`, `StrayJobs`.
@@ -167,7 +173,9 @@ def helps_of(command: Command, name: str) -> Iterator[tuple[str, str]]:
             yield from helps_of(one, f"{name} {one.name}")
 
 
-@pytest.mark.parametrize("path", [*CODE, *SQL], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [*CODE, *SQL, *PROGRAMS], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_no_name_is_an_old_one(path: Path) -> None:
     assert old_names_in(path) == set()
     assert not parts_of(path.stem) & OLD_PARTS

@@ -1,12 +1,12 @@
-"""`make bench`: the floor, the naive script and ours, side by side in one run.
+"""`make bench`: compare the floor, the naive script and ours.
 
-Each size is run smallest first, then what a contest of loads does not show (one person now, a run
-with nobody new, Prefect's share), then all sizes again, as often as --repeat says and --minutes
-allow; what there was no time for is named. Five million persons and the like are for the asking:
+Run all sizes, smallest first. Then measure the extras: one person with `now`, a run without new
+persons, and Prefect's share. Then repeat all sizes, as often as --repeat says and --minutes allow.
+Cases without time for a run are listed. Larger sizes are an option:
 
     make bench BENCH="--persons 1000000,5000000 --against sink --repeat 1 --minutes 120"
 
-Persons are made once and kept in the cache folder (4 GB for five million in both engines).
+Persons are created once and kept in the cache folder (4 GB for five million in both engines).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import chart, comparing, extras, goals, words
-from tests.benchmarks.children import RunFailed
-from tests.benchmarks.contest import Choices, Contest
-from tests.benchmarks.samples import CONTESTANTS
+from tests.benchmarks import baseline, chart, extras, goals, report
+from tests.benchmarks.comparison import Comparison, Plan
+from tests.benchmarks.processes import ProcessFailed
+from tests.benchmarks.samples import CANDIDATES
 from tests.benchmarks.stores import STORES
 
 CACHE = Path(".bench")
@@ -34,38 +34,39 @@ ORGS = ("sink", "emulator")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, write what is asked for. 1 when a run failed."""
-    asked = _parser().parse_args(arguments)
-    # Ended from outside, it ends what it started: the orgs, the runs and the database server.
+    """Measure, print the report, write the files asked for. Return 1 when a run failed."""
+    options = _parser().parse_args(arguments)
+    # At SIGTERM stop what was started: the orgs, the runs and the database server.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    asked.cache.mkdir(parents=True, exist_ok=True)
-    contest = Contest(_choices(asked))
+    options.cache.mkdir(parents=True, exist_ok=True)
+    comparison = Comparison(_plan(options))
     try:
-        contest.hold(1)
-        more = None if asked.without_extras else _extras(contest, asked.prefect_persons)
-        contest.hold(asked.repeat - 1)
+        comparison.run_rounds(1)
+        more = None if options.without_extras else _extras(comparison, options.prefect_persons)
+        comparison.run_rounds(options.repeat - 1)
     finally:
-        contest.close()
-    figures = goals.figures(contest.samples, more)
+        comparison.close()
+    figures = goals.figures(comparison.samples, more)
     machine = _machine()
-    _say(words.lines(contest, figures, machine))
-    if asked.compare:
-        _say(comparing.compared(json.loads(asked.compare.read_text()), contest.samples, more))
-    if asked.json:
+    _print(report.lines(comparison, figures, machine))
+    if options.compare:
+        old = json.loads(options.compare.read_text())
+        _print(baseline.compare_with_baseline(old, comparison.samples, more))
+    if options.json:
         document = {
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine,
-            "samples": contest.samples.as_json(),
+            "samples": comparison.samples.as_json(),
             "extras": more.as_json() if more else None,
             "figures": [one.as_json() for one in figures],
-            "not_measured": {str(case): why for case, why in contest.skipped.items()},
-            "failed": {str(case): why for case, why in contest.failed.items()},
-            "profiles": {str(case): found for case, found in contest.profiles.items()},
+            "not_measured": {str(case): why for case, why in comparison.skipped.items()},
+            "failed": {str(case): why for case, why in comparison.failed.items()},
+            "profiles": {str(case): found for case, found in comparison.profiles.items()},
         }
-        asked.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    if asked.chart:
-        chart.draw(contest.samples, asked.chart)
-    return 1 if contest.failed else 0
+        options.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    if options.chart:
+        chart.draw(comparison.samples, options.chart)
+    return 1 if comparison.failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,46 +75,43 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     sizes = [10_000, 100_000, 1_000_000]
-    add("--persons", type=_numbers, default=sizes, help="10000,100000,1000000 unless said")
-    add("--against", type=_some_of(ORGS), default=ORGS, help="sink,emulator unless said")
-    add(
-        "--databases", type=_some_of(tuple(STORES)), default=tuple(STORES), help="sqlite,postgresql"
-    )
-    add("--only", type=_some_of(CONTESTANTS), default=CONTESTANTS, help="floor,naive,ours")
+    add("--persons", type=_numbers, default=sizes, help="default 10000,100000,1000000")
+    add("--against", type=_some_of(ORGS), default=ORGS, help="default sink,emulator")
+    databases = tuple(STORES)
+    add("--databases", type=_some_of(databases), default=databases, help="sqlite,postgresql")
+    add("--only", type=_some_of(CANDIDATES), default=CANDIDATES, help="floor,naive,ours")
     add("--repeat", type=int, default=3, help="runs of each, time permitting (3)")
-    add("--minutes", type=float, default=15.0, help="for the contest; a run begun is ended (15)")
-    add("--failed-share", type=float, default=0.0, help="of the rows the sink refuses (0)")
+    add("--minutes", type=float, default=15.0, help="start no run that would end later (15)")
+    add("--failed-share", type=float, default=0.0, help="of the rows the sink rejects (0)")
     add("--cache", type=Path, default=CACHE, help="where persons are kept (.bench)")
-    add("--json", type=Path, help="write everything measured there, for --compare")
-    add("--compare", type=Path, help="a JSON of an earlier bench")
-    add("--chart", type=Path, help="write a PNG there (needs matplotlib)")
-    add("--profile", action="store_true", help="tell the dearest functions of ours, by stage")
-    add(
-        "--without-extras", action="store_true", help="no now, idle run, Prefect, memory at 200,000"
-    )
+    add("--json", type=Path, help="write all measurements to this file, for --compare")
+    add("--compare", type=Path, help="the --json file of an earlier benchmark")
+    add("--chart", type=Path, help="write a PNG to this file (needs matplotlib)")
+    add("--profile", action="store_true", help="list our slowest functions, by stage")
+    add("--without-extras", action="store_true", help="no now, idle run, Prefect, known leads")
     add("--prefect-persons", type=int, default=100_000, help="of the run with Prefect (100000)")
     return parser
 
 
-def _extras(contest: Contest, prefect_persons: int) -> extras.Extras | None:
+def _extras(comparison: Comparison, prefect_persons: int) -> extras.Extras | None:
     try:
-        return extras.measure(contest, prefect_persons)
-    except RunFailed as failure:
-        contest.failed["now, idle run, Prefect"] = str(failure)
+        return extras.measure(comparison, prefect_persons)
+    except ProcessFailed as failure:
+        comparison.failed["now, idle run, Prefect"] = str(failure)
         return None
 
 
-def _choices(asked: argparse.Namespace) -> Choices:
-    return Choices(
-        person_counts=sorted(asked.persons),
-        orgs=asked.against,
-        databases=asked.databases,
-        contestants=asked.only,
-        repeat=asked.repeat,
-        minutes=asked.minutes,
-        cache=asked.cache.resolve(),
-        failed_share=asked.failed_share,
-        is_profiling=asked.profile,
+def _plan(options: argparse.Namespace) -> Plan:
+    return Plan(
+        person_counts=sorted(options.persons),
+        orgs=options.against,
+        databases=options.databases,
+        candidates=options.only,
+        repeat=options.repeat,
+        minutes=options.minutes,
+        cache=options.cache.resolve(),
+        failed_share=options.failed_share,
+        is_profiling=options.profile,
     )
 
 
@@ -132,7 +130,7 @@ def _some_of(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
 
 
 def _machine() -> dict[str, Any]:
-    """What the figures depend on. The load says how far wall seconds are to be trusted."""
+    """Return what the figures depend on. With a high load, trust the CPU seconds only."""
     return {
         "processors": os.cpu_count(),
         "load": " ".join(f"{one:.1f}" for one in os.getloadavg()),
@@ -142,7 +140,7 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _say(lines: Any) -> None:
+def _print(lines: Iterable[str]) -> None:
     for line in lines:
         sys.stdout.write(f"{line}\n")
 

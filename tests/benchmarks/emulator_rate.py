@@ -1,5 +1,7 @@
-"""How many Leads a second the org emulator takes, as a client sees it: from opening a job to the
-last byte of its three result files. `make bench-emulator`; on a busy machine trust the CPU column.
+"""`make bench-emulator`: measure how many Leads a second the org emulator takes.
+
+Measure as a client: from opening a job to the last byte of its three result files. On a busy
+machine trust the CPU column only.
 """
 
 from __future__ import annotations
@@ -59,10 +61,10 @@ ORGS = {
 
 @dataclass
 class Rate:
-    """What one kind of org managed."""
+    """The rate of one kind of org."""
 
     org: str
-    kept_in: str
+    storage: str
     rows: int
     megabytes: float
     rows_per_second: list[float]
@@ -70,11 +72,11 @@ class Rate:
     peak_megabytes: float | None
 
     def __str__(self) -> str:
-        seen = sorted(self.rows_per_second)
+        rates = sorted(self.rows_per_second)
         cpu = self.cpu_microseconds_per_row
         return (
-            f"{self.org:28} {self.kept_in:7} {self.rows:>9,} rows {self.megabytes:5.0f} MB"
-            f"   {statistics.median(seen):>9,.0f} rows/s ({seen[0]:,.0f} to {seen[-1]:,.0f})"
+            f"{self.org:28} {self.storage:7} {self.rows:>9,} rows {self.megabytes:5.0f} MB"
+            f"   {statistics.median(rates):>9,.0f} rows/s ({rates[0]:,.0f} to {rates[-1]:,.0f})"
             + (f"   {cpu:.1f} us of CPU a row" if cpu else "")
             + (f"   peak {self.peak_megabytes:.0f} MB" if self.peak_megabytes else "")
         )
@@ -94,26 +96,26 @@ class Org:
 
     def call(self, method: str, path: str, **more: object) -> requests.Response:
         url = f"{self._url}/services/data/v68.0{path}"
-        answer = self._http.request(method, url, **more)  # type: ignore[arg-type]
-        answer.raise_for_status()
-        return answer
+        response = self._http.request(method, url, **more)  # type: ignore[arg-type]
+        response.raise_for_status()
+        return response
 
     def load(self, upload: Path) -> float:
-        """The seconds from opening the job to the last byte of its results."""
+        """Load the file. Return the seconds from opening the job to the last byte of results."""
         rules = self.call("GET", "/query", params={"q": "SELECT Id FROM AssignmentRule"}).json()
-        asked = {"object": "Lead", "operation": "insert"}
+        job_request = {"object": "Lead", "operation": "insert"}
         if rules["records"]:
-            asked["assignmentRuleId"] = rules["records"][0]["Id"]
+            job_request["assignmentRuleId"] = rules["records"][0]["Id"]
         started = time.monotonic()
-        job = self.call("POST", "/jobs/ingest", json=asked).json()["id"]
+        job = self.call("POST", "/jobs/ingest", json=job_request).json()["id"]
         with upload.open("rb") as body:
             csv = {"Content-Type": "text/csv"}
             self.call("PUT", f"/jobs/ingest/{job}/batches", data=body, headers=csv)
         self.call("PATCH", f"/jobs/ingest/{job}", json={"state": "UploadComplete"})
-        while (shown := self.call("GET", f"/jobs/ingest/{job}").json())["state"] != "JobComplete":
+        while (status := self.call("GET", f"/jobs/ingest/{job}").json())["state"] != "JobComplete":
             time.sleep(0.02)
-        if shown["numberRecordsFailed"]:
-            raise SystemExit(f"{shown['numberRecordsFailed']} rows failed; none should")
+        if status["numberRecordsFailed"]:
+            raise SystemExit(f"{status['numberRecordsFailed']} rows failed; none should")
         for kind in ("successfulResults", "failedResults", "unprocessedrecords"):
             for _ in self.call("GET", f"/jobs/ingest/{job}/{kind}", stream=True).iter_content(
                 1 << 20
@@ -124,7 +126,7 @@ class Org:
 
 @contextmanager
 def emulator(store: Path | None) -> Iterator[tuple[str, int]]:
-    """A process of our own: its address and its pid."""
+    """Start an emulator as a process; yield its address and its pid."""
     command = [sys.executable, "-m", "pipelines.emulator.server", "--port", "0"]
     if store is not None:
         command += ["--store", str(store)]
@@ -137,7 +139,7 @@ def emulator(store: Path | None) -> Iterator[tuple[str, int]]:
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """What a process has computed so far, where the system tells."""
+    """Return the CPU seconds of a process so far; None without /proc."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():
         return None
@@ -146,7 +148,7 @@ def cpu_seconds(pid: int) -> float | None:
 
 
 def peak_megabytes(pid: int) -> float | None:
-    """The most memory a process has held, where the system tells."""
+    """Return the peak memory of a process; None without /proc."""
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return None
@@ -155,7 +157,7 @@ def peak_megabytes(pid: int) -> float | None:
 
 
 def write_upload(path: Path, rows: int) -> None:
-    """Persons made up by counting."""
+    """Write a CSV file of synthetic leads."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         print(COLUMNS, file=file)
         for n in range(rows):
@@ -167,15 +169,15 @@ def write_upload(path: Path, rows: int) -> None:
 
 
 def measure(name: str, upload: Path, rows: int, runs: int, store: Path | None) -> Rate:
-    """Load the upload into an empty org, several times over."""
+    """Load the file several times into an org that was empty."""
     with emulator(store) as (url, pid):
         before = cpu_seconds(pid)
         seconds = [Org(url, ORGS[name]).load(upload) for _ in range(runs)]
         after, peak = cpu_seconds(pid), peak_megabytes(pid)
     cpu = (after - before) / runs / rows * 1e6 if after is not None and before is not None else None
     megabytes = upload.stat().st_size / 1e6
-    kept_in = "store" if store else "memory"
-    return Rate(name, kept_in, rows, megabytes, [rows / s for s in seconds], cpu, peak)
+    storage = "store" if store else "memory"
+    return Rate(name, storage, rows, megabytes, [rows / s for s in seconds], cpu, peak)
 
 
 def main() -> None:
@@ -184,20 +186,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--org", choices=list(ORGS), action="append", help="default: all")
-    parser.add_argument("--kept-in", choices=["memory", "store"], action="append")
+    parser.add_argument("--storage", choices=["memory", "store"], action="append")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     rates = []
     with tempfile.TemporaryDirectory() as folder:
         upload = Path(folder) / "leads.csv"
-        write_upload(upload, asked.rows)
-        for kept_in in asked.kept_in or ["memory", "store"]:
-            for name in asked.org or ORGS:
-                store = Path(folder) / f"{name}.db" if kept_in == "store" else None
-                rates.append(measure(name, upload, asked.rows, asked.runs, store))
+        write_upload(upload, options.rows)
+        for storage in options.storage or ["memory", "store"]:
+            for name in options.org or ORGS:
+                store = Path(folder) / f"{name}.db" if storage == "store" else None
+                rates.append(measure(name, upload, options.rows, options.runs, store))
                 print(rates[-1], flush=True)  # noqa: T201 - what the script is for
-    if asked.json:
-        asked.json.write_text(json.dumps([asdict(rate) for rate in rates], indent=2) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(rate) for rate in rates], indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""What a contest of loads does not show: memory between the sizes, a load into an org that has a
-million leads already, Prefect's share, one person now, and a run that finds nobody new. All on
-SQLite against the sink."""
+"""Measure what the comparison of loads does not show, all on SQLite and with the sink.
+
+It is the memory at 200,000 persons, a load into an org of a million leads, and Prefect's share.
+One person with `now` and a run without new persons are measured too.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.benchmarks import children, crowds
-from tests.benchmarks.children import RunFailed
-from tests.benchmarks.contest import Contest
+from tests.benchmarks import population, processes
+from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.ours import config_of
+from tests.benchmarks.processes import ProcessFailed
 from tests.benchmarks.samples import Case
 from tests.prefect_server import Server, running_server
 
@@ -27,12 +29,12 @@ _COMMAND = "from pipelines.cli import main; main()"
 
 @dataclass(frozen=True)
 class Extras:
-    """Seconds, each the median of some runs; None for what was not measured."""
+    """Medians of several runs; None for what was not measured."""
 
     now_seconds: float | None = None
     now_cpu_seconds: float | None = None
     idle_command_seconds: float | None = None
-    idle_story_seconds: float | None = None
+    idle_run_seconds: float | None = None
     prefect_person_count: int = 0
     prefect_flow_seconds: float | None = None
     prefect_plain_seconds: float | None = None
@@ -41,95 +43,99 @@ class Extras:
     known_seconds: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Every figure by its name."""
+        """Return every figure by its name."""
         return dict(vars(self))
 
 
-def measure(contest: Contest, prefect_person_count: int) -> Extras:
-    """Measure all of it, each as often as the contest repeats; loads, while there is time."""
-    repeat = contest.choices.repeat
-    contest.run(_case(MEMORY_PERSONS))
-    known = _among_known(contest)
-    now = _one_now(contest)
+def measure(comparison: Comparison, prefect_person_count: int) -> Extras:
+    """Measure all extras, each as often as the plan says; repeat loads only while there is time."""
+    repeat = comparison.plan.repeat
+    comparison.run(_case(MEMORY_PERSONS))
+    known = _with_known_leads(comparison)
+    now = _now_seconds(comparison)
     with tempfile.TemporaryDirectory() as home, running_server(Path(home)) as server:
-        command, story = _idle(contest, server, repeat)
-        flow, plain = _with_and_without(contest, server, prefect_person_count, repeat)
-    return Extras(*now, command, story, prefect_person_count, flow, plain, *known)
+        command, run = _idle_seconds(comparison, server, repeat)
+        flow, plain = _prefect_seconds(comparison, server, prefect_person_count, repeat)
+    return Extras(*now, command, run, prefect_person_count, flow, plain, *known)
 
 
 def _case(count: int) -> Case:
     return Case(count, "sink", "sqlite", "ours")
 
 
-def _among_known(contest: Contest) -> tuple[int, float | None, float | None]:
-    """The largest load there is time for, into an org of a million leads: how many persons, API
-    calls, and seconds of the story."""
-    for count in sorted(contest.choices.person_counts, reverse=True):
-        if contest.has_time_for(_case(count)):
+def _with_known_leads(comparison: Comparison) -> tuple[int, float | None, float | None]:
+    """Run the largest load there is time for, into an org of a million leads.
+
+    Return the number of persons, the API calls, and the seconds of the run.
+    """
+    for count in sorted(comparison.plan.person_counts, reverse=True):
+        if comparison.has_time_for(_case(count)):
             known = {"known_leads": KNOWN_LEADS, "known_share": KNOWN_SHARE}
-            done, _ = contest.perform(_case(count), "tests.benchmarks.ours", **known)
-            told = done.document
-            _require_known(count, told)
-            return count, told["api_call_count"], told["story_wall_seconds"]
+            result, _ = comparison.measure(_case(count), "tests.benchmarks.ours", **known)
+            report = result.document
+            _require_duplicates(count, report)
+            return count, report["api_call_count"], report["run_wall_seconds"]
     return 0, None, None
 
 
-def _require_known(count: int, told: dict[str, Any]) -> None:
-    """Whom the org has is found there and not made again: else it was no load among known leads."""
-    with_leads = crowds.persons(0, min(count, int(KNOWN_LEADS * KNOWN_SHARE)))
-    expected = crowds.lead_count(count) - crowds.accepted(with_leads).num_rows
-    if told["created_count"] != expected:
-        raise RunFailed(f"made {told['created_count']} leads where {expected} are right")
+def _require_duplicates(count: int, report: dict[str, Any]) -> None:
+    """Raise ProcessFailed unless the persons whom the org knows have got no second lead."""
+    with_leads = population.persons(0, min(count, int(KNOWN_LEADS * KNOWN_SHARE)))
+    expected = population.lead_count(count) - population.accepted(with_leads).num_rows
+    if report["created_count"] != expected:
+        raise ProcessFailed(f"created {report['created_count']} leads instead of {expected}")
 
 
-def _one_now(contest: Contest) -> tuple[float, float]:
-    """Wall without the org's time, and processor; the first turn only warms up."""
-    done, _ = contest.perform(_case(FEW_PERSONS), "tests.benchmarks.ours", mode="now")
-    turns = done.document["turns"]
-    _, *warm = [(turn["wall_seconds"] - turn["org_seconds"], turn["cpu_seconds"]) for turn in turns]
+def _now_seconds(comparison: Comparison) -> tuple[float, float]:
+    """Return wall seconds without the org's time, and CPU seconds. The first run is a warm-up."""
+    result, _ = comparison.measure(_case(FEW_PERSONS), "tests.benchmarks.ours", mode="now")
+    _, *warm = [
+        (run["wall_seconds"] - run["org_seconds"], run["cpu_seconds"])
+        for run in result.document["runs"]
+    ]
     walls, cpus = zip(*warm, strict=True)
     return median(walls), median(cpus)
 
 
-def _idle(contest: Contest, server: Server, repeat: int) -> tuple[float, float]:
-    """The command with nobody new, from start to exit; and of such a run what is the story."""
+def _idle_seconds(comparison: Comparison, server: Server, repeat: int) -> tuple[float, float]:
+    """Return the seconds of the command without new persons, and of the run alone."""
     case = _case(FEW_PERSONS)
-    with contest.warehouse(case) as url, children.org("sink") as org, _config() as config:
-        task = contest.task(case, url, org, config=str(config))
+    with comparison.warehouse(case) as url, processes.org("sink") as org, _config() as config:
+        task = comparison.task(case, url, org, config=str(config))
         config.write_text(config_of(task), encoding="utf-8")
         command = ["-c", _COMMAND, "run", "--config", str(config)]
-        story = ["-m", "tests.benchmarks.ours", task.as_argument()]
-        _run(story)
+        run_only = ["-m", "tests.benchmarks.ours", task.as_argument()]
+        _run(run_only)
         commands = [_run(command, server.own).process_seconds for _ in range(repeat)]
-        stories = [_run(story).document["story_wall_seconds"] for _ in range(repeat)]
-    return median(commands), median(stories)
+        runs = [_run(run_only).document["run_wall_seconds"] for _ in range(repeat)]
+    return median(commands), median(runs)
 
 
-def _with_and_without(
-    contest: Contest, server: Server, count: int, repeat: int
+def _prefect_seconds(
+    comparison: Comparison, server: Server, count: int, repeat: int
 ) -> tuple[float, float]:
-    """A load as Prefect's flow and without Prefect, from start to exit, by turns."""
+    """Return the seconds of a load with Prefect and without, from start to exit, run in turn."""
 
     def seconds(mode: str) -> float:
         with _config() as config:
-            done, _ = contest.perform(
+            result, _ = comparison.measure(
                 _case(count),
                 "tests.benchmarks.ours",
                 mode=mode,
                 config=str(config),
                 environment=server.own,
             )
-        return done.process_seconds
+        return result.process_seconds
 
     pairs = [(seconds("flow"), seconds("plain"))]
-    while len(pairs) < repeat and contest.seconds_left() > sum(pairs[-1]):
+    while len(pairs) < repeat and comparison.seconds_left() > sum(pairs[-1]):
         pairs.append((seconds("flow"), seconds("plain")))
     flows, plains = zip(*pairs, strict=True)
     return median(flows), median(plains)
 
 
-def _run(command: list[str], environment: dict[str, str] | None = None) -> children.Finished:
-    return children.run(command, limit_seconds=600, environment=environment)
+def _run(command: list[str], environment: dict[str, str] | None = None) -> processes.ProcessResult:
+    return processes.run(command, limit_seconds=600, environment=environment)
 
 
 @contextmanager

@@ -1,13 +1,14 @@
-"""The floor: the cheapest raw steps that move the same bytes, with nothing decided in between.
+"""The floor: the cheapest steps that move the same bytes, without any decision.
 
-Read out: SQLite by one statement that touches every cell in C and hands out one number (no driver
-in Python is as cheap); PostgreSQL by COPY into nothing. Upload: the file that a load would send, by
-`sendfile`. Download: the three result files into one buffer. Write in: a claim and an outcome for
-every person sent, in one transaction each 100,000, into two tables with a primary key and nothing
-else; SQLite by `executemany`, PostgreSQL by COPY. What has to be made beforehand (the rows, the
-files, the job) is not measured.
+- Read: on SQLite one statement that reads every cell in C and returns one number, which is cheaper
+  than any driver in Python. On PostgreSQL COPY, with the data thrown away.
+- Upload: the file that a load would send, by `sendfile`.
+- Download: the three result files into one buffer.
+- Write: a claim and an outcome for every person sent, one transaction per 100,000 persons. The two
+  tables have a primary key and nothing else. SQLite by `executemany`, PostgreSQL by COPY.
 
-What a load does beyond that is what a ratio to the floor tells: judge, encode, parse, account.
+Preparing the rows, the files and the job is not measured. The ratio to the floor shows what a load
+does besides: validate, match, encode, parse, record.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import psycopg
 import pyarrow as pa
 import requests
 
-from tests.benchmarks import crowds
+from tests.benchmarks import population
 from tests.benchmarks.stopwatch import Stopwatch
 from tests.benchmarks.stores import as_csv
 from tests.benchmarks.task import Task, task_of_this_process
@@ -38,8 +39,8 @@ _TABLES = {
     "owner_type attempt_count source_changed_at source_version decided_at",
 }
 
-# What such a row holds, as to its width; whatever else there is are instants.
-_LIKELY = {
+# Values as wide as those of a real row. All other columns hold instants.
+_TYPICAL_VALUES = {
     "row_hash": "f" * 32,
     "batch_id": "b" * 32,
     "run_id": "r" * 32,
@@ -56,7 +57,7 @@ _LIKELY = {
 
 
 def main() -> None:
-    """Measure each step by itself."""
+    """Measure each step alone."""
     task, watch = task_of_this_process(), Stopwatch()
     read, write = (_read_sqlite, _write_sqlite) if task.is_sqlite else (_copy_out, _copy_in)
     with watch.measure("read"):
@@ -64,11 +65,11 @@ def main() -> None:
     for file in task.lead_files:
         _upload_and_download(watch, task, Path(file))
     write(task, watch)
-    watch.tell(api_call_count=0)
+    watch.print_report(api_call_count=0)
 
 
 def _read_sqlite(task: Task) -> None:
-    cells = " + ".join(f"coalesce(length(cast({name} as blob)), 0)" for name in crowds.COLUMNS)
+    cells = " + ".join(f"coalesce(length(cast({name} as blob)), 0)" for name in population.COLUMNS)
     with closing(sqlite3.connect(task.warehouse_url.removeprefix("sqlite:///"))) as connection:
         connection.execute(f"select sum({cells}) from persons").fetchone()
 
@@ -99,14 +100,14 @@ def _upload_and_download(watch: Stopwatch, task: Task, file: Path) -> None:
 def _job(task: Task, method: str, path: str, **body: str) -> dict[str, Any]:
     with requests.Session() as session:
         session.trust_env = False
-        address = f"{task.org_url}{_ROOT}{path}"
-        answer: dict[str, Any] = session.request(method, address, json=body, timeout=60).json()
-        return answer
+        url = f"{task.org_url}{_ROOT}{path}"
+        job: dict[str, Any] = session.request(method, url, json=body, timeout=60).json()
+        return job
 
 
 def _connect(task: Task) -> socket.socket:
-    there = urlsplit(task.org_url)
-    connection = socket.create_connection((str(there.hostname), int(there.port or 80)))
+    url = urlsplit(task.org_url)
+    connection = socket.create_connection((str(url.hostname), int(url.port or 80)))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
@@ -125,7 +126,7 @@ def _get(connection: socket.socket, path: str) -> None:
 
 
 def _receive(connection: socket.socket) -> None:
-    """Take one answer and throw it away."""
+    """Receive one response without keeping it."""
     buffer = bytearray(1 << 20)
     count = connection.recv_into(buffer)
     head, _, body = bytes(buffer[:count]).partition(b"\r\n\r\n")
@@ -136,16 +137,16 @@ def _receive(connection: socket.socket) -> None:
 
 
 def _rows(task: Task) -> Iterator[dict[str, pa.Table]]:
-    """A claim and an outcome for everybody who is sent, 100,000 persons at a time."""
-    for people in crowds.slices(task.person_count):
-        ids = crowds.accepted(people)["person_id"]
+    """Yield a claim and an outcome for every person sent, 100,000 persons at a time."""
+    for persons in population.slices(task.person_count):
+        ids = population.accepted(persons)["person_id"]
         yield {name: _filled(ids, columns.split()) for name, columns in _TABLES.items()}
 
 
 def _filled(ids: pa.ChunkedArray, columns: list[str]) -> pa.Table:
-    """A row each; the persons' own ids are the only cells that differ."""
-    likely = dict.fromkeys(columns, "2026-01-01 00:00:00.000000") | _LIKELY
-    cells = [pa.repeat(pa.scalar(likely[name], pa.string()), len(ids)) for name in columns]
+    """Return a row per person id. The other cells are the same in every row."""
+    values = dict.fromkeys(columns, "2026-01-01 00:00:00.000000") | _TYPICAL_VALUES
+    cells = [pa.repeat(pa.scalar(values[name], pa.string()), len(ids)) for name in columns]
     return pa.table([ids, *cells], names=["person_id", *columns])
 
 
@@ -158,11 +159,11 @@ def _write_sqlite(task: Task, watch: Stopwatch) -> None:
             connection.execute(command)
         for tables in _rows(task):
             rows = {name: list(zip(*_cells(table), strict=True)) for name, table in tables.items()}
-            for name, these in rows.items():
-                places = ", ".join("?" * len(these[0]))
-                with watch.measure(_write_name(name)):
+            for name, values in rows.items():
+                parameters = ", ".join("?" * len(values[0]))
+                with watch.measure(_stage_of(name)):
                     connection.execute("begin")
-                    connection.executemany(f"insert into {name} values ({places})", these)
+                    connection.executemany(f"insert into {name} values ({parameters})", values)
                     connection.execute("commit")
 
 
@@ -173,7 +174,7 @@ def _copy_in(task: Task, watch: Stopwatch) -> None:
         for tables in _rows(task):
             for name, table in tables.items():
                 data = as_csv(table, include_header=False)
-                with watch.measure(_write_name(name)), _copying(connection, name) as copy:
+                with watch.measure(_stage_of(name)), _copying(connection, name) as copy:
                     copy.write(data)
 
 
@@ -184,7 +185,7 @@ def _copying(connection: psycopg.Connection[Any], name: str) -> Iterator[psycopg
         yield copy
 
 
-def _write_name(table: str) -> str:
+def _stage_of(table: str) -> str:
     return f"write {table.removeprefix('floor_')}"
 
 

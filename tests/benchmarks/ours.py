@@ -1,7 +1,7 @@
-"""Person Sync itself, as a process of its own: the real story, its steps timed from outside.
+"""Run Person Sync in this process, and measure its steps from outside.
 
-Modes: `plain` without Prefect, `flow` as Prefect's flow by the server that PREFECT_API_URL names,
-`now` a few persons one after the other, the first to warm up, `idle` once more with nobody new.
+Modes: `plain` is a run without Prefect. `flow` is Prefect's flow, by the server in PREFECT_API_URL.
+`now` syncs a few persons, one after the other; the first one is a warm-up.
 """
 
 from __future__ import annotations
@@ -44,32 +44,30 @@ poll_seconds = 0.05
 
 
 def config_of(task: Task) -> str:
-    """The settings file of a task: two strategies, all else as it comes, but for the polling."""
+    """Return the settings file of a task: two owner strategies, quick polls, and the defaults."""
     quoted = {name: json.dumps(getattr(task, name)) for name in ("warehouse_url", "org_url")}
     return CONFIG.format(**quoted)
 
 
 def main() -> None:
-    """Tell the story once and say what it cost."""
+    """Run the mode of the task once, and print what it cost."""
     task = task_of_this_process()
     watch = Stopwatch(task.is_profiling)
     settings = Settings.model_validate(tomllib.loads(config_of(task)))
     MODES[task.mode](task, settings, watch)
 
 
-def _tell_plainly(_task: Task, settings: Settings, watch: Stopwatch) -> None:
-    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
+def _plain(_task: Task, settings: Settings, watch: Stopwatch) -> None:
+    def run_step(step: Callable[..., Any], *arguments: Any) -> Any:
         with watch.measure(step.__name__):
             return step(*arguments)
 
     wall, cpu = time.perf_counter(), time.process_time()
-    summary = flows.sync(settings, new_run_request("live"), perform)
-    whole = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    summary = flows.sync(settings, new_run_request("live"), run_step)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     run = summary["run"]
-    watch.tell(
-        **{f"story_{name}": seconds for name, seconds in whole.items()},
-        **{name: run[name] for name in run if name.endswith("_count")},
-    )
+    counts = {name: run[name] for name in run if name.endswith("_count")}
+    watch.print_report(run_wall_seconds=wall, run_cpu_seconds=cpu, **counts)
 
 
 def _flow(task: Task, _settings: Settings, watch: Stopwatch) -> None:
@@ -77,12 +75,12 @@ def _flow(task: Task, _settings: Settings, watch: Stopwatch) -> None:
     os.environ["PERSON_SYNC_CONFIG"] = task.config
     with watch.measure("flow"):
         summary = prefect_flows.run_by_server()
-    watch.tell(api_call_count=summary["run"]["api_call_count"])
+    watch.print_report(api_call_count=summary["run"]["api_call_count"])
 
 
 def _now(task: Task, settings: Settings, watch: Stopwatch) -> None:
-    """Each person by itself: wall, and what of it the org took from request read to answer sent."""
-    turns = []
+    """Measure a run per person, and the org's part of it, from request read to response sent."""
+    runs = []
     for number in range(NOW_COUNT):
         busy, wall, cpu = _busy_seconds(task), time.perf_counter(), time.process_time()
         flows.sync_now(settings, [f"P{number:09}"])
@@ -90,16 +88,16 @@ def _now(task: Task, settings: Settings, watch: Stopwatch) -> None:
             "wall_seconds": time.perf_counter() - wall,
             "cpu_seconds": time.process_time() - cpu,
         }
-        turns.append(used | {"org_seconds": _busy_seconds(task) - busy})
-    watch.tell(turns=turns)
+        runs.append(used | {"org_seconds": _busy_seconds(task) - busy})
+    watch.print_report(runs=runs)
 
 
 def _busy_seconds(task: Task) -> float:
-    told = requests.get(f"{task.org_url}/sink/told", timeout=30).json()
-    return float(told["busy_seconds"])
+    statistics = requests.get(f"{task.org_url}/sink/statistics", timeout=30).json()
+    return float(statistics["busy_seconds"])
 
 
-MODES = {"plain": _tell_plainly, "idle": _tell_plainly, "flow": _flow, "now": _now}
+MODES = {"plain": _plain, "flow": _flow, "now": _now}
 
 if __name__ == "__main__":
     main()

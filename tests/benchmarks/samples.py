@@ -1,4 +1,4 @@
-"""What was measured: one sample a run of a contestant, and what several of them say together."""
+"""The measurements: one sample per run, and the figures over several runs of a case."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-CONTESTANTS = ("floor", "naive", "ours")
+CANDIDATES = ("floor", "naive", "ours")
 MILLION = 1_000_000
 
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """So many persons from one engine into one org, by one contestant."""
+    """What one run is: how many persons, from which database, to which org, by which candidate."""
 
     person_count: int
     org: str
     database: str
-    contestant: str
+    candidate: str
 
     def __str__(self) -> str:
-        return f"{self.contestant}, {self.person_count:,} from {self.database} to the {self.org}"
+        return f"{self.candidate}, {self.person_count:,} from {self.database} to the {self.org}"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One run. `work_seconds`: from the first step to the last; `process_seconds`: from start to
-    exit, imports and all; `cpu_seconds`: of the whole process, user and system;
-    `server_cpu_seconds`: of the database server's processes that served it. Where others use the
-    machine, processor seconds are what can be trusted."""
+    """One run.
+
+    `work_seconds`: from the first step to the last. `process_seconds`: from start to exit, with the
+    imports. `cpu_seconds`: of the whole process, user and system. `server_cpu_seconds`: of the
+    database server's processes that served it. On a busy machine trust the CPU seconds only.
+    """
 
     case: Case
     work_seconds: float
@@ -43,52 +45,52 @@ class Sample:
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure of several runs."""
+    """One figure over several runs."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     def __str__(self) -> str:
         digits = 0 if self.median >= 100 else 1 if self.median >= 10 else 2
-        if self.least == self.most:
+        if self.minimum == self.maximum:
             return f"{self.median:.{digits}f}"
-        return f"{self.median:.{digits}f} ({self.least:.{digits}f}-{self.most:.{digits}f})"
+        return f"{self.median:.{digits}f} ({self.minimum:.{digits}f}-{self.maximum:.{digits}f})"
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Median, least and most of at least one value."""
-    known = list(values)
-    return Spread(median(known), min(known), max(known))
+    """Return median, minimum and maximum of at least one value."""
+    listed = list(values)
+    return Spread(median(listed), min(listed), max(listed))
 
 
 class Samples:
-    """All samples of a bench, found by case."""
+    """All samples of a benchmark, found by case."""
 
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
         self.all = list(samples)
 
     def add(self, sample: Sample) -> None:
-        """One more."""
+        """Add a sample."""
         self.all.append(sample)
 
     def of(self, case: Case) -> list[Sample]:
-        """The runs of a case."""
+        """Return the runs of a case."""
         return [one for one in self.all if one.case == case]
 
     def cases(self) -> list[Case]:
-        """What was measured, smallest first, the contestants of a row together."""
-        order = {name: place for place, name in enumerate(CONTESTANTS)}
+        """Return the cases that were measured, smallest first, with their candidates in order."""
+        order = {name: place for place, name in enumerate(CANDIDATES)}
         found = {one.case for one in self.all}
-        return sorted(found, key=lambda c: (c.person_count, c.org, c.database, order[c.contestant]))
+        return sorted(found, key=lambda c: (c.person_count, c.org, c.database, order[c.candidate]))
 
     def figure(self, case: Case, name: str) -> Spread | None:
-        """A figure of a case over its runs; None where there was none."""
+        """Return a figure of a case over its runs; None without a run."""
         values = [float(getattr(one, name)) for one in self.of(case)]
         return spread(values) if values else None
 
     def work_cpu(self, case: Case) -> float | None:
-        """Processor seconds of the work alone, the server's included, in the median."""
+        """Return the median of the CPU seconds of the work alone, the server's included."""
         used = [
             sum(stage["cpu_seconds"] for stage in one.stages) + one.server_cpu_seconds
             for one in self.of(case)
@@ -96,21 +98,21 @@ class Samples:
         return median(used) if used else None
 
     def stages(self, case: Case) -> Iterator[tuple[str, Spread, Spread, Spread]]:
-        """Name, wall, processor and peak memory of each stage of a case."""
+        """Yield name, wall seconds, CPU seconds and peak memory of each stage of a case."""
         runs = self.of(case)
         for name in dict.fromkeys(stage["name"] for one in runs for stage in one.stages):
-            turns = [stage for one in runs for stage in one.stages if stage["name"] == name]
+            stages = [stage for one in runs for stage in one.stages if stage["name"] == name]
             wall, cpu, peak = (
-                spread(turn[key] for turn in turns)
+                spread(stage[key] for stage in stages)
                 for key in ("wall_seconds", "cpu_seconds", "peak_mb")
             )
             yield name, wall, cpu, peak
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Every sample, to be read again by `samples_of`."""
+        """Return every sample as a document that `samples_of` reads."""
         return [asdict(one) for one in self.all]
 
 
 def samples_of(documents: Iterable[dict[str, Any]]) -> Samples:
-    """The samples that `as_json` wrote."""
+    """Return the samples that `as_json` wrote."""
     return Samples(Sample(**one | {"case": Case(**one["case"])}) for one in documents)

@@ -1,4 +1,4 @@
-"""The sink's bulk jobs: ingest jobs that take everything, query jobs that tell what was made."""
+"""The sink's bulk jobs: ingest jobs that accept everything, and query jobs that find leads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tests.benchmarks import sink_org
 from tests.benchmarks.sink_files import ResultFiles, make_results, read_columns
-from tests.benchmarks.sink_known import MADE_AT, KnownLeads, Leads
+from tests.benchmarks.sink_known import CREATED_AT, KnownLeads, Leads
 
 Job = dict[str, Any]
 
@@ -22,28 +22,30 @@ UNTIL = re.compile(r"\bCreatedDate\s*<=\s*([0-9T:.+\-Z]+)", re.IGNORECASE)
 
 @dataclass
 class Upload:
-    """An ingest job as the org shows it, and what becomes of its data."""
+    """An ingest job as the org shows it, and the results of its data."""
 
-    shown: Job
+    job: Job
     results: Future[ResultFiles] | None = None
 
-    def settled(self) -> Job:
-        """The job as it stands: complete as soon as the files are made."""
-        if self.shown["state"] == "UploadComplete" and self.results and self.results.done():
-            made = self.results.result()
-            self.shown |= {
+    def current(self) -> Job:
+        """Return the job as it is now. It is complete as soon as the result files are made."""
+        if self.job["state"] == "UploadComplete" and self.results and self.results.done():
+            results = self.results.result()
+            self.job |= {
                 "state": "JobComplete",
-                "numberRecordsProcessed": made.created_count + made.failed_count,
-                "numberRecordsFailed": made.failed_count,
+                "numberRecordsProcessed": results.created_count + results.failed_count,
+                "numberRecordsFailed": results.failed_count,
             }
-        return self.shown
+        return self.job
 
 
 @dataclass
 class Jobs:
-    """All jobs since the sink began. The files are made by one thread, one job after the other,
-    from the moment the data is there: nobody waits for it in the PUT, and a real org's own time
-    is not what is measured."""
+    """All jobs since the sink started.
+
+    One thread makes the result files, one job after the other. It starts when the data has
+    arrived, so the PUT does not wait for them.
+    """
 
     failed_share: float = 0.0
     uploads: dict[str, Upload] = field(default_factory=dict)
@@ -51,45 +53,45 @@ class Jobs:
     queries: dict[str, tuple[Job, Leads]] = field(default_factory=dict)
     row_count: int = 0
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-    _maker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
-    def open(self, asked: Job) -> Job:
-        """A new ingest job."""
-        job = self._begin(asked, "Open") | {"contentType": "CSV", "jobType": "V2Ingest"}
+    def open(self, body: Job) -> Job:
+        """Open an ingest job."""
+        job = self._new_job(body, "Open") | {"contentType": "CSV", "jobType": "V2Ingest"}
         self.uploads[job["id"]] = Upload(job)
         return job
 
     def receive(self, upload: Upload, data: bytearray) -> None:
-        """The data of a job: stored as received, and read by nobody but for its line feeds."""
-        upload.results = self._maker.submit(self._make, data)
+        """Take the data of a job, and start to make its results."""
+        upload.results = self._executor.submit(self._make, data)
 
     def _make(self, data: bytearray) -> ResultFiles:
-        made = make_results(data, self.row_count + 1, self.failed_share)
-        self.row_count += made.created_count + made.failed_count
-        return made
+        results = make_results(data, self.row_count + 1, self.failed_share)
+        self.row_count += results.created_count + results.failed_count
+        return results
 
     def change(self, upload: Upload, state: str) -> Job | None:
-        """Close or abort a job; None when it is too late."""
-        if upload.shown["state"] != "Open":
+        """Close or abort a job; return None if it is no longer open."""
+        if upload.job["state"] != "Open":
             return None
-        upload.shown["state"] = state
+        upload.job["state"] = state
         if state == "UploadComplete" and upload.results is None:
             self.receive(upload, bytearray())
-        return upload.shown
+        return upload.job
 
-    def ask(self, asked: Job) -> Job:
-        """A bulk query job, answered at once."""
-        job = self._begin(asked, "JobComplete") | {"jobType": "V2Query"}
-        found = self._find(asked["query"])
+    def open_query(self, body: Job) -> Job:
+        """Open a bulk query job, which is complete when it is opened."""
+        job = self._new_job(body, "JobComplete") | {"jobType": "V2Query"}
+        found = self._find(body["query"])
         self.queries[job["id"]] = job | {"numberRecordsProcessed": found.num_rows}, found
         return job
 
     def _find(self, soql: str) -> Leads:
         fields = sink_org.selected(soql)
-        since, is_for_all = sink_org.made_since(soql), sink_org.is_for_all(soql)
+        since, is_for_all = sink_org.created_since(soql), sink_org.is_for_all(soql)
         found = [
-            _with_constants(read_columns(upload.results.result().successful, fields), upload.shown)
-            for upload in self._made(since or "1970-01-01T00:00:00Z")
+            _with_constants(read_columns(upload.results.result().successful, fields), upload.job)
+            for upload in self._closed_since(since or "1970-01-01T00:00:00Z")
             if upload.results and sink_org.is_of_leads(soql) and (since or is_for_all)
         ]
         nothing = pa.table({name: pa.array([], pa.string()) for name in fields})
@@ -97,41 +99,41 @@ class Jobs:
         return Leads(fields, known, pa.concat_tables([nothing, *found]))
 
     def count(self, soql: str) -> int:
-        """How many leads there are, all or made since; never a contact or a deleted one."""
+        """Count all leads, or those created since an instant; none is a contact or deleted."""
         if not sink_org.is_of_leads(soql) or "IsDeleted = true" in soql:
             return 0
-        since = sink_org.made_since(soql)
-        made = sum(
+        since = sink_org.created_since(soql)
+        created = sum(
             upload.results.result().created_count
-            for upload in self._made(since or "1970-01-01T00:00:00Z")
+            for upload in self._closed_since(since or "1970-01-01T00:00:00Z")
             if upload.results
         )
-        return made if since else made + self.known.num_rows
+        return created if since else created + self.known.num_rows
 
-    def count_made_until(self, soql: str) -> int:
-        """How many leads were made until the instant that a query names."""
+    def count_created_until(self, soql: str) -> int:
+        """Count the leads created up to the instant that a query names."""
         until = UNTIL.search(soql)
         if not sink_org.is_of_leads(soql) or until is None:
             return 0
         last = datetime.fromisoformat(until[1])
         later = sum(
             upload.results.result().created_count
-            for upload in self._made("1970-01-01T00:00:00Z")
-            if upload.results and datetime.fromisoformat(upload.shown["createdDate"]) > last
+            for upload in self._closed_since("1970-01-01T00:00:00Z")
+            if upload.results and datetime.fromisoformat(upload.job["createdDate"]) > last
         )
-        known = self.known.num_rows if last >= datetime.fromisoformat(MADE_AT) else 0
+        known = self.known.num_rows if last >= datetime.fromisoformat(CREATED_AT) else 0
         return self.count("SELECT COUNT() FROM Lead") - self.known.num_rows + known - later
 
-    def _made(self, since: str) -> list[Upload]:
+    def _closed_since(self, since: str) -> list[Upload]:
         uploads = list(self.uploads.values())
-        return [one for one in uploads if one.results and _is_made_since(one.shown, since)]
+        return [one for one in uploads if one.results and _is_closed_since(one.job, since)]
 
-    def _begin(self, asked: Job, state: str) -> Job:
+    def _new_job(self, body: Job, state: str) -> Job:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         return {
             "id": f"750{next(self._numbers):012d}AAA",
-            "operation": asked.get("operation", "query"),
-            "object": asked.get("object", "Lead"),
+            "operation": body.get("operation", "query"),
+            "object": body.get("object", "Lead"),
             "createdById": sink_org.USER_ID,
             "createdDate": now.replace("+00:00", "+0000"),
             "state": state,
@@ -139,25 +141,22 @@ class Jobs:
         }
 
 
-def _is_made_since(job: Job, since: str) -> bool:
+def _is_closed_since(job: Job, since: str) -> bool:
     if job["state"] not in ("UploadComplete", "JobComplete"):
         return False
-    asked = datetime.fromisoformat(since)
-    made: bool = datetime.fromisoformat(job["createdDate"]) >= asked
-    return made
+    return datetime.fromisoformat(job["createdDate"]) >= datetime.fromisoformat(since)
 
 
 def _with_constants(found: pa.Table, job: Job) -> pa.Table:
-    """What every lead of a job has: the owner that was sent, else the default one (the sink routes
-    nobody), and the job's own date."""
-    same = {
+    """Fill blank fields that are the same for all leads of a job: owner, date, flags."""
+    constants = {
         "OwnerId": sink_org.DEFAULT_OWNER,
         "CreatedDate": job["createdDate"].replace("+0000", "Z"),
         "IsDeleted": "false",
         "IsConverted": "false",
     }
-    for name in same.keys() & set(found.column_names):
+    for name in constants.keys() & set(found.column_names):
         sent = found[name]
-        filled = pa.compute.if_else(pa.compute.equal(sent, ""), same[name], sent)
+        filled = pa.compute.if_else(pa.compute.equal(sent, ""), constants[name], sent)
         found = found.set_column(found.column_names.index(name), name, filled)
     return found

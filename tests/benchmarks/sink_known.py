@@ -1,8 +1,8 @@
-"""Leads that the sink's org had before: any number of them, made by arithmetic when they are asked
-for, so that they cost next to nothing and no memory. There is never a contact.
+"""Leads that the sink's org has from the start.
 
-The first of them, a share that is said, bear the e-mails of the benchmark's persons; the others
-bear nobody's. All were made and last changed long before any benchmark, and none is deleted.
+They are computed when a query needs them, so any number of them takes almost no time or memory.
+The first ones, a given share, have the e-mails of the benchmark's persons. All were created and
+last changed before any benchmark. None is deleted, and there are no contacts.
 """
 
 from __future__ import annotations
@@ -15,38 +15,40 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tests.benchmarks import crowds, sink_org
+from tests.benchmarks import population, sink_org
 from tests.benchmarks.sink_files import record_ids
 
 FIRST_NUMBER = 500_000_000_000  # far from the ids of bulk jobs and of collections
-MADE_AT = "2025-06-01T00:00:00.000Z"
+CREATED_AT = "2025-06-01T00:00:00.000Z"
 
 _PERSON = re.compile(r"'person\.(\d+)@company\d+\.example'", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class KnownLeads:
-    """So many leads, of which a share bears e-mails of persons."""
+    """`num_rows` leads; a share of them has e-mails of persons."""
 
     num_rows: int = 0
     share: float = 0.0
 
     @property
     def person_count(self) -> int:
-        """How many bear the e-mail of a person; the number of the lead is that of the person."""
+        """How many have the e-mail of a person: the one with the same number as the lead."""
         return int(self.num_rows * self.share)
 
     def slice(self, first: int, count: int) -> pa.Table:
-        """So many of them from `first` on, with every field that is not blank."""
+        """Return `count` leads from `first` on, with the fields that are not blank."""
         numbers = np.arange(first, min(first + count, self.num_rows), dtype=np.int64)
         texts = pa.array(numbers).cast(pa.string())
         others = pc.binary_join_element_wise("known.", texts, "@elsewhere.example", "")
-        emails = pc.if_else(pa.array(numbers < self.person_count), crowds.emails(numbers), others)
+        emails = pc.if_else(
+            pa.array(numbers < self.person_count), population.emails(numbers), others
+        )
         ids = record_ids(FIRST_NUMBER + first, len(numbers)).cast(pa.large_string())
         return pa.table({"Id": ids.cast(pa.string()), "Email": emails})
 
     def find(self, soql: str) -> list[dict[str, Any]]:
-        """Those with one of the e-mails that a query names."""
+        """Return the leads with one of the e-mails that a query names."""
         numbers = sorted({int(found) for found in _PERSON.findall(soql)})
         found = [self.slice(number, 1) for number in numbers if number < self.person_count]
         return [
@@ -54,7 +56,7 @@ class KnownLeads:
                 "Id": lead["Id"][0].as_py(),
                 "Email": lead["Email"][0].as_py(),
                 "OwnerId": sink_org.DEFAULT_OWNER,
-                "CreatedDate": MADE_AT.replace("Z", "+0000"),
+                "CreatedDate": CREATED_AT.replace("Z", "+0000"),
                 "IsDeleted": False,
                 "IsConverted": False,
                 "ConvertedContactId": None,
@@ -66,36 +68,38 @@ class KnownLeads:
 
 @dataclass(frozen=True)
 class Leads:
-    """The answer to a bulk query: known leads and those made since, as a table that is never whole.
+    """The result of a bulk query: the known leads, then those in `created`, with all `fields`.
 
-    `made`: a table with all `fields`.
+    It is read in slices and never held as one table.
     """
 
     fields: list[str]
     known: KnownLeads
-    made: pa.Table
+    created: pa.Table
 
     @property
     def num_rows(self) -> int:
-        """How many there are."""
-        return self.known.num_rows + int(self.made.num_rows)
+        """How many leads there are."""
+        return self.known.num_rows + int(self.created.num_rows)
 
     def slice(self, first: int, count: int) -> pa.Table:
-        """So many of them from `first` on."""
-        known = self._whole(self.known.slice(first, count))
+        """Return `count` leads from `first` on."""
+        known = self._with_all_fields(self.known.slice(first, count))
         rest = count - known.num_rows
-        made = self.made.slice(max(0, first - self.known.num_rows), rest)
-        return pa.concat_tables([known, made])
+        created = self.created.slice(max(0, first - self.known.num_rows), rest)
+        return pa.concat_tables([known, created])
 
-    def _whole(self, known: pa.Table) -> pa.Table:
-        same = {
+    def _with_all_fields(self, known: pa.Table) -> pa.Table:
+        constants = {
             "OwnerId": sink_org.DEFAULT_OWNER,
-            "CreatedDate": MADE_AT,
+            "CreatedDate": CREATED_AT,
             "IsDeleted": "false",
             "IsConverted": "false",
         }
         columns = [
-            known[name] if name in known.column_names else pa.repeat(same.get(name, ""), len(known))
+            known[name]
+            if name in known.column_names
+            else pa.repeat(constants.get(name, ""), len(known))
             for name in self.fields
         ]
         return pa.table(columns, names=self.fields)

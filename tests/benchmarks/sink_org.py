@@ -1,8 +1,7 @@
-"""What the sink's org is and says of itself: fields, owners, and records there were before (none).
+"""The sink's org: its fields, owners and limits.
 
-It understands SOQL only as far as it must: which object is asked for, which texts stand in the
-condition, from when on. Contacts are never found, for there are none; leads that were there before
-are those of `sink_known`.
+Of SOQL it understands only the object, the fields, the texts of the condition, and an earliest
+instant. There are no contacts. The leads it has from the start are those of `sink_known`.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _SINCE = re.compile(r"\b(?:CreatedDate|SystemModstamp)\s*>=\s*([0-9T:.+\-Z]+)", 
 _CONDITION = re.compile(r"\bWHERE\b", re.IGNORECASE)
 _FIELDS = re.compile(r"\s*SELECT\s+(.*?)\s+FROM\b", re.IGNORECASE | re.DOTALL)
 
-# Of Lead: name, type, length. What a length does not fit has none.
+# The fields of Lead: name, type, length; 0 where a type has no length.
 _LEAD_FIELDS: tuple[tuple[str, str, int], ...] = (
     ("FirstName", "string", 40),
     ("LastName", "string", 80),
@@ -69,27 +68,27 @@ _REQUIRED = ("LastName", "Company")
 
 
 def find(soql: str) -> list[Record]:
-    """The records of an object; of those, whoever the condition names, if it names anybody."""
-    asked = _FROM.search(soql)
-    records = RECORDS.get(asked[1].lower(), []) if asked else []
+    """Return the records of an object; if the condition has texts, only those with one of them."""
+    sobject = _FROM.search(soql)
+    records = RECORDS.get(sobject[1].lower(), []) if sobject else []
     wanted = set(_TEXT.findall(soql)) if records else set()
     return [one for one in records if not wanted or wanted & {str(cell) for cell in one.values()}]
 
 
 def selected(soql: str) -> list[str]:
-    """The fields a query selects."""
+    """Return the fields that a query selects."""
     found = _FIELDS.match(soql)
     return [name.strip() for name in found[1].split(",")] if found else ["Id"]
 
 
 def is_of_leads(soql: str) -> bool:
     """Whether a query is for leads."""
-    asked = _FROM.search(soql)
-    return asked is not None and asked[1].lower() == "lead"
+    sobject = _FROM.search(soql)
+    return sobject is not None and sobject[1].lower() == "lead"
 
 
-def made_since(soql: str) -> str | None:
-    """The instant from which a query wants leads made or changed; None if it does not say."""
+def created_since(soql: str) -> str | None:
+    """Return the earliest creation or change that a query asks for; None if it names none."""
     since = _SINCE.search(soql)
     return since[1] if since else None
 
@@ -100,13 +99,13 @@ def is_for_all(soql: str) -> bool:
 
 
 def describe(sobject: str) -> Record:
-    """The fields of Lead as a login without restrictions sees them; Contact has only an e-mail."""
-    known = _LEAD_FIELDS if sobject.lower() == "lead" else (("Email", "email", 80),)
+    """Return the description of an object. Contact has only an e-mail."""
+    fields = _LEAD_FIELDS if sobject.lower() == "lead" else (("Email", "email", 80),)
     return {
         "name": sobject,
         "createable": True,
         "queryable": True,
-        "fields": [_described("Id", "id", 18), *(_described(*field) for field in known)],
+        "fields": [_described("Id", "id", 18), *(_described(*field) for field in fields)],
     }
 
 
@@ -133,6 +132,6 @@ def _described(name: str, kind: str, length: int) -> Record:
 
 
 def limits() -> Record:
-    """More than any benchmark needs."""
+    """Return limits above what any benchmark needs."""
     plenty = {"Max": 10_000_000, "Remaining": 9_999_999}
     return {"DailyApiRequests": plenty, "DailyBulkV2QueryJobs": plenty}

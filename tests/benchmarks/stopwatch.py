@@ -1,4 +1,4 @@
-"""What a stage costs the process that it runs in: wall, processor and memory."""
+"""Measure stages of this process: wall seconds, CPU seconds and memory."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _SHOWN, _PACKAGE = 30, "pipelines"
 
 @dataclass
 class Stage:
-    """A stage, all its turns together; the peak is of the whole process."""
+    """A stage, the sum of all its measurements. The peak is that of the whole process."""
 
     name: str
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_mb: float = 0.0
-    turn_count: int = 0
+    measurement_count: int = 0
 
 
 @dataclass
 class Stopwatch:
-    """Measures stages one after the other. With `is_profiling` it also tells what was called."""
+    """Measures stages one after the other; with `is_profiling` it profiles them too."""
 
     is_profiling: bool = False
     stages: dict[str, Stage] = field(default_factory=dict)
@@ -39,10 +39,10 @@ class Stopwatch:
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
-        """One turn of a stage."""
+        """Measure the block as a part of a stage."""
         stage = self.stages.setdefault(name, Stage(name))
         profile = self._profiles.setdefault(name, cProfile.Profile()) if self.is_profiling else None
-        self._forget_peak()
+        self._reset_peak()
         wall, cpu = time.perf_counter(), time.process_time()
         if profile:
             profile.enable()
@@ -54,17 +54,17 @@ class Stopwatch:
             stage.wall_seconds += time.perf_counter() - wall
             stage.cpu_seconds += time.process_time() - cpu
             stage.peak_mb = max(stage.peak_mb, peak_mb())
-            stage.turn_count += 1
+            stage.measurement_count += 1
             self.peak_mb = max(self.peak_mb, stage.peak_mb)
 
-    def _forget_peak(self) -> None:
+    def _reset_peak(self) -> None:
         self.peak_mb = max(self.peak_mb, peak_mb())
-        # Where the kernel does not let us, a stage's peak is that of everything before it too.
+        # Where the kernel does not allow it, the peak of a stage includes all stages before it.
         with suppress(OSError):
             _CLEAR.write_text("5")
 
-    def tell(self, **more: Any) -> None:
-        """Print what was measured, and more, as the one JSON document of this process."""
+    def print_report(self, **more: Any) -> None:
+        """Print the measurements, and more, as the JSON document of this process."""
         document = {
             "stages": [asdict(stage) for stage in self.stages.values()],
             "peak_mb": max(self.peak_mb, peak_mb()),
@@ -75,7 +75,7 @@ class Stopwatch:
 
 
 def peak_mb() -> float:
-    """The most memory this process ever held, since the last reset; 0 where /proc is not."""
+    """Return the peak memory of this process since the last reset; 0 without /proc."""
     if not _STATUS.exists():
         return 0.0
     lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
@@ -84,17 +84,17 @@ def peak_mb() -> float:
 
 
 def _top(profile: cProfile.Profile) -> dict[str, list[dict[str, Any]]]:
-    """The dearest functions: those of ours with what they called, and any by themselves."""
+    """Return the slowest functions: ours with what they call, and all functions without it."""
     rows = [
         {
             "function": f"{_short(file)}:{line}({name})",
             "is_ours": _PACKAGE in Path(file).parts,
             "calls": calls,
             "own_seconds": round(own, 3),
-            "seconds": round(whole, 3),
+            "seconds": round(total, 3),
         }
-        # `stats` is what pstats keeps all its reports in; it has no other way to hand them out.
-        for (file, line, name), (_, calls, own, whole, _) in pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
+        # pstats has no public way to its figures.
+        for (file, line, name), (_, calls, own, total, _) in pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
     ]
     ours = [row for row in rows if row["is_ours"]]
     return {

@@ -1,5 +1,7 @@
-"""Where the persons are: made once, kept in the cache folder, and copied for every run, so that
-each run finds a warehouse nobody has touched."""
+"""The warehouses of the benchmarks.
+
+Persons are created once and kept in the cache folder. Each run gets a fresh copy of them.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,11 @@ import pyarrow as pa
 import pyarrow.csv
 from psycopg import sql
 
-from tests.benchmarks import crowds
+from tests.benchmarks import population
 
 LEADS_BYTES = 90_000_000  # of one job: Salesforce advises to stay below 100 MB
 
-# Persons column → Lead field, as the contract's defaults have it.
+# Persons column → Lead field, as in the default settings.
 FIELDS = {
     "first_name": "FirstName",
     "last_name": "LastName",
@@ -54,23 +56,23 @@ class Store(ABC):
 
     @abstractmethod
     def prepare(self, count: int) -> None:
-        """Make so many persons, unless they are there already."""
+        """Create a database of `count` persons, unless it is in the cache."""
 
     @abstractmethod
     def copy(self, count: int) -> Any:
-        """A context: the SQLAlchemy URL of a warehouse with so many persons, gone at the end."""
+        """Return a context: the SQLAlchemy URL of a copy, which is deleted at the end."""
 
     def server_cpu_seconds(self) -> float:
-        """What the processes of a server have used that have ended since it began."""
+        """Return the CPU seconds of the server's processes that have ended; 0 without a server."""
         return 0.0
 
     @abstractmethod
     def close(self) -> None:
-        """Let everything go."""
+        """Stop the server, if there is one."""
 
 
 class SQLiteStore(Store):
-    """Files."""
+    """SQLite: a file in the cache folder per number of persons."""
 
     name = "sqlite"
 
@@ -78,21 +80,21 @@ class SQLiteStore(Store):
         self._cache = cache
 
     def prepare(self, count: int) -> None:
-        whole = self._file(count)
-        if whole.exists():
+        complete = self._file(count)
+        if complete.exists():
             return
-        half = whole.with_suffix(".half")
-        half.unlink(missing_ok=True)
-        with sqlite3.connect(half) as connection:
+        partial = complete.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        with sqlite3.connect(partial) as connection:
             connection.execute("pragma journal_mode = off")
             connection.execute("pragma synchronous = off")
-            connection.execute(crowds.CREATE)
-            places = ", ".join("?" * len(crowds.COLUMNS))
-            for people in crowds.slices(count):
-                rows = zip(*(_spelt(cells) for cells in people.columns), strict=True)
-                connection.executemany(f"insert into persons values ({places})", rows)
+            connection.execute(population.CREATE)
+            parameters = ", ".join("?" * len(population.COLUMNS))
+            for persons in population.slices(count):
+                rows = zip(*(_values(cells) for cells in persons.columns), strict=True)
+                connection.executemany(f"insert into persons values ({parameters})", rows)
         connection.close()
-        half.rename(whole)
+        partial.rename(complete)
 
     @contextmanager
     def copy(self, count: int) -> Iterator[str]:
@@ -105,15 +107,14 @@ class SQLiteStore(Store):
                 Path(f"{file}{ending}").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Files are closed."""
+        """Do nothing: there is no server."""
 
     def _file(self, count: int) -> Path:
         return self._cache / f"persons_{count}.db"
 
 
 class PostgresStore(Store):
-    """A server of the benchmarks' own, with the settings it comes with: what is committed is on
-    the disk. Started with the first use, stopped at the end."""
+    """A PostgreSQL server with its default settings, so what is committed is on the disk."""
 
     name = "postgresql"
 
@@ -124,26 +125,26 @@ class PostgresStore(Store):
         self._folder = psycopg.conninfo.conninfo_to_dict(self._server.get_uri())["host"]
 
     def prepare(self, count: int) -> None:
-        whole, half = f"persons_{count}", f"half_{count}"
+        complete, partial = f"persons_{count}", f"partial_{count}"
         known = "select 1 from pg_database where datname = %s"
-        if self._admin.execute(known, [whole]).fetchone():
+        if self._admin.execute(known, [complete]).fetchone():
             return
-        self._run("drop database if exists {}", half)
-        self._run("create database {}", half)
-        with psycopg.connect(self.address(half), autocommit=True) as connection:
-            connection.execute(crowds.CREATE.encode())
+        self._run("drop database if exists {}", partial)
+        self._run("create database {}", partial)
+        with psycopg.connect(self.address(partial), autocommit=True) as connection:
+            connection.execute(population.CREATE.encode())
             with connection.cursor() as cursor:
-                for people in crowds.slices(count):
+                for persons in population.slices(count):
                     with cursor.copy("copy persons from stdin (format csv)") as copy:
-                        copy.write(as_csv(people, include_header=False))
+                        copy.write(as_csv(persons, include_header=False))
             connection.execute("vacuum (analyze, freeze) persons")
-        self._run("alter database {} rename to {}", half, whole)
+        self._run("alter database {} rename to {}", partial, complete)
 
     @contextmanager
     def copy(self, count: int) -> Iterator[str]:
         name = f"run_{uuid.uuid4().hex[:12]}"
         self._run("create database {} template {} strategy file_copy", name, f"persons_{count}")
-        # What the copy has left to be written would be written while the run is measured.
+        # Otherwise the server writes the copy's pages to the disk while the run is measured.
         self._run("checkpoint")
         try:
             yield self.address(name)
@@ -151,11 +152,11 @@ class PostgresStore(Store):
             self._run("drop database {} with (force)", name)
 
     def address(self, database: str) -> str:
-        """The URL of a database."""
+        """Return the URL of a database."""
         return f"postgresql://postgres:@/{database}?host={self._folder}"
 
     def server_cpu_seconds(self) -> float:
-        """The system adds what a server process has used to its parent, once it has ended."""
+        """Return the CPU seconds of ended server processes, which are added to their parent's."""
         postmaster = (self._data / "postmaster.pid").read_text(encoding="utf-8").split()[0]
         status = Path(f"/proc/{postmaster}/stat")
         if not status.exists():
@@ -183,21 +184,22 @@ STORES = {store.name: store for store in (SQLiteStore, PostgresStore)}
 
 
 def lead_files(cache: Path, count: int) -> list[Path]:
-    """What a load of so many persons uploads, in files small enough for a job; made once."""
+    """Return the files that a load of `count` persons uploads; write them the first time."""
     folder = cache / f"leads_{count}"
     if not folder.exists():
-        half = cache / f"leads_{count}.half"
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir()
-        _write_leads(half, count)
-        half.rename(folder)
+        partial = cache / f"leads_{count}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        _write_leads(partial, count)
+        partial.rename(folder)
     return sorted(folder.iterdir())
 
 
 def _write_leads(folder: Path, count: int) -> None:
     file = folder / "000.csv"
-    for people in crowds.slices(count):
-        leads = crowds.accepted(people).select(list(FIELDS)).rename_columns(list(FIELDS.values()))
+    for persons in population.slices(count):
+        leads = population.accepted(persons).select(list(FIELDS))
+        leads = leads.rename_columns(list(FIELDS.values()))
         if file.exists() and file.stat().st_size > LEADS_BYTES * 3 / 4:
             file = folder / f"{int(file.stem) + 1:03}.csv"
         data = as_csv(leads, include_header=not file.exists())
@@ -206,14 +208,14 @@ def _write_leads(folder: Path, count: int) -> None:
 
 
 def as_csv(table: pa.Table, *, include_header: bool) -> pa.Buffer:
-    """A table as CSV, every value quoted."""
-    sink = pa.BufferOutputStream()
+    """Return a table as CSV, every value quoted."""
+    stream = pa.BufferOutputStream()
     style = pa.csv.WriteOptions(include_header=include_header, quoting_style="all_valid")
-    pa.csv.write_csv(table, sink, style)
-    return sink.getvalue()
+    pa.csv.write_csv(table, stream, style)
+    return stream.getvalue()
 
 
-def _spelt(cells: pa.ChunkedArray) -> list[Any]:
+def _values(cells: pa.ChunkedArray) -> list[Any]:
     is_instant = pa.types.is_timestamp(cells.type)
-    spelt: list[Any] = (cells.cast(pa.string()) if is_instant else cells).to_pylist()
-    return spelt
+    values: list[Any] = (cells.cast(pa.string()) if is_instant else cells).to_pylist()
+    return values

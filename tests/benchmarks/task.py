@@ -1,4 +1,4 @@
-"""What a measured process is told to do: everything by its command line, nothing by inheritance."""
+"""The task of a measured process, given on its command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Task:
-    """A load of so many persons from a warehouse of its own into an org."""
+    """A load of `person_count` persons from a warehouse into an org."""
 
     warehouse_url: str
     org_url: str
@@ -21,15 +21,15 @@ class Task:
 
     @property
     def is_sqlite(self) -> bool:
-        """Which of the two engines it is."""
+        """Whether the warehouse is SQLite; otherwise it is PostgreSQL."""
         return self.warehouse_url.startswith("sqlite")
 
     def as_argument(self) -> str:
-        """The command line's one argument."""
+        """Return the task as the argument of the command line."""
         return json.dumps(asdict(self))
 
 
 def task_of_this_process() -> Task:
-    """The task that the command line names."""
+    """Return the task from the command line."""
     values = json.loads(sys.argv[1])
     return Task(**values | {"lead_files": tuple(values["lead_files"])})

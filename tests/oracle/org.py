@@ -1,4 +1,4 @@
-"""The org that the reference knows: whom and what it holds, as plain rows, and as an org file."""
+"""The org of the reference: owners, rules, leads and contacts, as rows and as an org file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _CHECKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
 def id_of(prefix: str, number: int) -> str:
-    """The id of 18 characters: the last three say which of the others are capitals."""
+    """Return an id of 18 characters: the last three say which of the others are capitals."""
     short = f"{prefix}{number:012d}"
     parts = (short[start : start + 5] for start in (0, 5, 10))
     capitals = (
-        sum(1 << place for place, one in enumerate(part) if one.isupper()) for part in parts
+        sum(1 << index for index, one in enumerate(part) if one.isupper()) for part in parts
     )
     return short + "".join(_CHECKS[one] for one in capitals)
 
@@ -62,7 +62,7 @@ QUEUES: list[Row] = [
     },
     {"developer_name": "Cases", "name": "Cases", "objects": ["Case"], "id": id_of("00G", 4)},
 ]
-# name, active, entries: (Lead field → values one of which it must be, owner); the first that holds.
+# An entry is (Lead field → allowed values, owner); the first entry that holds decides.
 RULES: list[Row] = [
     {
         "name": "Standard routing",
@@ -82,7 +82,7 @@ RULES: list[Row] = [
 ]
 DEFAULT_LEAD_OWNER = "queue:Unassigned"
 
-# What a Lead field holds: characters, a number's digits before the point, or a list of values.
+# The limits of Lead fields: characters, digits before the point, allowed values.
 LENGTHS = {
     "FirstName": 40,
     "LastName": 80,
@@ -139,24 +139,24 @@ ID_FIELD: Row = {
     "case_sensitive": True,
 }
 
-# In what way the org knows somebody.
+# How the org knows a person.
 KINDS = (
     *("lead", "lead and contact", "contact", "converted", "deleted", "leads", "contacts", "many"),
     *("by id", "by id and lead", "by id and contact", "by id, deleted"),
 )
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @dataclass
 class Org:
-    """What the org holds. Leads and contacts are rows with Id, Email and what else there is."""
+    """The org's leads and contacts: rows with Id, Email and other fields."""
 
     has_field: bool
     leads: list[Row] = field(default_factory=list)
     contacts: list[Row] = field(default_factory=list)
 
     def as_file(self) -> str:
-        """The same as the emulator's org file."""
+        """Return the org as an org file of the emulator."""
         fields = [*FIELDS, *([ID_FIELD] if self.has_field else [])]
         parts = [HEAD]
         parts += [_table("user", {"email": one["username"], **one}) for one in USERS]
@@ -168,17 +168,17 @@ class Org:
         return "".join(parts)
 
 
-def draw_org(chance: random.Random, people: Iterable[tuple[str, str]], *, has_field: bool) -> Org:
-    """An org that knows these people (person id, address), each in one of the ways there are."""
+def draw_org(chance: random.Random, persons: Iterable[tuple[str, str]], *, has_field: bool) -> Org:
+    """Return an org that knows these persons (person id, e-mail), each in one of the KINDS."""
     org = Org(has_field)
     numbers = itertools.count(1)
-    for person_id, email in people:
+    for person_id, email in persons:
         for sobject, row in _records(chance.choice(KINDS), person_id, email, chance):
             number = next(numbers)
-            made_at = LONG_AGO + timedelta(minutes=chance.randrange(1_000_000))
+            created_at = FIRST_DAY + timedelta(minutes=chance.randrange(1_000_000))
             row |= {
                 "Id": id_of("00Q" if sobject == "lead" else "003", number),
-                "CreatedDate": made_at.isoformat(timespec="seconds"),
+                "CreatedDate": created_at.isoformat(timespec="seconds"),
             }
             if not has_field:
                 row.pop(PERSON_ID_FIELD, None)
@@ -190,7 +190,7 @@ def draw_org(chance: random.Random, people: Iterable[tuple[str, str]], *, has_fi
 def _records(
     kind: str, person_id: str, email: str, chance: random.Random
 ) -> Iterator[tuple[str, Row]]:
-    # An org stores addresses lower-cased.
+    # An org stores e-mails in lower case.
     person = {"LastName": "Known", "Email": email.lower()}
     owner = chance.choice(["user:ada@acme.example", "queue:Inbound"])
     lead = {**person, "Company": "Old", "owner": owner}
@@ -214,18 +214,17 @@ def _records(
 
 
 def _convert(org: Org) -> None:
-    """A converted lead has become a contact, with the same address or with another."""
+    """Add the contact of each converted lead, with the same e-mail or another one."""
     for number, lead in enumerate(org.leads):
         if lead.pop("becomes", ""):
             email = lead["Email"] if number % 2 else f"moved.{lead['Email']}"
             contact_id = id_of("003", 900_000_000_000 - number)
             lead["ConvertedContactId"] = contact_id
-            made_at = lead["CreatedDate"]
             contact = {
                 "LastName": "Known",
                 "Email": email,
                 "Id": contact_id,
-                "CreatedDate": made_at,
+                "CreatedDate": lead["CreatedDate"],
             }
             org.contacts.append(contact)
 
@@ -238,6 +237,7 @@ def _table(name: str, values: Row) -> str:
 def _rule(rule: Row) -> str:
     text = _table("assignment_rule", {k: v for k, v in rule.items() if k != "entries"})
     for when, owner in rule["entries"]:
-        held = ", ".join(f"{key} = {json.dumps(values)}" for key, values in when.items())
-        text += f"[[assignment_rule.entry]]\nwhen = {{ {held} }}\nassign_to = {json.dumps(owner)}\n"
+        fields = ", ".join(f"{key} = {json.dumps(values)}" for key, values in when.items())
+        text += f"[[assignment_rule.entry]]\nwhen = {{ {fields} }}\n"
+        text += f"assign_to = {json.dumps(owner)}\n"
     return text

@@ -1,4 +1,4 @@
-"""Persons drawn by a seed: most of them good, the others odd in every way that a rule knows."""
+"""Persons drawn by a seed: most are ordinary, the others are edge cases of the rules."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ BAD_EMAILS = [
     *("a@exa mple.org", "a@example..org", "a@.example.org", "a@example.org.", "ä@example.org"),
     *("a@exämple.org", "a,b@example.org", "a@b@example.org", "a@example_x.org", "<a@example.org>"),
 ]
-ODD_EMAILS = [
+UNUSUAL_EMAILS = [
     *("a..b{}@example.org", "a.{}@example.org", "o'neill+{}@example.org", "x{}@a-b.example.org"),
     *("!#$%&'*+-/=?^_`|~{}@example.org", "{}@example.co.uk", "UPPER{}@EXAMPLE.ORG"),
 ]
 NUMBERS = ["0", "7", "007", "+12", "99999999", "42.0", " 8 "]
 BAD_NUMBERS = ["1,000", "1e5", "12 people", "0x10", "123456789", "--5", "1.2.3", "twelve"]
 BAD_DATES = ["2026-02-30", "31.01.2026", "2026-13-01", "yesterday", "2026-1-5"]
-ODD_TEXTS = [
+UNUSUAL_TEXTS = [
     *(
         'The "Loom"',
         "Mill, Sons & Co",
@@ -75,52 +75,52 @@ BAD_STRATEGIES = [
     *("queue:Cases", "queue:Nowhere", "rule:Nothing", "boss", "user:", "queue", "rules:x", ":"),
 ]
 
-Oddity = Callable[[Row, int, random.Random], None]
+EdgeCase = Callable[[Row, int, random.Random], None]
 FIRST_DAY = datetime(2026, 1, 1)  # noqa: DTZ001 - as a warehouse has it
 
 
 @dataclass(frozen=True)
 class Persons:
-    """How many, how odd. `known_every`: every so-manieth address is one that the org knows."""
+    """How many persons, and the shares of unusual ones. The org knows every `known_every`th one."""
 
     seed: int
     count: int
-    odd_share: float
-    twin_share: float
+    edge_case_share: float
+    repeated_email_share: float
     known_every: int
 
     def known(self) -> Iterator[tuple[str, str]]:
-        """The person ids and addresses that the org knows."""
+        """Yield the person ids and e-mails that the org knows."""
         for number in range(0, self.count, self.known_every):
             yield id_of(number), email_of(number)
 
     def rows(self) -> Iterator[Row]:
-        """Everybody, in no order at all."""
+        """Yield all persons, in no particular order."""
         chance = random.Random(self.seed)  # noqa: S311 - a seed, not a secret
         for number in range(self.count):
-            row = good(number, chance)
-            if chance.random() < self.twin_share:
-                row["email"] = _spelt(email_of(chance.randrange(self.count)), chance)
-            if chance.random() < self.odd_share:
-                for oddity in chance.sample(ODDITIES, chance.choice([1, 1, 1, 2])):
-                    oddity(row, number, chance)
+            row = valid_person(number, chance)
+            if chance.random() < self.repeated_email_share:
+                row["email"] = _written_differently(email_of(chance.randrange(self.count)), chance)
+            if chance.random() < self.edge_case_share:
+                for change in chance.sample(EDGE_CASES, chance.choice([1, 1, 1, 2])):
+                    change(row, number, chance)
             yield row
 
 
 def id_of(number: int) -> str:
-    """The id of a person."""
+    """Return the id of a person."""
     return f"P{number:07}"
 
 
 def email_of(number: int) -> str:
-    """The address of a person."""
+    """Return the e-mail of a person."""
     return f"p{number}@persons.example"
 
 
-def good(number: int, chance: random.Random) -> Row:
-    """Somebody whom no rule minds."""
+def valid_person(number: int, chance: random.Random) -> Row:
+    """Return a person who breaks no rule."""
     row: Row = dict.fromkeys(COLUMNS)
-    made_at = FIRST_DAY + timedelta(seconds=chance.randrange(10_000_000))
+    created_at = FIRST_DAY + timedelta(seconds=chance.randrange(10_000_000))
     return row | {
         "person_id": id_of(number),
         "last_name": f"Name {number}",
@@ -130,24 +130,24 @@ def good(number: int, chance: random.Random) -> Row:
         "country": chance.choice(["DE", "AT", "FR", "IT", "GB", None]),
         "industry": chance.choice(["Energy", "Media", None]),
         "employee_count": chance.choice(["5", "1500", "20000", None]),
-        "created_at": made_at,
-        "updated_at": made_at,
+        "created_at": created_at,
+        "updated_at": created_at,
     }
 
 
-def _spelt(email: str, chance: random.Random) -> str:
-    """The same address as somebody else might spell it."""
+def _written_differently(email: str, chance: random.Random) -> str:
+    """Return the same e-mail, perhaps with other case or blanks."""
     return chance.choice([email, email.upper(), f"  {email}", email.title(), f"{email}\u00a0"])
 
 
-def _blank(column: str) -> Oddity:
+def _blank(column: str) -> EdgeCase:
     def make(row: Row, _number: int, chance: random.Random) -> None:
         row[column] = chance.choice(BLANK)
 
     return make
 
 
-def _one_of(column: str, values: list[str]) -> Oddity:
+def _one_of(column: str, values: list[str]) -> EdgeCase:
     def make(row: Row, number: int, chance: random.Random) -> None:
         row[column] = chance.choice(values).replace("{}", str(number))
 
@@ -165,9 +165,9 @@ def _long_email(row: Row, number: int, chance: random.Random) -> None:
     row["email"] = f"{number}@{'x' * chance.choice([61, 75, 100])}.example.org"
 
 
-def _odd_text(row: Row, _number: int, chance: random.Random) -> None:
+def _unusual_text(row: Row, _number: int, chance: random.Random) -> None:
     row[chance.choice(["first_name", "last_name", "company", "title", "description"])] = (
-        chance.choice(ODD_TEXTS)
+        chance.choice(UNUSUAL_TEXTS)
     )
 
 
@@ -175,12 +175,12 @@ def _unsendable(row: Row, _number: int, chance: random.Random) -> None:
     row[chance.choice(["first_name", "company", "street", "phone"])] = chance.choice(UNSENDABLE)
 
 
-def _odd_id(row: Row, number: int, chance: random.Random) -> None:
-    """Blank, with blanks around it, longer than the org's field, or somebody else's as well."""
+def _unusual_id(row: Row, number: int, chance: random.Random) -> None:
+    """Make the id blank, padded, longer than the org's field, or that of another person."""
     person_id = row["person_id"]
-    others = id_of(chance.randrange(number + 1))
+    another = id_of(chance.randrange(number + 1))
     row["person_id"] = chance.choice(
-        [None, "", "  ", f" {person_id}", f"{person_id}\u00a0", person_id + "x" * 60, others]
+        [None, "", "  ", f" {person_id}", f"{person_id}\u00a0", person_id + "x" * 60, another]
     )
 
 
@@ -188,14 +188,14 @@ def _no_instant(row: Row, _number: int, _chance: random.Random) -> None:
     row["created_at"] = None
 
 
-ODDITIES: list[Oddity] = [
+EDGE_CASES: list[EdgeCase] = [
     _blank("company"),
     _blank("last_name"),
     _blank("email"),
     _too_long,
     _long_email,
     _one_of("email", BAD_EMAILS),
-    _one_of("email", ODD_EMAILS),
+    _one_of("email", UNUSUAL_EMAILS),
     _one_of("employee_count", NUMBERS),
     _one_of("employee_count", BAD_NUMBERS),
     _one_of("annual_revenue", BAD_NUMBERS),
@@ -203,9 +203,9 @@ ODDITIES: list[Oddity] = [
     _one_of("born", [*BAD_DATES, "2026-01-31", "1999-12-31"]),
     _one_of("vip", ["true", "False", "yes", "1", "perhaps"]),
     _one_of("industry", ["Astrology", "Energy", "Shipping"]),
-    _odd_text,
+    _unusual_text,
     _unsendable,
-    _odd_id,
+    _unusual_id,
     _no_instant,
     _one_of("owner_strategy", GOOD_STRATEGIES),
     _one_of("owner_strategy", GOOD_STRATEGIES),

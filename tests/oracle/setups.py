@@ -1,4 +1,4 @@
-"""The settings under which the reference is tried, as it takes them and as the product does."""
+"""The settings that are compared, in the form of the reference and in that of the product."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHOICES: tuple[tuple[dict[str, Any], str], ...] = (
 
 @dataclass(frozen=True)
 class Setup:
-    """How the product is set up."""
+    """The settings of a run and its org."""
 
     name: str
     has_field: bool = True
@@ -26,17 +26,17 @@ class Setup:
     defaults: dict[str, str] = field(default_factory=dict)
     lookup: str = "soql"
     workers: int = 1
-    # Two slices of the persons of a test: what one slice does is then known to the other.
+    # Smaller than the persons of a test, so that one slice knows what an earlier one has done.
     slice_size: int = 600
 
     @property
     def reference(self) -> Settings:
-        """As the reference takes it."""
+        """The settings of the reference."""
         return Settings(FIELDS, self.default, CHOICES, self.defaults, **self.matching)
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
-        """As groups of the product's settings."""
+        """The settings of the product, by group."""
         choices = [{"when": when, "assign_to": strategy} for when, strategy in CHOICES]
         return {
             "salesforce": {"person_id_field": "Person_Id__c" if self.has_field else ""},
@@ -49,12 +49,12 @@ class Setup:
 
 
 ALL_UPDATED = {"existing_lead": "update", "existing_contact": "update"}
-NOTHING_MADE = {"contact_with_queue": "report", "deleted": "report"}
+ONLY_REPORTED = {"contact_with_queue": "report", "deleted": "report"}
 SETUPS = [
-    Setup("as it comes"),
+    Setup("default settings"),
     Setup("all updated", matching=ALL_UPDATED),
-    Setup("reported, to a queue", default="queue:Inbound", matching=NOTHING_MADE),
-    Setup("to a user", default="user:ada@acme.example", matching=ALL_UPDATED | NOTHING_MADE),
+    Setup("reported, to a queue", default="queue:Inbound", matching=ONLY_REPORTED),
+    Setup("to a user", default="user:ada@acme.example", matching=ALL_UPDATED | ONLY_REPORTED),
     Setup("a default company", defaults={"Company": "[not provided]"}),
     Setup("without the field", has_field=False),
     Setup("by a snapshot", matching=ALL_UPDATED, lookup="snapshot"),

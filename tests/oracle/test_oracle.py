@@ -1,4 +1,4 @@
-"""What the product says of every person, held against a slow and obvious reference."""
+"""The results of a run are compared, person by person, with a slow and obvious reference."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SEED = int(os.environ.get("PERSON_SYNC_TEST_SEED", "20260731"))
 COUNT = 1200
 
 
-# What the rules say does not depend on the engine; how persons are looked up does. That workers
-# share persons out on both engines is seen in tests/steps/test_workers.py.
-ON_BOTH = ("as it comes", "by a snapshot, without the field")
+# The rules do not depend on the engine; lookups do. The slices of workers do too: that is seen on
+# both in tests/steps/test_workers.py.
+ON_BOTH = ("default settings", "by a snapshot, without the field")
 CASES = [
     pytest.param(
         engine,
@@ -35,7 +35,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("warehouse_url", "setup"), CASES, indirect=["warehouse_url"])
-def test_everybody_becomes_what_the_reference_says(any_scenario: Scenario, setup: Setup) -> None:
+def test_every_person_becomes_what_the_reference_says(any_scenario: Scenario, setup: Setup) -> None:
     seed = SEED + SETUPS.index(setup)
     org = set_up(any_scenario, setup, seed)
     if setup.workers == 1:
@@ -48,15 +48,15 @@ def test_everybody_becomes_what_the_reference_says(any_scenario: Scenario, setup
 
 
 def set_up(scenario: Scenario, setup: Setup, seed: int, count: int = COUNT) -> Org:
-    """Persons of which half are odd, and an org that knows every fifth of them."""
-    persons = Persons(seed, count, odd_share=0.5, twin_share=0.15, known_every=5)
+    """Fill warehouse and org: half of the persons are edge cases, the org knows every fifth."""
+    persons = Persons(seed, count, edge_case_share=0.5, repeated_email_share=0.15, known_every=5)
     org = draw_org(random.Random(seed), persons.known(), has_field=setup.has_field)  # noqa: S311
     scenario.emulator.reset(org.as_file())
     fill(scenario.engine, persons.rows())
     return org
 
 
-WRONG = [
+WRONG_RESULTS = [
     "update person_outcomes set outcome = 'updated' where outcome = 'created'",
     "update person_outcomes set reason_code = null where reason_code = 'LEAD_EXISTS'",
     "update person_outcomes set owner_name = 'Bo' where owner_name = 'Inbound'",
@@ -74,15 +74,15 @@ WRONG = [
 ]
 
 
-def test_every_wrong_word_is_noticed(scenario: Scenario) -> None:
+def test_every_wrong_result_is_found(scenario: Scenario) -> None:
     setup = SETUPS[0]
     org = set_up(scenario, setup, SEED, 800)
     scenario.sync(**setup.settings)
     with scenario.engine.connect() as connection:
-        for statement in WRONG:
+        for statement in WRONG_RESULTS:
             changed = connection.exec_driver_sql(statement)
             assert changed.rowcount > 0, statement
             assert list(differences(connection, org, setup.reference)), statement
             connection.rollback()
-        # Every one of them was undone, so what was noticed was that one alone.
+        # Each change was rolled back, so each was found alone.
         assert list(differences(connection, org, setup.reference)) == []

@@ -7,7 +7,7 @@ from sqlalchemy import inspect, text
 
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.statements import SQL_FOLDER
-from tests.tables import drawn, told
+from tests.tables import cell_texts, drawn
 from tests.warehouse_rows import fill
 
 VIEWS = sorted(file.stem for file in SQL_FOLDER.glob("views/*.sql"))
@@ -35,7 +35,7 @@ def rows_of(warehouse: Warehouse, view: str, columns: str) -> list[list[str | No
     query = text(f"select {columns} from {view}")
     with warehouse.reading() as connection:
         kinds = {name: kind for name in columns.split(", ") if (kind := _kind(name))}
-        return sorted(told(warehouse.read_frame(connection, query, kinds)), key=repr)
+        return sorted(cell_texts(warehouse.read_frame(connection, query, kinds)), key=repr)
 
 
 def _kind(name: str) -> str | None:
@@ -45,7 +45,7 @@ def _kind(name: str) -> str | None:
 def holds(warehouse: Warehouse, view: str, picture: str) -> bool:
     expected = drawn(picture)
     found = rows_of(warehouse, view, ", ".join(expected.columns))
-    assert found == sorted(told(expected), key=repr)
+    assert found == sorted(cell_texts(expected), key=repr)
     return True
 
 

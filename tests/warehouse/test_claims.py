@@ -9,7 +9,7 @@ from pipelines.errors import LedgerInconsistentError
 from pipelines.warehouse import ledger
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.reports import open_batches
-from tests.tables import drawn, told
+from tests.tables import cell_texts, drawn
 from tests.warehouse.ledger_steps import (
     begin,
     cells,
@@ -258,7 +258,7 @@ def test_email_claims_come_with_the_records_in_salesforce(warehouse: Warehouse) 
     record_decisions(warehouse, "person_id | becomes | email_hash\nP2 | B2 | e2", "R2")
     change(warehouse, "update person_claims set contact_id = '0031'")
     keys = drawn("email_hash\ne-P1\ne2\n\ne3\ne2")["email_hash"]
-    assert told(ledger.email_claims(warehouse, "R2", keys).sort_values("email_hash")) == [
+    assert cell_texts(ledger.email_claims(warehouse, "R2", keys).sort_values("email_hash")) == [
         ["e-P1", "P1", "00Q1", None, "False"],
         ["e2", "P2", None, "0031", "True"],
     ]

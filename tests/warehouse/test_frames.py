@@ -16,7 +16,7 @@ from sqlalchemy import select, text
 from pipelines.errors import ConfigurationError
 from pipelines.warehouse.database import Warehouse, open_warehouse
 from pipelines.warehouse.frames import from_csv, from_rows, to_csv, to_frame
-from tests.tables import drawn, drawn_rows, told
+from tests.tables import cell_texts, drawn, drawn_rows
 
 
 def kept(warehouse: Warehouse, *cells: str | None) -> list[str | None]:
@@ -28,7 +28,7 @@ def kept(warehouse: Warehouse, *cells: str | None) -> list[str | None]:
     persons = warehouse.persons_table
     query = select(persons.c.company).order_by(persons.c.person_id)
     with warehouse.reading() as connection:
-        return [row[0] for row in told(warehouse.read_frame(connection, query))]
+        return [row[0] for row in cell_texts(warehouse.read_frame(connection, query))]
 
 
 def test_null_and_empty_text_stay_apart(warehouse: Warehouse) -> None:
@@ -73,7 +73,9 @@ def test_yes_and_no_are_boolean_on_every_engine(warehouse: Warehouse) -> None:
     query = text("select 1 = 1 as is_so, 1 = 2 as is_not_so, null as is_unknown")
     types = dict.fromkeys(("is_so", "is_not_so", "is_unknown"), "boolean")
     with warehouse.reading() as connection:
-        assert told(warehouse.read_frame(connection, query, types)) == [["True", "False", None]]
+        assert cell_texts(warehouse.read_frame(connection, query, types)) == [
+            ["True", "False", None]
+        ]
 
 
 def test_of_a_table_that_is_not_ours_everything_is_text(warehouse: Warehouse) -> None:
@@ -82,7 +84,7 @@ def test_of_a_table_that_is_not_ours_everything_is_text(warehouse: Warehouse) ->
     with warehouse.transaction() as connection:
         connection.execute(insert)
         read = warehouse.read_frame(connection, select(persons.c.employee_count))
-    assert told(read) == [["250"]]
+    assert cell_texts(read) == [["250"]]
     assert str(read["employee_count"].dtype) == "str"
 
 
@@ -97,7 +99,7 @@ def test_instants_are_read_whatever_their_offset_and_nonsense_is_none(
     """)
     with warehouse.reading() as connection:
         read = warehouse.read_frame(connection, query, {"created_at": "datetime64[us]"})
-    assert told(read) == [
+    assert cell_texts(read) == [
         ["2026-01-31 12:00:00.000"],
         ["2026-01-31 12:00:00.500"],
         [None],
@@ -120,7 +122,7 @@ def test_sqlite_text_that_is_no_utf_8_is_shown_not_fatal(sqlite_warehouse_url: s
     raw.close()
     with open_warehouse(sqlite_warehouse_url) as warehouse, warehouse.reading() as connection:
         read = warehouse.read_frame(connection, select(warehouse.persons_table.c.company))
-    assert told(read) == [["A\uffffB"]]
+    assert cell_texts(read) == [["A\uffffB"]]
 
 
 def test_what_cannot_be_written_is_not_shown_but_refused() -> None:
@@ -140,7 +142,7 @@ def test_ids_sort_by_code_point_on_every_engine(warehouse: Warehouse) -> None:
 
 def test_a_sqlite_column_may_hold_anything() -> None:
     rows = [(1,), ("two",), (b"thr\xffe",), (4.5,), (None,), (2**70,)]
-    assert told(to_frame(from_rows(rows, ["x"]), {})) == [
+    assert cell_texts(to_frame(from_rows(rows, ["x"]), {})) == [
         ["1"],
         ["two"],
         ["thr\uffffe"],
@@ -151,7 +153,7 @@ def test_a_sqlite_column_may_hold_anything() -> None:
 
 
 def test_bytes_are_read_as_text() -> None:
-    assert told(to_frame(from_rows([(b"Acme",), (None,)], ["x"]), {})) == [["Acme"], [None]]
+    assert cell_texts(to_frame(from_rows([(b"Acme",), (None,)], ["x"]), {})) == [["Acme"], [None]]
 
 
 @given(
@@ -169,4 +171,4 @@ def test_csv_out_and_in_again_is_the_same(rows: list[tuple[str | None, str | Non
 
 
 def test_a_drawn_table_says_null_empty_and_blank() -> None:
-    assert told(drawn('a | b | c\n"" |  | " x "')) == [["", None, " x "]]
+    assert cell_texts(drawn('a | b | c\n"" |  | " x "')) == [["", None, " x "]]

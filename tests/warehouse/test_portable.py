@@ -11,7 +11,7 @@ from sqlalchemy import column, create_engine, make_url
 from pipelines.warehouse.database import Warehouse
 from pipelines.warehouse.engines.base import Dialect
 from pipelines.warehouse.migrations import migrate, pending
-from tests.tables import told
+from tests.tables import cell_texts
 from tests.warehouse_rows import fill
 
 
@@ -45,7 +45,7 @@ def test_frames_go_in_and_out(plain: Warehouse) -> None:
         found = plain.read_frame(connection, "report_person_outcomes", person_ids=["P1", "P2"])
         none = plain.read_frame(connection, "report_person_outcomes", person_ids=[])
     found = found.sort_values("person_id")[["person_id", "lead_id", "decided_at"]]
-    assert told(found) == [
+    assert cell_texts(found) == [
         ["P1", None, "2026-01-31 12:00:00.500"],
         ["P2", "", "2026-01-31 00:00:00.000"],
     ]

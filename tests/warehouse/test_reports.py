@@ -17,7 +17,7 @@ from pipelines.warehouse.reports import (
     recent_runs,
     run_summary,
 )
-from tests.tables import drawn, told
+from tests.tables import cell_texts, drawn
 from tests.warehouse_rows import fill
 
 
@@ -96,7 +96,7 @@ def test_an_unknown_run_is_a_wrong_argument(warehouse: Warehouse) -> None:
 
 
 def test_a_summary_reports_each_strategy_s_persons_by_outcome(reported_run: Warehouse) -> None:
-    assert told(run_summary(reported_run, "R1").strategies) == told(
+    assert cell_texts(run_summary(reported_run, "R1").strategies) == cell_texts(
         drawn("""
         owner_strategy | outcome   | person_count
         NONE           | rejected  | 1
@@ -111,7 +111,7 @@ def test_a_summary_reports_each_strategy_s_persons_by_outcome(reported_run: Ware
 def test_a_summary_reports_why_persons_were_rejected_and_how_to_correct_it(
     reported_run: Warehouse,
 ) -> None:
-    assert told(run_summary(reported_run, "R1").reasons)[0] == (
+    assert cell_texts(run_summary(reported_run, "R1").reasons)[0] == (
         ["company_missing", "validation", "NONE", "No company.", "Fix it.", "1", "0"]
     )
 
@@ -120,7 +120,7 @@ def test_a_summary_reports_owners_duplicates_and_open_batches(reported_run: Ware
     summary = run_summary(reported_run, "R1")
     assert summary.run["read_count"] == 6
     assert column(summary.owners, "owner_name") == ["Mira", "Inbound"]
-    assert told(summary.duplicates) == [["lead", "email", "reported", "1", "0"]]
+    assert cell_texts(summary.duplicates) == [["lead", "email", "reported", "1", "0"]]
     assert column(summary.open_batches, "batch_id") == ["B2"]
     assert summary.planned == []
 
@@ -137,7 +137,7 @@ def test_a_plan_s_summary_reports_what_would_happen(warehouse: Warehouse) -> Non
         P3        | reject   |                |
         """,
     )
-    assert told(run_summary(warehouse, "R1").planned) == [
+    assert cell_texts(run_summary(warehouse, "R1").planned) == [
         ["NONE", "NONE", "reject", "1"],
         ["rules", "NONE", "create", "2"],
     ]
@@ -145,12 +145,16 @@ def test_a_plan_s_summary_reports_what_would_happen(warehouse: Warehouse) -> Non
 
 def test_held_persons_are_listed_with_the_job_they_were_in(reported_run: Warehouse) -> None:
     held = held_persons(reported_run)
-    assert told(only(held, "person_id", "batch_id", "salesforce_job_id")) == [["P6", "B1", "J1"]]
+    assert cell_texts(only(held, "person_id", "batch_id", "salesforce_job_id")) == [
+        ["P6", "B1", "J1"]
+    ]
 
 
 def test_each_person_asked_for_gets_one_answer_in_the_order_asked(reported_run: Warehouse) -> None:
     asked = person_outcome(reported_run, ["P9", "P5", "P3", "P4", "P1", "P3"])
-    assert told(only(asked, "person_id", "outcome", "batch_state", "rules", "matched")) == told(
+    assert cell_texts(
+        only(asked, "person_id", "outcome", "batch_state", "rules", "matched")
+    ) == cell_texts(
         drawn("""
         person_id | outcome   | batch_state | rules                            | matched
         P9        | new       |             |                                  |
@@ -175,4 +179,4 @@ def test_rules_are_described(warehouse: Warehouse) -> None:
         "remedy": "M",
     }
     migrate(warehouse, [rule])
-    assert told(explain_rules(warehouse)) == [["r", "owner", None, "S", "M"]]
+    assert cell_texts(explain_rules(warehouse)) == [["r", "owner", None, "S", "M"]]

@@ -5,7 +5,7 @@ import pytest
 
 from pipelines.warehouse import ledger, new_persons, person_rows
 from pipelines.warehouse.database import Warehouse, open_warehouse
-from tests.tables import told
+from tests.tables import cell_texts
 from tests.warehouse.ledger_steps import (
     begin,
     change,
@@ -88,7 +88,7 @@ def test_postgresqls_own_types_are_read_as_text(
             f"create table persons (person_id text, found {type_})",
             f"insert into persons values ('P1', '{value}')",
         )
-        assert told(rows(warehouse, "found")[["found"]]) == [[text]]
+        assert cell_texts(rows(warehouse, "found")[["found"]]) == [[text]]
 
 
 def test_words_among_the_numbers_of_sqlite_stay_words(sqlite_warehouse_url: str) -> None:
@@ -99,7 +99,7 @@ def test_words_among_the_numbers_of_sqlite_stay_words(sqlite_warehouse_url: str)
             "insert into persons values (1, 'eleven'), ('two', 2)",
         )
         found = rows(warehouse, "found")[["person_id", "found"]]
-        assert told(found) == [["1", "eleven"], ["two", "2"]]
+        assert cell_texts(found) == [["1", "eleven"], ["two", "2"]]
 
 
 def test_what_always_comes_comes_first_and_a_missing_column_is_null(warehouse: Warehouse) -> None:
@@ -110,7 +110,7 @@ def test_what_always_comes_comes_first_and_a_missing_column_is_null(warehouse: W
     )
     found = rows(warehouse, "last_name", "fax", "last_name")
     assert list(found.columns) == [*FIXED, "last_name"]
-    assert told(found) == [["P1", "1", "0", None, None, None, None, "Byron"]]
+    assert cell_texts(found) == [["P1", "1", "0", None, None, None, None, "Byron"]]
     types = found.dtypes.astype(str)
     assert list(types) == ["str", "int64", "int64", "datetime64[us]", "str", "str", "str", "str"]
 
@@ -122,7 +122,7 @@ def test_columns_of_the_source_may_be_called_as_the_ledgers(warehouse: Warehouse
         "insert into persons values ('P1', 'CEO', 'won', 'news')",
     )
     found = rows(warehouse, "position", "outcome", "latest")
-    assert told(found[["position", "outcome", "latest"]]) == [["CEO", "won", "news"]]
+    assert cell_texts(found[["position", "outcome", "latest"]]) == [["CEO", "won", "news"]]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_repeated_rows_report_their_number_and_the_latest_version(warehouse: War
         "insert into persons values ('P1', '2026-01-01'), ('P1', '2026-01-03'), ('P1', null)",
         "insert into persons values (null, '2026-01-01'), (' ', '2026-01-02'), ('P2', null)",
     )
-    assert told(rows(warehouse)[["person_id", "row_count", "source_changed_at"]]) == [
+    assert cell_texts(rows(warehouse)[["person_id", "row_count", "source_changed_at"]]) == [
         ["", "2", "2026-01-02"],
         ["P1", "3", "2026-01-03"],
         ["P2", "1", None],
@@ -188,7 +188,7 @@ def test_a_batchs_persons_come_with_their_claims(warehouse: Warehouse) -> None:
         *["reason_code", "last_name"],
     ]
     shown = ["person_id", "row_count", "owner_strategy", "row_hash", "email_hash", "last_name"]
-    assert told(found[shown]) == [
+    assert cell_texts(found[shown]) == [
         ["P1", "1", "rules", "hash", "e-P1", "a"],
         ["P2", "1", "rules", "hash", "e-P2", "b"],
     ]
@@ -200,7 +200,7 @@ def test_a_claimed_person_whose_row_is_gone_counts_no_row(warehouse: Warehouse) 
     pending(warehouse, "P1", "P2", '""')
     change(warehouse, "delete from persons where person_id = 'P1'")
     found = person_rows.read_claimed(warehouse, "B1", ["last_name"])
-    assert told(found[["person_id", "row_count", "last_name"]]) == [
+    assert cell_texts(found[["person_id", "row_count", "last_name"]]) == [
         ["", "0", None],
         ["P1", "0", None],
         ["P2", "1", "b"],

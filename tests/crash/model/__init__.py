@@ -1,15 +1,16 @@
-"""The delivery protocol as a model that a machine searches whole, and the tests that hold the code
-to it.
+"""The delivery protocol as a model, searched completely, and tests that compare it with the code.
 
-    org.py, books.py       what lasts: the org, the ledger
-    protocol.py, settle.py what a run does, step by step, as `pipelines/steps/load.py` does it
-    units.py, run.py       what surrounds the steps; a process as a value
-    wire.py, org_side.py   what may happen to it: faults of the wire, troubles of the org
-    doings.py, happenings.py   who goes on, and what else may happen
-    laws.py                what must hold
-    search.py, settings.py every schedule within a budget, each state looked at once
-    story.py               a schedule, drawn
-    bugs.py, wrong_steps.py    protocols with a planted bug, which the search must find
-    relay.py, recorder.py, rig.py, journeys.py   the same words for what the code really does
-    long_run.py            `make test-model`
+org.py, ledger_model.py      the state that outlives a process: the org, the ledger
+protocol.py, reconcile.py    what a run does with a batch, as `pipelines/steps/load.py` does it
+ops.py, units.py             the operations of a run, and what it does besides its batches
+process.py                   a process as a value that can be copied
+errors.py, network.py, org_events.py    errors, faults of the network, and events in the org
+actions.py, successors.py    what can happen next
+invariants.py                what must hold
+search.py                    search every schedule within a budget, each state once
+setting.py, settings.py      what is searched
+trace.py                     print a schedule
+bugs.py, wrong_steps.py      protocols with a planted bug, which the search must find
+paths.py, rig.py, relay.py, recorder.py, batch_view.py    the steps of the real code
+long_run.py                  `make test-model`
 """

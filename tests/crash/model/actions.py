@@ -1,50 +1,51 @@
-"""A process takes a step, and whatever may go wrong with it does."""
+"""The next operation of a process, with every result that it can have."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.crash.model import laws, ledger_side
-from tests.crash.model.faults import Trouble
-from tests.crash.model.ops import Call, Choose, Commit, LookAround, Mind, Read
-from tests.crash.model.run import Answer, Event, Machine, Process, answered, turned
-from tests.crash.model.seen import changes, seen
-from tests.crash.model.setting import Happening, Setting, State
-from tests.crash.model.wire import Arrival, arrivals
+from tests.crash.model import invariants, ledger_model
+from tests.crash.model.batch_view import describe_changes, view_of
+from tests.crash.model.errors import StepError
+from tests.crash.model.network import Arrival, arrivals
+from tests.crash.model.ops import Call, Choose, Commit, Ended, ListOpenBatches, Read, Run
+from tests.crash.model.process import Event, Machine, OpResult, Process, after_op, after_unit
+from tests.crash.model.setting import Setting, State, Successor
 
 
-def take_step(machine: Machine, setting: Setting, state: State, place: int) -> Iterator[Happening]:
-    process = state.processes[place]._replace(is_waiting=False, is_begun=True)
-    state, op, name = state._replace(current=place), machine.next(process), process.mind.name
+def take_step(machine: Machine, setting: Setting, state: State, index: int) -> Iterator[Successor]:
+    """Yield every successor of the state in which this process does its next operation."""
+    process = state.processes[index]._replace(is_waiting=False, is_begun=True)
+    state, op, name = state._replace(current=index), machine.next(process), process.run.name
     if isinstance(op, Call):
         for arrival in arrivals(op, state.world, state.faults, state.troubles):
-            yield _called(machine, setting, state, process, op, arrival)
+            yield _after_call(machine, setting, state, process, op, arrival)
     elif isinstance(op, Commit):
-        yield from _committed(machine, setting, state, process, op)
+        yield from _after_commit(machine, setting, state, process, op)
     elif isinstance(op, Choose):
         for option in op.options:
-            after = _go_on(machine, state, process, Answer(option))
-            yield Happening(f"{name}: {op.question} {option}", after.state)
-    elif isinstance(op, LookAround):
-        yield _go_on(machine, state, process, Answer(_look_around(state, op.taker)))
+            after = _continue(machine, state, process, OpResult(option))
+            yield Successor(f"{name}: {op.question} {option}", after.state)
+    elif isinstance(op, ListOpenBatches):
+        yield _continue(machine, state, process, OpResult(_open_batches(state, op.taker)))
     else:
         assert isinstance(op, Read)
-        yield from _has_read(machine, state, process, op)
+        yield from _after_read(machine, state, process, op)
     if state.faults and isinstance(op, Call | Commit):
-        yield _dies(state, process)
+        yield _killed(state, process)
 
 
-def _called(
+def _after_call(
     machine: Machine,
     setting: Setting,
     state: State,
     process: Process,
     call: Call,
     arrival: Arrival,
-) -> Happening:
+) -> Successor:
     world = arrival.world
-    if world.ledger.org_id != process.mind.org_id:
-        world = world._replace(broken=world.broken | {laws.OTHER_ORG})
+    if world.ledger.org_id != process.run.org_id:
+        world = world._replace(broken=world.broken | {invariants.OTHER_ORG})
     late = (*state.late, call) if arrival.is_late else state.late
     state = state._replace(
         world=world,
@@ -52,121 +53,122 @@ def _called(
         faults=state.faults - arrival.fault_count,
         troubles=state.troubles - arrival.trouble_count,
     )
-    is_odd = arrival.fault_count + arrival.trouble_count > 0
-    event = Event(f"{call.name}: {arrival.kind}", is_odd) if setting.is_recording else None
-    words = f"{process.mind.name}: {call.name} {_shown(call)}{arrival.words}"
-    return _go_on(machine, state, process, arrival.answer, event)._replace(words=words)
+    is_disturbed = arrival.fault_count + arrival.trouble_count > 0
+    event = Event(f"{call.name}: {arrival.kind}", is_disturbed) if setting.is_recording else None
+    text = f"{process.run.name}: {call.name} {_arguments_of(call)}{arrival.text}"
+    return _continue(machine, state, process, arrival.result, event)._replace(text=text)
 
 
-def _committed(
+def _after_commit(
     machine: Machine, setting: Setting, state: State, process: Process, op: Commit
-) -> Iterator[Happening]:
-    before, name = state.world.ledger, process.mind.name
+) -> Iterator[Successor]:
+    before, name = state.world.ledger, process.run.name
     try:
         after, value = op.act(before)
-    except Trouble as trouble:
-        refusal = Answer(trouble=type(trouble).__name__)
-        words = f"{name}: ledger says {type(trouble).__name__}"
-        yield _go_on(machine, state, process, refusal)._replace(words=words)
+    except StepError as error:
+        rejected = OpResult(error=type(error).__name__)
+        text = f"{name}: ledger raises {type(error).__name__}"
+        yield _continue(machine, state, process, rejected)._replace(text=text)
         return
-    what = changes(seen(before, op.batch_id), seen(after, op.batch_id))
-    event = Event(what) if setting.is_recording else None
-    done = state._replace(world=state.world._replace(ledger=after))
+    change = describe_changes(view_of(before, op.batch_id), view_of(after, op.batch_id))
+    event = Event(change) if setting.is_recording else None
+    committed = state._replace(world=state.world._replace(ledger=after))
     for batch in after.batches:
-        was = ledger_side.find(before, batch.batch_id)
+        was = ledger_model.find(before, batch.batch_id)
         if was is not None and was.fencing_token != batch.fencing_token:
-            done = _in_doubt(done, batch.batch_id)
-    words = f"{name}: ledger {what}"
-    yield _go_on(machine, done, process, Answer(value), event)._replace(words=words)
+            committed = _with_unknowable(committed, batch.batch_id)
+    text = f"{name}: ledger {change}"
+    yield _continue(machine, committed, process, OpResult(value), event)._replace(text=text)
     if state.faults:
-        lost = Answer(trouble="WarehouseUnavailableError")
-        event = Event(f"{what}: unanswered", True) if setting.is_recording else None
+        lost = OpResult(error="WarehouseUnavailableError")
+        event = Event(f"{change}: no response", True) if setting.is_recording else None
         failed = state._replace(faults=state.faults - 1)
-        doubt = f"{words}, and is rolled back"
-        yield _go_on(machine, failed, process, lost, event)._replace(words=doubt)
-        # The run knows that it has not called yet; the ledger, which it goes by, does not.
-        silent = _in_doubt(done._replace(faults=state.faults - 1), op.batch_id)
-        doubt = f"{words}, and the answer is lost"
-        yield _go_on(machine, silent, process, lost, event)._replace(words=doubt)
+        failed_text = f"{text}, and is rolled back"
+        yield _continue(machine, failed, process, lost, event)._replace(text=failed_text)
+        # The run knows that it has not called yet. The next run sees the ledger only.
+        silent = _with_unknowable(committed._replace(faults=state.faults - 1), op.batch_id)
+        lost_text = f"{text}, and the response is lost"
+        yield _continue(machine, silent, process, lost, event)._replace(text=lost_text)
 
 
-def _has_read(machine: Machine, state: State, process: Process, op: Read) -> Iterator[Happening]:
-    words = f"{process.mind.name}: looks into the ledger"
-    yield _go_on(machine, state, process, Answer(op.act(state.world)))._replace(words=words)
-    held = [claim.person for claim in state.world.ledger.claims]
-    if op.of_source and state.troubles and held:
-        changed = tuple((one, n + (one == held[0])) for one, n in state.world.versions)
+def _after_read(machine: Machine, state: State, process: Process, op: Read) -> Iterator[Successor]:
+    text = f"{process.run.name}: reads the ledger"
+    yield _continue(machine, state, process, OpResult(op.act(state.world)))._replace(text=text)
+    claimed = [claim.person for claim in state.world.ledger.claims]
+    if op.of_source and state.troubles and claimed:
+        changed = tuple((one, n + (one == claimed[0])) for one, n in state.world.versions)
         world = state.world._replace(versions=changed)
         after = state._replace(world=world, troubles=state.troubles - 1)
         process = process._replace(disturbed_count=process.disturbed_count + 1)
-        yield _go_on(machine, after, process, Answer(op.act(world)))._replace(
-            words=f"the source row of {held[0]} has changed; {words}"
+        yield _continue(machine, after, process, OpResult(op.act(world)))._replace(
+            text=f"the source row of {claimed[0]} has changed; {text}"
         )
 
 
-def _go_on(
-    machine: Machine, state: State, process: Process, answer: Answer, event: Event | None = None
-) -> Happening:
-    """The process with its answer; where that ended a step, at the beginning of the next."""
-    after, transition = answered(process, answer, event), None
+def _continue(
+    machine: Machine, state: State, process: Process, result: OpResult, event: Event | None = None
+) -> Successor:
+    """Give the process its result. If that ends a unit, go to the beginning of the next."""
+    after, label = after_op(process, result, event), None
     ended = machine.next(after)
-    if not isinstance(ended, Call | Commit | Read | LookAround | Choose):
-        if process.mind.carried and not process.mind.agenda:
-            batch = process.mind.carried[process.mind.turn]
+    if isinstance(ended, Ended):
+        if process.run.batches and not process.run.units_left:
+            batch = process.run.batches[process.run.batch_index]
             if after.disturbed_count <= 1:
-                transition = (batch.load_api, batch.batch_state, *after.events, f"⇒ {ended.word}")
-        after = turned(ended)
-        state = _alarmed(state) if ended.is_alarm else state
+                label = (batch.load_api, batch.batch_state, *after.events, f"⇒ {ended.result}")
+        after = after_unit(ended)
+        state = _with_needless_stop(state) if ended.is_permanent_error else state
     if after.is_over:
-        after = _gone(after)
-    words = f"{process.mind.name} looks around"
-    return Happening(words, put(state, after), transition)
+        after = _ended(after)
+    text = f"{process.run.name} lists the open batches"
+    return Successor(text, with_process(state, after), label)
 
 
-def _alarmed(state: State) -> State:
-    # Nothing in the model gives a human anything to look at.
-    return state._replace(world=state.world._replace(broken=state.world.broken | {laws.ALARM}))
+def _with_needless_stop(state: State) -> State:
+    # In the model no run has a reason to stop for a human.
+    broken = state.world.broken | {invariants.NEEDLESS_STOP}
+    return state._replace(world=state.world._replace(broken=broken))
 
 
-def put(state: State, process: Process) -> State:
+def with_process(state: State, process: Process) -> State:
+    """Return the state with this process in place of the current one."""
     processes = list(state.processes)
     processes[state.current] = process
     return state._replace(processes=tuple(processes))
 
 
-def _gone(process: Process) -> Process:
-    # Of a run that is over only its name matters: so that many ends are one.
-    return Process(Mind(process.mind.name, (), "", ()), is_over=True)
+def _ended(process: Process) -> Process:
+    # Only the name of an ended run matters. Without the rest, many end states are equal.
+    return Process(Run(process.run.name, (), "", ()), is_over=True)
 
 
-def _dies(state: State, process: Process) -> Happening:
-    paid = state._replace(faults=state.faults - 1)
-    for batch in process.mind.carried:
-        paid = _in_doubt(paid, batch.batch_id)
-    words = f"{process.mind.name} dies"
-    return Happening(words, put(paid, _gone(process)))
+def _killed(state: State, process: Process) -> Successor:
+    after = state._replace(faults=state.faults - 1)
+    for batch in process.run.batches:
+        after = _with_unknowable(after, batch.batch_id)
+    return Successor(f"{process.run.name} is killed", with_process(after, _ended(process)))
 
 
-def _in_doubt(state: State, batch_id: str) -> State:
-    """What a collections call did, if it was made, was known to that process alone."""
+def _with_unknowable(state: State, batch_id: str) -> State:
+    """Mark the batch's persons as unknowable if only this process knew what its call did."""
     ledger = state.world.ledger
-    batch = ledger_side.find(ledger, batch_id)
+    batch = ledger_model.find(ledger, batch_id)
     if batch is None or (batch.load_api, batch.batch_state) != ("collections", "submitted"):
         return state
-    unknowable = state.world.unknowable | set(ledger_side.held_by(ledger, batch_id))
+    unknowable = state.world.unknowable | set(ledger_model.claimed_by(ledger, batch_id))
     return state._replace(world=state.world._replace(unknowable=unknowable))
 
 
-def _look_around(state: State, taker: str) -> tuple[tuple[tuple[str, int], ...], ...]:
-    living = {one.mind.name for one in state.processes if not one.is_over} - {taker}
+def _open_batches(state: State, taker: str) -> tuple[tuple[tuple[str, int], ...], ...]:
+    living = {one.run.name for one in state.processes if not one.is_over} - {taker}
     is_open = [one for one in state.world.ledger.batches if one.batch_state != "completed"]
     return (
-        tuple((one.batch_id, one.fencing_token) for one in is_open if one.holder not in living),
-        tuple((one.batch_id, one.fencing_token) for one in is_open if one.holder in living),
+        tuple((one.batch_id, one.fencing_token) for one in is_open if one.leased_by not in living),
+        tuple((one.batch_id, one.fencing_token) for one in is_open if one.leased_by in living),
     )
 
 
-def _shown(call: Call) -> str:
+def _arguments_of(call: Call) -> str:
     return " ".join(
         "(" + ", ".join(map(str, one)) + ")" if isinstance(one, tuple) else str(one)
         for one in call.arguments

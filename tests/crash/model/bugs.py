@@ -1,7 +1,6 @@
-"""Protocols with a planted bug. A search that cannot tell them from the real one proves nothing.
+"""Protocols with a planted bug. A search that does not find them proves nothing.
 
-Some were the designs of others, some were drawn up as mutants in the design, and those marked
-`found` stood in the code until the model was held beside it.
+Those named `found: ...` were in the code until the model was compared with it.
 """
 
 from __future__ import annotations
@@ -9,21 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tests.crash.model import laws, wrong_steps
+from tests.crash.model import invariants, wrong_steps
 from tests.crash.model.protocol import STEPS, Protocol, StepFunction
 from tests.crash.model.setting import Setting, run_of
-from tests.crash.model.units import UNITS, as_it_is
+from tests.crash.model.units import UNITS, real_protocol
 
 
 class Bug(NamedTuple):
-    """A planted bug, the smallest setting that shows it, and the law it breaks there at least."""
+    """A planted bug, the smallest setting that shows it, and an invariant that it breaks."""
 
     name: str
     setting: Setting
     breaks: str
 
 
-LIBRARY = {"judge": wrong_steps.call_library}, {("library", "submitted"): wrong_steps.await_library}
+LIBRARY_UNITS = {**UNITS, "partition": wrong_steps.call_library}
+LIBRARY_STEPS = {("library", "submitted"): wrong_steps.await_library}
 
 
 def _protocol(
@@ -31,7 +31,7 @@ def _protocol(
     steps: Mapping[tuple[str, str], StepFunction] | None = None,
     **more: Any,
 ) -> Protocol:
-    base = as_it_is(has_field)
+    base = real_protocol(has_field)
     return base._replace(steps={**STEPS, **(steps or {})}, **more)
 
 
@@ -52,140 +52,147 @@ def _setting(
 
 
 def bugs() -> list[Bug]:
-    """All of them."""
-    return [*_of_order(), *_of_fence(), *_of_answers(), *_found()]
+    """Return all planted bugs."""
+    return [*_in_the_order(), *_in_the_lease(), *_in_the_results(), *_found()]
 
 
-def _of_order() -> list[Bug]:
-    units = {**UNITS, "judge": wrong_steps.judge_in_two}
-    library = {**UNITS, **LIBRARY[0]}
+def _in_the_order() -> list[Bug]:
+    units = {**UNITS, "partition": wrong_steps.partition_in_two}
     in_two = _protocol(False, record=wrong_steps.state_first)
-    off, planned = False, ("bulk", "pending")
+    pending = ("bulk", "pending")
     return [
-        Bug("library call", _setting(_protocol(off, LIBRARY[1], units=library)), laws.TWICE),
+        Bug(
+            "library call",
+            _setting(_protocol(False, LIBRARY_STEPS, units=LIBRARY_UNITS)),
+            invariants.SECOND_LEAD,
+        ),
         Bug(
             "library call by upsert",
-            _setting(_protocol(True, LIBRARY[1], units=library), operation="upsert"),
-            laws.EDIT_LOST,
+            _setting(_protocol(True, LIBRARY_STEPS, units=LIBRARY_UNITS), operation="upsert"),
+            invariants.EDIT_LOST,
         ),
         Bug(
             "id stored after close",
-            _setting(_protocol(off, {planned: wrong_steps.id_after_close})),
-            laws.TWICE,
+            _setting(_protocol(False, {pending: wrong_steps.id_after_close})),
+            invariants.SECOND_LEAD,
         ),
         Bug(
             "closed before the intent",
-            _setting(_protocol(off, {planned: wrong_steps.close_before_intent})),
-            laws.TWICE,
+            _setting(_protocol(False, {pending: wrong_steps.close_before_intent})),
+            invariants.SECOND_LEAD,
         ),
         Bug(
             "uploaded twice",
             _setting(_protocol(True, {("bulk", "uploading"): wrong_steps.upload_again})),
-            laws.TWO_UPLOADS,
+            invariants.TWO_UPLOADS,
         ),
-        Bug("claim and batch in two", _setting(_protocol(off, units=units)), laws.NO_WORD),
+        Bug(
+            "claim and batch in two",
+            _setting(_protocol(False, units=units)),
+            invariants.NO_OUTCOME,
+        ),
         Bug(
             "outcomes and state in two",
             _setting(in_two),
-            laws.TWICE,
+            invariants.SECOND_LEAD,
         ),
     ]
 
 
-def _of_fence() -> list[Bug]:
+def _in_the_lease() -> list[Bug]:
     own_clock = {key: wrong_steps.by_own_clock(step) for key, step in STEPS.items()}
     aborting = {("bulk", "submitted"): wrong_steps.abort_running}
     other = run_of("S", "nightly", org_id="a sandbox")
     return [
         Bug(
-            "no fencing_token compared",
+            "fencing token not compared",
             _setting(_protocol(False, is_fenced=False), (0, 0, 3), run_count=2),
-            laws.TWICE,
+            invariants.SECOND_LEAD,
         ),
         Bug(
             "lease by its own clock",
             _setting(_protocol(False, own_clock, is_fenced=False), (0, 0, 3), run_count=2),
-            laws.TWICE,
+            invariants.SECOND_LEAD,
         ),
         Bug(
             "recovery aborts running jobs",
             _setting(_protocol(False, aborting), (1, 0, 1)),
-            laws.TWICE,
+            invariants.SECOND_LEAD,
         ),
         Bug(
             "org not compared",
             _setting(_protocol(True, is_org_compared=False))._replace(
                 runs=(run_of("A", "nightly"), other)
             ),
-            laws.OTHER_ORG,
+            invariants.OTHER_ORG,
         ),
     ]
 
 
-def _of_answers() -> list[Bug]:
+def _in_the_results() -> list[Bug]:
     twice = {("collections", "pending"): wrong_steps.send_twice}
     return [
         Bug(
             "create by collections sent again",
             _setting(_protocol(False, twice), load_api="collections"),
-            laws.TWICE,
+            invariants.SECOND_LEAD,
         ),
         Bug(
-            "those left over dropped",
-            _setting(_protocol(False, are_left_kept=False), (0, 1, 0)),
-            laws.WRONG_WORD,
+            "unprocessed persons dropped",
+            _setting(_protocol(False, are_unprocessed_retried=False), (0, 1, 0)),
+            invariants.WRONG_OUTCOME,
         ),
         Bug(
             "counts not compared",
             _setting(_protocol(False, are_counts_compared=False), (0, 1, 0)),
-            laws.TWICE,
+            invariants.SECOND_LEAD,
         ),
         Bug(
             "a gone job's persons sent again",
             _setting(_protocol(False, is_gone_held=False), expires=True),
-            laws.TWICE,
+            invariants.SECOND_LEAD,
         ),
         Bug(
-            "the same by upsert",
+            "a gone job's persons sent again by upsert",
             _setting(_protocol(True), expires=True, operation="upsert"),
-            laws.EDIT_LOST,
+            invariants.EDIT_LOST,
         ),
         Bug(
-            "aborted job settled at first sight",
-            _setting(_protocol(False, still_times=1), (0, 1, 0)),
-            laws.TWICE,
+            "aborted job reconciled at the first poll",
+            _setting(_protocol(False, stable_polls=1), (0, 1, 0)),
+            invariants.SECOND_LEAD,
         ),
     ]
 
 
 def _found() -> list[Bug]:
-    keeping = {("bulk", "pending"): wrong_steps.keep_payload}
-    keeping_records = {("collections", "pending"): wrong_steps.keep_collection}
-    forgetting = {("collections", "pending"): wrong_steps.forget_answers}
+    keep_payload = {("bulk", "pending"): wrong_steps.keep_payload}
+    keep_records = {("collections", "pending"): wrong_steps.keep_collection}
+    forget_results = {("collections", "pending"): wrong_steps.forget_results}
     return [
         Bug(
-            "found: payload kept past an unanswered commit",
-            _setting(_protocol(False, keeping), (1, 1, 0)),
-            laws.TWICE,
+            "found: payload kept after a commit without response",
+            _setting(_protocol(False, keep_payload), (1, 1, 0)),
+            invariants.SECOND_LEAD,
         ),
         Bug(
-            "found: payload kept past a collections call",
-            _setting(_protocol(False, keeping_records), (0, 1, 0), load_api="collections"),
-            laws.TWICE,
+            "found: payload kept after a collections call",
+            _setting(_protocol(False, keep_records), (0, 1, 0), load_api="collections"),
+            invariants.SECOND_LEAD,
         ),
         Bug(
-            "found: answers forgotten with the owners",
-            _setting(_protocol(False, forgetting), load_api="collections"),
-            laws.HELD,
+            "found: results forgotten when reading owners failed",
+            _setting(_protocol(False, forget_results), load_api="collections"),
+            invariants.NEEDLESSLY_HELD,
         ),
         Bug(
-            "found: those left over not counted",
-            _setting(_protocol(False, is_left_counted=False), (0, 2, 0)),
-            laws.HELD,
+            "found: unprocessed persons not counted",
+            _setting(_protocol(False, is_unprocessed_counted=False), (0, 2, 0)),
+            invariants.NEEDLESSLY_HELD,
         ),
         Bug(
-            "found: alarm about a batch of another's",
-            _setting(_protocol(False, is_alarm_checked=False), (0, 0, 2), run_count=2),
-            laws.ALARM,
+            "found: stopped for another run's batch",
+            _setting(_protocol(False, is_rejection_checked=False), (0, 0, 2), run_count=2),
+            invariants.NEEDLESS_STOP,
         ),
     ]

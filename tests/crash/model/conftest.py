@@ -12,6 +12,6 @@ from tests.salesforce.servers import Emulator
 
 @pytest.fixture(scope="session")
 def relay(emulator_process: Emulator) -> Iterator[Relay]:
-    """A wire that hears every request."""
+    """Start a proxy that sees every request of the model."""
     with running_relay(emulator_process.url) as relay:
         yield relay

@@ -1,8 +1,8 @@
-"""`make test-model`: the long search of the real protocol, and the table of the planted bugs.
+"""`make test-model`: search the real protocol with larger budgets, and find the planted bugs.
 
-    python -m tests.crash.model.long_run [MOST_STATES]
+    python -m tests.crash.model.long_run [MAX_STATES]
 
-Exits 1 when a schedule of the real protocol breaks a law, or a bug is not found.
+Exit with 1 if a schedule of the real protocol breaks an invariant, or a planted bug is not found.
 """
 
 from __future__ import annotations
@@ -12,64 +12,63 @@ import sys
 import time
 
 from tests.crash.model.bugs import bugs
-from tests.crash.model.search import Found, search
-from tests.crash.model.settings import LONG, setting_of, words_of
+from tests.crash.model.search import SearchResult, search
+from tests.crash.model.settings import LONG, SettingRow, cells_of, setting_of
 from tests.crash.model.trace import draw
 
-MOST_STATES = 4_000_000
-HEAD = "runs | field | load_api | persons | faults | troubles | preemptions | else"
+MAX_STATES = 4_000_000
+HEAD = "runs | field | load_api | persons | faults | troubles | preemptions | other"
 FIGURES = "states | steps | schedules | violating | complete | seconds"
 
 
-def main(most_states: int = MOST_STATES) -> int:
-    """Print both tables; answers the exit code."""
-    say(f"{HEAD} | {FIGURES}")
-    founds = [
-        _search_one(has_field, place, most_states)
-        for place in range(len(LONG))
-        for has_field in (True, False)
+def main(max_states: int = MAX_STATES) -> int:
+    """Print both tables. Return the exit code."""
+    print_line(f"{HEAD} | {FIGURES}")
+    results = [
+        _search_row(has_field, row, max_states) for row in LONG for has_field in (True, False)
     ]
-    schedules = sum(found.summary.schedule_count for found in founds)
-    states = sum(found.state_count for found in founds)
-    say(f"in all: {states:,} states, {schedules:,} schedules")
-    bad = [found for found in founds if found.summary.violating_count]
-    for found in bad:
-        say(f"\n{draw(found.story)}")
-    return 1 if bad or not _tell_bugs_apart() else 0
+    schedules = sum(result.summary.schedule_count for result in results)
+    states = sum(result.state_count for result in results)
+    print_line(f"total: {states:,} states, {schedules:,} schedules")
+    violating = [result for result in results if result.summary.violating_count]
+    for result in violating:
+        print_line(f"\n{draw(result.trace)}")
+    return 1 if violating or not _find_bugs() else 0
 
 
-def _search_one(has_field: bool, place: int, most_states: int) -> Found:
-    drawn, began = LONG[place], time.process_time()
-    found = search(setting_of(has_field, drawn), most_states)
-    seconds = time.process_time() - began
-    summary = found.summary
+def _search_row(has_field: bool, row: SettingRow, max_states: int) -> SearchResult:
+    started = time.process_time()
+    result = search(setting_of(has_field, row), max_states)
+    seconds = time.process_time() - started
+    summary = result.summary
     cells = (
-        *words_of(has_field, drawn),
-        f"{found.state_count:,}",
-        f"{found.step_count:,}",
+        *cells_of(has_field, row),
+        f"{result.state_count:,}",
+        f"{result.step_count:,}",
         f"{summary.schedule_count:,}",
         f"{summary.violating_count:,}",
-        "yes" if found.is_complete else "NO",
+        "yes" if result.is_complete else "NO",
         f"{seconds:.0f}",
     )
-    say(" | ".join(cells))
+    print_line(" | ".join(cells))
     gc.collect()
-    return found
+    return result
 
 
-def _tell_bugs_apart() -> bool:
-    say("\nplanted bug | schedules | violating | what")
+def _find_bugs() -> bool:
+    print_line("\nplanted bug | schedules | violating | invariants broken")
     are_found = True
     for bug in bugs():
         summary = search(bug.setting).summary
         are_found &= bug.breaks in summary.broken
         counts = f"{summary.schedule_count:,} | {summary.violating_count:,}"
-        say(f"{bug.name} | {counts} | {', '.join(sorted(summary.broken)) or 'NOT FOUND'}")
+        broken = ", ".join(sorted(summary.broken)) or "NOT FOUND"
+        print_line(f"{bug.name} | {counts} | {broken}")
     return are_found
 
 
-def say(line: str) -> None:
-    """One line, at once."""
+def print_line(line: str) -> None:
+    """Print a line without a buffer."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -1,22 +1,22 @@
-"""The atomic doings of a run, what it remembers between them, and the world they act on."""
+"""The operations of a run, what it remembers between them, and the world that they change."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
-from tests.crash.model.ledger_side import Batch, Ledger
+from tests.crash.model.ledger_model import Batch, Ledger
 from tests.crash.model.org import Org, Row
 
 
 class World(NamedTuple):
-    """All that outlives a process, and what the laws have found."""
+    """Everything that outlives a process, and the invariants broken so far."""
 
     org: Org
     ledger: Ledger
     versions: tuple[tuple[str, int], ...]  # of each person's source row
     broken: frozenset[str] = frozenset()
-    unknowable: frozenset[str] = frozenset()  # of whom nobody can know what became
+    unknowable: frozenset[str] = frozenset()  # persons whose outcome cannot be known
 
 
 class Call(NamedTuple):
@@ -27,87 +27,90 @@ class Call(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """One transaction of the ledger; `batch_id` is the batch it is about."""
+    """One transaction of the ledger about the batch `batch_id`."""
 
     batch_id: str
     act: Callable[[Ledger], tuple[Ledger, Any]]
 
 
 class Read(NamedTuple):
-    """A look into the warehouse; `of_source` where it reads the persons table."""
+    """Read from the warehouse; `of_source`: from the persons table."""
 
     act: Callable[[World], Any]
     of_source: bool = False
 
 
-class LookAround(NamedTuple):
-    """Which open batches nobody carries, and which a living run does: ids and fences."""
+class ListOpenBatches(NamedTuple):
+    """List ids and fencing tokens of open batches: those no run works on, and the others."""
 
     taker: str
 
 
 class Choose(NamedTuple):
-    """What nobody decides: each of the options is tried."""
+    """A choice that is left open: each of the options is tried."""
 
     question: str
     options: tuple[str, ...]
 
 
-Op = Call | Commit | Read | LookAround | Choose
-Answers = tuple[Row, ...]
+Op = Call | Commit | Read | ListOpenBatches | Choose
+Rows = tuple[Row, ...]
 
 
-class Mind(NamedTuple):
-    """What a run is and remembers between two steps; it is gone when the process dies.
+class Run(NamedTuple):
+    """A run, and what it remembers between two steps. It is lost when the process dies.
 
-    `agenda`: what is to be done before carrying. `answers`: of a collections call whose outcomes
-    are not recorded yet, by batch and attempt. `still`: how often a job's count was seen.
+    `units_left`: what the run does before it advances its batches. `call_results`: results of
+    collections calls that are not recorded yet, by batch and attempt. `job_counts`: the processed
+    rows of each aborted job, and how many polls in a row have returned this number.
     """
 
     name: str
     persons: tuple[str, ...]
     load_api: str
-    agenda: tuple[str, ...]
+    units_left: tuple[str, ...]
     operation: str = "insert"
     org_id: str = "the org"
-    carried: tuple[Batch, ...] = ()
-    turn: int = 0
+    batches: tuple[Batch, ...] = ()
+    batch_index: int = 0
     payloads: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    answers: tuple[tuple[tuple[str, int], Answers], ...] = ()
-    still: tuple[tuple[str, int, int], ...] = ()
+    call_results: tuple[tuple[tuple[str, int], Rows], ...] = ()
+    job_counts: tuple[tuple[str, int, int], ...] = ()
 
 
 class Memory:
-    """A mind while a step is under way."""
+    """What a run remembers, changeable during a step."""
 
-    def __init__(self, mind: Mind) -> None:
-        self.mind = mind
-        self.payloads = dict(mind.payloads)
-        self.answers = dict(mind.answers)
-        self.still = {job: (count, times) for job, count, times in mind.still}
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.payloads = dict(run.payloads)
+        self.call_results = dict(run.call_results)
+        self.job_counts = {job: (count, times) for job, count, times in run.job_counts}
 
     def forget_batch(self, batch_id: str) -> None:
-        """The batch is over or another's."""
+        """Forget a batch that is completed, or that another run has."""
         self.payloads.pop(batch_id, None)
-        self.answers = {key: one for key, one in self.answers.items() if key[0] != batch_id}
+        self.call_results = {
+            key: rows for key, rows in self.call_results.items() if key[0] != batch_id
+        }
 
-    def mind_with(self, **changes: Any) -> Mind:
-        """The mind after the step."""
-        return self.mind._replace(
+    def run_with(self, **changes: Any) -> Run:
+        """Return the run after the step."""
+        return self.run._replace(
             payloads=tuple(sorted(self.payloads.items())),
-            answers=tuple(sorted(self.answers.items())),
-            still=tuple(sorted((job, *seen) for job, seen in self.still.items())),
+            call_results=tuple(sorted(self.call_results.items())),
+            job_counts=tuple(sorted((job, *counts) for job, counts in self.job_counts.items())),
             **changes,
         )
 
 
 class Ended(NamedTuple):
-    """How a unit of a run ended: the mind afterwards, and the word for it."""
+    """The end of a unit: the run after it, and its result in one word."""
 
-    mind: Mind
-    word: str
+    run: Run
+    result: str
     is_waiting: bool = False
-    is_alarm: bool = False  # the run stops, and a human must look
+    is_permanent_error: bool = False  # the run stops, and a human has to act
 
 
 Step = Generator[Op, Any, Batch]

@@ -1,14 +1,13 @@
-"""The org of the model: jobs that do nothing until they are closed, and leads.
+"""The org of the model: leads, and jobs that have no effect until they are closed.
 
-A value that never changes: each function answers the org as it is afterwards. Two rows are a
-chunk. Which behaviours are known and which only believed is said in the design (B1 of delivery).
+It is a value that never changes: each function returns the org after it. A chunk has two rows.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from tests.crash.model.faults import OrgRejectedError
+from tests.crash.model.errors import OrgRejectedError
 
 CHUNK = 2
 ENDED = ("JobComplete", "Failed", "Aborted")
@@ -21,27 +20,27 @@ Row = tuple[str, str]
 
 
 class Job(NamedTuple):
-    """A Bulk API 2.0 job; `made` and `refused` name each person with a lead or a code."""
+    """A Bulk API 2.0 job. `successful` has each person with a lead, `failed` with a code."""
 
     job_id: str
     operation: str
     state: str = "Open"
     rows: tuple[str, ...] | None = None
     done_count: int = 0
-    made: tuple[Row, ...] = ()
-    refused: tuple[Row, ...] = ()
+    successful: tuple[Row, ...] = ()
+    failed: tuple[Row, ...] = ()
     is_spoiled: bool = False
-    is_late: bool = False  # a chunk was under way when it was aborted
+    has_late_chunk: bool = False  # not committed yet when the job was aborted
     is_gone: bool = False
 
     @property
-    def left(self) -> tuple[str, ...]:
-        """Whom the job did not come to."""
+    def unprocessed(self) -> tuple[str, ...]:
+        """The persons that the job has not reached."""
         return (self.rows or ())[self.done_count :]
 
 
 class Status(NamedTuple):
-    """What a poll is told."""
+    """What a poll returns."""
 
     state: str
     processed_count: int
@@ -49,25 +48,25 @@ class Status(NamedTuple):
 
 
 class Org(NamedTuple):
-    """What the org holds; `strangers` are persons whom its duplicate rule does not let in."""
+    """Jobs and leads. The org's duplicate rule blocks the `blocked_persons`."""
 
     has_field: bool
-    strangers: frozenset[str] = frozenset()
+    blocked_persons: frozenset[str] = frozenset()
     jobs: tuple[Job, ...] = ()
     leads: tuple[Row, ...] = ()
     is_edit_lost: bool = False
 
 
 def find(org: Org, job_id: str) -> Job:
-    """The job, or the org's 404."""
+    """Return the job. Raise OrgRejectedError if it is gone."""
     job = next((one for one in org.jobs if one.job_id == job_id), None)
     if job is None or job.is_gone:
         raise OrgRejectedError("NOT_FOUND")
     return job
 
 
-def put_back(org: Org, job: Job) -> Org:
-    """The org with this job in the place of the one of its id."""
+def replace_job(org: Org, job: Job) -> Org:
+    """Return the org with this job in place of the one with its id."""
     return org._replace(jobs=tuple(job if one.job_id == job.job_id else one for one in org.jobs))
 
 
@@ -78,93 +77,90 @@ def create_job(org: Org, operation: str) -> tuple[Org, str]:
 
 
 def upload(org: Org, job_id: str, rows: tuple[str, ...]) -> tuple[Org, None]:
-    """PUT batches. A second one is taken and spoils the job: it can never be closed."""
+    """PUT batches. A second upload is accepted, but spoils the job: it can never be closed."""
     job = find(org, job_id)
     if job.state != "Open":
         raise OrgRejectedError("INVALIDJOBSTATE")
     if job.rows is not None:
-        return put_back(org, job._replace(is_spoiled=True)), None
-    return put_back(org, job._replace(rows=rows)), None
+        return replace_job(org, job._replace(is_spoiled=True)), None
+    return replace_job(org, job._replace(rows=rows)), None
 
 
 def close_job(org: Org, job_id: str) -> tuple[Org, str]:
-    """PATCH UploadComplete; a refusal is an answer, since the code takes it for one."""
+    """PATCH UploadComplete. Return a rejection as a value, as the code does."""
     try:
         job = find(org, job_id)
     except OrgRejectedError:
-        return org, "refused"
+        return org, "rejected"
     if job.state != "Open" or job.is_spoiled:
-        return org, "refused"
-    return put_back(org, job._replace(state="UploadComplete", rows=job.rows or ())), "ok"
+        return org, "rejected"
+    return replace_job(org, job._replace(state="UploadComplete", rows=job.rows or ())), "ok"
 
 
 def abort_job(org: Org, job_id: str, is_late: bool = False) -> tuple[Org, str]:
-    """PATCH Aborted; with `is_late` the chunk under way will still land."""
+    """PATCH Aborted; with `is_late` the current chunk is still to be committed."""
     try:
         job = find(org, job_id)
     except OrgRejectedError:
-        return org, "refused"
+        return org, "rejected"
     if job.state in ENDED:
-        return org, "refused"
-    late = is_late and job.state == "InProgress" and bool(job.left)
-    return put_back(org, job._replace(state="Aborted", is_late=late)), "ok"
+        return org, "rejected"
+    has_late_chunk = is_late and job.state == "InProgress" and bool(job.unprocessed)
+    return replace_job(org, job._replace(state="Aborted", has_late_chunk=has_late_chunk)), "ok"
 
 
-def ask_job(org: Org, job_id: str) -> tuple[Org, Status | None]:
+def job_status(org: Org, job_id: str) -> tuple[Org, Status | None]:
     """GET the job; None when it is gone."""
     try:
         job = find(org, job_id)
     except OrgRejectedError:
         return org, None
-    failed = len(job.refused)
-    return org, Status(job.state, failed + len(job.made), failed)
+    failed = len(job.failed)
+    return org, Status(job.state, failed + len(job.successful), failed)
 
 
-def read_made(org: Org, job_id: str, cut: int = 0) -> tuple[Org, tuple[Row, ...]]:
-    """GET successfulResults, perhaps cut short at its end."""
-    rows = find(org, job_id).made
-    return org, rows[: len(rows) - cut]
+def read_successful(org: Org, job_id: str) -> tuple[Org, tuple[Row, ...]]:
+    """GET successfulResults."""
+    return org, find(org, job_id).successful
 
 
-def read_refused(org: Org, job_id: str) -> tuple[Org, tuple[Row, ...]]:
+def read_failed(org: Org, job_id: str) -> tuple[Org, tuple[Row, ...]]:
     """GET failedResults."""
-    return org, find(org, job_id).refused
+    return org, find(org, job_id).failed
 
 
-def read_left(org: Org, job_id: str, cut: int = 0) -> tuple[Org, tuple[str, ...]]:
-    """GET unprocessedrecords, which only jobs that did not complete have."""
+def read_unprocessed(org: Org, job_id: str) -> tuple[Org, tuple[str, ...]]:
+    """GET unprocessedrecords; only a job that failed or was aborted has any."""
     job = find(org, job_id)
-    rows = job.left if job.state in ("Failed", "Aborted") else ()
-    return org, rows[: len(rows) - cut]
+    return org, job.unprocessed if job.state in ("Failed", "Aborted") else ()
 
 
-def ask_persons(org: Org, persons: tuple[str, ...]) -> tuple[Org, tuple[Row, ...]]:
-    """SOQL by the person-id field."""
+def find_leads(org: Org, persons: tuple[str, ...]) -> tuple[Org, tuple[Row, ...]]:
+    """Find leads by the person-id field, with SOQL."""
     return org, tuple(lead for lead in org.leads if lead[0] in persons)
 
 
 def read_owners(org: Org, _leads: tuple[str, ...]) -> tuple[Org, None]:
-    """The owners that Salesforce gave: read back, of no weight for the protocol."""
+    """Read the owners of leads back. They do not matter for the protocol."""
     return org, None
 
 
 def send_records(org: Org, operation: str, rows: tuple[str, ...]) -> tuple[Org, tuple[Row, ...]]:
-    """POST or PATCH composite/sobjects: each record by itself, answers in the order sent; a code
-    stands in the place of a lead."""
-    answers: list[Row] = []
+    """POST or PATCH composite/sobjects. Return each person with a lead, or with `!` and a code."""
+    results: list[Row] = []
     for person in rows:
-        org, is_made, word = save(org, operation, person)
-        answers.append((person, word if is_made else f"!{word}"))
-    return org, tuple(answers)
+        org, is_saved, lead_or_code = save(org, operation, person)
+        results.append((person, lead_or_code if is_saved else f"!{lead_or_code}"))
+    return org, tuple(results)
 
 
 def save(org: Org, operation: str, person: str) -> tuple[Org, bool, str]:
-    """One record: the org afterwards, whether it is in, and the lead or the code."""
+    """Save one record. Return the org after it, whether it is saved, and the lead or the code."""
     known = next((lead for who, lead in org.leads if who == person), None)
     if operation != "insert" and known is not None:
-        # The worst case: somebody edits every lead as soon as it is there.
+        # The worst case: every lead is edited by a user as soon as it exists.
         return org._replace(is_edit_lost=org.is_edit_lost or operation == "upsert"), True, known
-    if person in org.strangers:
+    if person in org.blocked_persons:
         return org, False, KNOWN_BY_RULE
     if org.has_field and known is not None:
         return org, False, KNOWN_BY_FIELD
@@ -173,25 +169,25 @@ def save(org: Org, operation: str, person: str) -> tuple[Org, bool, str]:
 
 
 def work(org: Org, job_id: str, is_locked: bool = False) -> Org:
-    """The org takes the next chunk of a closed job; with `is_locked` its first row meets a lock."""
+    """Process the next chunk of a closed job; with `is_locked` its first row is locked."""
     job = find(org, job_id)
-    made, refused = list(job.made), list(job.refused)
-    chunk = job.left[:CHUNK]
-    for place, person in enumerate(chunk):
-        if is_locked and place == 0:
-            refused.append((person, LOCKED))
+    successful, failed = list(job.successful), list(job.failed)
+    chunk = job.unprocessed[:CHUNK]
+    for index, person in enumerate(chunk):
+        if is_locked and index == 0:
+            failed.append((person, LOCKED))
             continue
-        org, is_made, word = save(org, job.operation, person)
-        (made if is_made else refused).append((person, word))
+        org, is_saved, lead_or_code = save(org, job.operation, person)
+        (successful if is_saved else failed).append((person, lead_or_code))
     done = job.done_count + len(chunk)
     state = "JobComplete" if done == len(job.rows or ()) else "InProgress"
-    return put_back(
+    return replace_job(
         org,
         job._replace(
             state=state if job.state in RUNNING else job.state,
             done_count=done,
-            made=tuple(made),
-            refused=tuple(refused),
-            is_late=False,
+            successful=tuple(successful),
+            failed=tuple(failed),
+            has_late_chunk=False,
         ),
     )

@@ -1,10 +1,14 @@
-"""Real batches on their way: at every place from which a step may start, with whatever may disturb
-the step there.
+"""Real batches in every state from which a step starts, with everything that can disturb the step.
 
-A journey is a row. `job` is what the emulator does to the first job. In `steps`, `-` is a step that
-nothing disturbs, `lost@2` takes away the answer to its third event (the effect stays), `failed@2`
-the event itself, `taken@3` lets another run take the batch over before the fourth; the other words
-are functions of `Rig`. After trouble the batch is read again and goes on.
+Each row of the table is the path of one batch. `job` are faults that the emulator injects into the
+first job. `steps` are the steps in their order:
+
+- `-` is a step without a disturbance.
+- `lost@2` drops the response of its third event, `failed@2` the event itself.
+- `taken@3` lets another run take the batch over before the fourth event.
+- Other disturbances are in `recorder.py`; other words are methods of `Rig`.
+
+After an error the batch is read again, and its path continues.
 """
 
 from __future__ import annotations
@@ -14,12 +18,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.crash.model.relay import Relay
-from tests.crash.model.rig import CONTACT, LEAD, Rig, copy_of, fleet
+from tests.crash.model.rig import CONTACT, LEAD, Rig, copy_of, open_rigs
 from tests.salesforce.servers import Emulator
 from tests.steps.scenario import Scenario
 
 Label = tuple[str, ...]
-# Bob is the one whom the org refuses.
+# The org's duplicate rule blocks Bob.
 NAMES = {"A": "Ada", "B": "Bob", "C": "Cyd"}
 
 TABLE = """
@@ -38,13 +42,13 @@ bulk        | insert | on  | ABC |                           | lost@3 - wait -
 bulk        | insert | off | A   |                           | repeated@2 lost@3 failed@4 lost@5 -
 bulk        | insert | on  | A   |                           | repeated@2 taken@5
 bulk        | insert | on  | A   |                           | repeated@2 aborted@4
-bulk        | insert | on  | A   |                           | repeated@2 robbed@4
+bulk        | insert | on  | A   |                           | repeated@2 taken_aborted@4
 bulk        | insert | on  | A   |                           | repeated@2 -
 bulk        | insert | on  | A   | stall:30                  | - - taken@0
 bulk        | insert | on  | AC  |                           | change_one - wait taken@6 -
 bulk        | insert | off | A   |                           | change -
 bulk        | insert | off | ABC | lock_rows:1               | - wait failed@6 cut@2
-bulk        | insert | off | ABC | lock_rows:1               | - wait lost@6 forget -
+bulk        | insert | off | ABC | lock_rows:1               | - wait lost@6 forget_payload -
 bulk        | insert | off | ABC | lock_rows:1               | - wait -
 bulk        | insert | on  | A   | lock_rows:9               | - wait lost@5
 bulk        | insert | off | AB  | lock_rows:1               | - wait -
@@ -91,7 +95,7 @@ collections | update | on  | A   |                           | -
 """
 
 
-class Journey(NamedTuple):
+class BatchPath(NamedTuple):
     """A row of the table."""
 
     load_api: str
@@ -102,8 +106,8 @@ class Journey(NamedTuple):
     steps: str
 
 
-def journeys() -> list[Journey]:
-    """Every row; a line without a load_api goes on with the one above it."""
+def batch_paths() -> list[BatchPath]:
+    """Return every row. A line without a load_api continues the one above it."""
     rows: list[list[str]] = []
     for line in TABLE.strip().splitlines()[1:]:
         cells = [cell.strip() for cell in line.split("|")]
@@ -112,66 +116,66 @@ def journeys() -> list[Journey]:
         else:
             rows[-1][-1] += f" {cells[-1]}"
     return [
-        Journey(load_api, does, field == "on", " ".join(NAMES[one] for one in who), job, steps)
+        BatchPath(load_api, does, field == "on", " ".join(NAMES[one] for one in who), job, steps)
         for load_api, does, field, who, job, steps in rows
     ]
 
 
-def travel(
-    together: list[Journey], emulator: Emulator, relay: Relay, migrated: Path, folder: Path
-) -> Iterator[tuple[Label, Journey]]:
-    """Make journeys of one kind on one scenario; answers what could be observed of each step."""
+def take_paths(
+    paths: list[BatchPath], emulator: Emulator, relay: Relay, migrated: Path, folder: Path
+) -> Iterator[tuple[Label, BatchPath]]:
+    """Take paths that share a scenario. Yield what was observed of each step."""
     scenario = Scenario(copy_of(migrated, folder, len(list(folder.iterdir()))), emulator)
-    crews = [journey.persons for journey in together]
+    groups = [path.persons for path in paths]
     try:
-        with fleet(scenario, relay, crews, **_how(together[0])) as rigs:
-            for rig, journey in zip(rigs, together, strict=True):
-                jobs = journey.job.split()
-                emulator.go_wrong(*({"job": "nth:1", "fault": one} for one in jobs))
-                for label in _steps(rig, journey.steps):
-                    yield label, journey
+        with open_rigs(scenario, relay, groups, **_options(paths[0])) as rigs:
+            for rig, path in zip(rigs, paths, strict=True):
+                faults = path.job.split()
+                emulator.go_wrong(*({"job": "nth:1", "fault": one} for one in faults))
+                for label in _steps(rig, path.steps):
+                    yield label, path
     finally:
         scenario.engine.dispose()
 
 
-def by_stage() -> list[list[Journey]]:
-    """The journeys that can share a scenario. An update's batch is not parted by its rule."""
-    shared: dict[tuple[str, bool], list[Journey]] = {}
+def grouped_paths() -> list[list[BatchPath]]:
+    """Return the paths in groups that share a scenario: all persons must get an assignment rule."""
+    shared: dict[tuple[str, bool], list[BatchPath]] = {}
     alone = []
-    for journey in journeys():
-        if journey.operation == "update" or not _is_by_rule(journey):
-            alone.append([journey])
+    for path in batch_paths():
+        if path.operation == "update" or not _is_by_rule(path):
+            alone.append([path])
         else:
-            shared.setdefault((journey.load_api, journey.has_field), []).append(journey)
+            shared.setdefault((path.load_api, path.has_field), []).append(path)
     return [*shared.values(), *alone]
 
 
-def _is_by_rule(journey: Journey) -> bool:
-    # Without the field only a deliberate duplicate travels by collections, and only to a queue.
-    return journey.load_api == "bulk" or journey.has_field
+def _is_by_rule(path: BatchPath) -> bool:
+    # Without the field only an intended duplicate is loaded by collections, and only to a queue.
+    return path.load_api == "bulk" or path.has_field
 
 
 def _steps(rig: Rig, steps: str) -> Iterator[Label]:
-    for word in steps.split():
+    for step in steps.split():
         if rig.batch.batch_state == "completed":
-            return  # the code has left the way, and the sets of steps say where
-        if word == "-" or "@" in word:
-            label = rig.step(word)
-            if "," not in word:
+            return  # the code has left the path, and the sets of steps will differ
+        if step == "-" or "@" in step:
+            label = rig.step(step)
+            if "," not in step:
                 yield label
         else:
-            getattr(rig, word)()
+            getattr(rig, step)()
 
 
-def _how(journey: Journey) -> dict[str, Any]:
-    """What makes the code choose this load_api and this operation."""
-    how: dict[str, Any] = {"has_field": journey.has_field}
-    addresses = [f"{name.lower()}0" for name in journey.persons.split()]
-    if journey.operation == "update":
-        how |= {"matching": {"existing_lead": "update"}}
-        how |= {"org": "".join(map(LEAD.format, addresses))}
-    if journey.load_api == "collections" and journey.has_field:
-        how |= {"mode": "now"}
-    if not _is_by_rule(journey):
-        how |= {"strategy": "queue:Inbound", "org": "".join(map(CONTACT.format, addresses))}
-    return how
+def _options(path: BatchPath) -> dict[str, Any]:
+    """Return the options that make the code choose this load_api and this operation."""
+    options: dict[str, Any] = {"has_field": path.has_field}
+    addresses = [f"{name.lower()}0" for name in path.persons.split()]
+    if path.operation == "update":
+        options |= {"matching": {"existing_lead": "update"}}
+        options |= {"org": "".join(map(LEAD.format, addresses))}
+    if path.load_api == "collections" and path.has_field:
+        options |= {"mode": "now"}
+    if not _is_by_rule(path):
+        options |= {"strategy": "queue:Inbound", "org": "".join(map(CONTACT.format, addresses))}
+    return options

@@ -1,6 +1,6 @@
 """A proxy between the code and the emulator that names requests as the model does.
 
-Requests that belong to no step (logins, names of owners) are sent on without a look.
+Requests that belong to no step (logins, names of owners) are sent on unchanged.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ STATES = {"UploadComplete": "close_job", "Aborted": "abort_job"}
 NAMES = (
     (re.compile(r"POST /jobs/ingest"), "create_job"),
     (re.compile(r"PUT /jobs/ingest/\w+/batches"), "upload"),
-    (re.compile(r"GET /jobs/ingest/\w+"), "ask_job"),
-    (re.compile(r"GET /jobs/ingest/\w+/successfulResults/"), "read_made"),
-    (re.compile(r"GET /jobs/ingest/\w+/failedResults/"), "read_refused"),
-    (re.compile(r"GET /jobs/ingest/\w+/unprocessedrecords/"), "read_left"),
+    (re.compile(r"GET /jobs/ingest/\w+"), "job_status"),
+    (re.compile(r"GET /jobs/ingest/\w+/successfulResults/"), "read_successful"),
+    (re.compile(r"GET /jobs/ingest/\w+/failedResults/"), "read_failed"),
+    (re.compile(r"GET /jobs/ingest/\w+/unprocessedrecords/"), "read_unprocessed"),
     (re.compile(r"(POST|PATCH) /composite/sobjects"), "send_records"),
     (re.compile(r"POST /composite/sobjects/Lead"), "read_owners"),
 )
@@ -34,10 +34,10 @@ def name_of(request: Request) -> str | None:
     if request.method == "PATCH" and path.startswith("/jobs/ingest/"):
         return STATES[json.loads(request.body)["state"]]
     if path in ("/query", "/queryAll"):
-        asked = parse_qs(split.query)["q"][0]
-        return "ask_persons" if " FROM Lead " in asked else None
-    whole = f"{request.method} {path}"
-    return next((name for form, name in NAMES if form.fullmatch(whole)), None)
+        soql = parse_qs(split.query)["q"][0]
+        return "find_leads" if " FROM Lead " in soql else None
+    line = f"{request.method} {path}"
+    return next((name for pattern, name in NAMES if pattern.fullmatch(line)), None)
 
 
 class Relay(Proxy):

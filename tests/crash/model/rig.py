@@ -1,4 +1,4 @@
-"""A real batch brought to any point of its way, and one real step taken from there."""
+"""Take steps of a real batch one by one, and disturb them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.crash.model.recorder import Recorder
 from tests.crash.model.relay import Relay
 from tests.steps.scenario import COLUMNS, Scenario
 
-# Whom the org's duplicate rule knows by name and phone, which our own look-up does not ask for.
-STRANGER = """
+# The rule blocks Bob by name and phone, which our own lookup does not ask for.
+DUPLICATE_RULE = """
 [[duplicate_rule]]
 name = "Leads with duplicate leads"
 object = "Lead"
@@ -35,11 +35,11 @@ LastName = "Known"
 Company = "Old"
 Phone = "555 123"
 """
-# A second upload is taken and spoils the job, as others report of real orgs (B1 of the design).
+# A second upload is accepted and spoils the job, as is reported of real orgs.
 BEHAVIOUR = '\n[behaviour]\nsecond_put = "close"\n'
 RULE = """
 [[assignment_rule]]
-name = "Fleet{}"
+name = "Batch{}"
 active = false
 [[assignment_rule.entry]]
 when = {{}}
@@ -50,7 +50,7 @@ LEAD = '\n[[lead]]\nLastName = "Old"\nCompany = "Old"\nEmail = "{}@persons.examp
 
 
 class Rig:
-    """One batch on the real scenario."""
+    """One real batch of a scenario, and its run."""
 
     def __init__(
         self,
@@ -63,75 +63,72 @@ class Rig:
         self.scenario, self.relay, self.run = scenario, relay, run
         self.batch, self.persons = batch, persons
 
-    def step(self, disturbed: str = "-") -> tuple[str, ...]:
-        """Take one step, perhaps disturbed: `lost@2` at its third event. Answers what could be
-        observed; after trouble the batch is read again, as the loader does."""
+    def step(self, disturbances: str = "-") -> tuple[str, ...]:
+        """Take one step, perhaps disturbed: `lost@2` at its third event. Return what was observed.
+
+        After an error read the batch again, as `advance_batches` does.
+        """
         start = (self.batch.load_api, self.batch.batch_state)
-        with self.disturbing(disturbed) as recorder:
-            word = self._advance()
-        return (*start, *recorder.events, f"⇒ {word}")
+        with self.disturbing(disturbances) as recorder:
+            result = self._advance()
+        return (*start, *recorder.events, f"⇒ {result}")
 
     @contextmanager
-    def disturbing(self, disturbed: str) -> Iterator[Recorder]:
-        """Listen, and disturb as told."""
+    def disturbing(self, disturbances: str) -> Iterator[Recorder]:
+        """Record the events of the block, and disturb them."""
         recorder = Recorder(self.warehouse, self.relay, self.batch)
-        for one in disturbed.split(",") if disturbed != "-" else ():
-            what, _, place = one.partition("@")
-            recorder.plan[int(place)] = what
-        with recorder.listening():
+        for one in disturbances.split(",") if disturbances != "-" else ():
+            what, _, index = one.partition("@")
+            recorder.plan[int(index)] = what
+        with recorder.recording():
             yield recorder
 
     def _advance(self) -> str:
         try:
             after = load.advance(self.run, self.batch)
-        except SyncError as trouble:
-            self.look()
-            return type(trouble).__name__
-        word = "busy" if after == self.batch else after.batch_state
+        except SyncError as error:
+            self._read_batch()
+            return type(error).__name__
+        result = "busy" if after == self.batch else after.batch_state
         self.batch = after
-        return word
+        return result
 
     @property
     def warehouse(self) -> Warehouse:
         """The warehouse of the run."""
         return self.run.warehouse
 
-    def abort(self) -> None:
-        """An admin aborts the job."""
-        ingest_jobs.abort_job(self.run.org, str(self.batch.salesforce_job_id))
-
-    def forget(self) -> None:
-        """The payload, as by a run that has taken the batch over."""
+    def forget_payload(self) -> None:
+        """Forget the payload, as if the run had taken the batch over."""
         self.run.in_flight.payloads.pop(self.batch.batch_id, None)
 
     def change(self) -> None:
-        """The source rows have changed since the claim."""
+        """Change the source rows of all persons after the claim."""
         for person in self.persons:
             self._change(person)
-        self.forget()
+        self.forget_payload()
 
     def change_one(self) -> None:
-        """The last of them has."""
+        """Change the source row of the last person after the claim."""
         self._change(self.persons[-1])
-        self.forget()
+        self.forget_payload()
 
     def _change(self, person: str) -> None:
         self.scenario.run(f"update persons set title = 'Dr' where person_id = '{person}'")
 
     def make_leads(self) -> None:
-        """Leads with the persons' ids are there, as by a chunk that comes late."""
+        """Create leads with the persons' ids, as a late chunk does."""
         for person in self.persons:
             lead = {"LastName": "Late", "Company": "Late", "Person_Id__c": person}
             self.run.org.post_json("sobjects/Lead", lead)
 
-    def look(self) -> None:
-        """Read the batch as it stands."""
-        found = ledger.read_batch(self.warehouse, self.batch.batch_id)
-        assert found is not None
-        self.batch = found
+    def _read_batch(self) -> None:
+        batch = ledger.read_batch(self.warehouse, self.batch.batch_id)
+        assert batch is not None
+        self.batch = batch
 
     def wait(self) -> None:
-        """Until the job has ended, is gone, or waits for its close."""
+        """Wait until the job has ended, is gone, or is open."""
         if self.batch.salesforce_job_id is None:
             return
         until = time.monotonic() + 20
@@ -144,32 +141,33 @@ class Rig:
 
 
 @contextmanager
-def rigged(scenario: Scenario, relay: Relay, crew: str, **how: Any) -> Iterator[Rig]:
-    """A scenario on which these persons are judged and planned as one batch."""
-    with fleet(scenario, relay, [crew], **how) as (rig,):
+def open_rig(scenario: Scenario, relay: Relay, persons: str, **options: Any) -> Iterator[Rig]:
+    """Run a scenario up to partition, with these persons in one batch."""
+    with open_rigs(scenario, relay, [persons], **options) as (rig,):
         yield rig
 
 
 @contextmanager
-def fleet(
+def open_rigs(
     scenario: Scenario,
     relay: Relay,
-    crews: list[str],
+    groups: list[str],
     *,
     mode: str = "live",
     org: str = "",
-    **how: Any,
+    **options: Any,
 ) -> Iterator[list[Rig]]:
-    """A scenario on which these crews are judged together, each planned as a batch of its own: they
-    differ in their assignment rules. Of a crew's persons Bob is the one whom the org refuses."""
-    has_field = how.pop("has_field", True)
-    names = " ".join(crews)
-    rules = "".join(RULE.format(number) for number in range(len(crews)))
-    stranger = STRANGER if "Bob" in names else ""
-    scenario.set_org(rules + stranger + BEHAVIOUR + org, person_id_field=has_field)
-    scenario.put_frame(make_persons(crews, how.pop("strategy", "rule:Fleet{}")))
+    """Run a scenario up to partition, with each group of persons in a batch of its own.
+
+    The groups differ in their assignment rules. The org's duplicate rule blocks Bob.
+    """
+    has_field = options.pop("has_field", True)
+    rules = "".join(RULE.format(number) for number in range(len(groups)))
+    duplicate_rule = DUPLICATE_RULE if "Bob" in " ".join(groups) else ""
+    scenario.set_org(rules + duplicate_rule + BEHAVIOUR + org, person_id_field=has_field)
+    scenario.put_frame(make_persons(groups, options.pop("strategy", "rule:Batch{}")))
     relay.upstream = scenario.emulator.url
-    settings = settings_of(scenario, relay, has_field, **how)
+    settings = settings_of(scenario, relay, has_field, **options)
     with lifecycle.open_run(settings, new_run_request(mode)) as run:
         extract.find_new_persons(run)
         for part in run.slices:
@@ -177,7 +175,7 @@ def fleet(
             matched = transform.match_slice(run, transform.validate_slice(run, rows))
             partition.partition_slice(run, matched)
         rigs = [_rig(scenario, relay, run, batch) for batch in run.in_flight.batches]
-        yield sorted(rigs, key=lambda rig: number_of(rig.persons[0]))
+        yield sorted(rigs, key=lambda rig: group_of(rig.persons[0]))
 
 
 def _rig(scenario: Scenario, relay: Relay, run: RunContext, batch: ledger.Batch) -> Rig:
@@ -185,22 +183,22 @@ def _rig(scenario: Scenario, relay: Relay, run: RunContext, batch: ledger.Batch)
     return Rig(scenario, relay, run, batch, list(claims["person_id"]))
 
 
-def number_of(person: str) -> int:
-    """Of which crew a person is."""
+def group_of(person: str) -> int:
+    """Return the number of a person's group."""
     return int(person[3:])
 
 
 def settings_of(scenario: Scenario, relay: Relay, has_field: bool, **groups: Any) -> Settings:
-    """The settings of a run that speaks through the relay."""
+    """Return the settings of a run that reaches the org through the relay."""
     field = "Person_Id__c" if has_field else ""
     return scenario.settings(
         salesforce={"emulator_url": relay.url, "person_id_field": field}, **groups
     )
 
 
-def make_persons(crews: list[str], strategy: str) -> pd.DataFrame:
-    """The persons of all crews, numbered by crew; Bob without an e-mail."""
-    named = [(name, number) for number, crew in enumerate(crews) for name in crew.split()]
+def make_persons(groups: list[str], strategy: str) -> pd.DataFrame:
+    """Return the persons of all groups, numbered by group; Bob has no e-mail."""
+    named = [(name, number) for number, group in enumerate(groups) for name in group.split()]
     first = pd.Series([name for name, _ in named])
     ids = pd.Series([f"{name}{number}" for name, number in named])
     frame = pd.DataFrame({"person_id": ids}).reindex(columns=COLUMNS)
@@ -216,7 +214,7 @@ def make_persons(crews: list[str], strategy: str) -> pd.DataFrame:
 
 
 def copy_of(migrated: Path, folder: Path, number: int) -> str:
-    """The address of a fresh ledger."""
+    """Copy a migrated ledger, and return the address of the copy."""
     file = folder / f"{number}.db"
     file.write_bytes(migrated.read_bytes())
     return f"sqlite:///{file}"

@@ -1,30 +1,30 @@
-"""What is searched, a moment of it, and a step from one to the next."""
+"""What is searched, a state of it, and a step from one state to the next."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tests.crash.model import laws
-from tests.crash.model.ledger_side import Ledger
-from tests.crash.model.ops import Call, Mind, World
+from tests.crash.model import invariants
+from tests.crash.model.ledger_model import Ledger
+from tests.crash.model.ops import Call, Run, World
 from tests.crash.model.org import Org
+from tests.crash.model.process import Process
 from tests.crash.model.protocol import Protocol
-from tests.crash.model.run import Process
 from tests.crash.model.units import MODES
 
 
 class Setting(NamedTuple):
-    """What is searched: a protocol, the runs, the budgets, and what else may happen.
+    """What is searched: a protocol, the runs, the budgets, and what else can happen.
 
-    `late_chunk`: a chunk under way when its job is aborted lands "soon", before anybody has slept,
-    or "whenever". `expires`: eight days may pass before the last run; `restores`: the ledger may
-    be put back to its beginning by then.
+    `late_chunk`: when the chunk of an aborted job is committed: "soon", before a process has slept,
+    or "whenever". `expires`: eight days may pass before the last run. `restores`: the ledger may be
+    restored to its beginning before it.
     """
 
     protocol: Protocol
-    runs: tuple[Mind, ...]
+    runs: tuple[Run, ...]
     persons: tuple[str, ...] = ("Ada", "Bob", "Cyd")
-    strangers: frozenset[str] = frozenset({"Bob"})
+    blocked_persons: frozenset[str] = frozenset({"Bob"})
     faults: int = 0
     troubles: int = 0
     preemptions: int = 0
@@ -36,7 +36,7 @@ class Setting(NamedTuple):
 
 
 class State(NamedTuple):
-    """A moment. `phase` 0: the runs of the setting; 1 and 2: what carries on after them."""
+    """A state of the search. `phase` 0: the runs of the setting; 1 and 2: the runs after them."""
 
     world: World
     processes: tuple[Process, ...]
@@ -48,32 +48,35 @@ class State(NamedTuple):
     late: tuple[Call, ...] = ()
 
 
-class Happening(NamedTuple):
-    """One step of a schedule, in words, and the moment after it."""
+class Successor(NamedTuple):
+    """One step of a schedule as text, and the state after it.
 
-    words: str
+    `label` describes a complete step of a batch, for the comparison with the code.
+    """
+
+    text: str
     state: State
-    transition: tuple[str, ...] | None = None
+    label: tuple[str, ...] | None = None
 
 
-def run_of(name: str, mode: str, load_api: str = "bulk", **more: Any) -> Mind:
-    """A run that is about to begin."""
+def run_of(name: str, mode: str, load_api: str = "bulk", **more: Any) -> Run:
+    """Return a run that has not begun."""
     persons = more.pop("persons", ("Ada", "Bob", "Cyd"))
-    return Mind(name, persons, load_api, MODES[mode], **more)
+    return Run(name, persons, load_api, MODES[mode], **more)
 
 
-def first_state(setting: Setting) -> State:
-    """Nothing has happened yet."""
+def initial_state(setting: Setting) -> State:
+    """Return the state before the first step."""
     leads = (
         tuple((one, f"L{n}") for n, one in enumerate(setting.persons)) if setting.are_known else ()
     )
-    org = Org(setting.protocol.has_field, setting.strangers, leads=leads)
+    org = Org(setting.protocol.has_field, setting.blocked_persons, leads=leads)
     world = World(org, Ledger(), tuple((person, 0) for person in setting.persons))
     budgets = (setting.faults, setting.troubles, setting.preemptions)
-    processes = [Process(mind, is_begun=place == 0) for place, mind in enumerate(setting.runs)]
+    processes = [Process(run, is_begun=index == 0) for index, run in enumerate(setting.runs)]
     return State(world, tuple(processes), 0, *budgets)
 
 
-def final(setting: Setting, state: State) -> frozenset[str]:
-    """The laws broken by a schedule that ends here."""
-    return laws.at_rest(state.world, setting.persons)
+def broken_at_end(setting: Setting, state: State) -> frozenset[str]:
+    """Return the invariants broken by a schedule that ends here."""
+    return invariants.broken_at_end(state.world, setting.persons)

@@ -1,4 +1,4 @@
-"""What is searched: in every test run, and in the long run."""
+"""The settings that are searched: by every test run, and by the long search."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.crash.model.setting import Setting, run_of
-from tests.crash.model.units import as_it_is
+from tests.crash.model.units import real_protocol
 
 ALL = ("Ada", "Bob", "Cyd")
-# Modes of the runs, load_api, operation, persons; faults, troubles, preemptions; what else.
-Drawn = tuple[str, str, str, tuple[str, ...], tuple[int, int, int], dict[str, Any]]
+# Modes of the runs, load_api, operation, persons; faults, troubles, preemptions; other settings.
+SettingRow = tuple[str, str, str, tuple[str, ...], tuple[int, int, int], dict[str, Any]]
 ALONE, BOTH = "nightly", "nightly nightly"
 
-# Each finds steps that none before it found; together every step that one disturbance can bring.
-FOR_STEPS: tuple[tuple[bool, Drawn], ...] = (
+# Each finds steps that no earlier one finds. Together they find every step with one disturbance.
+FOR_STEPS: tuple[tuple[bool, SettingRow], ...] = (
     (True, (ALONE, "collections", "insert", ALL, (1, 1, 0), {})),
     (False, (ALONE, "collections", "insert", ("Ada",), (2, 1, 0), {})),
     (True, (ALONE, "bulk", "insert", ALL, (0, 1, 1), {"late_chunk": "whenever"})),
@@ -31,7 +31,7 @@ FOR_STEPS: tuple[tuple[bool, Drawn], ...] = (
     (True, (ALONE, "bulk", "update", ("Ada",), (1, 1, 1), {"late_chunk": "whenever"})),
 )
 
-QUICK: tuple[Drawn, ...] = (
+QUICK: tuple[SettingRow, ...] = (
     (ALONE, "bulk", "insert", ALL, (1, 1, 0), {"expires": True}),
     (BOTH, "bulk", "insert", ALL, (1, 0, 1), {}),
     (BOTH, "bulk", "insert", ALL, (0, 0, 3), {}),
@@ -39,7 +39,7 @@ QUICK: tuple[Drawn, ...] = (
     (BOTH, "collections", "insert", ALL, (1, 1, 1), {"expires": True}),
 )
 
-LONG: tuple[Drawn, ...] = (
+LONG: tuple[SettingRow, ...] = (
     (ALONE, "bulk", "insert", ALL, (2, 1, 0), {"expires": True}),
     (ALONE, "bulk", "insert", ALL, (3, 0, 0), {"expires": True}),
     (BOTH, "bulk", "insert", ALL, (0, 1, 3), {}),
@@ -53,47 +53,47 @@ LONG: tuple[Drawn, ...] = (
 )
 
 
-def setting_of(has_field: bool, drawn: Drawn, **more: Any) -> Setting:
-    """The setting that a row draws."""
-    modes, load_api, operation, persons, budgets, extra = drawn
+def setting_of(has_field: bool, row: SettingRow, **more: Any) -> Setting:
+    """Return the setting of a row."""
+    modes, load_api, operation, persons, budgets, extra = row
     runs = tuple(
         run_of(
-            "ABC"[place],
+            "ABC"[index],
             mode,
-            _carrier(mode, load_api, has_field),
+            _load_api_of(mode, load_api, has_field),
             operation=operation,
             persons=persons[-1:] if mode == "now" else persons,
         )
-        for place, mode in enumerate(modes.split())
+        for index, mode in enumerate(modes.split())
     )
-    given: dict[str, Any] = {"persons": persons, **extra, **more}
+    others: dict[str, Any] = {"persons": persons, **extra, **more}
     if operation == "update":
-        given |= {"are_known": True, "strangers": frozenset()}
+        others |= {"are_known": True, "blocked_persons": frozenset()}
     faults, troubles, preemptions = budgets
     return Setting(
-        as_it_is(has_field),
+        real_protocol(has_field),
         runs,
         faults=faults,
         troubles=troubles,
         preemptions=preemptions,
-        **given,
+        **others,
     )
 
 
-def _carrier(mode: str, load_api: str, has_field: bool) -> str:
-    # Without the field only a job's id tells what a lost answer did: there `now` is a job too.
+def _load_api_of(mode: str, load_api: str, has_field: bool) -> str:
+    # As in the code: without the field `now` loads by a job, since a lost response needs its id.
     return "collections" if mode == "now" and has_field else load_api
 
 
 def for_steps() -> Iterator[Setting]:
-    """The settings from which the model's steps are derived."""
-    for has_field, drawn in FOR_STEPS:
-        yield setting_of(has_field, drawn, is_recording=True, expires=True)
+    """Yield the settings that find the model's steps."""
+    for has_field, row in FOR_STEPS:
+        yield setting_of(has_field, row, is_recording=True, expires=True)
 
 
-def words_of(has_field: bool, drawn: Drawn) -> tuple[str, ...]:
-    """A setting as cells of a table."""
-    modes, load_api, operation, persons, budgets, extra = drawn
+def cells_of(has_field: bool, row: SettingRow) -> tuple[str, ...]:
+    """Return a setting as cells of a table."""
+    modes, load_api, operation, persons, budgets, extra = row
     field = "on" if has_field else "off"
     more = " ".join(f"{name}={value}" for name, value in extra.items())
     what = load_api if operation == "insert" else f"{load_api} {operation}"

@@ -1,6 +1,6 @@
-"""What the model found in the code, shown on the code: real runs over real HTTP.
+"""Flaws of the code that the model has found, tested with real runs over real HTTP.
 
-The field is off in all of them: where it is on, the org itself refuses a second lead.
+All tests are without the person-id field: with it the org itself rejects a second lead.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import pytest
 
 from pipelines.steps import load
 from tests.crash.model.relay import Relay
-from tests.crash.model.rig import CONTACT, Rig, rigged
-from tests.crash.model.units import as_it_is
+from tests.crash.model.rig import CONTACT, Rig, open_rig
+from tests.crash.model.units import real_protocol
 from tests.steps.scenario import Scenario
 
 CONTACTS = CONTACT.format("ada0") + CONTACT.format("cyd0")
 BY_COLLECTIONS: dict[str, Any] = {"has_field": False, "strategy": "queue:Inbound", "org": CONTACTS}
 
 
-def carry(rig: Rig, *disturbed: str) -> None:
-    """Steps until the batch is settled, the first of them disturbed."""
-    for how in disturbed:
-        rig.step(how)
+def complete(rig: Rig, *disturbances: str) -> None:
+    """Take steps until the batch is completed, the first of them with these disturbances."""
+    for disturbance in disturbances:
+        rig.step(disturbance)
     for _ in range(12):
         if rig.batch.batch_state == "completed":
             return
@@ -33,68 +33,68 @@ def carry(rig: Rig, *disturbed: str) -> None:
     raise AssertionError(f"the batch is {rig.batch.batch_state} for ever")
 
 
-def leads_made(scenario: Scenario) -> Counter[str]:
-    """How many leads each person has got."""
+def lead_counts(scenario: Scenario) -> Counter[str]:
+    """Return how many leads each person has got."""
     return Counter(lead["FirstName"] for lead in scenario.leads() if lead["Company"] == "Engines")
 
 
-def test_a_lost_answer_of_the_ledger_and_a_locked_row_make_no_second_lead(
+def test_a_lost_response_of_the_ledger_and_a_locked_row_create_no_second_lead(
     scenario: Scenario, relay: Relay
 ) -> None:
-    with rigged(scenario, relay, "Ada Cyd", has_field=False) as rig:
+    with open_rig(scenario, relay, "Ada Cyd", has_field=False) as rig:
         scenario.emulator.go_wrong({"job": "nth:1", "fault": "lock_rows:1"})
-        carry(rig, "lost@3")
-    assert leads_made(scenario) == {"Ada": 1, "Cyd": 1}
+        complete(rig, "lost@3")
+    assert lead_counts(scenario) == {"Ada": 1, "Cyd": 1}
 
 
-def test_a_record_locked_in_a_collections_call_makes_no_second_lead_of_the_others(
+def test_a_record_locked_in_a_collections_call_creates_no_second_lead_of_the_others(
     scenario: Scenario, relay: Relay
 ) -> None:
-    with rigged(scenario, relay, "Ada Cyd", **BY_COLLECTIONS) as rig:
-        carry(rig, "locked@1")
-    assert leads_made(scenario) == {"Ada": 1, "Cyd": 1}
+    with open_rig(scenario, relay, "Ada Cyd", **BY_COLLECTIONS) as rig:
+        complete(rig, "locked@1")
+    assert lead_counts(scenario) == {"Ada": 1, "Cyd": 1}
     assert scenario.outcome_counts() == {"created": 2}
 
 
-def test_nobody_is_held_because_the_owners_could_not_be_read_back(
+def test_no_person_is_held_because_the_owners_could_not_be_read_back(
     scenario: Scenario, relay: Relay
 ) -> None:
-    with rigged(scenario, relay, "Ada Cyd", **BY_COLLECTIONS) as rig:
-        carry(rig, "lost@2")
+    with open_rig(scenario, relay, "Ada Cyd", **BY_COLLECTIONS) as rig:
+        complete(rig, "lost@2")
     assert scenario.outcome_counts() == {"created": 2}
 
 
-def test_nobody_is_held_because_the_list_of_those_left_over_was_cut_short_once(
+def test_no_person_is_held_because_the_unprocessed_records_were_cut_short_once(
     scenario: Scenario, relay: Relay
 ) -> None:
-    with rigged(scenario, relay, "Ada Cyd", has_field=False) as rig:
+    with open_rig(scenario, relay, "Ada Cyd", has_field=False) as rig:
         scenario.emulator.go_wrong({"job": "nth:1", "fault": "fail_after_chunk:0"})
         rig.step()
         rig.wait()
-        carry(rig, "cut@4")
+        complete(rig, "cut@4")
     assert scenario.outcome_counts() == {"created": 2}
-    assert leads_made(scenario) == {"Ada": 1, "Cyd": 1}
+    assert lead_counts(scenario) == {"Ada": 1, "Cyd": 1}
 
 
-@pytest.mark.parametrize("place", [2, 4])
-def test_a_run_whose_batch_another_settles_meanwhile_goes_on(
-    scenario: Scenario, relay: Relay, place: int
+@pytest.mark.parametrize("event", [2, 4])
+def test_a_run_continues_when_another_run_has_completed_its_batch(
+    scenario: Scenario, relay: Relay, event: int
 ) -> None:
-    with rigged(scenario, relay, "Ada Cyd", has_field=False) as rig:
+    with open_rig(scenario, relay, "Ada Cyd", has_field=False) as rig:
         rig.step()
         rig.wait()
         rig.run.in_flight.batches[:] = [rig.batch]
-        with rig.disturbing(f"completed@{place}"):
+        with rig.disturbing(f"completed@{event}"):
             load.advance_batches(rig.run, until_at_most=0)
     assert rig.run.in_flight.batches == []
 
 
-def test_an_aborted_job_is_seen_still_as_often_as_in_the_model(
+def test_the_counts_of_an_aborted_job_are_polled_as_often_as_in_the_model(
     scenario: Scenario, relay: Relay
 ) -> None:
-    with rigged(scenario, relay, "Ada", has_field=False) as rig:
+    with open_rig(scenario, relay, "Ada", has_field=False) as rig:
         scenario.emulator.go_wrong({"job": "nth:1", "fault": "abort_after_chunk:0"})
         rig.step()
         rig.wait()
-        ends = [rig.step()[-1] for _ in range(as_it_is(has_field=False).still_times)]
+        ends = [rig.step()[-1] for _ in range(real_protocol(has_field=False).stable_polls)]
     assert ends == ["⇒ busy", "⇒ busy", "⇒ pending"]

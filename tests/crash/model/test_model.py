@@ -1,4 +1,4 @@
-"""The model within small budgets: the protocol breaks no law, and each planted bug does."""
+"""With small budgets the protocol breaks no invariant, and each planted bug breaks one."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ import pytest
 from pipelines.steps import job_results
 from tests.crash.model.bugs import Bug, bugs
 from tests.crash.model.search import Search, search
-from tests.crash.model.settings import QUICK, Drawn, setting_of
+from tests.crash.model.settings import QUICK, SettingRow, setting_of
 from tests.crash.model.trace import draw
-from tests.crash.model.units import as_it_is
+from tests.crash.model.units import real_protocol
 
 
 @pytest.mark.parametrize("has_field", [True, False], ids=["with the field", "without the field"])
-@pytest.mark.parametrize("drawn", QUICK, ids=lambda drawn: f"{drawn[0]} {drawn[1]}")
-def test_no_schedule_makes_a_second_lead_or_loses_anybody(drawn: Drawn, has_field: bool) -> None:
-    found = search(setting_of(has_field, drawn))
-    assert not found.summary.broken, draw(found.story)
-    assert found.is_complete
-    assert found.summary.schedule_count > 1000
+@pytest.mark.parametrize("row", QUICK, ids=lambda row: f"{row[0]} {row[1]}")
+def test_no_schedule_breaks_an_invariant(row: SettingRow, has_field: bool) -> None:
+    result = search(setting_of(has_field, row))
+    assert not result.summary.broken, draw(result.trace)
+    assert result.is_complete
+    assert result.summary.schedule_count > 1000
 
 
 @pytest.mark.parametrize("bug", bugs(), ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found(bug: Bug) -> None:
-    found = search(bug.setting)
-    assert bug.breaks in found.summary.broken
-    assert 0 < found.summary.violating_count <= found.summary.schedule_count
+    summary = search(bug.setting).summary
+    assert bug.breaks in summary.broken
+    assert 0 < summary.violating_count <= summary.schedule_count
 
 
 @pytest.mark.parametrize("has_field", [True, False], ids=["with the field", "without the field"])
-def test_a_ledger_restored_to_its_beginning_makes_second_leads_only_without_the_field(
+def test_a_ledger_restored_to_its_beginning_creates_second_leads_only_without_the_field(
     has_field: bool,
 ) -> None:
-    # What the design knows and the field is for (W20): nothing asks the org for jobs unknown.
-    found = search(setting_of(has_field, QUICK[0], restores=True))
-    assert ("a second lead" in found.summary.broken) is not has_field
+    # The field is for this case: the model does not search the org for unknown jobs.
+    result = search(setting_of(has_field, QUICK[0], restores=True))
+    assert ("a second lead" in result.summary.broken) is not has_field
 
 
-def test_a_story_is_the_shortest_schedule_that_breaks_a_law_and_ends_with_that_law() -> None:
-    (bug,) = [one for one in bugs() if one.name == "found: payload kept past a collections call"]
-    found = search(bug.setting)
-    assert len(found.story) == found.summary.distance + 1
-    drawn = draw(found.story)
-    assert "send_records insert (Ada, Bob, Cyd), a record locked" in drawn
-    assert drawn.endswith("— in the end: a second lead —")
+def test_a_trace_is_the_shortest_schedule_that_breaks_an_invariant_and_names_it() -> None:
+    (bug,) = [one for one in bugs() if one.name == "found: payload kept after a collections call"]
+    result = search(bug.setting)
+    assert len(result.trace) == result.summary.distance + 1
+    text = draw(result.trace)
+    assert "send_records insert (Ada, Bob, Cyd), a record locked" in text
+    assert text.endswith("— in the end: a second lead —")
 
 
-def test_a_search_that_is_stopped_says_that_it_is_not_complete() -> None:
-    found = Search(setting_of(True, QUICK[0]), most_states=100).run()
-    assert (found.is_complete, found.summary.schedule_count) == (False, 0)
+def test_a_search_that_is_stopped_is_not_complete() -> None:
+    result = Search(setting_of(True, QUICK[0]), max_states=100).run()
+    assert (result.is_complete, result.summary.schedule_count) == (False, 0)
 
 
-def test_the_model_is_as_patient_as_the_code() -> None:
-    model = as_it_is(has_field=True)
+def test_the_model_has_the_limits_of_the_code() -> None:
+    model = real_protocol(has_field=True)
     code = (job_results.MAX_READS, job_results.MAX_ATTEMPTS)
-    assert (model.read_times, model.most_attempts) == code
+    assert (model.read_times, model.max_attempts) == code

@@ -1,4 +1,4 @@
-"""A schedule drawn: who did what, one column each, from top to bottom."""
+"""Print a schedule: who did what, in one column per actor, from top to bottom."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 WIDTH = 44
 
 
-def draw(story: Sequence[str]) -> str:
-    """The story in columns: each run its own, the org and everything else at the right."""
-    actors = list(dict.fromkeys(actor for actor in map(_actor, story) if actor is not None))
+def draw(trace: Sequence[str]) -> str:
+    """Return the trace in columns: one for each run, and one for the org."""
+    actors = list(dict.fromkeys(actor for actor in map(_actor, trace) if actor is not None))
     lines = ["".join(actor.ljust(WIDTH) for actor in actors).rstrip()]
-    for line in story:
+    for line in trace:
         actor = _actor(line)
         if actor is None:
             lines.append(f"— {line} —")
             continue
-        words = line.removeprefix(actor).lstrip(": ")
-        lines.append(" " * WIDTH * actors.index(actor) + words)
+        text = line.removeprefix(actor).lstrip(": ")
+        lines.append(" " * WIDTH * actors.index(actor) + text)
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Processes of the bench's own: what is measured runs in a fresh one, and so do the orgs."""
+"""Start processes for the benchmarks: each measured run has a fresh one, and so has each org."""
 
 from __future__ import annotations
 
@@ -57,72 +57,74 @@ daily_api_requests = 100000000
 """
 
 
-class RunFailed(Exception):
-    """A measured process did not come to its end; the words are its last ones."""
+class ProcessFailed(Exception):
+    """A measured process failed or took too long. The message is the end of its error output."""
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What a process said, and what the system says of it."""
+class ProcessResult:
+    """The output of a process that succeeded, and its times."""
 
-    said: str
+    output: str
     process_seconds: float
     cpu_seconds: float
 
     @property
     def document(self) -> dict[str, Any]:
-        """Its one JSON document."""
-        found: dict[str, Any] = json.loads(self.said)
-        return found
+        """The JSON document that the process printed."""
+        document: dict[str, Any] = json.loads(self.output)
+        return document
 
 
 def run(
     command: Sequence[str], *, limit_seconds: float, environment: Mapping[str, str] | None = None
-) -> Finished:
-    """Run a Python command of ours to its end. Raises RunFailed, also when it takes too long."""
-    begun = time.perf_counter()
-    with tempfile.TemporaryFile() as complaints:
+) -> ProcessResult:
+    """Run a Python command to its end. Raise ProcessFailed, also when it takes too long."""
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=errors,
             env={**os.environ, **(environment or {})},
             text=True,
         )
-        said, used = _await(process, limit_seconds)
-        seconds = time.perf_counter() - begun
+        output, usage = _wait_for(process, limit_seconds)
+        seconds = time.perf_counter() - started
         if process.returncode:
-            complaints.seek(0)
-            last = complaints.read().decode(errors="replace").strip().splitlines()[-3:]
-            raise RunFailed(" / ".join(last) or f"ended by {process.returncode}")
-    return Finished(said, seconds, used.ru_utime + used.ru_stime)
+            errors.seek(0)
+            last_lines = errors.read().decode(errors="replace").strip().splitlines()[-3:]
+            raise ProcessFailed(" / ".join(last_lines) or f"ended by {process.returncode}")
+    return ProcessResult(output, seconds, usage.ru_utime + usage.ru_stime)
 
 
-def _await(process: subprocess.Popen[str], limit_seconds: float) -> tuple[str, Any]:
+def _wait_for(process: subprocess.Popen[str], limit_seconds: float) -> tuple[str, Any]:
     assert process.stdout is not None
     timer = threading.Timer(limit_seconds, process.kill)
     timer.start()
     try:
         with process.stdout as stream:
-            said = stream.read()
-        # Not getrusage(RUSAGE_CHILDREN), which would count every child there ever was.
-        _, status, used = os.wait4(process.pid, 0)
+            output = stream.read()
+        # Not getrusage(RUSAGE_CHILDREN), which adds up all children of this process.
+        _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     except BaseException:
         process.kill()
         raise
     finally:
         timer.cancel()
-    return said, used
+    return output, usage
 
 
 @contextmanager
 def org(
     kind: str, failed_share: float = 0.0, *, known_leads: int = 0, known_share: float = 0.0
 ) -> Iterator[str]:
-    """The address of an org of this kind, by a process that ends with the block. The sink's has so
-    many leads, of which a share bears e-mails of the persons; otherwise it is empty."""
+    """Start an org of this kind as a process, yield its address, and stop it at the end.
+
+    The org is empty; the sink's may have known leads, a share of them with e-mails of persons.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(ORG)
         file.flush()

@@ -1,4 +1,7 @@
-"""Two benches side by side: what became quicker, what slower, and what may be chance."""
+"""Compare the measurements with those of an earlier benchmark, the baseline.
+
+Say what became faster or slower, and where the difference may be chance.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,28 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.benchmarks.extras import Extras
+from tests.benchmarks.report import align
 from tests.benchmarks.samples import Case, Samples, Spread, samples_of, spread
-from tests.benchmarks.words import aligned
 
 COMPARED = ("work_seconds", "cpu_seconds", "peak_mb", "api_call_count")
-_ALIKE = 0.02
+_SAME_WITHIN = 0.02
 
 
-def compared(old: Mapping[str, Any], new: Samples, extras: Extras | None) -> Iterator[str]:
-    """Each case that both have, figure by figure; then the stages of ours; then what else both
-    have measured, once each."""
+def compare_with_baseline(
+    old: Mapping[str, Any], new: Samples, extras: Extras | None
+) -> Iterator[str]:
+    """Yield lines: each case that both have, with its figures and stages; then the extras."""
     before = samples_of(old["samples"])
-    yield f"compared with {old['made_at']}: {_machines(old)}"
+    yield f"compared with {old['made_at']}: {_machine(old)}"
     for case in new.cases():
         if before.of(case):
             yield ""
             yield str(case)
-            yield from aligned([("", "was", "is", "change"), *_rows(before, new, case)])
+            yield from align([("", "was", "is", "change"), *_rows(before, new, case)])
     more = list(_extra_rows(old["extras"] or {}, extras.as_json() if extras else {}))
     if more:
         yield ""
-        yield from aligned([("besides", "was", "is", "change"), *more])
+        yield from align([("extras", "was", "is", "change"), *more])
 
 
 def _extra_rows(
@@ -51,15 +55,15 @@ def _rows(before: Samples, new: Samples, case: Case) -> Iterator[tuple[str, str,
 
 
 def change(was: Spread, now: Spread) -> str:
-    """By how much, and whether the runs of both overlap, so that it may be chance."""
+    """Return the change in percent. It may be chance where the runs of both overlap."""
     if not was.median:
         return "" if not now.median else "new"
     share = now.median / was.median - 1
-    if abs(share) < _ALIKE:
-        return "alike"
-    may_be_chance = now.least <= was.most and was.least <= now.most
+    if abs(share) < _SAME_WITHIN:
+        return "same"
+    may_be_chance = now.minimum <= was.maximum and was.minimum <= now.maximum
     return f"{share:+.0%}{' (may be chance)' if may_be_chance else ''}"
 
 
-def _machines(old: Mapping[str, Any]) -> str:
+def _machine(old: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in old["machine"].items())

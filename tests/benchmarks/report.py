@@ -1,11 +1,11 @@
-"""What was measured, as a table to read."""
+"""The report of a benchmark as text: tables of the measurements and of the goals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tests.benchmarks.contest import Contest
+from tests.benchmarks.comparison import Comparison
 from tests.benchmarks.goals import Figure
 from tests.benchmarks.samples import MILLION, Case, Samples
 
@@ -15,17 +15,19 @@ HEADER = (
 )
 
 
-def lines(contest: Contest, figures: Sequence[Figure], machine: dict[str, Any]) -> Iterator[str]:
-    """Everything, top to bottom: where it ran, the contest with its stages, the goals."""
+def lines(
+    comparison: Comparison, figures: Sequence[Figure], machine: dict[str, Any]
+) -> Iterator[str]:
+    """Yield the lines: the machine, each case with its stages, the goals, the profiles."""
     yield "  ".join(f"{name}: {value}" for name, value in machine.items())
-    yield "median (least-most) of the runs; stages: wall, persons/s, CPU, peak of the process"
-    for case in contest.samples.cases():
-        yield from _of_case(contest.samples, case)
-    for what, reason in [*contest.skipped.items(), *contest.failed.items()]:
+    yield "median (minimum-maximum) of the runs; stages: wall, persons/s, CPU, peak of the process"
+    for case in comparison.samples.cases():
+        yield from _of_case(comparison.samples, case)
+    for what, reason in [*comparison.skipped.items(), *comparison.failed.items()]:
         yield f"NOT MEASURED: {what}: {reason}"
     yield ""
-    yield from aligned([("figure", "goal", "measured", ""), *map(_figure_row, figures)])
-    for case, profiles in contest.profiles.items():
+    yield from align([("figure", "goal", "measured", ""), *map(_figure_row, figures)])
+    for case, profiles in comparison.profiles.items():
         yield from _of_profiles(case, profiles)
 
 
@@ -43,10 +45,11 @@ def _of_case(samples: Samples, case: Case) -> Iterator[str]:
     ]
     for stage, wall, stage_cpu, stage_peak in samples.stages(case):
         speed = _speed(case, wall.median)
-        rows.append((f"  {stage}", wall, speed, stage_cpu, "", f"{stage_peak.most:.0f}", "", ""))
+        peak = f"{stage_peak.maximum:.0f}"
+        rows.append((f"  {stage}", wall, speed, stage_cpu, "", peak, "", ""))
     yield ""
     yield name
-    yield from aligned(rows)
+    yield from align(rows)
 
 
 def _speed(case: Case, seconds: float) -> str:
@@ -54,11 +57,11 @@ def _speed(case: Case, seconds: float) -> str:
 
 
 def _figure_row(figure: Figure) -> tuple[str, ...]:
-    return figure.name, figure.goal, figure.measured, figure.verdict
+    return figure.name, figure.goal, figure.measured, figure.status
 
 
 def _of_profiles(case: Case, profiles: dict[str, Any]) -> Iterator[str]:
-    """The dearest functions of every stage; profiling itself makes Python code seem dearer."""
+    """Yield the slowest functions of every stage. Profiling makes Python code seem slower."""
     for stage, orders in profiles.items():
         for key, rows in orders.items():
             yield ""
@@ -67,11 +70,11 @@ def _of_profiles(case: Case, profiles: dict[str, Any]) -> Iterator[str]:
             cells = [
                 (row["seconds"], row["own_seconds"], row["calls"], row["function"]) for row in rows
             ]
-            yield from aligned([header, *cells])
+            yield from align([header, *cells])
 
 
-def aligned(rows: Sequence[Sequence[object]]) -> Iterator[str]:
-    """Rows of cells, each column as wide as its widest cell."""
+def align(rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Yield rows of cells as lines, each column as wide as its widest cell."""
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for row in texts:

@@ -1,8 +1,8 @@
-"""Persons for the benchmarks: invented, of any number, the same every time.
+"""Synthetic persons for the benchmarks: any number of them, and the same ones every time.
 
-Of a hundred, three break a rule (no company, no last name, an e-mail that is none) and four repeat
-the e-mail of an earlier person. Some names and streets hold what a CSV has to quote. All columns of
-the contract but `owner_strategy` are filled; a million persons are some 290 MB as the CSV sent.
+Of a hundred persons three break a rule: no company, no last name, a malformed e-mail. Four have the
+e-mail of an earlier person. Some names and streets hold what a CSV has to quote. All columns of the
+contract but `owner_strategy` are filled. A million persons are some 290 MB as the CSV sent.
 """
 
 from __future__ import annotations
@@ -43,12 +43,13 @@ COLUMNS = {
 CREATE = "create table persons ({})".format(
     ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
 )
-# Of every hundred, by the last two digits of the number: who breaks which rule, who repeats whom.
+# By the last two digits of a person's number: who breaks which rule, who repeats an e-mail.
 _NO_COMPANY, _NO_EMAIL, _NO_NAME = 33, 66, 99
 _REPEATS = [12, 37, 62, 87]
 _REPEATED_BEFORE = 5
+MALFORMED_EMAIL = "not an e-mail"
 
-_WORDS = {
+_VALUES = {
     "first_name": ["Ada", "Bo", "Chiara", "Dörte", "Émile", "Fatima", "Gu", "Håkon", "Ines", "Lê"],
     "last_name": ["Byron", "O'Neill", "Ångström", "Łukasz", "Müller", "Nguyễn", "Ferreira", "Šuk"],
     "company": ["Engines", "Mill, Sons & Co", 'The "Loom"', "Überwerk", "Harbour Lights Trading"],
@@ -68,64 +69,66 @@ _WORDS = {
 
 
 def slices(count: int) -> Iterator[pa.Table]:
-    """The first `count` persons, in tables of at most 100,000."""
+    """Yield the first `count` persons, in tables of at most 100,000."""
     for first in range(0, count, ROWS_AT_ONCE):
         yield persons(first, min(ROWS_AT_ONCE, count - first))
 
 
 def persons(first: int, count: int) -> pa.Table:
-    """So many persons, the numbers from `first` on; all columns but the instants are as sent."""
+    """Return `count` persons from number `first` on, with the columns of the persons table."""
     numbers = np.arange(first, first + count, dtype=np.int64)
     last_digits = numbers % 100
-    known = np.where(np.isin(last_digits, _REPEATS), numbers - _REPEATED_BEFORE, numbers)
+    email_numbers = np.where(np.isin(last_digits, _REPEATS), numbers - _REPEATED_BEFORE, numbers)
     texts = _texts(numbers)
     made = {
         "person_id": _join("P", _padded(numbers)),
-        "email": _without(emails(known), last_digits == _NO_EMAIL, "nobody at all"),
+        "email": _replace(emails(email_numbers), last_digits == _NO_EMAIL, MALFORMED_EMAIL),
         "phone": _join("+49 30 ", _padded(numbers * 7 % 10**9)),
         "mobile_phone": _join("+49 151 ", _padded(numbers * 11 % 10**9)),
-        "website": _join("https://www.company", _spelt(numbers % 9973), ".example"),
-        "street": _join(_spelt(numbers % 311 + 1), " Long Street, Floor ", _spelt(numbers % 30)),
-        "postal_code": _spelt(numbers % 89_999 + 10_000),
+        "website": _join("https://www.company", _as_text(numbers % 9973), ".example"),
+        "street": _join(
+            _as_text(numbers % 311 + 1), " Long Street, Floor ", _as_text(numbers % 30)
+        ),
+        "postal_code": _as_text(numbers % 89_999 + 10_000),
         "employee_count": pa.array(numbers % 5000 + 1),
         "annual_revenue": pa.array((numbers % 100_000) * 1000.5),
         "owner_strategy": pa.nulls(count, pa.string()),
         "created_at": _instants(numbers),
         "updated_at": _instants(numbers + 86_400),
         **texts,
-        "company": _without(texts["company"], last_digits == _NO_COMPANY, None),
-        "last_name": _without(texts["last_name"], last_digits == _NO_NAME, None),
+        "company": _replace(texts["company"], last_digits == _NO_COMPANY, None),
+        "last_name": _replace(texts["last_name"], last_digits == _NO_NAME, None),
     }
     return pa.table({name: made[name] for name in COLUMNS})
 
 
-def accepted(people: pa.Table) -> pa.Table:
-    """Those a load has to send: they break no rule and repeat nobody."""
-    numbers = pc.utf8_slice_codeunits(people["person_id"], 1).cast(pa.int64()).to_numpy()
-    refused = [_NO_COMPANY, _NO_EMAIL, _NO_NAME, *_REPEATS]
-    return people.filter(pa.array(~np.isin(numbers % 100, refused)))
+def accepted(table: pa.Table) -> pa.Table:
+    """Return the persons that a load has to send: valid, and with an e-mail of their own."""
+    numbers = pc.utf8_slice_codeunits(table["person_id"], 1).cast(pa.int64()).to_numpy()
+    not_sent = [_NO_COMPANY, _NO_EMAIL, _NO_NAME, *_REPEATS]
+    return table.filter(pa.array(~np.isin(numbers % 100, not_sent)))
 
 
 def lead_count(count: int) -> int:
-    """How many of the first `count` persons a load has to send."""
-    return sum(accepted(people).num_rows for people in slices(count))
+    """Return how many of the first `count` persons a load has to send."""
+    return sum(accepted(table).num_rows for table in slices(count))
 
 
 def _texts(numbers: np.ndarray) -> dict[str, pa.Array]:
-    """A word of each kind for everybody; strides keep two lists from going in step."""
+    """Return a value of each list for every person, with a different stride for each list."""
     return {
-        name: pa.array(words).take(pa.array(numbers * (2 * place + 1) % len(words)))
-        for place, (name, words) in enumerate(_WORDS.items())
+        name: pa.array(values).take(pa.array(numbers * (2 * index + 1) % len(values)))
+        for index, (name, values) in enumerate(_VALUES.items())
     }
 
 
 def emails(numbers: np.ndarray) -> pa.Array:
-    """The e-mails of the persons with these numbers."""
-    return _join("person.", _spelt(numbers), "@company", _spelt(numbers % 9973), ".example")
+    """Return the e-mails of the persons with these numbers."""
+    return _join("person.", _as_text(numbers), "@company", _as_text(numbers % 9973), ".example")
 
 
-def _without(cells: pa.Array, is_broken: np.ndarray, instead: str | None) -> pa.Array:
-    return pc.if_else(pa.array(is_broken), pa.scalar(instead, pa.string()), cells)
+def _replace(cells: pa.Array, where: np.ndarray, value: str | None) -> pa.Array:
+    return pc.if_else(pa.array(where), pa.scalar(value, pa.string()), cells)
 
 
 def _instants(numbers: np.ndarray) -> pa.Array:
@@ -133,12 +136,12 @@ def _instants(numbers: np.ndarray) -> pa.Array:
     return pa.array(seconds * 1_000_000, pa.timestamp("us"))
 
 
-def _spelt(numbers: np.ndarray) -> pa.Array:
+def _as_text(numbers: np.ndarray) -> pa.Array:
     return pa.array(numbers).cast(pa.string())
 
 
 def _padded(numbers: np.ndarray) -> pa.Array:
-    return pc.utf8_lpad(_spelt(numbers), 9, "0")
+    return pc.utf8_lpad(_as_text(numbers), 9, "0")
 
 
 def _join(*parts: pa.Array | str) -> pa.Array:
